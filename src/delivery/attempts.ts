@@ -1,0 +1,93 @@
+// The entries of a message's attempts: how a report is merged into one. What follows is decided in decide.ts.
+import type { Attempt, Message } from './message.ts'
+import { type RetryPolicy, ruleFor } from './retry-policy.ts'
+import { type AttemptStatus, isFailedAttempt, isTwilioStatus, outranks, type TwilioStatus } from './status.ts'
+
+/** What Twilio says of one attempt, in its API's answer or in a status callback. */
+export interface Report {
+  readonly sid: string | null
+  readonly status: TwilioStatus
+  readonly errorCode: number | null
+  readonly errorText: string | null
+}
+
+export function newAttempt(number: number, status: AttemptStatus, at: Date | null): Attempt {
+  return {
+    number,
+    status,
+    sid: null,
+    errorCode: null,
+    errorText: null,
+    postponements: 0,
+    times: at === null ? {} : { [status]: at.toISOString() },
+  }
+}
+
+/**
+ * The message's attempts. A row that somebody else wrote has none: then one is made from its columns, so
+ * that such a row is followed and retried like ours. (A row that waits for a retry has failed before.)
+ */
+export function entriesOf(message: Message): readonly Attempt[] {
+  if (message.attempts.length > 0) return message.attempts
+  const { status, retryCount, sid } = message
+  if (status === 'retrying') {
+    const failed: Attempt = { ...newAttempt(Math.max(0, retryCount - 1), 'failed', null), sid }
+    return [failed, newAttempt(retryCount, 'pending', null)]
+  }
+  if (status === 'pending' || status === 'submitting') return [newAttempt(retryCount, status, null)]
+  // Twilio gave it a sid, so it accepted it at least.
+  return [{ ...newAttempt(retryCount, isTwilioStatus(status) ? status : 'accepted', null), sid }]
+}
+
+export function replaceEntry(attempts: readonly Attempt[], entry: Attempt): readonly Attempt[] {
+  return attempts.map((attempt) => (attempt.number === entry.number ? entry : attempt))
+}
+
+/**
+ * The entry with the report in it; the same object if the report says nothing new. The result does not
+ * depend on the order in which reports come, save the times at which they came.
+ */
+export function merge(
+  entry: Attempt,
+  report: Report,
+  { policy, now }: { policy: RetryPolicy; now: Date },
+): Attempt {
+  const wins =
+    isFailedAttempt(entry.status) && isFailedAttempt(report.status)
+      ? isWorseFailure(report, entry, policy)
+      : outranks(report.status, entry.status)
+  const outcome = wins ? { ...entry, status: report.status, ...failureOf(report) } : entry
+  const withSid = outcome.sid === null && report.sid !== null ? { ...outcome, sid: report.sid } : outcome
+  return withTime(withSid, report.status, now)
+}
+
+/** The code and text of a failed attempt; none for any other, even if Twilio sent some. */
+function failureOf(report: Report): Pick<Attempt, 'errorCode' | 'errorText'> {
+  if (!isFailedAttempt(report.status)) return { errorCode: null, errorText: null }
+  return { errorCode: report.errorCode, errorText: report.errorText }
+}
+
+/**
+ * Two different failures of one attempt are not known to happen. If they do, a code that forbids a retry
+ * wins, so that a code that must not be retried never is; then the higher status, then the higher code.
+ */
+function isWorseFailure(one: Report, other: Attempt, policy: RetryPolicy): boolean {
+  const stops = [one, other].map(({ errorCode }) => ruleFor(policy, errorCode).action === 'stop')
+  if (stops[0] !== stops[1]) return stops[0] === true
+  if (one.status !== other.status) return outranks(one.status, other.status)
+  return (one.errorCode ?? 0) > (other.errorCode ?? 0)
+}
+
+/** The entry with the time at which it first had the status; the same object if that is known already. */
+export function withTime(entry: Attempt, status: AttemptStatus, at: Date): Attempt {
+  if (entry.times[status] !== undefined) return entry
+  return { ...entry, times: { ...entry.times, [status]: at.toISOString() } }
+}
+
+/** The message without the attempt that was scheduled but never made. The first attempt always stays. */
+export function dropWaiting(message: Message): Message {
+  const waiting = message.attempts.findLast(({ status, number }) => status === 'pending' && number > 0)
+  if (waiting === undefined) return message
+  const attempts = message.attempts.filter((attempt) => attempt !== waiting)
+  return { ...message, attempts, retryCount: attempts.at(-1)?.number ?? 0 }
+}

@@ -1,0 +1,81 @@
+// The shapes that decisions are made from: a message with its attempts, and what can happen to it.
+import type { AttemptStatus, DeliveryStatus, TwilioStatus } from './status.ts'
+
+/** One try to hand a message to Twilio. Number 0 is the first send, n the n-th retry. */
+export interface Attempt {
+  readonly number: number
+  readonly status: AttemptStatus
+  /** Twilio's id, once it is known. */
+  readonly sid: string | null
+  /** Twilio's error code, if the attempt failed and Twilio gave one. */
+  readonly errorCode: number | null
+  /** Twilio's own words on the failure. May contain the recipient's number: not for logs. */
+  readonly errorText: string | null
+  /** How often Twilio did not process the request and the same attempt was put off. */
+  readonly postponements: number
+  /** When each status was first seen, ISO 8601, by the database's clock. */
+  readonly times: Readonly<Partial<Record<AttemptStatus, string>>>
+}
+
+/** One row of `sms_usage_logs`, as far as decisions need it. */
+export interface Message {
+  readonly id: number
+  readonly to: string
+  /** Null in rows that others wrote without the text: such a message cannot be sent again. */
+  readonly body: string | null
+  readonly status: DeliveryStatus
+  readonly success: boolean
+  /** The number of the latest attempt made or scheduled. */
+  readonly retryCount: number
+  readonly maxRetries: number
+  /** When the latest attempt is due, while it waits for a worker. Null for one that is due at once. */
+  readonly nextRetryAt: Date | null
+  /** The latest sid. */
+  readonly sid: string | null
+  /** Never submitted at or after this time. */
+  readonly deadline: Date | null
+  /** In order of their numbers. May lack the attempts that were made before we knew the row. */
+  readonly attempts: readonly Attempt[]
+  /** Why the message is where it is, for a person; null while nothing is wrong. */
+  readonly reason: string | null
+  /** How long the last request to Twilio took. */
+  readonly processingTimeMs: number | null
+}
+
+/** What became of one request to Twilio's API. */
+export type Answer =
+  /** 2xx with a sid: Twilio has the message. */
+  | {
+      readonly outcome: 'accepted'
+      readonly sid: string
+      readonly status: TwilioStatus
+      readonly errorCode: number | null
+      readonly errorText: string | null
+    }
+  /** Twilio refused the message: it was not sent. */
+  | { readonly outcome: 'rejected'; readonly errorCode: number | null; readonly errorText: string }
+  /** Twilio did not look at the message: it is safe to submit it again. */
+  | { readonly outcome: 'not_processed'; readonly reason: string; readonly retryAfterSeconds: number | null }
+  /** Twilio may or may not have the message: it must not be submitted again before that is known. */
+  | { readonly outcome: 'unknown'; readonly reason: string }
+
+/** What can happen to a message. */
+export type Event =
+  /** The alarm of an attempt rang. */
+  | { readonly kind: 'due'; readonly attempt: number }
+  | {
+      readonly kind: 'answer'
+      readonly attempt: number
+      readonly answer: Answer
+      readonly processingTimeMs: number
+    }
+  | {
+      readonly kind: 'callback'
+      /** From the callback's URL; null where the URL is not ours, then the sid tells. */
+      readonly attempt: number | null
+      readonly sid: string
+      readonly status: TwilioStatus
+      readonly errorCode: number | null
+      readonly errorText: string | null
+    }
+  | { readonly kind: 'cancel' }

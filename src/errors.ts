@@ -1,0 +1,37 @@
+// The errors that sms-retry throws on purpose. Each has a literal `code`, so that callers need not match texts.
+
+/** Base class: `error instanceof SmsRetryError` tells our errors from all others. */
+export abstract class SmsRetryError extends Error {
+  abstract readonly code: string
+  override get name(): string {
+    return this.constructor.name
+  }
+}
+
+/** The configuration or the retry policy is wrong. The message names every fault, never a secret's value. */
+export class ConfigError extends SmsRetryError {
+  readonly code = 'CONFIG'
+}
+
+/** The message cannot be sent as given. Nothing was written and nothing was submitted. */
+export class InvalidMessageError extends SmsRetryError {
+  readonly code: string = 'INVALID_MESSAGE'
+}
+
+/** The idempotency key belongs to another message already. Nothing was written and nothing was submitted. */
+export class IdempotencyKeyReusedError extends InvalidMessageError {
+  override readonly code = 'IDEMPOTENCY_KEY_REUSED'
+}
+
+/** The database lacks the table or the queue, or has them in an older form. `sms-retry migrate` mends it. */
+export class SchemaError extends SmsRetryError {
+  readonly code = 'SCHEMA'
+}
+
+/**
+ * The database did not do what was asked of it: away, overloaded, or shut down in the middle. `cause` is the
+ * driver's error. Nothing of the failed step was written.
+ */
+export class DatabaseError extends SmsRetryError {
+  readonly code = 'DATABASE'
+}
