@@ -1,0 +1,202 @@
+// Environment -> frozen Config. A pure function: only the program entries touch process.env.
+// Options of the library are laid over the environment first, so that there is one schema for both.
+import { z } from 'zod'
+import { ConfigError } from './errors.ts'
+
+const E164 = /^\+[1-9]\d{6,14}$/
+
+const url = (example: string) =>
+  z
+    .string()
+    .refine(
+      (text) => ['http:', 'https:'].includes(urlOf(text)?.protocol ?? ''),
+      `must be a URL such as ${example}`,
+    )
+
+const matching = (pattern: RegExp, example: string) => z.string().regex(pattern, `must look like ${example}`)
+
+const wholeNumber = (least: number, most: number) =>
+  z
+    .string()
+    .refine((text) => /^\d+$/.test(text) && Number(text) >= least && Number(text) <= most, {
+      message: `must be a whole number from ${least} to ${most}`,
+    })
+    .transform(Number)
+
+const oneOf = <const Words extends readonly [string, ...string[]]>(words: Words) =>
+  z.enum(words, { message: `must be one of ${words.join(', ')}` })
+
+const schema = z.object({
+  DATABASE_URL: z
+    .string()
+    .refine((text) => ['postgres:', 'postgresql:'].includes(urlOf(text)?.protocol ?? ''), {
+      message: 'must be a PostgreSQL URL such as postgres://user:password@localhost:5432/app',
+    }),
+  DATABASE_SSL: oneOf(['disable', 'require', 'verify']),
+  DATABASE_POOL_MAX: wholeNumber(1, 1000),
+  PORT: wholeNumber(0, 65535),
+  HOST: z.string(),
+  PUBLIC_BASE_URL: url('https://sms.example.com').refine(
+    (text) => !/[?#]/.test(text),
+    'must have no query and no fragment, such as https://sms.example.com',
+  ),
+  TWILIO_ACCOUNT_SID: matching(/^AC[0-9a-fA-F]{32}$/, 'AC followed by 32 hexadecimal digits'),
+  TWILIO_AUTH_TOKEN: z
+    .string()
+    .transform((text) => text.split(',').map((token) => token.trim()))
+    .refine((tokens) => tokens.every((token) => token.length >= 16), {
+      message: 'must be the auth token of the account (32 characters); several are separated by commas',
+    }),
+  TWILIO_API_KEY_SID: matching(/^SK[0-9a-fA-F]{32}$/, 'SK followed by 32 hexadecimal digits'),
+  TWILIO_API_KEY_SECRET: z.string(),
+  TWILIO_FROM_NUMBER: matching(E164, '+15551234567'),
+  TWILIO_MESSAGING_SERVICE_SID: matching(/^MG[0-9a-fA-F]{32}$/, 'MG followed by 32 hexadecimal digits'),
+  TWILIO_API_BASE_URL: url('http://127.0.0.1:4010'),
+  RETRY_POLICY_FILE: z.string(),
+  RETRY_DELAY_SCALE: z
+    .string()
+    .refine((text) => /^\d*\.?\d+$/.test(text) && Number(text) > 0 && Number(text) <= 1000, {
+      message: 'must be a number above 0 such as 0.01',
+    })
+    .transform(Number),
+  LOG_LEVEL: oneOf(['error', 'warn', 'info', 'debug']),
+  LOG_FORMAT: oneOf(['json', 'text']),
+  NODE_ENV: z.string(),
+})
+
+/** The names of the environment that sms-retry reads. */
+export type EnvName = keyof typeof schema.shape
+export const ENV_NAMES = Object.keys(schema.shape) as readonly EnvName[]
+
+export type Env = Readonly<Record<string, string | undefined>>
+
+/** What a program cannot do without. `sender` is a from number or a Messaging Service. */
+export type Requirement =
+  | 'DATABASE_URL'
+  | 'PUBLIC_BASE_URL'
+  | 'TWILIO_ACCOUNT_SID'
+  | 'TWILIO_AUTH_TOKEN'
+  | 'sender'
+
+export interface DatabaseConfig {
+  readonly url: string
+  readonly ssl: 'disable' | 'require' | 'verify' | null
+  readonly poolMax: number
+}
+
+export interface TwilioConfig {
+  readonly accountSid: string
+  /** The first one sends (unless there is an API key), all are accepted as signers. */
+  readonly authTokens: readonly string[]
+  readonly apiKey: { readonly sid: string; readonly secret: string } | null
+  readonly fromNumber: string | null
+  readonly messagingServiceSid: string | null
+  /** Null for Twilio itself. */
+  readonly apiBaseUrl: string | null
+}
+
+/** Sections that were not asked for may be empty strings and lists; nothing reads them. */
+export interface Config {
+  readonly database: DatabaseConfig
+  readonly twilio: TwilioConfig
+  /** Where Twilio reaches this application's root, without a slash at the end. */
+  readonly publicBaseUrl: string
+  readonly port: number
+  readonly host: string
+  readonly retryPolicyFile: string | null
+  readonly retryDelayScale: number
+  readonly logLevel: 'error' | 'warn' | 'info' | 'debug'
+  readonly logFormat: 'json' | 'text'
+}
+
+/**
+ * Reads the configuration. An empty string counts as unset.
+ *
+ * @throws ConfigError that lists every fault by name, with an example, and never the value
+ */
+export function parseConfig(env: Env, required: readonly Requirement[]): Config {
+  const given = Object.fromEntries(
+    ENV_NAMES.map((name) => [name, env[name]?.trim()] as const).filter(
+      ([, value]) => value !== undefined && value !== '',
+    ),
+  )
+  const parsed = schema.partial().safeParse(given)
+  const faults = parsed.success
+    ? []
+    : parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`)
+  faults.push(...missing(given, required), ...contradictions(given))
+  if (!parsed.success || faults.length > 0) {
+    throw new ConfigError(
+      `The configuration is not valid:\n  ${faults.join('\n  ')}\nSee .env.example for every name and its meaning.`,
+    )
+  }
+  return Object.freeze(toConfig(parsed.data))
+}
+
+const EXAMPLES: Record<Exclude<Requirement, 'sender'>, string> = {
+  DATABASE_URL: 'postgres://user:password@localhost:5432/app',
+  PUBLIC_BASE_URL: 'https://sms.example.com',
+  TWILIO_ACCOUNT_SID: 'AC followed by 32 hexadecimal digits',
+  TWILIO_AUTH_TOKEN: 'the auth token from the Twilio console',
+}
+
+function missing(given: Env, required: readonly Requirement[]): string[] {
+  return required.flatMap((name) => {
+    if (name === 'sender') {
+      const hasSender =
+        given['TWILIO_FROM_NUMBER'] !== undefined || given['TWILIO_MESSAGING_SERVICE_SID'] !== undefined
+      return hasSender
+        ? []
+        : ['TWILIO_FROM_NUMBER (such as +15551234567) or TWILIO_MESSAGING_SERVICE_SID is required']
+    }
+    return given[name] === undefined ? [`${name} is required, such as ${EXAMPLES[name]}`] : []
+  })
+}
+
+function contradictions(given: Env): string[] {
+  const faults: string[] = []
+  if ((given['TWILIO_API_KEY_SID'] === undefined) !== (given['TWILIO_API_KEY_SECRET'] === undefined)) {
+    faults.push('TWILIO_API_KEY_SID and TWILIO_API_KEY_SECRET must be set together')
+  }
+  const apiBaseUrl = given['TWILIO_API_BASE_URL']
+  if (
+    given['NODE_ENV'] === 'production' &&
+    apiBaseUrl !== undefined &&
+    urlOf(apiBaseUrl)?.protocol !== 'https:'
+  ) {
+    faults.push(
+      'TWILIO_API_BASE_URL must be https when NODE_ENV=production; leave it out to use Twilio itself',
+    )
+  }
+  return faults
+}
+
+function toConfig(env: { [Name in EnvName]?: z.output<typeof schema>[Name] | undefined }): Config {
+  const { TWILIO_API_KEY_SID: keySid, TWILIO_API_KEY_SECRET: keySecret } = env
+  return {
+    database: {
+      url: env.DATABASE_URL ?? '',
+      ssl: env.DATABASE_SSL ?? null,
+      poolMax: env.DATABASE_POOL_MAX ?? 5,
+    },
+    twilio: {
+      accountSid: env.TWILIO_ACCOUNT_SID ?? '',
+      authTokens: env.TWILIO_AUTH_TOKEN ?? [],
+      apiKey: keySid !== undefined && keySecret !== undefined ? { sid: keySid, secret: keySecret } : null,
+      fromNumber: env.TWILIO_FROM_NUMBER ?? null,
+      messagingServiceSid: env.TWILIO_MESSAGING_SERVICE_SID ?? null,
+      apiBaseUrl: env.TWILIO_API_BASE_URL ?? null,
+    },
+    publicBaseUrl: (env.PUBLIC_BASE_URL ?? '').replace(/\/+$/, ''),
+    port: env.PORT ?? 3000,
+    host: env.HOST ?? '0.0.0.0',
+    retryPolicyFile: env.RETRY_POLICY_FILE ?? null,
+    retryDelayScale: env.RETRY_DELAY_SCALE ?? 1,
+    logLevel: env.LOG_LEVEL ?? 'info',
+    logFormat: env.LOG_FORMAT ?? (env.NODE_ENV === 'production' ? 'json' : 'text'),
+  }
+}
+
+function urlOf(text: string): URL | null {
+  return URL.canParse(text) ? new URL(text) : null
+}

@@ -1,0 +1,280 @@
+// Every statement on `sms_usage_logs` that reads or changes single messages. Each statement stands beside its
+// parameters and its row; the keys of `sms_metadata` that are ours are named here and nowhere else.
+import { reasonOf } from '../delivery/error-codes.ts'
+import type { Attempt, Message } from '../delivery/message.ts'
+import {
+  type AttemptStatus,
+  type DeliveryStatus,
+  isDeliveryStatus,
+  isFailedAttempt,
+} from '../delivery/status.ts'
+import type { Db } from './pool.ts'
+
+/** Keys of `sms_metadata` that belong to sms-retry. All others belong to the app and are preserved. */
+export const OWN_METADATA_KEYS = [
+  'retry_reason',
+  'retry_error',
+  'retry_strategy',
+  'idempotency_key',
+  'deadline',
+  'attempts',
+] as const
+
+/** ISO 8601 with milliseconds, as JavaScript writes it. */
+const iso = (timestamptz: string): string =>
+  `to_char((${timestamptz}) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
+
+/** Rows of the app's own are left alone: inbound ones, and those that nobody has told us about. */
+const IS_OURS = `message_direction <> 'inbound' and (final_status <> 'unknown' or twilio_message_sid is not null)`
+
+const MESSAGE_COLUMNS = `
+  id, phone_number as "to", message_content as "body", coalesce(final_status, 'unknown') as "status",
+  coalesce(success, true) as "success", coalesce(retry_count, 0) as "retryCount",
+  coalesce(max_retries, 3) as "maxRetries", next_retry_at as "nextRetryAt", twilio_message_sid as "sid",
+  sms_metadata ->> 'deadline' as "deadline", sms_metadata -> 'attempts' as "attempts",
+  error_message as "reason", processing_time_ms as "processingTimeMs"`
+
+interface MessageRow {
+  readonly id: number | string
+  readonly to: string
+  readonly body: string | null
+  readonly status: string
+  readonly success: boolean
+  readonly retryCount: number
+  readonly maxRetries: number
+  readonly nextRetryAt: Date | null
+  readonly sid: string | null
+  readonly deadline: string | null
+  readonly attempts: unknown
+  readonly reason: string | null
+  readonly processingTimeMs: number | null
+}
+
+export interface LockedMessage {
+  readonly message: Message
+  /** The database's clock when the row was read. */
+  readonly now: Date
+}
+
+/**
+ * The messages with these ids or sids, locked until the transaction ends. Locks are taken in the order of the
+ * ids, so that two batches with the same messages wait for each other instead of deadlocking.
+ */
+export async function lockMessages(
+  tx: Db,
+  ids: readonly number[],
+  sids: readonly string[],
+): Promise<LockedMessage[]> {
+  const { rows } = await tx.executeSql<MessageRow & { now: Date }>(
+    `select ${MESSAGE_COLUMNS}, clock_timestamp() as "now"
+       from sms_usage_logs
+      where (id = any($1::bigint[]) or twilio_message_sid = any($2::text[])) and ${IS_OURS}
+      order by id
+        for no key update`,
+    [ids, sids],
+  )
+  return rows.map((row) => ({ message: toMessage(row), now: row.now }))
+}
+
+/** Writes what was decided of locked messages. `sms_metadata` keeps the keys that are not ours. */
+export async function updateMessages(tx: Db, messages: readonly Message[]): Promise<void> {
+  await tx.executeSql(
+    `update sms_usage_logs as m
+        set final_status = c.status,
+            success = c.success,
+            retry_count = c.retry_count,
+            next_retry_at = c.next_retry_at,
+            twilio_message_sid = c.sid,
+            error_message = c.reason,
+            processing_time_ms = c.processing_time_ms,
+            sms_metadata = (${OBJECT_METADATA} - '{retry_reason,retry_error,retry_strategy}'::text[])
+                           || jsonb_strip_nulls(c.metadata)
+       from jsonb_to_recordset($1::jsonb) as c (
+              id bigint, status text, success boolean, retry_count integer, next_retry_at timestamptz, sid text,
+              reason text, processing_time_ms integer, metadata jsonb)
+      where m.id = c.id`,
+    [JSON.stringify(messages.map(toChange))],
+  )
+}
+
+/** An app may keep something else than an object there; it is kept under a key of its own. */
+const OBJECT_METADATA = `
+  case when sms_metadata is null then '{}'::jsonb
+       when jsonb_typeof(sms_metadata) = 'object' then sms_metadata
+       else jsonb_build_object('app_metadata', sms_metadata) end`
+
+export interface NewMessage {
+  readonly userId: number
+  readonly to: string
+  readonly body: string
+  readonly status: 'pending' | 'submitting'
+  readonly maxRetries: number
+  readonly validForSeconds: number | null
+  readonly idempotencyKey: string | null
+  readonly metadata: Readonly<Record<string, unknown>>
+}
+
+/**
+ * Inserts a message with its first attempt.
+ *
+ * @returns its id; null if its idempotency key exists already. Waits for
+ *   a transaction that has inserted the same key and has not ended yet.
+ */
+export async function insertMessage(db: Db, message: NewMessage): Promise<number | null> {
+  // No operator with a question mark, no list: the statement also runs through the adapters of ORMs.
+  const { rows } = await db.executeSql<{ id: number | string }>(
+    `insert into sms_usage_logs (
+        user_id, phone_number, message_direction, message_length, message_content, success, created_at,
+        retry_count, max_retries, final_status, sms_metadata)
+     select $1::integer, $2::text, 'outbound', $3::integer, $4::text, true, now() at time zone 'UTC',
+            0, $5::integer, $6::text,
+            $7::jsonb || jsonb_strip_nulls(jsonb_build_object(
+              'idempotency_key', $8::text,
+              'deadline', ${iso('now() + make_interval(secs => $9::double precision)')},
+              'attempts', jsonb_build_array(jsonb_build_object(
+                'number', 0, 'status', $6::text, 'times', jsonb_build_object($6::text, ${iso('now()')})))))
+     on conflict ((sms_metadata ->> 'idempotency_key')) where sms_metadata ->> 'idempotency_key' is not null
+        do nothing
+     returning id`,
+    [
+      message.userId,
+      message.to,
+      [...message.body].length,
+      message.body,
+      message.maxRetries,
+      message.status,
+      JSON.stringify(message.metadata),
+      message.idempotencyKey,
+      message.validForSeconds,
+    ],
+  )
+  return rows[0] === undefined ? null : Number(rows[0].id)
+}
+
+export interface StoredMessage extends Message {
+  readonly userId: number
+  readonly createdAt: Date
+}
+
+const STORED_COLUMNS = `${MESSAGE_COLUMNS}, user_id as "userId", created_at as "createdAt"`
+
+type StoredRow = MessageRow & { readonly userId: number; readonly createdAt: Date }
+
+export async function findByIdempotencyKey(db: Db, key: string): Promise<StoredMessage | null> {
+  const { rows } = await db.executeSql<StoredRow>(
+    `select ${STORED_COLUMNS} from sms_usage_logs where sms_metadata ->> 'idempotency_key' = $1::text`,
+    [key],
+  )
+  return rows[0] === undefined ? null : toStoredMessage(rows[0])
+}
+
+export async function findMessage(db: Db, id: number): Promise<StoredMessage | null> {
+  const { rows } = await db.executeSql<StoredRow>(
+    `select ${STORED_COLUMNS} from sms_usage_logs where id = $1::bigint and ${IS_OURS}`,
+    [id],
+  )
+  return rows[0] === undefined ? null : toStoredMessage(rows[0])
+}
+
+/** The newest messages, optionally of one status. */
+export async function listMessages(
+  db: Db,
+  status: DeliveryStatus | null,
+  limit: number,
+): Promise<StoredMessage[]> {
+  const { rows } = await db.executeSql<StoredRow>(
+    `select ${STORED_COLUMNS} from sms_usage_logs
+      where ${IS_OURS} and ($1::text is null or final_status = $1::text)
+      order by id desc
+      limit $2::integer`,
+    [status, limit],
+  )
+  return rows.map(toStoredMessage)
+}
+
+function toStoredMessage(row: StoredRow): StoredMessage {
+  return { ...toMessage(row), userId: row.userId, createdAt: row.createdAt }
+}
+
+function toMessage(row: MessageRow): Message {
+  return {
+    id: Number(row.id),
+    to: row.to,
+    body: row.body,
+    status: isDeliveryStatus(row.status) ? row.status : 'unknown',
+    success: row.success,
+    retryCount: row.retryCount,
+    maxRetries: row.maxRetries,
+    nextRetryAt: row.nextRetryAt,
+    sid: row.sid,
+    deadline: row.deadline === null || Number.isNaN(Date.parse(row.deadline)) ? null : new Date(row.deadline),
+    attempts: toAttempts(row.attempts),
+    reason: row.reason,
+    processingTimeMs: row.processingTimeMs,
+  }
+}
+
+/** An attempt as it stands in `sms_metadata`. Absent keys are null. */
+interface AttemptEntry {
+  readonly number: number
+  readonly status: AttemptStatus
+  readonly sid?: string | null
+  readonly error_code?: number | null
+  readonly error_text?: string | null
+  readonly postponements?: number | null
+  readonly times?: Attempt['times']
+}
+
+/** The metadata is the app's as well: what stands under our key and is not ours to read counts as nothing. */
+function toAttempts(entries: unknown): Attempt[] {
+  if (!Array.isArray(entries)) return []
+  return entries.filter(isAttemptEntry).map((entry) => ({
+    number: entry.number,
+    status: entry.status,
+    sid: entry.sid ?? null,
+    errorCode: entry.error_code ?? null,
+    errorText: entry.error_text ?? null,
+    postponements: entry.postponements ?? 0,
+    times: entry.times ?? {},
+  }))
+}
+
+function isAttemptEntry(entry: unknown): entry is AttemptEntry {
+  if (entry === null || typeof entry !== 'object') return false
+  return (
+    'number' in entry &&
+    Number.isInteger(entry.number) &&
+    'status' in entry &&
+    typeof entry.status === 'string'
+  )
+}
+
+function toChange(message: Message): object {
+  const failed = message.attempts.findLast(({ status }) => isFailedAttempt(status))
+  return {
+    id: message.id,
+    status: message.status,
+    success: message.success,
+    retry_count: message.retryCount,
+    next_retry_at: message.nextRetryAt,
+    sid: message.sid,
+    reason: message.reason,
+    processing_time_ms: message.processingTimeMs,
+    metadata: {
+      retry_reason: failed?.errorCode,
+      retry_error: failed === undefined ? null : (failed.errorText ?? reasonOf(failed.errorCode)),
+      retry_strategy: message.retryCount > 0 ? 'exponential_backoff' : null,
+      attempts: message.attempts.map(
+        (attempt): AttemptEntry => ({
+          number: attempt.number,
+          status: attempt.status,
+          sid: attempt.sid,
+          error_code: attempt.errorCode,
+          error_text: attempt.errorText,
+          postponements: attempt.postponements || null,
+          times: attempt.times,
+        }),
+      ),
+    },
+  }
+}

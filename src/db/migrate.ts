@@ -1,0 +1,165 @@
+// Brings a database's schema up to date: the table and its indexes from sql/, applied by node-pg-migrate. Its
+// bookkeeping lives in the schema `sms_retry`. The queue's own schema is migrated by queue.ts.
+import { readdir, readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type RunnerOption, runner } from 'node-pg-migrate'
+import pg from 'pg'
+import type { DatabaseConfig } from '../config.ts'
+import { SchemaError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { connectionOptions, type Db } from './pool.ts'
+
+const MIGRATIONS_DIRECTORY = fileURLToPath(new URL('../../sql', import.meta.url))
+const BOOKKEEPING_SCHEMA = 'sms_retry'
+const BOOKKEEPING_TABLE = 'migrations'
+
+/** An arbitrary number that all versions of sms-retry share. */
+const LOCK_ID = 7_367_214_601
+const LOCK_POLL_MS = 200
+const LOCK_TIMEOUT_MS = 600_000
+
+/**
+ * Runs `work` on a connection of its own while no other process migrates this database. The lock is polled
+ * for: a session that waits inside pg_advisory_lock holds a snapshot, which CREATE INDEX CONCURRENTLY in the
+ * other process would wait for, and both would wait for ever.
+ */
+export async function whileMigrating<T>(
+  config: DatabaseConfig,
+  work: (client: pg.Client) => Promise<T>,
+): Promise<T> {
+  const client = new pg.Client({ ...connectionOptions(config), application_name: 'sms-retry migrate' })
+  await client.connect()
+  try {
+    await client.query("set time zone 'UTC'")
+    const givenUpMs = performance.now() + LOCK_TIMEOUT_MS
+    while (!(await tryLock(client))) {
+      if (performance.now() > givenUpMs)
+        throw new SchemaError('Another migration of this database does not end')
+      await sleep(LOCK_POLL_MS)
+    }
+    return await work(client)
+  } finally {
+    // Ends the session, and with it the lock.
+    await client.end()
+  }
+}
+
+async function tryLock(client: pg.Client): Promise<boolean> {
+  const { rows } = await client.query<{ locked: boolean }>(`select pg_try_advisory_lock($1) as "locked"`, [
+    LOCK_ID,
+  ])
+  return rows[0]?.locked === true
+}
+
+/**
+ * Applies the migrations that this database lacks. Can be run at any time and any number of times.
+ *
+ * @returns the names of the migrations that were applied
+ * @throws SchemaError if the table's contents forbid an index, with the way to find the rows
+ */
+export async function migrateTable(client: pg.Client, logger: Logger): Promise<string[]> {
+  await dropInvalidIndexes(client)
+  try {
+    const applied = await runner({
+      dbClient: client,
+      dir: MIGRATIONS_DIRECTORY,
+      direction: 'up',
+      migrationsSchema: BOOKKEEPING_SCHEMA,
+      createMigrationsSchema: true,
+      migrationsTable: BOOKKEEPING_TABLE,
+      migrationLoaderStrategies: [{ extensions: ['.sql'], loader: loadSqlFiles }],
+      // Two processes are kept apart by whileMigrating.
+      noLock: true,
+      logger: quiet(logger),
+    })
+    return applied.map(({ name }) => name)
+  } catch (error) {
+    throw explain(error)
+  }
+}
+
+type SqlLoader = Extract<
+  NonNullable<RunnerOption['migrationLoaderStrategies']>[number]['loader'],
+  (...paths: never[]) => unknown
+>
+
+/** A file whose first line is `-- no transaction` runs outside of one, as CREATE INDEX CONCURRENTLY must. */
+const loadSqlFiles: SqlLoader = (paths) =>
+  Promise.all(
+    paths.map(async (path) => {
+      const sql = await readFile(path, 'utf8')
+      return {
+        id: path,
+        filePaths: [path],
+        actions: {
+          up: (pgm) => {
+            if (sql.startsWith('-- no transaction')) pgm.noTransaction()
+            pgm.sql(sql)
+          },
+          down: false as const,
+        },
+      }
+    }),
+  )
+
+/** CREATE INDEX CONCURRENTLY that was interrupted leaves an index behind that is never used and never mended. */
+async function dropInvalidIndexes(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ name: string }>(
+    `select c.oid::regclass::text as "name"
+       from pg_index i
+       join pg_class c on c.oid = i.indexrelid
+      where i.indrelid = to_regclass('sms_usage_logs') and not i.indisvalid and c.relname like 'idx\\_sms\\_usage\\_logs\\_%'`,
+  )
+  for (const { name } of rows) await client.query(`drop index concurrently if exists ${name}`)
+}
+
+const UNIQUE_VIOLATION = '23505'
+const LOCK_NOT_AVAILABLE = '55P03'
+
+function explain(error: unknown): unknown {
+  const { code, constraint } = error as { code?: string; constraint?: string }
+  if (code === UNIQUE_VIOLATION) {
+    const column = constraint?.includes('idempotency')
+      ? "sms_metadata ->> 'idempotency_key'"
+      : 'twilio_message_sid'
+    return new SchemaError(
+      `Some rows of sms_usage_logs share one ${column}. Find them with:\n` +
+        `  select ${column}, count(*), min(id), max(id) from sms_usage_logs group by 1 having count(*) > 1 and ${column} is not null;\n` +
+        'Clear the value in all rows but one, then migrate again.',
+      { cause: error },
+    )
+  }
+  if (code === LOCK_NOT_AVAILABLE) {
+    return new SchemaError(
+      'sms_usage_logs is in use by a long transaction, which the migration did not want to hold up. Migrate again.',
+      { cause: error },
+    )
+  }
+  return error
+}
+
+/** True if every migration of this version has been applied. */
+export async function isTableCurrent(db: Db): Promise<boolean> {
+  const { rows } = await db.executeSql<{ exists: boolean }>(
+    `select to_regclass('${BOOKKEEPING_SCHEMA}.${BOOKKEEPING_TABLE}') is not null as "exists"`,
+  )
+  if (rows[0]?.exists !== true) return false
+  const applied = await db.executeSql<{ name: string }>(
+    `select name from ${BOOKKEEPING_SCHEMA}.${BOOKKEEPING_TABLE}`,
+  )
+  const names = new Set(applied.rows.map(({ name }) => name))
+  return (await migrationNames()).every((name) => names.has(name))
+}
+
+async function migrationNames(): Promise<string[]> {
+  const files = await readdir(MIGRATIONS_DIRECTORY)
+  return files.filter((file) => file.endsWith('.sql')).map((file) => basename(file, '.sql'))
+}
+
+/** node-pg-migrate tells of each step; that is for the curious. It logs errors that are thrown as well. */
+function quiet(logger: Logger): Pick<Logger, 'debug' | 'info' | 'warn' | 'error'> {
+  const debug = (message: string): unknown => logger.debug(message)
+  return { debug, info: debug, warn: debug, error: debug }
+}

@@ -1,0 +1,108 @@
+// Connections: one pool a process, every session in UTC, and transactions that end one way or the other.
+import pg from 'pg'
+import type { DatabaseConfig } from '../config.ts'
+import { DatabaseError } from '../errors.ts'
+
+/** Runs one statement: a pool, a client inside a transaction, or an adapter of an ORM's transaction. */
+export interface Db {
+  executeSql<Row extends object = object>(text: string, values?: unknown[]): Promise<{ rows: Row[] }>
+}
+
+export interface Database extends Db {
+  /**
+   * Runs `work` in one transaction: committed if it returns, rolled back if it throws.
+   *
+   * @throws DatabaseError if the database failed; whatever `work` throws otherwise
+   */
+  transaction<T>(work: (tx: Db) => Promise<T>): Promise<T>
+  /** Waits for statements under way. Can be called again. */
+  close(): Promise<void>
+}
+
+const TIMESTAMP_WITHOUT_ZONE = 1114
+
+/**
+ * The column types of users' tables differ: `timestamp` and `timestamptz` are both read as UTC, which every
+ * session of ours runs in.
+ */
+const types = {
+  getTypeParser: (oid: number, format?: 'text' | 'binary') =>
+    oid === TIMESTAMP_WITHOUT_ZONE
+      ? (text: string) => new Date(`${text.replace(' ', 'T')}Z`)
+      : pg.types.getTypeParser(oid, format as 'text'),
+} as pg.CustomTypesConfig
+
+/** @param onIdleError told of connections that break while nobody uses them; the pool replaces them */
+export function openDatabase(config: DatabaseConfig, onIdleError: (error: Error) => void): Database {
+  const pool = new pg.Pool({
+    ...connectionOptions(config),
+    max: config.poolMax,
+    types,
+    connectionTimeoutMillis: 5_000,
+    idleTimeoutMillis: 30_000,
+    application_name: 'sms-retry',
+    // SET rather than the `options` parameter, which PgBouncer does not accept.
+    onConnect: async (client) => {
+      await client.query("set time zone 'UTC'")
+    },
+  })
+  pool.on('error', onIdleError)
+  let closing: Promise<void> | undefined
+  return {
+    executeSql: (text, values) => pool.query(text, values).catch(toDatabaseError),
+    transaction: (work) => inTransaction(pool, work),
+    close: () => {
+      closing ??= pool.end()
+      return closing
+    },
+  }
+}
+
+/** A connection of its own for migrations, which need session locks and longer statements. */
+export function connectionOptions(config: DatabaseConfig): pg.ClientConfig {
+  if (config.ssl === null) return { connectionString: config.url }
+  // pg lets `sslmode` in the URL override the `ssl` option, so it has to go.
+  const url = new URL(config.url)
+  url.searchParams.delete('sslmode')
+  const ssl = config.ssl === 'disable' ? false : { rejectUnauthorized: config.ssl === 'verify' }
+  return { connectionString: url.toString(), ssl }
+}
+
+async function inTransaction<T>(pool: pg.Pool, work: (tx: Db) => Promise<T>): Promise<T> {
+  const client = await pool.connect().catch(toDatabaseError)
+  let broken: Error | undefined
+  // Without a listener, a connection that breaks between two statements would end the process.
+  const onError = (error: Error): void => {
+    broken = error
+  }
+  client.on('error', onError)
+  try {
+    await client.query('begin').catch(toDatabaseError)
+    const result = await work(dbOf(client))
+    await client.query('commit').catch(toDatabaseError)
+    return result
+  } catch (error) {
+    await client.query('rollback').catch((failed: Error) => {
+      broken ??= failed
+    })
+    throw error
+  } finally {
+    client.off('error', onError)
+    client.release(broken)
+  }
+}
+
+function dbOf(client: pg.ClientBase): Db {
+  return { executeSql: (text, values) => client.query(text, values).catch(toDatabaseError) }
+}
+
+function toDatabaseError(error: Error): never {
+  throw new DatabaseError(`The database failed: ${error.message}`, { cause: error })
+}
+
+/** A transaction of the caller's: a pg client, or one of pg-boss's adapters for an ORM. */
+export type CallerTransaction = Db | pg.ClientBase
+
+export function dbOfCaller(db: CallerTransaction): Db {
+  return 'executeSql' in db ? db : { executeSql: (text, values) => db.query(text, values) }
+}

@@ -1,0 +1,25 @@
+// Use case: bring a database up to date, table and queue, whatever state it is in and however often.
+import type { DatabaseConfig } from './config.ts'
+import { migrateTable, whileMigrating } from './db/migrate.ts'
+import { openDatabase } from './db/pool.ts'
+import { errorFields, type Logger } from './log.ts'
+import { migrateQueue } from './queue.ts'
+
+/**
+ * Two processes that migrate at once take turns.
+ *
+ * @returns the names of the table's migrations that were applied now
+ * @throws SchemaError if the table's contents are in the way, with how to mend that
+ */
+export function migrate(config: DatabaseConfig, logger: Logger): Promise<string[]> {
+  return whileMigrating(config, async (client) => {
+    const applied = await migrateTable(client, logger)
+    const database = openDatabase(config, (error) => logger.warn('A connection broke', errorFields(error)))
+    try {
+      await migrateQueue(database, logger)
+    } finally {
+      await database.close()
+    }
+    return applied
+  })
+}

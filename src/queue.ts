@@ -1,0 +1,122 @@
+// The alarm clocks: one pg-boss job for each attempt that waits. A job holds ids only, and the row is the truth:
+// losing a job or ringing twice does no harm.
+import { PgBoss } from 'pg-boss'
+import type { Database, Db } from './db/pool.ts'
+import type { Alarm } from './delivery/decide.ts'
+import { SchemaError } from './errors.ts'
+import { errorFields, type Logger } from './log.ts'
+
+/** A schema of our own: an app that uses pg-boss itself, in whatever version, is not disturbed. */
+export const QUEUE_SCHEMA = 'sms_retry_pgboss'
+export const ATTEMPT_QUEUE = 'attempt'
+
+export interface AttemptJob {
+  readonly message: number
+  readonly attempt: number
+}
+
+export interface ScheduledAlarm {
+  readonly messageId: number
+  readonly alarm: Alarm
+  /** Null for at once. */
+  readonly at: Date | null
+}
+
+export interface Queue {
+  /** Adds the jobs in the caller's transaction. One that exists already stays as it is. */
+  schedule(tx: Db, alarms: readonly ScheduledAlarm[]): Promise<void>
+  /** Removes the jobs in the caller's transaction. */
+  unschedule(tx: Db, alarms: readonly Omit<ScheduledAlarm, 'at'>[]): Promise<void>
+  /** Calls `handle` with due jobs, up to `batchSize` at once; a job whose handling throws rings again. */
+  work(options: { batchSize: number }, handle: (jobs: AttemptJob[]) => Promise<void>): Promise<void>
+  /** Stops working; waits for what is under way. */
+  stop(timeoutMs: number): Promise<void>
+}
+
+/**
+ * @param role `schedule` for processes that only add jobs; `work` also supervises (expires and purges)
+ * @throws SchemaError if the database has no queue or an older one
+ */
+export async function startQueue(
+  database: Database,
+  role: 'schedule' | 'work',
+  logger: Logger,
+): Promise<Queue> {
+  const boss = new PgBoss({
+    db: database,
+    schema: QUEUE_SCHEMA,
+    migrate: false,
+    supervise: role === 'work',
+    schedule: false,
+  })
+  // Without a listener, an error event would end the process.
+  boss.on('error', (error) => logger.error('The queue has a problem', errorFields(error)))
+  await boss.start().catch((error: Error) => {
+    if (error.name === 'DatabaseError') throw error
+    throw new SchemaError(`${error.message}. Run: sms-retry migrate`, { cause: error })
+  })
+  return queueOf(boss)
+}
+
+function queueOf(boss: PgBoss): Queue {
+  return {
+    async schedule(tx, alarms) {
+      if (alarms.length === 0) return
+      const jobs = alarms.map(({ messageId, alarm, at }) => ({
+        id: jobId(messageId, alarm),
+        data: { message: messageId, attempt: alarm.attempt } satisfies AttemptJob,
+        ...(at === null ? {} : { startAfter: at }),
+      }))
+      await boss.insert(ATTEMPT_QUEUE, jobs, { db: tx })
+    },
+    async unschedule(tx, alarms) {
+      if (alarms.length === 0) return
+      const ids = alarms.map(({ messageId, alarm }) => jobId(messageId, alarm))
+      await boss.deleteJob(ATTEMPT_QUEUE, ids, { db: tx })
+    },
+    async work({ batchSize }, handle) {
+      const options = { batchSize, pollingIntervalSeconds: 0.5, burstWhenBatchFull: true }
+      await boss.work(ATTEMPT_QUEUE, options, (jobs: { data: AttemptJob }[]) =>
+        handle(jobs.map(({ data }) => data)),
+      )
+    },
+    stop: (timeoutMs) => boss.stop({ graceful: true, timeout: timeoutMs, close: false }),
+  }
+}
+
+/**
+ * A version 8 UUID (RFC 9562, 5.8) that spells the alarm out: `pppppppp-0000-8aaa-8000-mmmmmmmmmmmm`, with
+ * postponements, attempt and message in hexadecimal. The same alarm always has the same job.
+ */
+export function jobId(messageId: number, { attempt, postponements }: Alarm): string {
+  const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, '0')
+  return `${hex(postponements, 8)}-0000-8${hex(attempt, 3)}-8000-${hex(messageId, 12)}`
+}
+
+/** Creates or upgrades the queue's schema and sets the queue's options. Can be run again at any time. */
+export async function migrateQueue(database: Database, logger: Logger): Promise<void> {
+  const boss = new PgBoss({ db: database, schema: QUEUE_SCHEMA, supervise: false, schedule: false })
+  boss.on('error', (error) => logger.error('The queue has a problem', errorFields(error)))
+  await boss.start()
+  try {
+    await boss.createQueue(ATTEMPT_QUEUE, QUEUE_OPTIONS)
+    // createQueue leaves an existing queue as it is.
+    await boss.updateQueue(ATTEMPT_QUEUE, QUEUE_OPTIONS)
+  } finally {
+    await boss.stop({ close: false })
+  }
+}
+
+/**
+ * A job fails only if the database is away while it is handled; then it rings again, for hours if it must. A
+ * handler ends once the attempt is claimed, so a minute is plenty.
+ */
+const QUEUE_OPTIONS = {
+  expireInSeconds: 60,
+  retryLimit: 1000,
+  retryDelay: 2,
+  retryBackoff: true,
+  retryDelayMax: 60,
+  retentionSeconds: 30 * 24 * 3600,
+  deleteAfterSeconds: 24 * 3600,
+}
