@@ -1,0 +1,71 @@
+// The web process's Express app: the status callback endpoint and the health checks.
+import express, { type Express, type RequestHandler, type Router } from 'express'
+import { isTableCurrent } from '../db/migrate.ts'
+import { recordCallbacks } from '../record-callbacks.ts'
+import { LazyQueue, type Runtime } from '../runtime.ts'
+import { statusCallbackRoute } from './status-callback-route.ts'
+
+/** Ends the database connections that belong to a router or an app. Call it when the server is closed. */
+export interface Closable {
+  close(): Promise<void>
+}
+
+const STOP_TIMEOUT_MS = 5_000
+
+export function createStatusCallbackRouter(runtime: Runtime): Router & Closable {
+  const queue = new LazyQueue(runtime)
+  return Object.assign(routeOf(runtime, queue), { close: () => close(runtime, queue) })
+}
+
+export function createHttpApp(runtime: Runtime): Express & Closable {
+  const queue = new LazyQueue(runtime)
+  const app = express()
+  app.disable('x-powered-by').disable('etag')
+  app.get('/healthz', (_request, response) => {
+    response.type('text/plain').send('ok\n')
+  })
+  app.get('/readyz', readiness(runtime, queue))
+  app.use(routeOf(runtime, queue))
+  app.use((_request, response) => {
+    response.status(404).type('text/plain').send('Not found\n')
+  })
+  return Object.assign(app, { close: () => close(runtime, queue) })
+}
+
+function routeOf(runtime: Runtime, queue: LazyQueue): Router {
+  const { config, database, policy, logger } = runtime
+  return statusCallbackRoute({
+    accountSid: config.twilio.accountSid,
+    authTokens: config.twilio.authTokens,
+    publicBaseUrl: config.publicBaseUrl,
+    logger,
+    record: async (callback) => {
+      const deps = { database, queue: await queue.get(), policy, logger, random: Math.random }
+      await recordCallbacks(deps, [callback])
+    },
+  })
+}
+
+/** 200 once the database can be reached and its schema is the one that this version needs. */
+function readiness({ database, logger }: Runtime, queue: LazyQueue): RequestHandler {
+  return async (_request, response) => {
+    const why = await Promise.all([isTableCurrent(database), queue.get()]).then(
+      ([isCurrent]) => (isCurrent ? null : 'The schema is not up to date; run: sms-retry migrate'),
+      (error: Error) => {
+        logger.warn('Not ready', { why: error.message })
+        return error.name === 'SchemaError'
+          ? 'The schema is not up to date; run: sms-retry migrate'
+          : 'The database is away'
+      },
+    )
+    response
+      .status(why === null ? 200 : 503)
+      .type('text/plain')
+      .send(`${why ?? 'ready'}\n`)
+  }
+}
+
+async function close({ database }: Runtime, queue: LazyQueue): Promise<void> {
+  await queue.stop(STOP_TIMEOUT_MS)
+  await database.close()
+}

@@ -1,0 +1,125 @@
+// Use case: attempts are due. Claims them (rule: record before acting), hands each to Twilio with no
+// transaction open, and records each answer.
+import type { Submission } from './delivery/decide.ts'
+import type { Answer, Message } from './delivery/message.ts'
+import { DatabaseError } from './errors.ts'
+import { errorFields, type Logger } from './log.ts'
+import type { AttemptJob } from './queue.ts'
+import { type RecordDeps, type Recorded, recordEvents } from './record-events.ts'
+import type { TwilioClient } from './twilio/client.ts'
+
+export interface AttemptDeps extends RecordDeps {
+  readonly twilio: TwilioClient
+  readonly logger: Logger
+}
+
+/**
+ * Claims the due attempts in one transaction.
+ *
+ * @returns what is to be submitted; an attempt that somebody else has claimed, or that is not wanted any
+ *   more, is not among it
+ * @throws DatabaseError if the database failed: then nothing is to be submitted
+ */
+export async function claimAttempts(deps: AttemptDeps, due: readonly AttemptJob[]): Promise<Submission[]> {
+  const recorded = await recordEvents(
+    deps,
+    due.map(({ message, attempt }) => ({ target: { id: message }, event: { kind: 'due', attempt } })),
+  )
+  return recorded.flatMap((outcome, i) => {
+    if (outcome.known && outcome.decision.kind === 'submit') return [outcome.decision.submission]
+    logNotSubmitted(deps.logger, due[i], outcome)
+    return []
+  })
+}
+
+/**
+ * Makes the request of a claimed attempt and records its answer.
+ *
+ * @returns the message as it is then
+ * @throws DatabaseError if the answer could not be recorded: the attempt then stays in doubt
+ */
+export async function submitAttempt(deps: AttemptDeps, submission: Submission): Promise<Message> {
+  const { messageId, attempt } = submission
+  const { answer, processingTimeMs } = await deps.twilio.submit(submission)
+  const event = { kind: 'answer', attempt, answer, processingTimeMs } as const
+  const [recorded] = await recordEvents(deps, [{ target: { id: messageId }, event }])
+  if (recorded?.known !== true)
+    throw new DatabaseError(`Message ${messageId} was deleted while it was being sent`)
+  const { before, decision } = recorded
+  const message = decision.kind === 'ignore' ? before : decision.message
+  logAnswer(deps.logger, submission, answer, message)
+  return message
+}
+
+function logNotSubmitted(logger: Logger, job: AttemptJob | undefined, outcome: Recorded): void {
+  if (!outcome.known) return void logger.warn('A due attempt is not in the table', { ...job })
+  const { decision } = outcome
+  if (decision.kind === 'ignore')
+    return void logger.debug('A due attempt was not made', { ...job, why: decision.why })
+  const { status, reason, nextRetryAt } = decision.message
+  logger.info('A due attempt was not made', { ...job, status, reason, nextRetryAt })
+}
+
+function logAnswer(
+  logger: Logger,
+  { messageId, attempt }: Submission,
+  answer: Answer,
+  message: Message,
+): void {
+  const { status, reason, nextRetryAt, processingTimeMs } = message
+  logger[answer.outcome === 'unknown' ? 'warn' : 'info']('Attempt submitted', {
+    message: messageId,
+    attempt,
+    outcome: answer.outcome,
+    ...('sid' in answer ? { sid: answer.sid } : {}),
+    ...('errorCode' in answer ? { errorCode: answer.errorCode } : {}),
+    processingTimeMs,
+    status,
+    reason,
+    nextRetryAt,
+  })
+}
+
+/**
+ * Runs attempts beside each other. The job of an attempt is done once the attempt is claimed: from then on the
+ * row says what is under way, so that a slow answer holds up no other job.
+ */
+export class AttemptRunner {
+  readonly #deps: AttemptDeps
+  readonly #mostAtOnce: number
+  readonly #underWay = new Set<Promise<void>>()
+
+  constructor(deps: AttemptDeps, mostAtOnce: number) {
+    this.#deps = deps
+    this.#mostAtOnce = mostAtOnce
+  }
+
+  /**
+   * Claims the attempts, as soon as there is room for all of them, and starts their requests. A claimed
+   * attempt does not wait, so that none is in doubt for longer than its request takes.
+   */
+  async run(due: readonly AttemptJob[]): Promise<void> {
+    while (this.#underWay.size > 0 && this.#underWay.size + due.length > this.#mostAtOnce) {
+      await Promise.race(this.#underWay)
+    }
+    for (const submission of await claimAttempts(this.#deps, due)) this.#start(submission)
+  }
+
+  #start(submission: Submission): void {
+    const running = submitAttempt(this.#deps, submission).then(
+      () => undefined,
+      (error: unknown) => {
+        const { messageId: message, attempt } = submission
+        const fields = { message, attempt, ...errorFields(error) }
+        this.#deps.logger.error('The answer to an attempt could not be recorded; it stays in doubt', fields)
+      },
+    )
+    this.#underWay.add(running)
+    void running.finally(() => this.#underWay.delete(running))
+  }
+
+  /** Resolves when no request is under way. */
+  async idle(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.all(this.#underWay)
+  }
+}

@@ -1,0 +1,119 @@
+// What sender, web process and worker have in common: configuration from options and environment, the
+// database, the queue, the policy and the log.
+import { readFileSync } from 'node:fs'
+import { type Config, type Env, parseConfig, type Requirement } from './config.ts'
+import { type Database, openDatabase } from './db/pool.ts'
+import { createRetryPolicy, type RetryPolicy, type RetryPolicyOverrides } from './delivery/retry-policy.ts'
+import { ConfigError } from './errors.ts'
+import { createLogger, errorFields, type Logger } from './log.ts'
+import { type Queue, startQueue } from './queue.ts'
+
+export interface TwilioOptions {
+  readonly accountSid?: string
+  /** The account's primary auth token; several while a token is rotated (the first one sends). */
+  readonly authToken?: string | readonly string[]
+  /** The sending number, in E.164. */
+  readonly from?: string
+  readonly messagingServiceSid?: string
+  /** An API key for sending, instead of the auth token. */
+  readonly apiKeySid?: string
+  readonly apiKeySecret?: string
+  /** For the simulator. */
+  readonly apiBaseUrl?: string
+}
+
+/** Every option that is left out comes from the environment; see .env.example for the names. */
+export interface Options {
+  readonly databaseUrl?: string
+  readonly twilio?: TwilioOptions
+  /** Where Twilio reaches the status callback endpoint's application, such as https://sms.example.com. */
+  readonly publicBaseUrl?: string
+  /** Overrides single codes or the default; RETRY_POLICY_FILE is not read then. */
+  readonly retryPolicy?: RetryPolicyOverrides
+  /** Multiplies every delay between retries. */
+  readonly retryDelayScale?: number
+  /** Default: winston, by LOG_LEVEL and LOG_FORMAT. */
+  readonly logger?: Logger
+}
+
+export interface Runtime {
+  readonly config: Config
+  readonly database: Database
+  readonly policy: RetryPolicy
+  readonly logger: Logger
+}
+
+/** @throws ConfigError that names every fault */
+export function openRuntime(options: Options, env: Env, required: readonly Requirement[]): Runtime {
+  const config = parseConfig(withOptions(env, options), required)
+  const policy = createRetryPolicy(
+    options.retryPolicy ?? readPolicyFile(config.retryPolicyFile),
+    config.retryDelayScale,
+  )
+  const logger = options.logger ?? createLogger({ level: config.logLevel, format: config.logFormat })
+  const database = openDatabase(config.database, (error) =>
+    logger.warn('A database connection broke while it was not in use', errorFields(error)),
+  )
+  return { config, database, policy, logger }
+}
+
+function withOptions(env: Env, options: Options): Env {
+  const { databaseUrl, publicBaseUrl, retryDelayScale, twilio = {} } = options
+  const { authToken, from, messagingServiceSid } = twilio
+  // An option for the one kind of sender overrides the environment's other kind.
+  const sender =
+    from === undefined && messagingServiceSid === undefined
+      ? {}
+      : { TWILIO_FROM_NUMBER: from, TWILIO_MESSAGING_SERVICE_SID: messagingServiceSid }
+  const overlay: Env = {
+    DATABASE_URL: databaseUrl,
+    PUBLIC_BASE_URL: publicBaseUrl,
+    RETRY_DELAY_SCALE: retryDelayScale?.toString(),
+    TWILIO_ACCOUNT_SID: twilio.accountSid,
+    TWILIO_AUTH_TOKEN: typeof authToken === 'object' ? authToken.join(',') : authToken,
+    TWILIO_API_KEY_SID: twilio.apiKeySid,
+    TWILIO_API_KEY_SECRET: twilio.apiKeySecret,
+    TWILIO_API_BASE_URL: twilio.apiBaseUrl,
+  }
+  const given = Object.fromEntries(Object.entries(overlay).filter(([, value]) => value !== undefined))
+  return { ...env, ...given, ...sender }
+}
+
+/** @throws ConfigError if the file cannot be read or is not JSON */
+export function readPolicyFile(path: string | null): unknown {
+  if (path === null) return undefined
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'))
+  } catch (error) {
+    throw new ConfigError(`RETRY_POLICY_FILE cannot be read as JSON: ${(error as Error).message}`, {
+      cause: error,
+    })
+  }
+}
+
+/**
+ * A queue that is started when it is first needed, and once more after a failure: a web process can start, and
+ * answer its health check, while the database is away.
+ */
+export class LazyQueue {
+  readonly #start: () => Promise<Queue>
+  #starting: Promise<Queue> | undefined
+
+  constructor({ database, logger }: Runtime) {
+    this.#start = () => startQueue(database, 'schedule', logger)
+  }
+
+  /** @throws DatabaseError or SchemaError */
+  get(): Promise<Queue> {
+    this.#starting ??= this.#start().catch((error: unknown) => {
+      this.#starting = undefined
+      throw error
+    })
+    return this.#starting
+  }
+
+  async stop(timeoutMs: number): Promise<void> {
+    const queue = await this.#starting?.catch(() => undefined)
+    await queue?.stop(timeoutMs)
+  }
+}

@@ -1,0 +1,133 @@
+// Use case: the app wants something said. `sendMessage` records, submits and records the answer; `enqueueMessage`
+// puts row and job into the caller's own transaction, for the worker to submit.
+import { findByIdempotencyKey, insertMessage, type NewMessage, type StoredMessage } from './db/messages.ts'
+import type { Db } from './db/pool.ts'
+import type { Message } from './delivery/message.ts'
+import { mostRetries, type RetryPolicy } from './delivery/retry-policy.ts'
+import type { DeliveryStatus } from './delivery/status.ts'
+import { DatabaseError, IdempotencyKeyReusedError } from './errors.ts'
+import { errorFields } from './log.ts'
+import { type CheckedMessage, checkMessage, type MessageInput } from './message-input.ts'
+import type { Queue } from './queue.ts'
+import { type AttemptDeps, submitAttempt } from './run-attempts.ts'
+
+export interface SendResult {
+  /** The row's id. */
+  readonly id: number
+  /**
+   * - `accepted`: Twilio has the message; status callbacks will tell the rest.
+   * - `retry_scheduled`: it failed, or waits for its first attempt; the worker tries at `nextRetryAt`.
+   * - `failed`: it failed for good (or was canceled, or its deadline passed).
+   * - `in_doubt`: whether Twilio has it is not known. It is not submitted again before that is known.
+   */
+  readonly status: 'accepted' | 'retry_scheduled' | 'failed' | 'in_doubt'
+  /** Twilio's id of the latest attempt that it accepted. */
+  readonly sid?: string
+  /** Twilio's code of the latest failure. */
+  readonly errorCode?: number
+  readonly nextRetryAt?: Date
+}
+
+export interface EnqueueResult {
+  readonly id: number
+  /** False if the idempotency key was known: then nothing was added. */
+  readonly created: boolean
+}
+
+/**
+ * @throws InvalidMessageError for input that cannot be sent: nothing was written
+ * @throws DatabaseError if the row could not be written: nothing was submitted
+ */
+export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promise<SendResult> {
+  const message = checkMessage(input)
+  const id = await insertMessage(deps.database, toNewMessage(message, 'submitting', deps.policy))
+  if (id === null) return toResult(await findTwin(deps.database, message))
+  const submission = {
+    messageId: id,
+    attempt: 0,
+    to: message.to,
+    body: message.body,
+    validitySeconds: message.validForSeconds,
+  }
+  try {
+    return toResult(await submitAttempt(deps, submission))
+  } catch (error) {
+    if (!(error instanceof DatabaseError)) throw error
+    // Twilio may have the message, and the row says so as well: it is `submitting`.
+    deps.logger.error('The answer to an attempt could not be recorded; it stays in doubt', {
+      message: id,
+      attempt: 0,
+      ...errorFields(error),
+    })
+    return { id, status: 'in_doubt' }
+  }
+}
+
+/**
+ * Adds row and job in the caller's transaction: they exist once it commits, and never did if it rolls back.
+ *
+ * @throws InvalidMessageError for input that cannot be sent: nothing was written
+ */
+export async function enqueueMessage(
+  deps: { readonly queue: Queue; readonly policy: RetryPolicy },
+  tx: Db,
+  input: MessageInput,
+): Promise<EnqueueResult> {
+  const message = checkMessage(input)
+  const id = await insertMessage(tx, toNewMessage(message, 'pending', deps.policy))
+  if (id === null) return { id: (await findTwin(tx, message)).id, created: false }
+  await deps.queue.schedule(tx, [{ messageId: id, alarm: { attempt: 0, postponements: 0 }, at: null }])
+  return { id, created: true }
+}
+
+function toNewMessage(
+  message: CheckedMessage,
+  status: NewMessage['status'],
+  policy: RetryPolicy,
+): NewMessage {
+  return { ...message, status, maxRetries: mostRetries(policy) }
+}
+
+/** The row that has this message's idempotency key already. */
+async function findTwin(db: Db, message: CheckedMessage): Promise<StoredMessage> {
+  const { idempotencyKey } = message
+  const twin = idempotencyKey === null ? null : await findByIdempotencyKey(db, idempotencyKey)
+  if (twin === null)
+    throw new DatabaseError('The row of this idempotency key was deleted just now; send again')
+  if (twin.to !== message.to || twin.body !== message.body || twin.userId !== message.userId) {
+    throw new IdempotencyKeyReusedError(
+      `The idempotency key belongs to message ${twin.id}, which has another recipient, text or user. ` +
+        'Use a new key for a new message.',
+    )
+  }
+  return twin
+}
+
+function toResult(message: Message): SendResult {
+  const { id, status, sid, nextRetryAt } = message
+  const errorCode = message.attempts.findLast((attempt) => attempt.errorCode !== null)?.errorCode
+  return {
+    id,
+    status: resultStatus(status),
+    ...(sid === null ? {} : { sid }),
+    ...(errorCode === undefined || errorCode === null ? {} : { errorCode }),
+    ...(nextRetryAt === null ? {} : { nextRetryAt }),
+  }
+}
+
+function resultStatus(status: DeliveryStatus): SendResult['status'] {
+  switch (status) {
+    case 'pending':
+    case 'retrying':
+      return 'retry_scheduled'
+    case 'submitting':
+      return 'in_doubt'
+    case 'undelivered':
+    case 'failed':
+    case 'expired':
+    case 'canceled':
+      return 'failed'
+    default:
+      return 'accepted'
+  }
+}

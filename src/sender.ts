@@ -1,0 +1,62 @@
+// The sender that app code shares: the use cases of send-message.ts with the connections that they need.
+import { type CallerTransaction, dbOfCaller } from './db/pool.ts'
+import type { MessageInput } from './message-input.ts'
+import { startQueue } from './queue.ts'
+import type { Runtime } from './runtime.ts'
+import { type EnqueueResult, enqueueMessage, type SendResult, sendMessage } from './send-message.ts'
+import { createTwilioClient } from './twilio/client.ts'
+
+export interface Sender {
+  /**
+   * Records the message, submits it to Twilio at once, and records the answer. A failed delivery is a result,
+   * not an exception; the retries that its error code allows are made by the worker.
+   *
+   * @throws InvalidMessageError for input that cannot be sent: nothing was written, nothing submitted
+   * @throws DatabaseError if the row could not be written: nothing was submitted
+   * @example
+   * const { id, status } = await sender.send({ userId: 7, to: '+15551234567', body: 'Your order has shipped' })
+   */
+  send(message: MessageInput): Promise<SendResult>
+  /**
+   * Adds the message in the caller's own transaction: once it commits, the worker submits it; if it rolls
+   * back, nothing was ever there. Makes no request itself.
+   *
+   * @param options.db a pg client inside a transaction, or pg-boss's adapter of a Knex, Kysely, Drizzle or
+   *   Prisma transaction (anything with `executeSql(text, values)`)
+   * @throws InvalidMessageError for input that cannot be sent: nothing was written
+   * @example
+   * await client.query('begin')
+   * await sender.enqueue({ userId: 7, to: '+15551234567', body: 'Thank you' }, { db: client })
+   * await client.query('commit')
+   */
+  enqueue(message: MessageInput, options: { readonly db: CallerTransaction }): Promise<EnqueueResult>
+  /** Waits for sends under way, then closes the database connections. */
+  close(): Promise<void>
+}
+
+const STOP_TIMEOUT_MS = 5_000
+
+/** Takes the runtime over: closes its database if it cannot start, and when the sender is closed. */
+export async function openSender(runtime: Runtime): Promise<Sender> {
+  const { config, database, policy, logger } = runtime
+  const queue = await startQueue(database, 'schedule', logger).catch(async (error: unknown) => {
+    await database.close()
+    throw error
+  })
+  const twilio = createTwilioClient(config.twilio, config.publicBaseUrl)
+  const deps = { database, queue, policy, logger, twilio, random: Math.random }
+  const underWay = new Set<Promise<unknown>>()
+  return {
+    send(message) {
+      const sending = sendMessage(deps, message).finally(() => underWay.delete(sending))
+      underWay.add(sending)
+      return sending
+    },
+    enqueue: (message, { db }) => enqueueMessage({ queue, policy }, dbOfCaller(db), message),
+    async close() {
+      await Promise.allSettled(underWay)
+      await queue.stop(STOP_TIMEOUT_MS)
+      await database.close()
+    },
+  }
+}
