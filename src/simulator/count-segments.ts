@@ -1,0 +1,23 @@
+// Owns the number of SMS segments that a text takes up, as in Twilio's num_segments.
+// https://www.twilio.com/docs/glossary/what-is-gsm-7-character-encoding
+
+const GSM_7 =
+  '@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !"#¤%&\'()*+,-./0123456789:;<=>?' +
+  '¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà'
+/** Each of these is sent as an escape and a character. */
+const GSM_7_EXTENSION = '\f^{}\\[~]|€'
+
+export function countSegments(body: string): number {
+  let septets = 0
+  for (const character of body) {
+    if (GSM_7.includes(character)) septets += 1
+    else if (GSM_7_EXTENSION.includes(character)) septets += 2
+    // One character outside GSM-7 makes the whole text UCS-2.
+    else return segmentsOf(body.length, 70, 67)
+  }
+  return segmentsOf(septets, 160, 153)
+}
+
+function segmentsOf(units: number, unitsAlone: number, unitsPerPart: number): number {
+  return units <= unitsAlone ? 1 : Math.ceil(units / unitsPerPart)
+}

@@ -1,0 +1,43 @@
+// Owns the routes for people and tests: what the simulator saw, as JSON and as pages. They need no credentials,
+// which is why the simulator listens on this machine only unless told otherwise.
+import { Router } from 'express'
+import type { CallbackQueue } from './callback-queue.ts'
+import type { Chaos } from './chaos.ts'
+import { firstPage } from './first-page.ts'
+import { sendPage } from './html.ts'
+import { INBOX_REFRESH_SECONDS, inboxPage } from './inbox-page.ts'
+import type { MessageStore } from './message-store.ts'
+import type { SimulatorSettings } from './simulator-options.ts'
+
+export interface InspectionDeps {
+  settings: Readonly<SimulatorSettings>
+  chaos: () => Readonly<Chaos>
+  messages: MessageStore
+  callbacks: CallbackQueue
+}
+
+export function createInspection({ settings, chaos, messages, callbacks }: InspectionDeps): Router {
+  const router = Router()
+  router.get('/simulator/messages', (_request, response) => {
+    response.json({ messages: messages.all(), double_submissions: messages.doubleSubmissions() })
+  })
+  router.get('/simulator/callbacks', (_request, response) => {
+    response.json({ callbacks: callbacks.all() })
+  })
+  router.get('/', (request, response) => {
+    const content = firstPage({
+      settings,
+      chaos: chaos(),
+      submissionCounts: messages.counts(),
+      callbacksSent: callbacks.sentCount,
+      // The address under which the reader reached this page is the one that works for their app as well.
+      baseUrl: `http://${request.get('host') ?? settings.host}`,
+    })
+    sendPage(response, { title: 'Twilio simulator', content })
+  })
+  router.get('/inbox', (_request, response) => {
+    const content = inboxPage(messages.all())
+    sendPage(response, { title: 'Inbox · Twilio simulator', content, refreshSeconds: INBOX_REFRESH_SECONDS })
+  })
+  return router
+}

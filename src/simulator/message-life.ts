@@ -1,0 +1,103 @@
+// Owns what happens to a message after Twilio has taken it: its statuses, one step after the other, and the
+// callbacks about them, with the chaos that befalls those. Sending is left to callback-queue.ts.
+import type { CallbackQueue } from './callback-queue.ts'
+import type { RequestFate } from './chaos.ts'
+import { changeStatus, type MessageResource, type MessageStatus } from './message-resource.ts'
+import type { StoredMessage } from './message-store.ts'
+import type { Outcome } from './number-script.ts'
+import type { PendingWork } from './pending-work.ts'
+import { drawUuid, type Random } from './seeded-random.ts'
+import type { StatusCallback } from './send-callback.ts'
+
+interface Step {
+  status: MessageStatus
+  errorCode: number | null
+  final: boolean
+}
+
+export interface LifeDeps {
+  callbackDelayMs: number
+  chaosDelayMs: number
+  random: Random
+  work: PendingWork
+  callbacks: Pick<CallbackQueue, 'add'>
+}
+
+/** A life that was planned does not start by itself: `start` is called once the API's answer has been written. */
+export function planLife(
+  { resource, trace }: StoredMessage,
+  outcome: Exclude<Outcome, { kind: 'refused' }>,
+  fate: RequestFate,
+  { callbackDelayMs, chaosDelayMs, random, work, callbacks }: LifeDeps,
+): { start: () => void } {
+  const steps = stepsTo(outcome)
+  const url = trace.status_callback
+  // Drawn now and not when they are sent, for the sake of the seed (see drawFate).
+  const tokens = [drawUuid(random), drawUuid(random)]
+  const heldBack: (() => void)[] = []
+
+  const report = (step: Step, index: number) => {
+    const fateOfCallback = fate.callbacks[index]
+    if (url === null || fateOfCallback === undefined || fateOfCallback.drop) return
+    const callback: StatusCallback = {
+      url,
+      fields: callbackFields(resource, step),
+      idempotencyToken: tokens[index] ?? '',
+    }
+    const send = () => {
+      callbacks.add(callback)
+      if (fateOfCallback.duplicate) callbacks.add(callback)
+    }
+    const sendNowOrLate = () => (fateOfCallback.delay ? work.after(chaosDelayMs, send) : send())
+    if (fate.reorder && !step.final) heldBack.push(sendNowOrLate)
+    else sendNowOrLate()
+  }
+
+  const take = (index: number) => {
+    const step = steps[index]
+    if (step === undefined) {
+      // Reordered callbacks go out one step after the last word was said.
+      for (const send of heldBack) send()
+      return
+    }
+    changeStatus(resource, { ...step, nowMs: Date.now() })
+    report(step, index)
+    if (!step.final || heldBack.length > 0) work.after(callbackDelayMs, () => take(index + 1))
+  }
+  return { start: () => work.after(callbackDelayMs, () => take(0)) }
+}
+
+function stepsTo(outcome: Exclude<Outcome, { kind: 'refused' }>): Step[] {
+  const sent: Step = { status: 'sent', errorCode: null, final: false }
+  switch (outcome.kind) {
+    case 'delivered':
+      return [sent, { status: 'delivered', errorCode: null, final: true }]
+    case 'undelivered':
+      return [sent, { status: 'undelivered', errorCode: outcome.code, final: true }]
+    case 'failed':
+      return [{ status: 'failed', errorCode: outcome.code, final: true }]
+  }
+}
+
+function callbackFields(resource: MessageResource, step: Step): Record<string, string> {
+  return {
+    ...(step.errorCode === null ? {} : { ErrorCode: String(step.errorCode) }),
+    ...(step.final ? { RawDlrDoneDate: formatRawDlrDoneDate(new Date()) } : {}),
+    SmsSid: resource.sid,
+    SmsStatus: step.status,
+    MessageStatus: step.status,
+    To: resource.to,
+    ...(resource.messaging_service_sid === null
+      ? {}
+      : { MessagingServiceSid: resource.messaging_service_sid }),
+    MessageSid: resource.sid,
+    AccountSid: resource.account_sid,
+    From: resource.from ?? '',
+    ApiVersion: resource.api_version,
+  }
+}
+
+/** YYMMDDhhmm without a zone, as carriers report it; here in GMT. */
+function formatRawDlrDoneDate(date: Date): string {
+  return date.toISOString().replaceAll(/\D/g, '').slice(2, 12)
+}

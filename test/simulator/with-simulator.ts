@@ -1,0 +1,70 @@
+// Owns the frame of a test: a simulator, a receiver and the real twilio package, all ended after the test.
+import { afterEach } from '@jest/globals'
+import twilio from 'twilio'
+import { type Simulator, type SimulatorOptions, startSimulator } from '../../src/simulator/simulator.ts'
+import { type Receiver, startReceiver } from './start-receiver.ts'
+
+export type Client = ReturnType<typeof twilio>
+
+export const FROM = '+15005550006'
+export const TO = '+14155550100'
+
+const running: { close(): Promise<void> }[] = []
+
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((each) => each.close()))
+})
+
+/** Steps of 1 ms keep tests fast; a test about time says otherwise. */
+export async function simulate(
+  options: SimulatorOptions = {},
+): Promise<{ simulator: Simulator; client: Client }> {
+  const simulator = await startSimulator({ callbackDelayMs: 1, ...options })
+  running.push(simulator)
+  return { simulator, client: clientOf(simulator) }
+}
+
+export async function receive(...answer: Parameters<typeof startReceiver>): Promise<Receiver> {
+  const receiver = await startReceiver(...answer)
+  running.push(receiver)
+  return receiver
+}
+
+export function clientOf(
+  { url, accountSid, authToken }: Simulator,
+  options: ConstructorParameters<typeof twilio.RequestClient>[0] = {},
+): Client {
+  const client = twilio(accountSid, authToken, options)
+  client.api.baseUrl = url
+  return client
+}
+
+/** A POST as some other client would make it, with any fields and headers. */
+export async function postForm(
+  simulator: Simulator,
+  fields: Record<string, string>,
+  headers: Record<string, string> = {},
+) {
+  const response = await fetch(`${simulator.url}/2010-04-01/Accounts/${simulator.accountSid}/Messages.json`, {
+    method: 'POST',
+    headers: { Authorization: basicAuth(simulator.accountSid, simulator.authToken), ...headers },
+    body: new URLSearchParams(fields),
+  })
+  // The fields that tests read by name; whatever else is there is compared as a whole.
+  const body = (await response.json()) as { sid: string; code: number }
+  return { status: response.status, headers: response.headers, body }
+}
+
+export function basicAuth(username: string, password: string): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
+}
+
+/** What a promise was rejected with. */
+export async function rejectionOf(promise: Promise<unknown>): Promise<unknown> {
+  try {
+    await promise
+  } catch (error) {
+    return error
+  }
+  throw new Error('the promise was expected to be rejected')
+}
