@@ -1,0 +1,15 @@
+#!/usr/bin/env node
+// The command `sms-retry`. Checks Node's version before anything that needs it is loaded; the commands
+// themselves are in cli/program.ts.
+import { existsSync } from 'node:fs'
+
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+if (major < 22 || (major === 22 && minor < 12)) {
+  process.stderr.write(`sms-retry needs Node.js 22.12 or later; this is ${process.versions.node}.\n`)
+  process.exit(1)
+}
+// As Heroku's local runner does. What the environment sets already stays.
+if (existsSync('.env')) process.loadEnvFile('.env')
+
+const { runProgram } = await import('./cli/program.ts')
+process.exitCode = await runProgram(process.argv, process.env)

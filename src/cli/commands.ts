@@ -1,0 +1,119 @@
+// The commands that work on a database and its messages.
+import { type Config, type Env, parseConfig } from '../config.ts'
+import { findMessage, listMessages } from '../db/messages.ts'
+import { type Database, openDatabase } from '../db/pool.ts'
+import { createRetryPolicy } from '../delivery/retry-policy.ts'
+import type { DeliveryStatus } from '../delivery/status.ts'
+import { createSender } from '../index.ts'
+import { createLogger } from '../log.ts'
+import { migrate } from '../migrate.ts'
+import { openRuntime, readPolicyFile } from '../runtime.ts'
+import { startWeb } from '../web.ts'
+import { runWorker } from '../worker.ts'
+import { listView, messageJson, policyJson, policyView, showView } from './views.ts'
+import { runUntilSignal } from './until-signal.ts'
+
+const print = (text: string): void => void process.stdout.write(`${text}\n`)
+const tell = (text: string): void => void process.stderr.write(`${text}\n`)
+
+export async function migrateCommand(env: Env): Promise<void> {
+  const config = parseConfig(env, ['DATABASE_URL'])
+  const applied = await migrate(
+    config.database,
+    createLogger({ level: config.logLevel, format: config.logFormat }),
+  )
+  tell(applied.length === 0 ? 'The schema is up to date.' : `Applied: ${applied.join(', ')}.`)
+}
+
+export async function webCommand(env: Env): Promise<void> {
+  const runtime = openRuntime({}, env, [
+    'DATABASE_URL',
+    'PUBLIC_BASE_URL',
+    'TWILIO_ACCOUNT_SID',
+    'TWILIO_AUTH_TOKEN',
+  ])
+  const web = await startWeb(runtime)
+  await runUntilSignal(() => web.stop(), runtime.logger)
+}
+
+export async function workerCommand(env: Env): Promise<void> {
+  const runtime = openRuntime({}, env, [
+    'DATABASE_URL',
+    'PUBLIC_BASE_URL',
+    'TWILIO_ACCOUNT_SID',
+    'TWILIO_AUTH_TOKEN',
+    'sender',
+  ])
+  const worker = await runWorker(runtime)
+  await runUntilSignal(() => worker.stop(), runtime.logger)
+}
+
+export interface SendFlags {
+  readonly to: string
+  readonly body: string
+  readonly user: number
+  readonly key?: string
+  readonly validFor?: number
+  readonly json?: true
+}
+
+/** @returns false if the message failed for good */
+export async function sendCommand(env: Env, flags: SendFlags): Promise<boolean> {
+  const logger = createLogger({ level: env['LOG_LEVEL'] || 'warn', format: 'text' })
+  const sender = await createSender({ logger })
+  try {
+    const result = await sender.send({
+      userId: flags.user,
+      to: flags.to,
+      body: flags.body,
+      idempotencyKey: flags.key,
+      validForSeconds: flags.validFor,
+    })
+    if (flags.json) print(JSON.stringify(result, null, 2))
+    else
+      print(
+        [`message ${result.id}: ${result.status}`, result.sid, result.errorCode].filter(Boolean).join(' '),
+      )
+    return result.status !== 'failed'
+  } finally {
+    await sender.close()
+  }
+}
+
+export async function listCommand(
+  env: Env,
+  flags: { readonly status?: DeliveryStatus; readonly limit: number; readonly json?: true },
+): Promise<void> {
+  const messages = await withDatabase(env, (database) =>
+    listMessages(database, flags.status ?? null, flags.limit),
+  )
+  if (flags.json) print(JSON.stringify(messages.map(messageJson), null, 2))
+  else if (messages.length > 0) print(listView(messages))
+  else tell('No messages.')
+}
+
+/** @returns false if there is no such message */
+export async function showCommand(env: Env, id: number, flags: { readonly json?: true }): Promise<boolean> {
+  const message = await withDatabase(env, (database) => findMessage(database, id))
+  if (message === null) {
+    tell(`There is no message ${id}.`)
+    return false
+  }
+  print(flags.json ? JSON.stringify(messageJson(message), null, 2) : showView(message))
+  return true
+}
+
+export function policyCommand(config: Config, flags: { readonly json?: true }): void {
+  const policy = createRetryPolicy(readPolicyFile(config.retryPolicyFile), config.retryDelayScale)
+  print(flags.json ? JSON.stringify(policyJson(policy), null, 2) : policyView(policy))
+}
+
+async function withDatabase<T>(env: Env, work: (database: Database) => Promise<T>): Promise<T> {
+  const config = parseConfig(env, ['DATABASE_URL'])
+  const database = openDatabase(config.database, () => undefined)
+  try {
+    return await work(database)
+  } finally {
+    await database.close()
+  }
+}

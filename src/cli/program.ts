@@ -1,0 +1,178 @@
+// The commands: flags to use cases, results to stdout, words for people to stderr, exit code 0 (ok), 1 (failed)
+// or 2 (wrong usage). Each command loads what it needs when it runs, so that --help is quick.
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { type Env, parseConfig } from '../config.ts'
+import { DELIVERY_STATUSES } from '../delivery/status.ts'
+import { ConfigError, InvalidMessageError, SmsRetryError } from '../errors.ts'
+
+const OK = 0
+const FAILED = 1
+const WRONG_USAGE = 2
+
+/** Runs the command and resolves with the exit code, for `web` and `worker` once they have stopped. */
+export async function runProgram(argv: readonly string[], env: Env): Promise<number> {
+  let exitCode = OK
+  const program = createProgram(env, (code) => {
+    exitCode = code
+  })
+  try {
+    await program.parseAsync(argv)
+    return exitCode
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? OK : WRONG_USAGE
+    const isOurs = error instanceof SmsRetryError
+    process.stderr.write(`${isOurs ? error.message : error instanceof Error ? error.stack : String(error)}\n`)
+    return error instanceof ConfigError || error instanceof InvalidMessageError ? WRONG_USAGE : FAILED
+  }
+}
+
+function createProgram(env: Env, exitWith: (code: number) => void): Command {
+  const program = new Command('sms-retry')
+    .description('Retries for text messages sent through Twilio')
+    .version(version(), '-V, --version')
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: false })
+    .showHelpAfterError('(sms-retry --help shows the commands, sms-retry <command> --help one of them)')
+
+  program
+    .command('migrate')
+    .description('create or update the table and the queue; can be run again at any time')
+    .addHelpText('after', example('sms-retry migrate'))
+    .action(async () => {
+      const { migrateCommand } = await import('./commands.ts')
+      await migrateCommand(env)
+    })
+
+  program
+    .command('web')
+    .description('serve the status callback endpoint, until it is told to stop')
+    .addHelpText('after', example('PORT=3000 sms-retry web'))
+    .action(async () => {
+      const { webCommand } = await import('./commands.ts')
+      await webCommand(env)
+    })
+
+  program
+    .command('worker')
+    .description('make the attempts that are due, until it is told to stop')
+    .addHelpText('after', example('sms-retry worker'))
+    .action(async () => {
+      const { workerCommand } = await import('./commands.ts')
+      await workerCommand(env)
+    })
+
+  program
+    .command('send')
+    .description('send one message')
+    .requiredOption('--to <number>', 'the recipient, such as +15551234567')
+    .requiredOption('--body <text>', 'the text, 1 to 1,600 characters')
+    .requiredOption('--user <id>', 'the user in your app (column user_id)', wholeNumber)
+    .option('--key <text>', 'idempotency key: sending again with it sends nothing')
+    .option('--valid-for <seconds>', 'never submit it after so many seconds', wholeNumber)
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      example('sms-retry send --to +15551234567 --user 7 --body "Your order has shipped"'),
+    )
+    .action(async (options) => {
+      const { sendCommand } = await import('./commands.ts')
+      exitWith((await sendCommand(env, options)) ? OK : FAILED)
+    })
+
+  program
+    .command('list')
+    .description('list the newest messages')
+    .addOption(new Option('--status <status>', 'only those').choices(DELIVERY_STATUSES))
+    .option('--limit <count>', 'how many at most', wholeNumber, 50)
+    .option('--json', 'print JSON')
+    .addHelpText('after', example('sms-retry list --status retrying'))
+    .action(async (options) => {
+      const { listCommand } = await import('./commands.ts')
+      await listCommand(env, options)
+    })
+
+  program
+    .command('show')
+    .description('show one message and its attempts')
+    .argument('<id>', 'the id of the row', wholeNumber)
+    .option('--json', 'print JSON')
+    .addHelpText('after', example('sms-retry show 42'))
+    .action(async (id, options) => {
+      const { showCommand } = await import('./commands.ts')
+      exitWith((await showCommand(env, id, options)) ? OK : FAILED)
+    })
+
+  program
+    .command('policy')
+    .description('show the retry policy in force, with the delays of each error code')
+    .option('--json', 'print JSON')
+    .addHelpText('after', example('RETRY_POLICY_FILE=policy.json sms-retry policy'))
+    .action(async (options) => {
+      const { policyCommand } = await import('./commands.ts')
+      policyCommand(parseConfig(env, []), options)
+    })
+
+  const share = (flag: string, what: string): Option =>
+    new Option(`${flag} <share>`, `share of ${what}, 0 to 1`).argParser(shareOf).default(0)
+  program
+    .command('simulate')
+    .description('serve a simulator of the Twilio API, until it is told to stop')
+    .option('--port <port>', 'where to listen', wholeNumber, 4010)
+    .option('--host <address>', 'on which address', '127.0.0.1')
+    .option('--account-sid <sid>', 'default: TWILIO_ACCOUNT_SID, or one of its own')
+    .option('--auth-token <token>', 'default: the first of TWILIO_AUTH_TOKEN, or one of its own')
+    .option('--seed <number>', 'repeats the faults (and the sids) of a run; default: drawn', wholeNumber)
+    .option('--callback-delay-ms <ms>', "between two steps of a message's life", wholeNumber, 500)
+    .option('--retry-after-seconds <seconds>', 'Retry-After of a 429', wholeNumber, 1)
+    .option('--list-refused', 'list refused messages as failed')
+    .addOption(share('--drop-callbacks', 'callbacks that are never sent'))
+    .addOption(share('--duplicate-callbacks', 'callbacks that are sent twice'))
+    .addOption(share('--reorder-callbacks', 'messages whose callbacks come in another order'))
+    .addOption(share('--delay-callbacks', 'callbacks that come late'))
+    .addOption(share('--hang', 'requests that are accepted but never answered'))
+    .addOption(share('--rate-limit', 'requests answered with 429'))
+    .addOption(share('--server-error', 'requests answered with 500'))
+    .addHelpText('after', example('sms-retry simulate --duplicate-callbacks 0.1 --rate-limit 0.05'))
+    .action(async (options) => {
+      const { simulateCommand } = await import('./simulate.ts')
+      await simulateCommand(env, options)
+    })
+
+  program
+    .command('demo')
+    .description('watch it work: database, simulator, web and worker in one process, on this machine only')
+    .option('--messages <count>', 'how many messages to send', wholeNumber, 100)
+    .option('--exit', 'end when every message is final; exit code 0 only if none was lost or sent twice')
+    .option('--seed <number>', 'repeats the mix of messages and faults', wholeNumber, 1)
+    .addHelpText('after', example('sms-retry demo --exit --messages 300'))
+    .action(async (options) => {
+      const { demoCommand } = await import('../demo/demo.ts')
+      exitWith((await demoCommand(options)) ? OK : FAILED)
+    })
+
+  return program
+}
+
+function example(command: string): string {
+  return `\nExample:\n  $ ${command}`
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.')
+  return Number(text)
+}
+
+function shareOf(text: string): number {
+  const share = Number(text)
+  if (text.trim() === '' || !(share >= 0 && share <= 1))
+    throw new InvalidArgumentError('It must be a number from 0 to 1.')
+  return share
+}
+
+function version(): string {
+  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string
+  }
+  return manifest.version
+}

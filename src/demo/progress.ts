@@ -1,0 +1,56 @@
+// What the demo shows: a line of progress while it runs, a table at the end.
+import type { Overview } from '../db/overview.ts'
+
+const PLAIN_LINE_EVERY_MS = 2_000
+
+/** One line that is rewritten in a terminal; elsewhere a new line every two seconds. */
+export class Progress {
+  readonly #expected: number
+  readonly #startedMs = performance.now()
+  #lastPlainMs = Number.NEGATIVE_INFINITY
+  #last = ''
+
+  constructor(expected: number) {
+    this.#expected = expected
+  }
+
+  show({ messages, deliveredAtFirst, deliveredByRetry, retrying, failed }: Overview): void {
+    const nowMs = performance.now()
+    const seconds = String(Math.floor((nowMs - this.#startedMs) / 1000)).padStart(3)
+    this.#last =
+      `${seconds} s   sent ${messages}/${this.#expected}   delivered ${deliveredAtFirst + deliveredByRetry}` +
+      ` (${deliveredByRetry} by retry)   waiting for a retry ${retrying}   failed ${failed}`
+    if (process.stderr.isTTY) process.stderr.write(`\r${this.#last}\u001b[K`)
+    else if (nowMs - this.#lastPlainMs >= PLAIN_LINE_EVERY_MS) {
+      this.#lastPlainMs = nowMs
+      process.stderr.write(`${this.#last}\n`)
+    }
+  }
+
+  end(): void {
+    process.stderr.write(process.stderr.isTTY ? '\n' : `${this.#last}\n`)
+  }
+}
+
+/** @param twice attempts that the simulator accepted more than once */
+export function closingTable(overview: Overview, twice: number): string {
+  const { messages, deliveredAtFirst, deliveredByRetry, failed, inFlight, retried, retries } = overview
+  const rows: [string, string][] = [
+    ['Messages', `${messages}`],
+    ['Delivered at first try', withShare(deliveredAtFirst, messages)],
+    ['Recovered by retry', withShare(deliveredByRetry, messages)],
+    ['Failed for good', withShare(failed, messages)],
+    ['Not final', `${inFlight}`],
+    ['Sent twice', `${twice}`],
+    ['Retried messages that got through', withShare(deliveredByRetry, retried)],
+    ['Average retries of retried messages', retried === 0 ? '-' : (retries / retried).toFixed(2)],
+  ]
+  const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column as 0 | 1].length)))
+  const line = rows.map(([name, value]) => `${name.padEnd(widths[0] ?? 0)}  ${value}`)
+  const rule = '-'.repeat((widths[0] ?? 0) + (widths[1] ?? 0) + 2)
+  return ['', rule, ...line, rule].join('\n')
+}
+
+function withShare(count: number, all: number): string {
+  return all === 0 ? `${count}` : `${String(count).padEnd(5)} ${((100 * count) / all).toFixed(1)} %`
+}

