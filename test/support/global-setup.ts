@@ -1,0 +1,12 @@
+// One PostgreSQL server for the whole test run, with one migrated template database that each test file clones.
+import { migrate } from '../../src/migrate.ts'
+import { startEmbeddedPostgres } from '../../src/embedded-postgres.ts'
+import { silentLogger } from './silent-logger.ts'
+
+export default async function globalSetup(): Promise<void> {
+  const server = await startEmbeddedPostgres()
+  await server.createDatabase('template_migrated')
+  await migrate({ url: server.url('template_migrated'), ssl: null, poolMax: 2 }, silentLogger)
+  process.env['TEST_SERVER_URL'] = server.url('postgres')
+  Object.assign(globalThis, { stopTestServer: () => server.stop() })
+}

@@ -1,0 +1,4 @@
+import type { Logger } from '../../src/log.ts'
+
+const nothing = (): void => undefined
+export const silentLogger: Logger = { error: nothing, warn: nothing, info: nothing, debug: nothing }

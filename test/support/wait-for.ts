@@ -1,0 +1,16 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** Polls until the condition gives something true; says what it waited for if that does not happen. */
+export async function waitFor<T>(
+  what: string,
+  condition: () => Promise<T | false | null | undefined> | T | false | null | undefined,
+  timeoutMs = 30_000,
+): Promise<T> {
+  const givenUpMs = performance.now() + timeoutMs
+  for (;;) {
+    const result = await condition()
+    if (result !== false && result !== null && result !== undefined) return result
+    if (performance.now() > givenUpMs) throw new Error(`Waited ${timeoutMs} ms in vain for: ${what}`)
+    await sleep(20)
+  }
+}

@@ -1,0 +1,93 @@
+// The real parts together, in this process: a database of its own, the Twilio simulator, web, worker and sender.
+import type { RetryPolicyOverrides } from '../../src/delivery/retry-policy.ts'
+import { freePort } from '../../src/embedded-postgres.ts'
+import type { Logger } from '../../src/log.ts'
+import { openRuntime, type Runtime } from '../../src/runtime.ts'
+import { openSender, type Sender } from '../../src/sender.ts'
+import { type Simulator, type SimulatorOptions, startSimulator } from '../../src/simulator/simulator.ts'
+import { type RunningWeb, startWeb } from '../../src/web.ts'
+import { type RunningWorker, runWorker } from '../../src/worker.ts'
+import { createTestDatabase, type TestDatabase } from './database.ts'
+
+export interface LogLine {
+  readonly level: keyof Logger
+  readonly message: string
+  readonly fields: Record<string, unknown>
+}
+
+export interface World {
+  readonly database: TestDatabase
+  readonly simulator: Simulator
+  readonly sender: Sender
+  readonly web: RunningWeb
+  /** Null until startWorker is called. */
+  readonly worker: () => RunningWorker | null
+  /** The environment of its processes. */
+  readonly env: Record<string, string>
+  /** Every line that sender, web and worker logged, debug included. */
+  readonly log: LogLine[]
+  startWorker(): Promise<void>
+  /** One more runtime on the same database, with the same log; the caller closes its database. */
+  openRuntime(): Runtime
+  stop(): Promise<void>
+}
+
+export interface WorldOptions {
+  readonly simulator?: SimulatorOptions
+  readonly env?: Record<string, string>
+  readonly retryPolicy?: RetryPolicyOverrides
+}
+
+/** Delays are a thousandth of the real ones, without jitter, unless `env` and `retryPolicy` say otherwise. */
+export async function startWorld(options: WorldOptions = {}): Promise<World> {
+  const database = await createTestDatabase()
+  const simulator = await startSimulator({ callbackDelayMs: 10, ...options.simulator })
+  const port = await freePort()
+  const env = {
+    DATABASE_URL: database.url,
+    HOST: '127.0.0.1',
+    PORT: `${port}`,
+    PUBLIC_BASE_URL: `http://127.0.0.1:${port}`,
+    TWILIO_ACCOUNT_SID: simulator.accountSid,
+    TWILIO_AUTH_TOKEN: simulator.authToken,
+    TWILIO_FROM_NUMBER: '+12065550100',
+    TWILIO_API_BASE_URL: simulator.url,
+    RETRY_DELAY_SCALE: '0.001',
+    ...options.env,
+  }
+  const log: LogLine[] = []
+  const logger = capturingLogger(log)
+  const retryPolicy = options.retryPolicy ?? { jitter: 0 }
+  const open = (): Runtime => openRuntime({ logger, retryPolicy }, env, ['DATABASE_URL'])
+  const web = await startWeb(open())
+  const sender = await openSender(open())
+  let worker: RunningWorker | null = null
+  return {
+    database,
+    simulator,
+    sender,
+    web,
+    worker: () => worker,
+    env,
+    log,
+    async startWorker() {
+      worker = await runWorker(open())
+    },
+    openRuntime: open,
+    async stop() {
+      await worker?.stop()
+      await sender.close()
+      await simulator.close()
+      await web.stop()
+      await database.drop()
+    },
+  }
+}
+
+export function capturingLogger(log: LogLine[]): Logger {
+  const at =
+    (level: keyof Logger) =>
+    (message: string, fields: object = {}): void =>
+      void log.push({ level, message, fields: fields as Record<string, unknown> })
+  return { error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') }
+}
