@@ -1,5 +1,7 @@
 export default {
   testEnvironment: 'node',
+  // The default is a folder beside the system's temporary files, which would stay behind.
+  cacheDirectory: '<rootDir>/node_modules/.cache/jest',
   roots: ['<rootDir>/test'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
@@ -15,4 +17,4 @@ export default {
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
   testTimeout: 60_000,
   maxWorkers: 2,
-};
+}

@@ -3,7 +3,8 @@
 import { z } from 'zod'
 import { ConfigError } from './errors.ts'
 
-const E164 = /^\+[1-9]\d{6,14}$/
+/** E.164, a short code, or an alphanumeric sender ID (at most 11 characters, with a letter). */
+const SENDER = /^(\+[1-9]\d{6,14}|\d{3,8}|(?=.*[A-Za-z])[A-Za-z0-9 ]{1,11})$/
 
 const url = (example: string) =>
   z
@@ -44,12 +45,13 @@ const schema = z.object({
   TWILIO_AUTH_TOKEN: z
     .string()
     .transform((text) => text.split(',').map((token) => token.trim()))
-    .refine((tokens) => tokens.every((token) => token.length >= 16), {
-      message: 'must be the auth token of the account (32 characters); several are separated by commas',
+    // With an empty token, anybody could sign.
+    .refine((tokens) => tokens.every((token) => token !== ''), {
+      message: 'must be the auth token of the account; several are separated by commas, none may be empty',
     }),
   TWILIO_API_KEY_SID: matching(/^SK[0-9a-fA-F]{32}$/, 'SK followed by 32 hexadecimal digits'),
   TWILIO_API_KEY_SECRET: z.string(),
-  TWILIO_FROM_NUMBER: matching(E164, '+15551234567'),
+  TWILIO_FROM_NUMBER: matching(SENDER, '+15551234567, a short code or an alphanumeric sender ID'),
   TWILIO_MESSAGING_SERVICE_SID: matching(/^MG[0-9a-fA-F]{32}$/, 'MG followed by 32 hexadecimal digits'),
   TWILIO_API_BASE_URL: url('http://127.0.0.1:4010'),
   RETRY_POLICY_FILE: z.string(),

@@ -3,7 +3,7 @@
 import { PgBoss } from 'pg-boss'
 import type { Database, Db } from './db/pool.ts'
 import type { Alarm } from './delivery/decide.ts'
-import { SchemaError } from './errors.ts'
+import { DatabaseError, SchemaError } from './errors.ts'
 import { errorFields, type Logger } from './log.ts'
 
 /** A schema of our own: an app that uses pg-boss itself, in whatever version, is not disturbed. */
@@ -42,20 +42,38 @@ export async function startQueue(
   role: 'schedule' | 'work',
   logger: Logger,
 ): Promise<Queue> {
-  const boss = new PgBoss({
-    db: database,
-    schema: QUEUE_SCHEMA,
-    migrate: false,
-    supervise: role === 'work',
-    schedule: false,
-  })
+  const { db, isFailure } = adapterOf(database)
+  const supervise = role === 'work'
+  const boss = new PgBoss({ db, schema: QUEUE_SCHEMA, migrate: false, supervise, schedule: false })
   // Without a listener, an error event would end the process.
   boss.on('error', (error) => logger.error('The queue has a problem', errorFields(error)))
-  await boss.start().catch((error: Error) => {
-    if (error.name === 'DatabaseError') throw error
-    throw new SchemaError(`${error.message}. Run: sms-retry migrate`, { cause: error })
-  })
+  try {
+    await boss.start()
+    const queue = await boss.getQueue(ATTEMPT_QUEUE)
+    if (queue === null) throw new Error(`There is no queue ${ATTEMPT_QUEUE}`)
+  } catch (error) {
+    // What a failed start has set up so far, its timers above all, goes as well.
+    await boss.stop({ graceful: false, close: false })
+    const { message } = error as Error
+    if (isFailure(error)) throw new DatabaseError(`The database failed: ${message}`, { cause: error })
+    throw new SchemaError(`The queue is not ready: ${message}. Run: sms-retry migrate`, { cause: error })
+  }
   return queueOf(boss)
+}
+
+/**
+ * The database for pg-boss, which reads the SQLSTATE off the driver's own errors; and a way to tell these from
+ * its complaints about a schema that is missing or old.
+ */
+function adapterOf(database: Database): { db: Db; isFailure: (error: unknown) => boolean } {
+  const failures = new WeakSet<object>()
+  const executeSql: Db['executeSql'] = (text, values) =>
+    database.executeSql<never>(text, values).catch((error: Error) => {
+      const original = error.cause instanceof Error ? error.cause : error
+      failures.add(original)
+      throw original
+    })
+  return { db: { executeSql }, isFailure: (error) => error instanceof Error && failures.has(error) }
 }
 
 function queueOf(boss: PgBoss): Queue {
@@ -95,7 +113,12 @@ export function jobId(messageId: number, { attempt, postponements }: Alarm): str
 
 /** Creates or upgrades the queue's schema and sets the queue's options. Can be run again at any time. */
 export async function migrateQueue(database: Database, logger: Logger): Promise<void> {
-  const boss = new PgBoss({ db: database, schema: QUEUE_SCHEMA, supervise: false, schedule: false })
+  const boss = new PgBoss({
+    db: adapterOf(database).db,
+    schema: QUEUE_SCHEMA,
+    supervise: false,
+    schedule: false,
+  })
   boss.on('error', (error) => logger.error('The queue has a problem', errorFields(error)))
   await boss.start()
   try {
