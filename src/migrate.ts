@@ -14,7 +14,8 @@ import { migrateQueue } from './queue.ts'
 export function migrate(config: DatabaseConfig, logger: Logger): Promise<string[]> {
   return whileMigrating(config, async (client) => {
     const applied = await migrateTable(client, logger)
-    const database = openDatabase(config, (error) => logger.warn('A connection broke', errorFields(error)))
+    const onIdleError = (error: Error): unknown => logger.warn('A connection broke', errorFields(error))
+    const database = openDatabase(config, onIdleError, NO_TIMEOUT)
     try {
       await migrateQueue(database, logger)
     } finally {
@@ -23,3 +24,6 @@ export function migrate(config: DatabaseConfig, logger: Logger): Promise<string[
     return applied
   })
 }
+
+/** A migration of a large queue may take its time. */
+const NO_TIMEOUT = 0

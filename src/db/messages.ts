@@ -1,10 +1,12 @@
 // Every statement on `sms_usage_logs` that reads or changes single messages. Each statement stands beside its
 // parameters and its row; the keys of `sms_metadata` that are ours are named here and nowhere else.
+import { z } from 'zod'
 import { reasonOf } from '../delivery/error-codes.ts'
 import type { Attempt, Message } from '../delivery/message.ts'
 import {
   type AttemptStatus,
   type DeliveryStatus,
+  isAttemptStatus,
   isDeliveryStatus,
   isFailedAttempt,
 } from '../delivery/status.ts'
@@ -215,20 +217,21 @@ function toMessage(row: MessageRow): Message {
 }
 
 /** An attempt as it stands in `sms_metadata`. Absent keys are null. */
-interface AttemptEntry {
-  readonly number: number
-  readonly status: AttemptStatus
-  readonly sid?: string | null
-  readonly error_code?: number | null
-  readonly error_text?: string | null
-  readonly postponements?: number | null
-  readonly times?: Attempt['times']
-}
+const attemptSchema = z.object({
+  number: z.int().min(0).max(999),
+  status: z.custom<AttemptStatus>((word) => typeof word === 'string' && isAttemptStatus(word)),
+  sid: z.string().nullish(),
+  error_code: z.int().nullish(),
+  error_text: z.string().nullish(),
+  postponements: z.int().min(0).nullish(),
+  times: z.record(z.string(), z.string()).nullish(),
+})
 
-/** The metadata is the app's as well: what stands under our key and is not ours to read counts as nothing. */
+/** The metadata is the app's as well: what stands under our key and is not ours counts as nothing. */
+const attemptsSchema = z.array(attemptSchema).catch([])
+
 function toAttempts(entries: unknown): Attempt[] {
-  if (!Array.isArray(entries)) return []
-  return entries.filter(isAttemptEntry).map((entry) => ({
+  return attemptsSchema.parse(entries).map((entry) => ({
     number: entry.number,
     status: entry.status,
     sid: entry.sid ?? null,
@@ -237,16 +240,6 @@ function toAttempts(entries: unknown): Attempt[] {
     postponements: entry.postponements ?? 0,
     times: entry.times ?? {},
   }))
-}
-
-function isAttemptEntry(entry: unknown): entry is AttemptEntry {
-  if (entry === null || typeof entry !== 'object') return false
-  return (
-    'number' in entry &&
-    Number.isInteger(entry.number) &&
-    'status' in entry &&
-    typeof entry.status === 'string'
-  )
 }
 
 function toChange(message: Message): object {
@@ -265,7 +258,7 @@ function toChange(message: Message): object {
       retry_error: failed === undefined ? null : (failed.errorText ?? reasonOf(failed.errorCode)),
       retry_strategy: message.retryCount > 0 ? 'exponential_backoff' : null,
       attempts: message.attempts.map(
-        (attempt): AttemptEntry => ({
+        (attempt): z.input<typeof attemptSchema> => ({
           number: attempt.number,
           status: attempt.status,
           sid: attempt.sid,

@@ -21,7 +21,7 @@ export interface Overview {
 export async function countMessages(db: Db): Promise<Overview> {
   const { rows } = await db.executeSql<Overview>(
     `with message as (
-       select final_status as status, coalesce(retry_count, 0) as retries
+       select coalesce(final_status, 'unknown') as status, coalesce(retry_count, 0) as retries
          from sms_usage_logs
         where message_direction <> 'inbound' and (final_status <> 'unknown' or twilio_message_sid is not null))
      select count(*)::int as "messages",

@@ -32,13 +32,26 @@ const types = {
       : pg.types.getTypeParser(oid, format as 'text'),
 } as pg.CustomTypesConfig
 
-/** @param onIdleError told of connections that break while nobody uses them; the pool replaces them */
-export function openDatabase(config: DatabaseConfig, onIdleError: (error: Error) => void): Database {
+const CONNECT_TIMEOUT_MS = 5_000
+
+/** Twilio waits 15 seconds for the answer to a callback: before that, a database that hangs is taken for lost. */
+const QUERY_TIMEOUT_MS = 8_000
+
+/**
+ * @param onIdleError told of connections that break while nobody uses them; the pool replaces them
+ * @param queryTimeoutMs for each statement; 0 for none
+ */
+export function openDatabase(
+  config: DatabaseConfig,
+  onIdleError: (error: Error) => void,
+  queryTimeoutMs = QUERY_TIMEOUT_MS,
+): Database {
   const pool = new pg.Pool({
     ...connectionOptions(config),
     max: config.poolMax,
     types,
-    connectionTimeoutMillis: 5_000,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    query_timeout: queryTimeoutMs,
     idleTimeoutMillis: 30_000,
     application_name: 'sms-retry',
     // SET rather than the `options` parameter, which PgBouncer does not accept.
@@ -70,30 +83,32 @@ export function connectionOptions(config: DatabaseConfig): pg.ClientConfig {
 
 async function inTransaction<T>(pool: pg.Pool, work: (tx: Db) => Promise<T>): Promise<T> {
   const client = await pool.connect().catch(toDatabaseError)
+  // A connection that broke, or that has not answered in time, is in an unknown state: it is thrown away.
   let broken: Error | undefined
-  // Without a listener, a connection that breaks between two statements would end the process.
   const onError = (error: Error): void => {
     broken = error
   }
+  // Without a listener, a connection that breaks between two statements would end the process.
   client.on('error', onError)
+  const tx: Db = {
+    executeSql: (text, values) =>
+      client.query(text, values).catch((error: Error) => {
+        if (!(error instanceof pg.DatabaseError)) broken = error
+        return toDatabaseError(error)
+      }),
+  }
   try {
-    await client.query('begin').catch(toDatabaseError)
-    const result = await work(dbOf(client))
-    await client.query('commit').catch(toDatabaseError)
+    await tx.executeSql('begin')
+    const result = await work(tx)
+    await tx.executeSql('commit')
     return result
   } catch (error) {
-    await client.query('rollback').catch((failed: Error) => {
-      broken ??= failed
-    })
+    if (broken === undefined) await client.query('rollback').catch(onError)
     throw error
   } finally {
     client.off('error', onError)
     client.release(broken)
   }
-}
-
-function dbOf(client: pg.ClientBase): Db {
-  return { executeSql: (text, values) => client.query(text, values).catch(toDatabaseError) }
 }
 
 function toDatabaseError(error: Error): never {

@@ -157,8 +157,7 @@ function settle(before: Message, entry: Attempt, report: Report, circumstances: 
   const merged = merge(entry, report, circumstances)
   if (merged === entry) return { kind: 'ignore', why: 'known already' }
   const attempts = replaceEntry(before.attempts, merged)
-  const sid = attempts.findLast((attempt) => attempt.sid !== null)?.sid ?? before.sid
-  const message = { ...before, attempts, sid }
+  const message = { ...before, attempts, sid: sidOf(before, attempts) }
 
   const best = attempts.reduce((one, other) => (outranks(other.status, one.status) ? other : one))
   if (isDelivered(best.status)) return withdraw(before, end(message, best.status, null))
@@ -170,6 +169,16 @@ function settle(before: Message, entry: Attempt, report: Report, circumstances: 
   if (isFailedAttempt(merged.status)) return decideFailure(before, message, merged, circumstances)
   if (merged.status === 'canceled') return withdraw(before, end(message, 'canceled', 'Canceled at Twilio'))
   return withdraw(before, become({ ...message, nextRetryAt: null }, merged.status, null))
+}
+
+/**
+ * The latest sid; save for a message that others submitted first: callbacks of that attempt name no message, and
+ * the row would not be found by them any more.
+ */
+function sidOf({ sid }: Message, attempts: readonly Attempt[]): string | null {
+  const isOfOthers = attempts.some((attempt) => attempt.sid === sid && attempt.times.submitting === undefined)
+  if (sid !== null && isOfOthers) return sid
+  return attempts.findLast((attempt) => attempt.sid !== null)?.sid ?? sid
 }
 
 /** The latest attempt failed: is there to be another? */

@@ -98,6 +98,10 @@ export function isTwilioStatus(word: string): word is TwilioStatus {
   return (TWILIO_STATUSES as readonly string[]).includes(word)
 }
 
+export function isAttemptStatus(word: string): word is AttemptStatus {
+  return Object.hasOwn(RANKS, word)
+}
+
 export function isDeliveryStatus(word: string): word is DeliveryStatus {
   return (DELIVERY_STATUSES as readonly string[]).includes(word)
 }

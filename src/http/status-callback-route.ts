@@ -51,14 +51,16 @@ const requireForm: RequestHandler = (request, response, next) => {
 async function receive(deps: StatusCallbackRouteDeps, request: Request, response: Response): Promise<void> {
   const { accountSid, authTokens, publicBaseUrl, logger } = deps
   const fields = (request.body ?? {}) as Record<string, string | string[]>
-  // Never from Host or X-Forwarded headers, which the sender chooses. `url` is the path below the mount point.
-  const signedUrl = publicBaseUrl + request.url
+  // Never from Host or X-Forwarded headers, which the sender chooses, nor from the origin of a request target
+  // in absolute form (RFC 9112, 3.2.2). `url` is the path below the mount point.
+  const target = request.url.replace(/^https?:\/\/[^/?#]*/i, '')
+  const signedUrl = publicBaseUrl + target
   if (!isSignedByTwilio(authTokens, request.get('X-Twilio-Signature'), signedUrl, fields)) {
     logger.warn('Status callback refused: its signature is not that of the account', { hint: SIGNATURE_HINT })
     return refuse(response, 403, 'The signature is missing or wrong')
   }
-  const query = request.url.indexOf('?')
-  const callback = parseStatusCallback(query === -1 ? '' : request.url.slice(query), fields)
+  const query = target.indexOf('?')
+  const callback = parseStatusCallback(query === -1 ? '' : target.slice(query), fields)
   if ('unreadable' in callback) {
     logger.warn('Status callback refused: it cannot be read', { why: callback.unreadable })
     return refuse(response, 400, callback.unreadable)

@@ -45,7 +45,7 @@ body { margin: 0 auto; padding: 1rem; max-width: 46rem; color: var(--ink); backg
 h1 { font-size: 1.5rem } h2 { margin-top: 2rem; font-size: 1.15rem }
 a { color: var(--link) } small, .quiet { color: var(--quiet) }
 code, pre { font: .9em/1.5 ui-monospace, monospace; background: var(--soft); border-radius: .3rem }
-code { padding: .1em .3em } pre { padding: .75rem; overflow-x: auto }
+code { padding: .1em .3em; white-space: nowrap } pre { padding: .75rem; overflow-x: auto }
 .wide { overflow-x: auto } table { width: 100%; border-collapse: collapse }
 th, td { padding: .4rem .6rem .4rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top }
 .inbox { padding: 0; list-style: none }

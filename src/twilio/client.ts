@@ -48,11 +48,12 @@ interface Api {
   create(parameters: CreateParameters): Promise<CreatedMessage>
 }
 
+/** The package types these fields, but passes on whatever JSON came. */
 interface CreatedMessage {
-  readonly sid: string
-  readonly status: string
-  readonly errorCode: number | null
-  readonly errorMessage: string | null
+  readonly sid: unknown
+  readonly status: unknown
+  readonly errorCode: unknown
+  readonly errorMessage: unknown
 }
 
 interface CreateParameters {
@@ -120,13 +121,15 @@ function timeOut(): Promise<Answer> {
 }
 
 function classifyResponse(message: CreatedMessage): Answer {
-  if (!SID.test(message.sid)) return { outcome: 'unknown', reason: 'Twilio answered 2xx without a sid' }
+  const { sid, status } = message
+  if (typeof sid !== 'string' || !SID.test(sid))
+    return { outcome: 'unknown', reason: 'Twilio answered 2xx without a sid' }
   return {
     outcome: 'accepted',
-    sid: message.sid,
-    status: isTwilioStatus(message.status) ? message.status : 'accepted',
-    errorCode: message.errorCode || null,
-    errorText: cleanText(message.errorMessage ?? undefined),
+    sid,
+    status: typeof status === 'string' && isTwilioStatus(status) ? status : 'accepted',
+    errorCode: typeof message.errorCode === 'number' ? message.errorCode : null,
+    errorText: cleanText(message.errorMessage),
   }
 }
 
@@ -167,7 +170,7 @@ function classifyRefusal({ statusCode, body, headers }: HttpResponse): Answer {
   }
 }
 
-function parseErrorBody(body: unknown): { code: number | null; message: string | undefined } {
+function parseErrorBody(body: unknown): { code: number | null; message: unknown } {
   let parsed = body
   if (typeof body === 'string') {
     try {
@@ -177,12 +180,9 @@ function parseErrorBody(body: unknown): { code: number | null; message: string |
       parsed = null
     }
   }
-  if (parsed === null || typeof parsed !== 'object') return { code: null, message: undefined }
+  if (parsed === null || typeof parsed !== 'object') return { code: null, message: null }
   const { code, message } = parsed as { code?: unknown; message?: unknown }
-  return {
-    code: Number.isInteger(code) ? (code as number) : null,
-    message: typeof message === 'string' ? message : undefined,
-  }
+  return { code: Number.isInteger(code) ? (code as number) : null, message }
 }
 
 /** Seconds from either form of the header (RFC 9110, 10.2.3); null if there is none. */

@@ -26,25 +26,40 @@ export function statusCallbackUrl(publicBaseUrl: string, messageId: number, atte
 
 type Fields = Readonly<Record<string, string | string[] | undefined>>
 
-/** @param search the URL's query, as it came, with or without the question mark */
+/** The fields that are read. All others are Twilio's to add and change. */
+const READ = ['AccountSid', 'MessageSid', 'MessageStatus', 'SmsStatus', 'ErrorCode', 'ErrorMessage'] as const
+/** A name that was cut too late: `ErrorCode3` with the value `0003`. */
+const CUT_TOO_LATE = new RegExp(`^(${READ.join('|')}).`)
+/** A value that has swallowed the field after it: `2010-04-01ErrorCode30003`. */
+const SWALLOWED = /AccountSid|MessageSid|MessageStatus|SmsStatus|ErrorCode/
+
+/**
+ * Twilio signs names and values without anything between them, so that the same signature also fits fields
+ * that were cut elsewhere. What could be such a cut is refused.
+ *
+ * @param search the URL's query, as it came, with or without the question mark
+ */
 export function parseStatusCallback(search: string, fields: Fields): StatusCallback | Unreadable {
-  for (const value of Object.values(fields)) {
+  const form = new Map<string, string>()
+  for (const [name, value] of Object.entries(fields)) {
     if (typeof value !== 'string') return { unreadable: 'a field came more than once' }
     if (value.includes('\0')) return { unreadable: 'a field has a NUL byte' }
+    if (!/^[A-Za-z]\w*$/.test(name) || CUT_TOO_LATE.test(name))
+      return { unreadable: 'a field has an odd name' }
+    if (name !== 'ErrorMessage' && SWALLOWED.test(value)) return { unreadable: 'a field holds another field' }
+    form.set(name, value)
   }
-  const text = (name: string): string => {
-    const value = Object.hasOwn(fields, name) ? fields[name] : undefined
-    return typeof value === 'string' ? value : ''
-  }
+  const text = (name: (typeof READ)[number]): string => form.get(name) ?? ''
   const origin = parseOrigin(new URLSearchParams(search))
   if (origin === 'unreadable')
-    return { unreadable: 'the query parameters message and attempt are not two whole numbers' }
+    return { unreadable: 'message and attempt in the URL are not two whole numbers' }
   const accountSid = text('AccountSid')
-  if (accountSid === '') return { unreadable: 'AccountSid is missing' }
-  const sid = text('MessageSid') || text('SmsSid')
+  if (!/^AC[0-9a-fA-F]{32}$/.test(accountSid)) return { unreadable: 'AccountSid is not a sid' }
+  const sid = text('MessageSid')
   if (!SID.test(sid)) return { unreadable: 'MessageSid is not a sid' }
-  const status = text('MessageStatus') || text('SmsStatus')
+  const status = text('MessageStatus')
   if (!isTwilioStatus(status)) return { unreadable: 'MessageStatus is not a status of an outbound message' }
+  if (form.has('SmsStatus') && text('SmsStatus') !== status) return { unreadable: 'the two statuses differ' }
   const errorCode = text('ErrorCode')
   if (!/^\d{0,6}$/.test(errorCode)) return { unreadable: 'ErrorCode is not a number' }
   return {
