@@ -132,7 +132,7 @@ export function parseConfig(env: Env, required: readonly Requirement[]): Config 
       `The configuration is not valid:\n  ${faults.join('\n  ')}\nSee .env.example for every name and its meaning.`,
     )
   }
-  return Object.freeze(toConfig(parsed.data))
+  return deepFreeze(toConfig(parsed.data))
 }
 
 const EXAMPLES: Record<Exclude<Requirement, 'sender'>, string> = {
@@ -201,4 +201,11 @@ function toConfig(env: { [Name in EnvName]?: z.output<typeof schema>[Name] | und
 
 function urlOf(text: string): URL | null {
   return URL.canParse(text) ? new URL(text) : null
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const inner of Object.values(value)) {
+    if (inner !== null && typeof inner === 'object') deepFreeze(inner as object)
+  }
+  return Object.freeze(value)
 }

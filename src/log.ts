@@ -45,15 +45,17 @@ export function createLogger(options: { level: string; format: 'json' | 'text' }
   })
 }
 
-const masked = winston.format((info) => maskDeep(info) as winston.Logform.TransformableInfo)
+/** Winston keeps the level and the finished line under symbols, which stay as they are. */
+const masked = winston.format((info) => {
+  const symbols = Object.getOwnPropertySymbols(info).map((key) => [key, info[key as never]] as const)
+  const fields = Object.entries(info).map(([key, value]) => [key, maskDeep(value)] as const)
+  return Object.fromEntries([...fields, ...symbols]) as winston.Logform.TransformableInfo
+})
 
 function maskDeep(value: unknown): unknown {
   if (typeof value === 'string') return value.replace(NUMBER_IN_TEXT, '…$1')
+  if (Array.isArray(value)) return value.map(maskDeep)
+  if (value instanceof Error) return maskDeep(errorFields(value))
   if (value === null || typeof value !== 'object' || value instanceof Date) return value
-  // In place, because winston keeps its own symbols on the object.
-  for (const [key, inner] of Object.entries(value)) {
-    const cleaned = maskDeep(inner)
-    if (cleaned !== inner) Object.assign(value, { [key]: cleaned })
-  }
-  return value
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, maskDeep(inner)]))
 }

@@ -92,7 +92,7 @@ function checkMetadata(metadata: unknown): string[] {
   if (taken.length > 0)
     return [`metadata must not use the keys ${taken.join(', ')}, which belong to sms-retry`]
   let isStorable = true
-  let json: string
+  let json: string | undefined
   try {
     json = JSON.stringify(metadata, (key, value: unknown) => {
       if (!storable(key) || (typeof value === 'string' && !storable(value))) isStorable = false
@@ -101,6 +101,8 @@ function checkMetadata(metadata: unknown): string[] {
   } catch {
     return ['metadata must be JSON: no cycles and no BigInt']
   }
+  // A Date, say, is an object until it becomes JSON.
+  if (!json?.startsWith('{')) return ['metadata must be a plain object']
   if (!isStorable) return [`metadata ${UNSTORABLE}`]
   if (Buffer.byteLength(json) > LARGEST_METADATA_BYTES)
     return [`metadata must be at most ${LARGEST_METADATA_BYTES} bytes of JSON`]

@@ -186,7 +186,7 @@ export async function listMessages(
 ): Promise<StoredMessage[]> {
   const { rows } = await db.executeSql<StoredRow>(
     `select ${STORED_COLUMNS} from sms_usage_logs
-      where ${IS_OURS} and ($1::text is null or final_status = $1::text)
+      where ${IS_OURS} and ($1::text is null or coalesce(final_status, 'unknown') = $1::text)
       order by id desc
       limit $2::integer`,
     [status, limit],

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type RunnerOption, runner } from 'node-pg-migrate'
 import pg from 'pg'
 import type { DatabaseConfig } from '../config.ts'
-import { SchemaError } from '../errors.ts'
+import { DatabaseError, SchemaError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { connectionOptions, type Db } from './pool.ts'
 
@@ -30,7 +30,11 @@ export async function whileMigrating<T>(
   work: (client: pg.Client) => Promise<T>,
 ): Promise<T> {
   const client = new pg.Client({ ...connectionOptions(config), application_name: 'sms-retry migrate' })
-  await client.connect()
+  // Without a listener, a connection that breaks would end the process; the statement under way fails as well.
+  client.on('error', () => undefined)
+  await client.connect().catch((error: Error) => {
+    throw new DatabaseError(`The database cannot be reached: ${error.message}`, { cause: error })
+  })
   try {
     await client.query("set time zone 'UTC'")
     const givenUpMs = performance.now() + LOCK_TIMEOUT_MS

@@ -30,11 +30,12 @@ export function newAttempt(number: number, status: AttemptStatus, at: Date | nul
 export function entriesOf(message: Message): readonly Attempt[] {
   if (message.attempts.length > 0) return message.attempts
   const { status, retryCount, sid } = message
-  if (status === 'retrying') {
-    const failed: Attempt = { ...newAttempt(Math.max(0, retryCount - 1), 'failed', null), sid }
+  if (status === 'retrying' && retryCount > 0) {
+    const failed: Attempt = { ...newAttempt(retryCount - 1, 'failed', null), sid }
     return [failed, newAttempt(retryCount, 'pending', null)]
   }
-  if (status === 'pending' || status === 'submitting') return [newAttempt(retryCount, status, null)]
+  if (status === 'submitting') return [newAttempt(retryCount, status, null)]
+  if (status === 'pending' || status === 'retrying') return [newAttempt(retryCount, 'pending', null)]
   // Twilio gave it a sid, so it accepted it at least.
   return [{ ...newAttempt(retryCount, isTwilioStatus(status) ? status : 'accepted', null), sid }]
 }

@@ -94,9 +94,9 @@ function decideAnswer(
   if (entry === undefined) return { kind: 'ignore', why: NO_SUCH_ATTEMPT }
   switch (answer.outcome) {
     case 'accepted':
-      return settle(message, entry, answer, circumstances)
+      return timed(message, settle(message, entry, answer, circumstances))
     case 'rejected':
-      return settle(message, entry, { ...answer, status: 'failed', sid: null }, circumstances)
+      return timed(message, settle(message, entry, { ...answer, status: 'failed', sid: null }, circumstances))
     case 'not_processed':
       return decideNotProcessed(message, entry, answer, circumstances)
     case 'unknown':
@@ -104,6 +104,11 @@ function decideAnswer(
       if (entry.status !== 'submitting' || message.status !== 'submitting') return record(message)
       return record({ ...message, reason: `It is not known whether Twilio has it: ${answer.reason}` })
   }
+}
+
+/** An answer that says nothing new (a callback was faster) still tells how long the request took. */
+function timed(message: Message, decision: Decision): Decision {
+  return decision.kind === 'ignore' ? record(message) : decision
 }
 
 function decideNotProcessed(
@@ -198,12 +203,11 @@ function decideFailure(
   if (failed.number >= limit)
     return giveUp(failed.status, `Given up after ${failed.number} of ${limit} retries`)
   if (message.body === null) return giveUp(failed.status, `Not tried again: ${NO_TEXT}`)
-  // A second report of the same failure, with another code: the retry stays where it was scheduled.
-  if (isWaiting(before)) return record(message)
-
   const number = failed.number + 1
   const at = addSeconds(now, retryDelaySeconds(policy, rule, number, random))
   if (isTooLate(at, message)) return giveUp('expired', BEYOND_DEADLINE)
+  // A second report of the same failure, with another code: the retry stays where it was scheduled.
+  if (before.retryCount === number) return record(message)
   const next: Message = {
     ...message,
     retryCount: number,
@@ -236,9 +240,10 @@ function isTooLate(at: Date, { deadline }: Message): boolean {
   return deadline !== null && at >= deadline
 }
 
-/** A canceled message did not fail at that: its `success` stays what the latest attempt made it. */
+/** A canceled message did not fail at that: it counts as a failure only if an attempt had failed before. */
 function become(message: Message, status: DeliveryStatus, reason: string | null): Message {
-  const success = status === 'canceled' ? message.success : !isFailure(status)
+  const hasFailed = message.attempts.some((attempt) => isFailedAttempt(attempt.status))
+  const success = status === 'canceled' ? !hasFailed : !isFailure(status)
   return { ...message, status, success, reason }
 }
 

@@ -19,19 +19,24 @@ export interface RetryPolicy {
 const MAX_RETRIES = 10
 const WEEK_SECONDS = 7 * 24 * 3600
 
-const ruleSchema = z.union([
-  z.literal('stop'),
-  z.strictObject({
-    retries: z.int().min(1).max(MAX_RETRIES),
-    baseDelaySeconds: z.number().positive().max(WEEK_SECONDS),
-  }),
-])
+const RULE = `must be "stop" or {"retries": 1 to ${MAX_RETRIES}, "baseDelaySeconds": above 0, at most ${WEEK_SECONDS}}`
+
+const ruleSchema = z.union(
+  [
+    z.literal('stop'),
+    z.strictObject({
+      retries: z.int().min(1).max(MAX_RETRIES),
+      baseDelaySeconds: z.number().positive().max(WEEK_SECONDS),
+    }),
+  ],
+  RULE,
+)
+
+const CODE = /^[1-9]\d{3,5}$/
 
 const overridesSchema = z.strictObject({
   default: ruleSchema.optional(),
-  codes: z
-    .record(z.string().regex(/^[1-9]\d{3,5}$/, 'is not a Twilio error code such as 30003'), ruleSchema)
-    .optional(),
+  codes: z.record(z.string().regex(CODE, 'is not an error code such as 30003'), ruleSchema).optional(),
   jitter: z.number().min(0).max(1).optional(),
   maxDelaySeconds: z.number().positive().max(WEEK_SECONDS).optional(),
 })
@@ -52,7 +57,11 @@ const EXAMPLE = '{"codes": {"30003": {"retries": 3, "baseDelaySeconds": 600}, "3
 export function createRetryPolicy(overrides: unknown = {}, delayScale = 1): RetryPolicy {
   const parsed = overridesSchema.safeParse(overrides)
   if (!parsed.success) {
-    const faults = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'policy'}: ${issue.message}`)
+    const faults = parsed.error.issues.map((issue) => {
+      // zod says no more of a wrong key than that it is one; the schema's own words are inside.
+      const { message } = (issue.code === 'invalid_key' ? issue.issues[0] : undefined) ?? issue
+      return `${issue.path.join('.') || 'policy'}: ${message}`
+    })
     throw new ConfigError(`The retry policy is not valid:\n  ${faults.join('\n  ')}\nExample: ${EXAMPLE}`)
   }
   const { codes = {}, jitter = 0.1, maxDelaySeconds = 6 * 3600 } = parsed.data
