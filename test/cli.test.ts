@@ -1,0 +1,182 @@
+// The command as a real process: data on stdout, words for people on stderr, exit code 0 (ok), 1 (failed) or 2
+// (wrong usage); and its long-running commands. What single commands print is in cli/commands.test.ts. Needs
+// dist/, which `npm test` builds.
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { freePort } from '../src/embedded-postgres.ts'
+import { type Ended, endOf, runCli, SEND, WORKING_NUMBER } from './cli/run-cli.ts'
+import { createTestDatabase } from './support/database.ts'
+import { startCli, untilReady } from './support/process.ts'
+import { waitFor } from './support/wait-for.ts'
+import { startWorld, type World } from './support/world.ts'
+
+let world: World
+let folder: string
+beforeAll(async () => {
+  world = await startWorld()
+  folder = await mkdtemp(join(tmpdir(), 'sms-retry-cli-test-'))
+})
+afterAll(async () => {
+  await world.stop()
+  await rm(folder, { recursive: true })
+})
+
+/** Runs a command to its end, in the world's environment with these changes. */
+function run(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
+  return runCli(args, { ...world.env, ...env })
+}
+
+describe('help', () => {
+  test('every command has a --help with an example', async () => {
+    const { code, stdout, stderr } = await run(['--help'])
+    expect([code, stderr]).toEqual([0, ''])
+    const commands = [...stdout.matchAll(/^ {2}([a-z]+) /gm)].map(([, name = '']) => name)
+    const wanted = ['migrate', 'web', 'worker', 'send', 'list', 'show', 'policy', 'simulate', 'demo']
+    expect(commands).toEqual(expect.arrayContaining(wanted))
+    for (const command of commands.filter((name) => name !== 'help')) {
+      const help = await run([command, '--help'])
+      expect(help).toMatchObject({ code: 0, stderr: '' })
+      expect(help.stdout).toMatch(new RegExp(`Example:\\n  \\$ .*sms-retry ${command}\\b`))
+    }
+  })
+
+  test('--version is that of package.json', async () => {
+    const { code, stdout } = await run(['--version'])
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) })
+  })
+})
+
+describe('wrong usage: exit code 2, nothing on stdout, and words on stderr that say what', () => {
+  test.each<[string, string[], RegExp]>([
+    ['no command', [], /Usage/],
+    ['a command that there is not', ['sned'], /unknown command 'sned'/],
+    ['a flag that there is not', ['list', '--al'], /unknown option '--al'/],
+    ['no recipient', ['send', '--user', '7', '--body', 'x'], /--to/],
+    [
+      'a user that is no number',
+      ['send', '--user', 'x', '--body', 'x', '--to', WORKING_NUMBER],
+      /whole number/,
+    ],
+    ['a recipient that is no number', [...SEND, 'home'], /to must be a phone number/],
+    [
+      'an empty text',
+      ['send', '--user', '7', '--body', '', '--to', WORKING_NUMBER],
+      /body must not be empty/,
+    ],
+    ['a status that there is not', ['list', '--status', 'lost'], /lost/],
+    ['an id that is no number', ['show', 'x'], /whole number/],
+    ['no id', ['show'], /id/],
+    ['a share above 1', ['simulate', '--hang', '2'], /from 0 to 1/],
+  ])('%s', async (_what, args, words) => {
+    const { code, stdout, stderr } = await run(args)
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(stderr).toMatch(words)
+    expect(stderr).not.toMatch(/^ {4}at /m)
+  })
+
+  test('an environment that is not complete: every name at once', async () => {
+    const names = ['PUBLIC_BASE_URL', 'TWILIO_ACCOUNT_SID', 'TWILIO_AUTH_TOKEN', 'TWILIO_FROM_NUMBER']
+    for (const command of [[...SEND, WORKING_NUMBER], ['worker']]) {
+      const { code, stdout, stderr } = await run(command, Object.fromEntries(names.map((name) => [name, ''])))
+      expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+      for (const name of names) expect(stderr).toContain(name)
+    }
+  })
+
+  test('a policy file that is not one', async () => {
+    const file = join(folder, 'broken.json')
+    await writeFile(file, '{"codes": {"30003": {"retries": 99}}}')
+    const { code, stderr } = await run(['policy'], { RETRY_POLICY_FILE: file })
+    expect(code).toBe(2)
+    expect(stderr).toContain('30003')
+  })
+})
+
+describe('failed: exit code 1', () => {
+  test.each([
+    ['list', ['list']],
+    ['show', ['show', '1']],
+    ['send', [...SEND, WORKING_NUMBER]],
+    ['worker', ['worker']],
+    ['migrate', ['migrate']],
+  ])('%s while the database is away', async (_what, args) => {
+    const url = `postgres://app:hunter2@127.0.0.1:${await freePort()}/app`
+    const { code, stdout, stderr } = await run(args, { DATABASE_URL: url })
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toMatch(/ECONNREFUSED/)
+    expect(stderr).not.toContain('hunter2')
+    expect(stderr).not.toMatch(/^ {4}at /m)
+  })
+
+  test.each([
+    ['worker', ['worker']],
+    ['send', [...SEND, WORKING_NUMBER]],
+  ])('%s on a database that was not migrated says what to do', async (_what, args) => {
+    const unmigrated = await createTestDatabase(null)
+    const { code, stdout, stderr } = await run(args, { DATABASE_URL: unmigrated.url })
+    await unmigrated.drop()
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toContain('sms-retry migrate')
+  })
+
+  test('web on a port that is taken', async () => {
+    const { code, stderr } = await run(['web'])
+    expect(code).toBe(1)
+    expect(stderr).toContain('EADDRINUSE')
+  })
+})
+
+describe('what runs until it is told to stop', () => {
+  test.each([
+    'SIGTERM',
+    'SIGINT',
+  ] as const)('web answers, and ends with exit code 0 on %s', async (signal) => {
+    const port = await freePort()
+    const web = startCli(['web'], { ...world.env, PORT: `${port}` })
+    await untilReady(`http://127.0.0.1:${port}`)
+    web.kill(signal)
+    const { code, stdout, stderr } = await endOf(web)
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '' })
+    expect(stderr).toContain('Stopped')
+    expect(stderr).not.toContain(world.env['TWILIO_AUTH_TOKEN'])
+  })
+
+  test('worker makes what is due, and ends with exit code 0 on SIGTERM', async () => {
+    const worker = startCli(['worker'], world.env)
+    const { database } = world.openRuntime()
+    const { id } = await world.sender.enqueue(
+      { userId: 7, to: WORKING_NUMBER, body: 'Hello' },
+      { db: database },
+    )
+    await database.close()
+    await waitFor('the delivery', async () => {
+      const [row] = await world.database.query('select final_status from sms_usage_logs where id = $1', [id])
+      return row?.['final_status'] === 'delivered'
+    })
+    worker.kill('SIGTERM')
+    const { code, stdout, stderr } = await endOf(worker)
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '' })
+    expect(stderr).toContain('Stopped')
+  })
+
+  test('simulate prints its address and what to set, serves Twilio’s API, and ends on SIGTERM', async () => {
+    const port = await freePort()
+    const simulate = startCli(['simulate', '--port', `${port}`, '--seed', '5'])
+    const url = await waitFor('the address', () => /http:\/\/127\.0\.0\.1:\d+/.exec(simulate.stdout())?.[0])
+    expect(url).toBe(`http://127.0.0.1:${port}`)
+    const settings = Object.fromEntries(
+      [...simulate.stdout().matchAll(/^ {2}([A-Z_]+)=(.*)$/gm)].map(([, name, value]) => [name, value]),
+    )
+    expect(settings).toMatchObject({ TWILIO_API_BASE_URL: url, TWILIO_ACCOUNT_SID: expect.any(String) })
+    // What it prints is enough to send through it.
+    const sent = await run([...SEND, WORKING_NUMBER], settings)
+    expect(sent).toMatchObject({ code: 0, stdout: expect.stringContaining('accepted') })
+    expect(await (await fetch(`${url}/simulator/messages`)).json()).toMatchObject({
+      messages: [{ to: WORKING_NUMBER }],
+    })
+    simulate.kill('SIGTERM')
+    expect((await endOf(simulate)).code).toBe(0)
+  })
+})

@@ -1,0 +1,217 @@
+// The commands on messages and policy, as real processes: what they print, for people and as JSON. Usage and
+// failures are in cli.test.ts. Needs dist/.
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { spawnSync } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { createTestDatabase } from '../support/database.ts'
+import { startWorld, type World } from '../support/world.ts'
+import { type Ended, runCli, SEND, WORKING_NUMBER } from './run-cli.ts'
+
+const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
+const OPTED_OUT = '+15552161001'
+const QUEUE_FULL = '+15552161109'
+
+let world: World
+let folder: string
+beforeAll(async () => {
+  world = await startWorld()
+  folder = await mkdtemp(join(tmpdir(), 'sms-retry-cli-test-'))
+})
+afterAll(async () => {
+  await world.stop()
+  await rm(folder, { recursive: true })
+})
+
+/** Runs a command in the world's environment, with these changes. */
+function run(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
+  return runCli(args, { ...world.env, ...env })
+}
+
+test('migrate makes an empty database ready, and can be run again', async () => {
+  const database = await createTestDatabase(null)
+  const env = { DATABASE_URL: database.url }
+  const first = await run(['migrate'], env)
+  expect(first).toEqual({ code: 0, stdout: '', stderr: expect.stringMatching(/^Applied: 001-message-table/) })
+  const again = await run(['migrate'], env)
+  expect(again).toEqual({ code: 0, stdout: '', stderr: 'The schema is up to date.\n' })
+  expect(await run(['list'], env)).toEqual({ code: 0, stdout: '', stderr: 'No messages.\n' })
+  expect(await run(['list', '--json'], env)).toEqual({ code: 0, stdout: '[]\n', stderr: '' })
+  await database.drop()
+})
+
+describe('send', () => {
+  test('accepted: id, status and sid', async () => {
+    expect(await run([...SEND, WORKING_NUMBER])).toEqual({
+      code: 0,
+      stdout: expect.stringMatching(/^message \d+: accepted SM[0-9a-f]{32}\n$/),
+      stderr: '',
+    })
+  })
+
+  test('what failed for good is data as well, with exit code 1', async () => {
+    const { code, stdout } = await run([...SEND, OPTED_OUT])
+    expect({ code, stdout }).toEqual({
+      code: 1,
+      stdout: expect.stringMatching(/^message \d+: failed 21610\n$/),
+    })
+  })
+
+  test('what will be tried again is no failure', async () => {
+    const { code, stdout } = await run([...SEND, QUEUE_FULL, '--json'])
+    expect(code).toBe(0)
+    expect(JSON.parse(stdout)).toEqual({
+      id: expect.any(Number),
+      status: 'retry_scheduled',
+      errorCode: 21611,
+      nextRetryAt: expect.stringMatching(/Z$/),
+    })
+  })
+
+  test('with a key, sending again is the same message', async () => {
+    const keyed = [...SEND, WORKING_NUMBER, '--key', 'order-1', '--valid-for', '600', '--json']
+    const [first, again] = [await run(keyed), await run(keyed)]
+    const idOf = ({ stdout }: Ended): number => (JSON.parse(stdout) as { id: number }).id
+    expect(idOf(again)).toBe(idOf(first))
+    expect(await run([...keyed, '--body', 'Something else'])).toMatchObject({ code: 2, stdout: '' })
+  })
+})
+
+describe('list and show', () => {
+  let id: number
+  beforeAll(async () => {
+    const { stdout } = await run([...SEND, OPTED_OUT, '--json'])
+    id = (JSON.parse(stdout) as { id: number }).id
+  })
+
+  test('list is a table, newest first, without phone numbers', async () => {
+    const { code, stdout, stderr } = await run(['list', '--limit', '2'])
+    expect([code, stderr]).toEqual([0, ''])
+    const [head, first, ...rest] = stdout.trimEnd().split('\n')
+    expect(head?.split(/\s{2,}/)).toEqual(
+      expect.arrayContaining(['ID', 'CREATED', 'USER', 'TO', 'STATUS', 'RETRIES', 'NEXT RETRY', 'REASON']),
+    )
+    expect(first).toMatch(new RegExp(`^${id} .*…1001 .*failed.*21610`))
+    expect(rest).toHaveLength(1)
+    expect(stdout).not.toContain(OPTED_OUT)
+  })
+
+  test('list --status lists only those', async () => {
+    const { stdout } = await run(['list', '--status', 'failed', '--json'])
+    const messages = JSON.parse(stdout) as { id: number; status: string }[]
+    expect(messages[0]?.id).toBe(id)
+    expect(new Set(messages.map(({ status }) => status))).toEqual(new Set(['failed']))
+  })
+
+  test('list --json has the keys of show --json', async () => {
+    const [listed] = JSON.parse((await run(['list', '--limit', '1', '--json'])).stdout) as object[]
+    const { code, stdout, stderr } = await run(['show', `${id}`, '--json'])
+    expect([code, stderr]).toEqual([0, ''])
+    expect(JSON.parse(stdout)).toEqual(listed)
+    expect(listed).toEqual({
+      id,
+      userId: 7,
+      to: OPTED_OUT,
+      body: 'Hello',
+      status: 'failed',
+      success: false,
+      reason: expect.stringContaining('opted out'),
+      retryCount: 0,
+      maxRetries: 3,
+      nextRetryAt: null,
+      sid: null,
+      deadline: null,
+      processingTimeMs: expect.any(Number),
+      createdAt: expect.stringMatching(/^\d{4}-.*Z$/),
+      attempts: [
+        expect.objectContaining({
+          number: 0,
+          status: 'failed',
+          sid: null,
+          errorCode: 21610,
+          times: expect.anything(),
+        }),
+      ],
+    })
+  })
+
+  test('show tells the whole story of a message', async () => {
+    const { code, stdout, stderr } = await run(['show', `${id}`])
+    expect([code, stderr]).toEqual([0, ''])
+    for (const part of [
+      /^Message +\d+$/m,
+      /^Status +failed$/m,
+      /^Text +Hello$/m,
+      /^Attempt 0: failed .*21610/m,
+    ])
+      expect(stdout).toMatch(part)
+  })
+
+  test('a message that there is not is exit code 1', async () => {
+    for (const flags of [[], ['--json']]) {
+      const { code, stdout, stderr } = await run(['show', '999999', ...flags])
+      expect({ code, stdout, stderr }).toEqual({
+        code: 1,
+        stdout: '',
+        stderr: 'There is no message 999999.\n',
+      })
+    }
+  })
+})
+
+describe('policy', () => {
+  test('needs no environment, and names each code with its delays', async () => {
+    const { code, stdout, stderr } = await runCli(['policy'])
+    expect([code, stderr]).toEqual([0, ''])
+    expect(stdout).toMatch(/^30003 +2 +5 min, 10 min +\S/m)
+    expect(stdout).toMatch(/^21610 +stop +\S/m)
+    expect(stdout).toMatch(/^other +2 +2 min, 4 min +\S/m)
+  })
+
+  test('--json has every code once, with the file’s overrides in force', async () => {
+    const file = join(folder, 'policy.json')
+    await writeFile(file, '{"codes": {"30003": {"retries": 1, "baseDelaySeconds": 7}, "30004": "stop"}}')
+    const { code, stdout } = await runCli(['policy', '--json'], { RETRY_POLICY_FILE: file })
+    expect(code).toBe(0)
+    const { codes } = JSON.parse(stdout) as { codes: { code: number | null }[] }
+    expect(new Set(codes.map((entry) => entry.code)).size).toBe(codes.length)
+    const ruleOf = (wanted: number | null) => codes.find((entry) => entry.code === wanted)
+    expect(ruleOf(30003)).toMatchObject({ action: 'retry', retries: 1, delaysSeconds: [7] })
+    expect(ruleOf(30004)).toMatchObject({ action: 'stop', delaysSeconds: [] })
+    expect(ruleOf(30001)).toMatchObject({ action: 'retry', retries: 3, delaysSeconds: [60, 120, 240] })
+    expect(ruleOf(null)).toMatchObject({ action: 'retry', retries: 2, delaysSeconds: [120, 240] })
+  })
+})
+
+describe('colours', () => {
+  const ESCAPE = '\u001b['
+  const hasScript = spawnSync('script', ['--version']).status === 0
+
+  test('none in a pipe', async () => {
+    // FORCE_COLOR makes Node take the pipe for a terminal, so that there is something to leave out.
+    expect((await run(['list'], { FORCE_COLOR: '1' })).stdout).toContain(ESCAPE)
+    expect((await run(['list'])).stdout).not.toContain(ESCAPE)
+  })
+
+  // `script` of util-linux runs a command in a terminal of its own.
+  ;(hasScript ? test : test.skip)('in a terminal, unless NO_COLOR is set', () => {
+    const listInTerminal = (env: Record<string, string>): string => {
+      const command = `"${process.execPath}" "${CLI}" list`
+      const { stdout, status } = spawnSync(
+        'script',
+        ['--quiet', '--return', '--command', command, '/dev/null'],
+        {
+          env: { PATH: process.env['PATH'], TERM: 'xterm', ...world.env, ...env },
+          encoding: 'utf8',
+        },
+      )
+      expect(status).toBe(0)
+      expect(stdout).toContain('STATUS')
+      return stdout
+    }
+    expect(listInTerminal({})).toContain(ESCAPE)
+    expect(listInTerminal({ NO_COLOR: '1' })).not.toContain(ESCAPE)
+  })
+})

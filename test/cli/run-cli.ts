@@ -1,0 +1,23 @@
+// One command from start to end, for tests that look at what it printed and how it ended.
+import { type CliProcess, startCli } from '../support/process.ts'
+
+export interface Ended {
+  /** Null if a signal ended it. */
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export async function endOf(cli: CliProcess): Promise<Ended> {
+  const code = await cli.ended
+  return { code, stdout: cli.stdout(), stderr: cli.stderr() }
+}
+
+export function runCli(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
+  return endOf(startCli(args, env))
+}
+
+/** `send` up to its recipient. */
+export const SEND = ['send', '--user', '7', '--body', 'Hello', '--to']
+/** The simulator delivers to it. */
+export const WORKING_NUMBER = '+12065550199'

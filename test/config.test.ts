@@ -1,0 +1,221 @@
+// Configuration: what a wrong environment is told, that no value is ever repeated, and the defaults.
+import { describe, expect, test } from '@jest/globals'
+import { type Env, ENV_NAMES, type EnvName, parseConfig, type Requirement } from '../src/config.ts'
+import { ConfigError } from '../src/errors.ts'
+
+const EVERYTHING: readonly Requirement[] = [
+  'DATABASE_URL',
+  'PUBLIC_BASE_URL',
+  'TWILIO_ACCOUNT_SID',
+  'TWILIO_AUTH_TOKEN',
+  'sender',
+]
+
+const GOOD: Env = {
+  DATABASE_URL: 'postgres://app:hunter2@localhost:5432/app',
+  PUBLIC_BASE_URL: 'https://sms.example.com',
+  TWILIO_ACCOUNT_SID: `AC${'0'.repeat(32)}`,
+  TWILIO_AUTH_TOKEN: 'a'.repeat(32),
+  TWILIO_FROM_NUMBER: '+15551234567',
+}
+
+function faultsOf(env: Env, required: readonly Requirement[] = EVERYTHING): string {
+  try {
+    parseConfig(env, required)
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message
+    throw error
+  }
+  return ''
+}
+
+describe('a wrong environment', () => {
+  test('all faults come at once, by name, and the message says where to read on', () => {
+    const message = faultsOf({
+      DATABASE_URL: 'mysql://localhost/app',
+      DATABASE_SSL: 'maybe',
+      DATABASE_POOL_MAX: '0',
+      PORT: '80 80',
+      PUBLIC_BASE_URL: 'sms.example.com',
+      TWILIO_ACCOUNT_SID: 'AC123',
+      TWILIO_AUTH_TOKEN: 'one,,two',
+      TWILIO_API_KEY_SID: 'SK123',
+      TWILIO_API_BASE_URL: 'ftp://localhost',
+      TWILIO_MESSAGING_SERVICE_SID: 'MG123',
+      RETRY_DELAY_SCALE: '-1',
+      LOG_LEVEL: 'loud',
+      LOG_FORMAT: 'xml',
+    })
+    const named = ENV_NAMES.filter((name) => new RegExp(`^  ${name} `, 'm').test(message))
+    expect(named).toEqual(
+      ENV_NAMES.filter(
+        (name) =>
+          !['HOST', 'TWILIO_API_KEY_SECRET', 'RETRY_POLICY_FILE', 'NODE_ENV', 'TWILIO_FROM_NUMBER'].includes(
+            name,
+          ),
+      ),
+    )
+    expect(message).toContain('.env.example')
+  })
+
+  test('everything that is missing comes at once, each with an example', () => {
+    const message = faultsOf({})
+    for (const name of ['DATABASE_URL', 'PUBLIC_BASE_URL', 'TWILIO_ACCOUNT_SID', 'TWILIO_AUTH_TOKEN'])
+      expect(message).toMatch(new RegExp(`^  ${name} is required, such as \\S+`, 'm'))
+    expect(message).toMatch(/TWILIO_FROM_NUMBER \(such as \+15551234567\) or TWILIO_MESSAGING_SERVICE_SID/)
+  })
+
+  test('what a program does not need may be missing', () => {
+    expect(faultsOf({}, [])).toBe('')
+    expect(faultsOf({ DATABASE_URL: GOOD['DATABASE_URL'] }, ['DATABASE_URL'])).toBe('')
+  })
+
+  test.each(ENV_NAMES.map((name) => [name]))('a wrong %s is never repeated in the message', (name) => {
+    const value = `hush?${name}#hush`
+    // The other half of the API key is missing, so that a secret that cannot be wrong is in a fault as well.
+    const message = faultsOf({ ...GOOD, NODE_ENV: 'production', [name]: value })
+    expect(message).not.toContain('hush')
+  })
+
+  test('every name wrong at once repeats no value', () => {
+    const message = faultsOf(Object.fromEntries(ENV_NAMES.map((name) => [name, `hush-${name}-hush`])))
+    expect(message).toContain('DATABASE_URL')
+    expect(message).not.toContain('hush')
+  })
+
+  test.each<[EnvName, string]>([
+    ['DATABASE_URL', 'postgres://user:hunter2@:bad port/app'],
+    ['DATABASE_URL', 'user:hunter2@localhost/app'],
+    ['TWILIO_AUTH_TOKEN', 'hunter2,'],
+    ['TWILIO_API_KEY_SECRET', 'hunter2'],
+    ['TWILIO_API_BASE_URL', 'ftp://user:hunter2@localhost'],
+    ['PUBLIC_BASE_URL', 'https://user:hunter2@localhost?x'],
+  ])('%s with a secret in it is refused without it', (name, value) => {
+    const message = faultsOf({ ...GOOD, [name]: value })
+    expect(message).toContain(name)
+    expect(message).not.toContain('hunter2')
+  })
+})
+
+describe('each value', () => {
+  test.each<[EnvName, string, boolean]>([
+    ['DATABASE_URL', 'postgres://localhost/app', true],
+    ['DATABASE_URL', 'postgresql://localhost/app?sslmode=require', true],
+    ['DATABASE_URL', 'http://localhost/app', false],
+    ['DATABASE_POOL_MAX', '1', true],
+    ['DATABASE_POOL_MAX', '0', false],
+    ['DATABASE_POOL_MAX', '2.5', false],
+    ['DATABASE_POOL_MAX', '1e2', false],
+    ['PORT', '0', true],
+    ['PORT', '65536', false],
+    ['PORT', '0x50', false],
+    ['PUBLIC_BASE_URL', 'http://localhost:3000', true],
+    ['PUBLIC_BASE_URL', 'https://sms.example.com/base/', true],
+    ['PUBLIC_BASE_URL', 'https://sms.example.com?a=1', false],
+    ['PUBLIC_BASE_URL', 'https://sms.example.com#a', false],
+    ['PUBLIC_BASE_URL', 'ftp://sms.example.com', false],
+    ['TWILIO_ACCOUNT_SID', `SK${'0'.repeat(32)}`, false],
+    ['TWILIO_ACCOUNT_SID', `AC${'0'.repeat(33)}`, false],
+    ['TWILIO_AUTH_TOKEN', `${'a'.repeat(32)},${'b'.repeat(32)}`, true],
+    ['TWILIO_AUTH_TOKEN', `${'a'.repeat(32)},`, false],
+    ['TWILIO_AUTH_TOKEN', ',', false],
+    ['TWILIO_FROM_NUMBER', '12345', true],
+    ['TWILIO_FROM_NUMBER', 'Shop 24', true],
+    ['TWILIO_FROM_NUMBER', 'A shop with a long name', false],
+    ['TWILIO_FROM_NUMBER', '15551234567', false],
+    ['TWILIO_FROM_NUMBER', '+1 555 123 4567', false],
+    ['RETRY_DELAY_SCALE', '0.001', true],
+    ['RETRY_DELAY_SCALE', '.5', true],
+    ['RETRY_DELAY_SCALE', '0', false],
+    ['RETRY_DELAY_SCALE', '0.0', false],
+    ['RETRY_DELAY_SCALE', 'Infinity', false],
+    ['LOG_LEVEL', 'debug', true],
+    ['LOG_LEVEL', 'DEBUG', false],
+  ])('%s=%s is fine: %p', (name, value, isFine) => {
+    const message = faultsOf({ ...GOOD, [name]: value })
+    expect(message === '').toBe(isFine)
+    if (!isFine) expect(message).toContain(name)
+  })
+
+  test.each<[string, Env, boolean]>([
+    ['http without NODE_ENV', { TWILIO_API_BASE_URL: 'http://127.0.0.1:4010' }, true],
+    ['http in development', { TWILIO_API_BASE_URL: 'http://127.0.0.1:4010', NODE_ENV: 'development' }, true],
+    ['http in production', { TWILIO_API_BASE_URL: 'http://127.0.0.1:4010', NODE_ENV: 'production' }, false],
+    ['https in production', { TWILIO_API_BASE_URL: 'https://twilio.test', NODE_ENV: 'production' }, true],
+    ['none in production', { NODE_ENV: 'production' }, true],
+  ])('TWILIO_API_BASE_URL: %s is fine: %p', (_what, env, isFine) => {
+    expect(faultsOf({ ...GOOD, ...env }) === '').toBe(isFine)
+  })
+
+  test.each<[string, Env, boolean]>([
+    ['both', { TWILIO_API_KEY_SID: `SK${'1'.repeat(32)}`, TWILIO_API_KEY_SECRET: 's' }, true],
+    ['neither', {}, true],
+    ['the sid alone', { TWILIO_API_KEY_SID: `SK${'1'.repeat(32)}` }, false],
+    ['the secret alone', { TWILIO_API_KEY_SECRET: 's' }, false],
+    [
+      'the sid with an empty secret',
+      { TWILIO_API_KEY_SID: `SK${'1'.repeat(32)}`, TWILIO_API_KEY_SECRET: ' ' },
+      false,
+    ],
+  ])('an API key, %s', (_what, env, isFine) => {
+    const message = faultsOf({ ...GOOD, ...env })
+    expect(message === '').toBe(isFine)
+    if (!isFine) expect(message).toContain('TWILIO_API_KEY_SID and TWILIO_API_KEY_SECRET')
+  })
+})
+
+describe('the result', () => {
+  test('an empty string, and one of blanks, is unset', () => {
+    const blank = Object.fromEntries(ENV_NAMES.map((name, i) => [name, i % 2 === 0 ? '' : '  ']))
+    expect(parseConfig(blank, [])).toEqual(parseConfig({}, []))
+    expect(faultsOf(blank)).toBe(faultsOf({}))
+  })
+
+  test('defaults', () => {
+    expect(parseConfig(GOOD, EVERYTHING)).toMatchObject({
+      database: { url: GOOD['DATABASE_URL'], ssl: null, poolMax: 5 },
+      twilio: {
+        accountSid: GOOD['TWILIO_ACCOUNT_SID'],
+        authTokens: [GOOD['TWILIO_AUTH_TOKEN']],
+        apiKey: null,
+        fromNumber: '+15551234567',
+        messagingServiceSid: null,
+        apiBaseUrl: null,
+      },
+      publicBaseUrl: 'https://sms.example.com',
+      port: 3000,
+      host: '0.0.0.0',
+      retryPolicyFile: null,
+      retryDelayScale: 1,
+      logLevel: 'info',
+      logFormat: 'text',
+    })
+    expect(parseConfig({ NODE_ENV: 'production' }, []).logFormat).toBe('json')
+  })
+
+  test('is read from the environment alone: other names change nothing, ours are not invented', () => {
+    expect(parseConfig({ ...GOOD, PATH: '/bin', TWILIO_TOKEN: 'x', toString: 'x' }, EVERYTHING)).toEqual(
+      parseConfig(GOOD, EVERYTHING),
+    )
+  })
+
+  test('several auth tokens are a list, in order and without blanks', () => {
+    const tokens = ['a'.repeat(32), 'b'.repeat(32)]
+    const { twilio } = parseConfig({ ...GOOD, TWILIO_AUTH_TOKEN: ` ${tokens.join(' , ')} ` }, EVERYTHING)
+    expect(twilio.authTokens).toEqual(tokens)
+  })
+
+  test('the base URL has no slash at the end, so that paths can be added', () => {
+    const { publicBaseUrl } = parseConfig({ PUBLIC_BASE_URL: 'https://sms.example.com/base//' }, [])
+    expect(publicBaseUrl).toBe('https://sms.example.com/base')
+  })
+
+  test('cannot be changed, sections included', () => {
+    const config = parseConfig(GOOD, EVERYTHING)
+    expect([config, config.database, config.twilio].map((part) => Object.isFrozen(part))).toEqual([
+      true,
+      true,
+      true,
+    ])
+  })
+})

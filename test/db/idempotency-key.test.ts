@@ -1,0 +1,77 @@
+// One idempotency key, one row, however many insert it at once and however their transactions end.
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { findByIdempotencyKey, insertMessage, type NewMessage } from '../../src/db/messages.ts'
+import type { Database } from '../../src/db/pool.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { waitFor } from '../support/wait-for.ts'
+import { open } from './original-table.ts'
+
+let own: TestDatabase
+let database: Database
+
+beforeAll(async () => {
+  own = await createTestDatabase()
+  database = open(own, 12)
+})
+
+afterAll(async () => {
+  await database.close()
+  await own.drop()
+})
+
+const NEW_MESSAGE: NewMessage = {
+  userId: 7,
+  to: '+12065550100',
+  body: 'Hello',
+  status: 'pending',
+  maxRetries: 3,
+  validForSeconds: null,
+  idempotencyKey: null,
+  metadata: {},
+}
+
+test('a key inserted ten times at once is one row', async () => {
+  const message = { ...NEW_MESSAGE, idempotencyKey: 'order-7' }
+  const ids = await Promise.all(Array.from({ length: 10 }, () => insertMessage(database, message)))
+  const [id] = ids.filter((inserted) => inserted !== null)
+  expect(ids.filter((inserted) => inserted === null)).toHaveLength(9)
+  expect(
+    await own.query(`select id from sms_usage_logs where sms_metadata ->> 'idempotency_key' = 'order-7'`),
+  ).toEqual([{ id }])
+  expect((await findByIdempotencyKey(database, 'order-7'))?.id).toBe(id)
+})
+
+test.each([
+  'commits',
+  'rolls back',
+])('an insert waits for the transaction that has inserted its key, which %s', async (end) => {
+  const message = { ...NEW_MESSAGE, idempotencyKey: `order-${end}` }
+  let second: Promise<number | null> = Promise.resolve(null)
+  const first = database.transaction(async (tx) => {
+    const id = await insertMessage(tx, message)
+    second = insertMessage(database, message)
+    await waitFor('the second insert to wait for the first', async () => {
+      const waiting = await own.query(
+        `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
+      )
+      return waiting.length === 1
+    })
+    if (end === 'rolls back') throw new Error('rolled back')
+    return id
+  })
+  const firstId = await first.catch(() => null)
+  const secondId = await second
+  expect([firstId, secondId].filter((id) => id !== null)).toHaveLength(1)
+  expect(firstId === null).toBe(end === 'rolls back')
+  expect((await findByIdempotencyKey(database, message.idempotencyKey))?.id).toBe(firstId ?? secondId)
+})
+
+test('a key is compared letter by letter; a message without one is always new', async () => {
+  const keys = ['a', 'A', 'a ', null, null, "a' or true --", '🎉']
+  const ids: (number | null)[] = []
+  for (const idempotencyKey of keys)
+    ids.push(await insertMessage(database, { ...NEW_MESSAGE, idempotencyKey }))
+  expect(ids).not.toContain(null)
+  expect(await findByIdempotencyKey(database, 'b')).toBeNull()
+  expect((await findByIdempotencyKey(database, "a' or true --"))?.id).toBe(ids[5])
+})

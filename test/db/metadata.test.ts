@@ -1,0 +1,262 @@
+// `sms_metadata` belongs to the app as well: whatever it keeps there survives everything that can happen to a
+// message, and nothing that it keeps there can stop a message.
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { findMessage, insertMessage } from '../../src/db/messages.ts'
+import type { Database } from '../../src/db/pool.ts'
+import type { Event } from '../../src/delivery/message.ts'
+import { createRetryPolicy } from '../../src/delivery/retry-policy.ts'
+import { type Queue, startQueue } from '../../src/queue.ts'
+import { type Happening, recordEvents } from '../../src/record-events.ts'
+import { newSid } from '../support/callbacks.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { silentLogger } from '../support/silent-logger.ts'
+import { open } from './original-table.ts'
+
+let own: TestDatabase
+let database: Database
+let queue: Queue
+
+beforeAll(async () => {
+  own = await createTestDatabase()
+  database = open(own)
+  queue = await startQueue(database, 'schedule', silentLogger)
+})
+
+afterAll(async () => {
+  await queue.stop(1_000)
+  await database.close()
+  await own.drop()
+})
+
+const record = (happenings: Happening[]) =>
+  recordEvents({ database, queue, policy: createRetryPolicy({ jitter: 0 }), random: () => 0 }, happenings)
+
+/** JSON as text, with numbers that JavaScript cannot hold: they would show if we ever parsed them. */
+const APP_KEYS = {
+  big: '12345678901234567890.123456789012345678901234567890',
+  tiny: '1E-40',
+  nothing: 'null',
+  nested: '{"attempts": [1], "deadline": null, "retry_reason": {"x": null}}',
+  list: '[null, {"a": null}, "\\u2028", "ünïcödé 🎉"]',
+  text: '"it\'s \\"quoted\\" \\\\ $1"',
+  '': '"empty key"',
+  RETRY_REASON: '"other case"',
+}
+const APP_METADATA = `{${Object.entries(APP_KEYS)
+  .map(([key, json]) => `${JSON.stringify(key)}: ${json}`)
+  .join(', ')}}`
+
+const OWN_KEYS = '{retry_reason,retry_error,retry_strategy,idempotency_key,deadline,attempts}'
+
+interface Given {
+  readonly status: string
+  readonly sid?: string | null
+  /** JSON as text, or null for SQL's NULL. */
+  readonly metadata: string | null
+}
+
+async function insertRow({ status, sid = null, metadata }: Given): Promise<number> {
+  const [row] = await own.query<{ id: number }>(
+    `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content,
+                                 final_status, twilio_message_sid, sms_metadata)
+     values (1, '+12065550100', 'outbound', 5, 'Hello', $1, $2, $3::jsonb) returning id`,
+    [status, sid, metadata],
+  )
+  return row?.id ?? 0
+}
+
+/** What the app finds, beside our keys, compared by the database itself. */
+async function appKeysAreKept(id: number): Promise<unknown> {
+  const [row] = await own.query(
+    `select (sms_metadata - $2::text[]) = $3::jsonb as "kept",
+            (sms_metadata - $2::text[])::text = $3::jsonb::text as "keptToTheDigit",
+            sms_metadata -> 'attempts' is not null as "hasAttempts"
+       from sms_usage_logs where id = $1`,
+    [id, OWN_KEYS, APP_METADATA],
+  )
+  return row
+}
+
+/** Each test's own: no two rows have the same sid. */
+let sid = newSid()
+beforeEach(() => {
+  sid = newSid()
+})
+
+const callback = (status: 'sent' | 'delivered' | 'undelivered', errorCode: number | null = null): Event => ({
+  kind: 'callback',
+  attempt: 0,
+  sid,
+  status,
+  errorCode,
+  errorText: errorCode === null ? null : 'Unreachable "handset"',
+})
+const answer = (given: Extract<Event, { kind: 'answer' }>['answer']): Event => ({
+  kind: 'answer',
+  attempt: 0,
+  answer: given,
+  processingTimeMs: 12,
+})
+
+describe('keys that are not ours survive', () => {
+  test.each<[what: string, from: string, events: () => Event[], to: string]>([
+    ['a claim', 'pending', () => [{ kind: 'due', attempt: 0 }], 'submitting'],
+    [
+      'an accepted request',
+      'submitting',
+      () => [
+        answer({ outcome: 'accepted', sid: newSid(), status: 'queued', errorCode: null, errorText: null }),
+      ],
+      'queued',
+    ],
+    [
+      'a refusal for good',
+      'submitting',
+      () => [answer({ outcome: 'rejected', errorCode: 21610, errorText: 'Opted out' })],
+      'failed',
+    ],
+    [
+      'a request that was not processed',
+      'submitting',
+      () => [answer({ outcome: 'not_processed', reason: 'too many requests', retryAfterSeconds: 1 })],
+      'pending',
+    ],
+    [
+      'an unknown outcome',
+      'submitting',
+      () => [answer({ outcome: 'unknown', reason: 'no answer' })],
+      'submitting',
+    ],
+    ['a status callback', 'queued', () => [callback('sent')], 'sent'],
+    ['a scheduled retry', 'sent', () => [callback('undelivered', 30003)], 'retrying'],
+    ['a failure for good', 'sent', () => [callback('undelivered', 30007)], 'undelivered'],
+    [
+      'a failure that was corrected',
+      'sent',
+      () => [callback('undelivered', 30003), callback('delivered')],
+      'delivered',
+    ],
+    ['a cancel', 'pending', () => [{ kind: 'cancel' }], 'canceled'],
+  ])('%s', async (_what, from, events, to) => {
+    const id = await insertRow({ status: from, metadata: APP_METADATA })
+    for (const event of events()) await record([{ target: { id }, event }])
+    expect((await findMessage(database, id))?.status).toBe(to)
+    expect(await appKeysAreKept(id)).toEqual({ kept: true, keptToTheDigit: true, hasAttempts: true })
+  })
+
+  test('the insert, also those whose value is null', async () => {
+    const metadata = { campaign: 'may', nothing: null, nested: { nothing: null, list: [null] } }
+    const id = await insertMessage(database, {
+      userId: 1,
+      to: '+12065550100',
+      body: 'Hello',
+      status: 'pending',
+      maxRetries: 3,
+      validForSeconds: 60,
+      idempotencyKey: 'key',
+      metadata,
+    })
+    const [row] = await own.query(
+      `select sms_metadata - $2::text[] as "rest", sms_metadata ->> 'idempotency_key' as "key"
+         from sms_usage_logs where id = $1`,
+      [id, OWN_KEYS],
+    )
+    expect(row).toEqual({ rest: metadata, key: 'key' })
+  })
+
+  test('and so do our own that a change does not concern: deadline and idempotency key', async () => {
+    const metadata = { deadline: '2100-01-01T00:00:00.000Z', idempotency_key: 'kept' }
+    const id = await insertRow({ status: 'sent', metadata: JSON.stringify(metadata) })
+    await record([{ target: { id }, event: callback('undelivered', 30003) }])
+    const [row] = await own.query<{ metadata: object }>(
+      'select sms_metadata as "metadata" from sms_usage_logs where id = $1',
+      [id],
+    )
+    expect(row?.metadata).toMatchObject(metadata)
+  })
+
+  test('while our keys of a failure go once the message gets through', async () => {
+    const id = await insertRow({ status: 'sent', metadata: APP_METADATA })
+    const ours = async () =>
+      (
+        await own.query(
+          `select sms_metadata -> 'retry_reason' as "code", sms_metadata ->> 'retry_error' as "text",
+                  sms_metadata ->> 'retry_strategy' as "strategy" from sms_usage_logs where id = $1`,
+          [id],
+        )
+      )[0]
+    await record([{ target: { id }, event: callback('undelivered', 30003) }])
+    expect(await ours()).toEqual({
+      code: 30003,
+      text: 'Unreachable "handset"',
+      strategy: 'exponential_backoff',
+    })
+    await record([{ target: { id }, event: callback('delivered') }])
+    expect(await ours()).toEqual({ code: null, text: null, strategy: null })
+  })
+})
+
+describe('metadata that is not an object', () => {
+  test.each([
+    [null, undefined],
+    ['null', null],
+    ['[1, {"attempts": 2}]', [1, { attempts: 2 }]],
+    ['["attempts", "deadline"]', ['attempts', 'deadline']],
+    ['"text"', 'text'],
+    ['12.5', 12.5],
+    ['false', false],
+  ])('%s is kept under a key of its own', async (metadata, kept) => {
+    const id = await insertRow({ status: 'sent', sid, metadata })
+    for (const event of [callback('undelivered', 30003), callback('delivered')])
+      await record([{ target: { id }, event }])
+    const [row] = await own.query<{ metadata: Record<string, unknown> }>(
+      'select sms_metadata as "metadata" from sms_usage_logs where id = $1',
+      [id],
+    )
+    expect(row?.metadata).toMatchObject({ attempts: [{ number: 0, status: 'delivered' }] })
+    expect(row?.metadata['app_metadata']).toEqual(kept)
+  })
+})
+
+describe("an app's own values under our keys do not stop its message", () => {
+  test.each([
+    '{"attempts": 3}',
+    '{"attempts": "many"}',
+    '{"attempts": null}',
+    '{"attempts": {}}',
+    '{"attempts": {"0": {"number": 0, "status": "sent"}}}',
+    '{"attempts": [1, null, "x", [], {}]}',
+    '{"attempts": [{"number": "0", "status": "sent"}]}',
+    '{"attempts": [{"number": 0}]}',
+    '{"attempts": [{"number": 0.5, "status": "sent"}]}',
+    '{"attempts": [{"number": 0, "status": "ok"}]}',
+    '{"attempts": [{"number": 0, "status": "constructor"}]}',
+    '{"attempts": [{"number": -1, "status": "sent"}]}',
+    '{"attempts": [{"number": 1e15, "status": "sent"}]}',
+    '{"attempts": [{"number": 0, "status": "sent", "times": "never", "sid": 5, "error_code": "x"}]}',
+    '{"attempts": [{"number": 0, "status": "sent", "postponements": "often"}]}',
+    '{"attempts": [{"number": 0, "status": "sent", "postponements": -1}]}',
+    '{"deadline": "next week"}',
+    '{"deadline": {"at": 1}}',
+    '{"deadline": "99999-99-99T00:00:00Z"}',
+    '{"retry_reason": {"x": [1]}, "retry_error": 5, "retry_strategy": []}',
+  ])('%s', async (metadata) => {
+    const id = await insertRow({ status: 'sent', sid, metadata })
+    const report = (event: Event) => record([{ target: { id }, event }])
+    expect(await findMessage(database, id)).toMatchObject({ id, status: 'sent' })
+    // The app has never told us of a failure: one is followed and retried as for any row with a sid.
+    await report(callback('undelivered', 30003))
+    expect(await findMessage(database, id)).toMatchObject({ status: 'retrying', retryCount: 1, sid })
+    await report(callback('delivered'))
+    expect(await findMessage(database, id)).toMatchObject({ status: 'delivered', nextRetryAt: null, sid })
+  })
+})
+
+test('a text with NUL is refused by the database and spoils neither row nor pool', async () => {
+  const id = await insertRow({ status: 'sent', metadata: APP_METADATA })
+  const event = { ...callback('undelivered', 30003), errorText: 'nul \0' } as Event
+  await expect(record([{ target: { id }, event }])).rejects.toMatchObject({ code: 'DATABASE' })
+  expect((await findMessage(database, id))?.status).toBe('sent')
+  await record([{ target: { id }, event: callback('delivered') }])
+  expect(await appKeysAreKept(id)).toMatchObject({ kept: true })
+})

@@ -1,0 +1,164 @@
+// Owns the tests of how often and when a failed attempt is retried, and of attempts that Twilio did not process.
+// The deadline: deadline.test.ts. What late reports do to a retry: late-reports.test.ts.
+import { describe, expect, test } from '@jest/globals'
+import { type Circumstances, type Decision, decide } from '../../src/delivery/decide.ts'
+import type { Event, Message } from '../../src/delivery/message.ts'
+import { createRetryPolicy, type RetryPolicyOverrides } from '../../src/delivery/retry-policy.ts'
+import {
+  outcomeOf,
+  buildAttempt,
+  buildMessage,
+  callback,
+  circumstances,
+  due,
+  notProcessed,
+  play,
+  rejected,
+  secondsFromNow,
+  submittingMessage,
+} from './build-message.ts'
+
+const pending = (fields: Partial<Message> = {}): Message =>
+  buildMessage('pending', [buildAttempt(0, 'pending')], fields)
+
+/** Lets every attempt fail until none is due any more, and returns how many were made, and the end. */
+function failEveryAttempt(
+  start: Message,
+  failure: (attempt: number) => Event,
+  overrides: RetryPolicyOverrides = {},
+): { submissions: number; message: Message } {
+  const policy = createRetryPolicy(overrides)
+  let message = start
+  let submissions = 0
+  while (submissions < 20) {
+    const decision = decide(message, due(message.retryCount), {
+      policy,
+      now: message.nextRetryAt ?? circumstances().now,
+      random: 0.5,
+    })
+    if (decision.kind !== 'submit') break
+    submissions += 1
+    expect(decision.submission.attempt).toBe(submissions - 1)
+    message = play(decision.message, [failure(decision.submission.attempt)], { policy })
+  }
+  return { submissions, message }
+}
+
+describe('max_retries means what it says; of its cap and the code’s the smaller one wins', () => {
+  const generous = { codes: { '30003': { retries: 10, baseDelaySeconds: 1 } } }
+  test.each<[code: number | null, maxRetries: number, retries: number, overrides: RetryPolicyOverrides]>([
+    [30001, 3, 3, {}],
+    [30001, 10, 3, {}],
+    [30001, 2, 2, {}],
+    [30001, 1, 1, {}],
+    [30001, 0, 0, {}],
+    [30003, 3, 2, {}],
+    [30003, 1, 1, {}],
+    [30004, 3, 2, {}],
+    [99999, 3, 2, {}],
+    [null, 3, 2, {}],
+    [30007, 3, 0, {}],
+    [30003, 10, 10, generous],
+    [30003, 3, 3, generous],
+    [99999, 3, 0, { default: 'stop' }],
+  ])('code %s, max_retries %i: %i retries', (code, maxRetries, retries, overrides) => {
+    for (const failure of [
+      (attempt: number) => callback('undelivered', code, attempt),
+      (attempt: number) => rejected(code, attempt),
+    ]) {
+      const { submissions, message } = failEveryAttempt(pending({ maxRetries }), failure, overrides)
+      expect(submissions).toBe(1 + retries)
+      expect(message).toMatchObject({
+        status: failure(0).kind === 'callback' ? 'undelivered' : 'failed',
+        success: false,
+        nextRetryAt: null,
+        retryCount: retries,
+      })
+      expect(message.attempts).toHaveLength(1 + retries)
+      expect(message.reason).toMatch(/Given up after|Trying again would not help/)
+    }
+  })
+
+  test('the code of the latest failure counts: after two failures 30003 allows no third retry', () => {
+    const message = play(submittingMessage(2, 30001), [callback('undelivered', 30003, 2)])
+    expect(message).toMatchObject({ status: 'undelivered', retryCount: 2, nextRetryAt: null })
+  })
+})
+
+describe('the time of a retry', () => {
+  const delayOf = (event: Event, start: Message, fields: Partial<Circumstances> = {}): number => {
+    const decision = decide(start, event, circumstances(fields))
+    if (decision.kind !== 'schedule') throw new Error(`Decided to ${decision.kind}`)
+    expect(decision.message.nextRetryAt).toEqual(decision.at)
+    return (decision.at.getTime() - circumstances().now.getTime()) / 1000
+  }
+
+  test.each([
+    [0, 60],
+    [1, 120],
+    [2, 240],
+  ])('after attempt %i failed with 30001 is %i s later', (attempt, seconds) => {
+    expect(delayOf(callback('failed', 30001, attempt), submittingMessage(attempt))).toBe(seconds)
+  })
+
+  test('has the jitter of the dice', () => {
+    const fields = { policy: createRetryPolicy(), random: 0.5 }
+    expect(delayOf(rejected(30001), submittingMessage(), fields)).toBe(63)
+  })
+
+  test('a failure schedules exactly one alarm, of the next attempt', () => {
+    const decision = decide(submittingMessage(1), rejected(30001, 1), circumstances())
+    expect(decision).toMatchObject({ kind: 'schedule', alarm: { attempt: 2, postponements: 0 } })
+  })
+
+  test('is not moved by another report of the same failure, nor by a second failure that allows a retry', () => {
+    const later = circumstances({ now: secondsFromNow(40) })
+    const failed = play(submittingMessage(), [callback('undelivered', 30001)])
+    for (const event of [callback('undelivered', 30001), callback('failed', 30003)]) {
+      const next = outcomeOf(failed, decide(failed, event, later))
+      expect(next).toMatchObject({ status: 'retrying', retryCount: 1, nextRetryAt: secondsFromNow(60) })
+    }
+  })
+})
+
+describe('an attempt that Twilio did not process', () => {
+  const putOff = (message: Message, attempt: number, retryAfter: number | null = null): Decision =>
+    decide(message, notProcessed(retryAfter, attempt), circumstances())
+
+  test('is tried again under its own number, and uses up no retry', () => {
+    let message = pending()
+    for (const [i, seconds] of [5, 10, 20, 40, 80].entries()) {
+      const claimed = play(message, [due(0)], { now: message.nextRetryAt ?? circumstances().now })
+      expect(claimed.status).toBe('submitting')
+      const decision = putOff(claimed, 0)
+      expect(decision).toMatchObject({
+        kind: 'schedule',
+        alarm: { attempt: 0, postponements: i + 1 },
+        at: secondsFromNow(seconds),
+        message: { status: 'pending', success: true, retryCount: 0, nextRetryAt: secondsFromNow(seconds) },
+      })
+      message = outcomeOf(claimed, decision)
+    }
+    const ready = { ...message, nextRetryAt: null }
+    const { submissions } = failEveryAttempt(ready, (attempt) => rejected(30001, attempt))
+    expect(submissions).toBe(4)
+  })
+
+  test('keeps the message retrying if it was a retry', () => {
+    expect(putOff(submittingMessage(2), 2)).toMatchObject({
+      kind: 'schedule',
+      alarm: { attempt: 2, postponements: 1 },
+      message: { status: 'retrying', success: false, retryCount: 2 },
+    })
+  })
+
+  test('waits for as long as Retry-After says', () => {
+    expect(putOff(submittingMessage(), 0, 40)).toMatchObject({ kind: 'schedule', at: secondsFromNow(40) })
+  })
+
+  test('is not tried again after an earlier attempt was delivered', () => {
+    const delivered = play(submittingMessage(1), [callback('delivered'), notProcessed(null, 1)])
+    expect(delivered).toMatchObject({ status: 'delivered', success: true, retryCount: 0, nextRetryAt: null })
+    expect(delivered.attempts).toHaveLength(1)
+  })
+})

@@ -1,0 +1,198 @@
+// Owns the tests of the delays and of the user's overrides. Which code gets which rule: error-codes.test.ts.
+import { describe, expect, test } from '@jest/globals'
+import type { RetryRule } from '../../src/delivery/error-codes.ts'
+import {
+  createRetryPolicy,
+  mostRetries,
+  postponedDelaySeconds,
+  type RetryPolicyOverrides,
+  retryDelaySeconds,
+  ruleFor,
+} from '../../src/delivery/retry-policy.ts'
+import { ConfigError } from '../../src/errors.ts'
+
+const BASE_60: RetryRule = { action: 'retry', retries: 10, baseDelaySeconds: 60 }
+/** The largest number that the dice can show. */
+const ALMOST_ONE = 1 - Number.EPSILON
+const NO_JITTER: RetryPolicyOverrides = { jitter: 0 }
+
+const delays = (overrides: RetryPolicyOverrides, random: number, delayScale = 1): number[] => {
+  const policy = createRetryPolicy(overrides, delayScale)
+  return Array.from({ length: 10 }, (_, i) => retryDelaySeconds(policy, BASE_60, i + 1, random))
+}
+
+const DOUBLING = [60, 120, 240, 480, 960, 1920, 3840, 7680, 15360]
+
+describe('the delay before retry n', () => {
+  test('is the base, doubled for each further retry, and at most six hours', () => {
+    expect(delays(NO_JITTER, ALMOST_ONE)).toEqual([...DOUBLING, 21600])
+  })
+
+  test('without luck is the same with jitter: jitter only adds', () => {
+    expect(delays({}, 0)).toEqual([...DOUBLING, 21600])
+  })
+
+  test('gets up to 10% more, in proportion to the dice', () => {
+    const half = delays({}, 0.5).slice(0, 9)
+    const most = delays({}, ALMOST_ONE).slice(0, 9)
+    for (const [i, delay] of DOUBLING.entries()) {
+      expect(half[i]).toBeCloseTo(delay * 1.05, 6)
+      expect(most[i]).toBeCloseTo(delay * 1.1, 6)
+      expect(most[i]).toBeLessThanOrEqual(delay * 1.1)
+    }
+  })
+
+  test('gets as much jitter as the policy says', () => {
+    expect(delays({ jitter: 1 }, 0.5)[0]).toBe(90)
+    expect(delays({ jitter: 0 }, 0.5)[0]).toBe(60)
+  })
+
+  test('is never more than maxDelaySeconds, jitter included', () => {
+    const capped = delays({ maxDelaySeconds: 250 }, ALMOST_ONE)
+    expect(capped.slice(2)).toEqual(Array(8).fill(250))
+    expect(Math.max(...delays({ jitter: 1 }, ALMOST_ONE))).toBe(21600)
+  })
+
+  test('is multiplied by delayScale at the very end, so that the longest shrinks as well', () => {
+    expect(delays(NO_JITTER, 0, 0.01)).toEqual([...DOUBLING, 21600].map((delay) => delay * 0.01))
+  })
+})
+
+describe('the delay of an attempt that Twilio did not process', () => {
+  const postponed = (n: number, retryAfter: number | null, overrides = NO_JITTER, delayScale = 1): number =>
+    postponedDelaySeconds(createRetryPolicy(overrides, delayScale), n, retryAfter, ALMOST_ONE)
+
+  test('doubles from 5 seconds to 5 minutes, and stays there however often', () => {
+    expect([1, 2, 3, 4, 5, 6, 7, 8, 5000].map((n) => postponed(n, null))).toEqual([
+      5, 10, 20, 40, 80, 160, 300, 300, 300,
+    ])
+  })
+
+  test.each([
+    ['longer than ours: Twilio’s', 1, 40, 40],
+    ['shorter than ours: ours', 4, 3, 40],
+    ['zero: ours', 1, 0, 5],
+    ['longer than maxDelaySeconds: that', 1, 90_000, 21_600],
+    ['longer than our five minutes: Twilio’s', 1, 900, 900],
+  ])('with a Retry-After %s', (_, n, retryAfter, expected) => {
+    expect(postponed(n, retryAfter)).toBe(expected)
+  })
+
+  test('has jitter, and is scaled; a Retry-After is not, because Twilio’s clock does not run faster', () => {
+    expect(postponed(1, null, { jitter: 0.1 })).toBeCloseTo(5.5, 6)
+    expect(postponed(1, null, NO_JITTER, 0.01)).toBeCloseTo(0.05, 6)
+    expect(postponed(9, null, NO_JITTER, 0.01)).toBeCloseTo(3, 6)
+    expect(postponed(1, 40, NO_JITTER, 0.01)).toBe(40)
+  })
+})
+
+describe('overrides', () => {
+  const policy = createRetryPolicy({
+    default: 'stop',
+    codes: {
+      '30003': { retries: 5, baseDelaySeconds: 600 },
+      '30001': 'stop',
+      '21610': 'stop',
+      '77777': 'stop',
+    },
+  })
+
+  test.each([
+    ['a single code', 30003, { action: 'retry', retries: 5, baseDelaySeconds: 600 }],
+    ['a code that is not to be retried any more', 30001, { action: 'stop' }],
+    ['a code that the table does not name', 77777, { action: 'stop' }],
+    ['the default, for unknown codes', 99999, { action: 'stop' }],
+    ['the default, for failures without a code', null, { action: 'stop' }],
+    [
+      'a code that they do not name keeps its rule',
+      30004,
+      { action: 'retry', retries: 2, baseDelaySeconds: 180 },
+    ],
+  ])('change %s', (_, code, rule) => {
+    expect(ruleFor(policy, code)).toEqual(rule)
+  })
+
+  test('can allow what the table forbids', () => {
+    const generous = createRetryPolicy({ codes: { '30008': { retries: 1, baseDelaySeconds: 3600 } } })
+    expect(ruleFor(generous, 30008)).toEqual({ action: 'retry', retries: 1, baseDelaySeconds: 3600 })
+  })
+
+  test('with more retries raise the max_retries of new rows', () => {
+    expect(mostRetries(policy)).toBe(5)
+    expect(mostRetries(createRetryPolicy({ default: { retries: 7, baseDelaySeconds: 60 } }))).toBe(7)
+  })
+
+  test('left out are the defaults: 10% jitter, six hours, no scale', () => {
+    expect(createRetryPolicy()).toMatchObject({ jitter: 0.1, maxDelaySeconds: 21600, delayScale: 1 })
+    expect(createRetryPolicy({})).toEqual(createRetryPolicy())
+  })
+
+  test('do not leak into the next policy', () => {
+    createRetryPolicy({ codes: { '30003': 'stop' } })
+    expect(ruleFor(createRetryPolicy(), 30003).action).toBe('retry')
+  })
+})
+
+function faultOf(overrides: unknown): string {
+  try {
+    createRetryPolicy(overrides)
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message
+    throw error
+  }
+  throw new Error(`No fault was found in ${JSON.stringify(overrides)}`)
+}
+
+/** A rule for 30003 that lacks nothing, with some fields changed. */
+const rule = (fields: object): object => ({
+  codes: { '30003': { retries: 2, baseDelaySeconds: 60, ...fields } },
+})
+
+describe('wrong overrides are a ConfigError whose line names the place and what would be right', () => {
+  test.each<[overrides: unknown, line: RegExp]>([
+    [rule({ retries: 0 }), /codes\.30003\.retries: .*1/],
+    [rule({ retries: 11 }), /codes\.30003\.retries: .*10/],
+    [rule({ retries: 1.5 }), /codes\.30003\b.*\bretries\b/],
+    [rule({ retries: '3' }), /codes\.30003\b.*\bretries\b/],
+    [rule({ baseDelaySeconds: 0 }), /codes\.30003\.baseDelaySeconds: .*0/],
+    [rule({ baseDelaySeconds: 604_801 }), /codes\.30003\.baseDelaySeconds: .*604800/],
+    [rule({ baseDelaySeconds: undefined }), /codes\.30003\b.*\bbaseDelaySeconds\b/],
+    [rule({ baseDelay: 60 }), /codes\.30003\b.*\bbaseDelay(Seconds)?\b/],
+    [{ codes: { '30003': 'halt' } }, /codes\.30003: .*"stop"/],
+    [{ codes: { '30003': null } }, /codes\.30003: .*"stop"/],
+    [{ default: 'never' }, /default: .*"stop"/],
+    [{ codes: { busy: 'stop' } }, /codes\.busy: .*error code such as 30003/],
+    [{ codes: { '030003': 'stop' } }, /codes\.030003: .*error code such as 30003/],
+    [{ codes: ['stop'] }, /codes: .*array/],
+    [{ jitter: 1.1 }, /jitter: .*1/],
+    [{ jitter: -0.1 }, /jitter: .*0/],
+    [{ jitter: '10%' }, /jitter: .*number/],
+    [{ maxDelaySeconds: 0 }, /maxDelaySeconds: .*0/],
+    [{ maxDelay: 60 }, /policy: .*"maxDelay"/],
+    [null, /policy: .*null/],
+    ['stop', /policy: .*string/],
+    [[], /policy: .*array/],
+  ])('%j: %s', (overrides, line) => {
+    // The closing example names right values too, so only the lines of the faults count.
+    const lines = faultOf(overrides).split('\n').slice(1, -1)
+    expect(lines.filter((each) => line.test(each))).toHaveLength(1)
+    expect(lines).toHaveLength(1)
+  })
+
+  test('all faults are reported at once, with an example that is itself right', () => {
+    const message = faultOf({
+      default: { retries: 99, baseDelaySeconds: 1 },
+      codes: { '30003': { retries: 0, baseDelaySeconds: -1 }, '30004': 'halt', busy: 'stop' },
+      jitter: 2,
+      maxDelaySeconds: 0,
+      extra: true,
+    })
+    for (const place of ['default', 'codes.30003.retries', 'codes.30003.baseDelaySeconds', 'codes.30004']) {
+      expect(message).toContain(`\n  ${place}`)
+    }
+    for (const place of ['codes.busy', 'jitter', 'maxDelaySeconds']) expect(message).toContain(`\n  ${place}`)
+    expect(message).toContain('"extra"')
+    const example = message.slice(message.indexOf('Example: ') + 'Example: '.length)
+    expect(() => createRetryPolicy(JSON.parse(example))).not.toThrow()
+  })
+})

@@ -1,0 +1,123 @@
+// The throw-away PostgreSQL leaves no process and no folder behind, however its owner ends. Each test has an owner
+// of its own: a real process, with temporary files in a folder of the test's. Needs dist/.
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import pg from 'pg'
+import { createTemporaryFolder, type TemporaryFolder } from './support/left-behind.ts'
+import { waitFor } from './support/wait-for.ts'
+
+const MODULE = new URL('../dist/embedded-postgres.js', import.meta.url).href
+
+/** Starts a server, prints its URL, and stops it once anything comes in. */
+const OWNER = `
+  const { startEmbeddedPostgres } = await import(${JSON.stringify(MODULE)})
+  const server = await startEmbeddedPostgres()
+  await server.createDatabase('mine')
+  console.log(server.url('mine'))
+  process.stdin.once('data', () => server.stop().then(() => process.exit(0)))
+`
+
+let folder: TemporaryFolder
+const owners: ChildProcess[] = []
+const clients: pg.Client[] = []
+beforeEach(async () => {
+  folder = await createTemporaryFolder()
+})
+afterEach(async () => {
+  for (const client of clients.splice(0)) await client.end()
+  for (const owner of owners.splice(0)) owner.kill('SIGKILL')
+  await waitForNothing().finally(() => folder.remove())
+})
+
+async function startOwner(): Promise<{ owner: ChildProcess; url: string }> {
+  const owner = spawn(process.execPath, ['--input-type=module', '--eval', OWNER], {
+    env: { ...process.env, TMPDIR: folder.path },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  owners.push(owner)
+  let output = ''
+  owner.stdout?.on('data', (chunk: Buffer) => {
+    output += chunk.toString()
+  })
+  const url = await waitFor('the server', () => /^(postgres:.*)\n/.exec(output)?.[1])
+  return { owner, url }
+}
+
+function waitForNothing(): Promise<unknown> {
+  return waitFor('process and folder to be gone', async () => {
+    const { files, processes } = await folder.leftBehind()
+    return files.length + processes.length === 0
+  })
+}
+
+async function connect(url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url })
+  client.on('error', () => undefined)
+  await client.connect()
+  clients.push(client)
+  return client
+}
+
+test('it listens on this machine only, and wants its password', async () => {
+  const { url } = await startOwner()
+  const client = await connect(url)
+  const { rows } = await client.query('show listen_addresses')
+  await client.end()
+  expect(rows).toEqual([{ listen_addresses: '127.0.0.1' }])
+  expect(new URL(url).hostname).toBe('127.0.0.1')
+  const guessed = new URL(url)
+  guessed.password = 'postgres'
+  await expect(connect(guessed.toString())).rejects.toMatchObject({ code: '28P01' })
+})
+
+test('while it runs, there is something to be left behind', async () => {
+  await startOwner()
+  const { files, processes } = await folder.leftBehind()
+  expect(files).toEqual([expect.stringMatching(/^sms-retry-postgres-/)])
+  expect(processes.length).toBeGreaterThan(0)
+})
+
+describe('no process and no folder is left behind', () => {
+  test('after stop(), also while somebody is connected', async () => {
+    const { owner, url } = await startOwner()
+    await connect(url)
+    owner.stdin?.write('stop\n')
+    expect(await once(owner, 'exit')).toEqual([0, null])
+    // At once: stop() has waited for the server. Its watchdog is ended by a signal, which may take a moment.
+    expect((await folder.leftBehind()).files).toEqual([])
+    await waitForNothing()
+    await expect(connect(url)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+  })
+
+  test.each([
+    'SIGKILL',
+    'SIGTERM',
+    'SIGINT',
+    'SIGHUP',
+  ] as const)('after %s to its owner, also while somebody is connected', async (signal) => {
+    const { owner, url } = await startOwner()
+    await connect(url)
+    owner.kill(signal)
+    expect(await once(owner, 'exit')).toEqual([null, signal])
+    await waitForNothing()
+    await expect(connect(url)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+  })
+
+  test('two servers of two owners do not know each other', async () => {
+    const [one, two] = await Promise.all([startOwner(), startOwner()])
+    one.owner.kill('SIGKILL')
+    await waitFor('the first to be gone', () =>
+      connect(one.url).then(
+        async (client) => {
+          await client.end()
+          return false
+        },
+        () => true,
+      ),
+    )
+    const client = await connect(two.url)
+    expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    await client.end()
+  })
+})

@@ -1,0 +1,222 @@
+// The Twilio client against real HTTP servers, good ones and broken ones: which of the four outcomes it reads off
+// an answer. What it puts on the wire is in client-request.test.ts.
+import { describe, expect, test } from '@jest/globals'
+import { once } from 'node:events'
+import { createServer, type AddressInfo, type Socket } from 'node:net'
+import type { Answer } from '../../src/delivery/message.ts'
+import { freePort } from '../../src/embedded-postgres.ts'
+import { createTwilioClient } from '../../src/twilio/client.ts'
+import { accept, type Answering, answerWith, createdMessage, errorBody } from '../support/fake-twilio.ts'
+import { closeLater, configOf, SUBMISSION, twilioThat } from './with-twilio.ts'
+
+const SID = `SM${'5'.repeat(32)}`
+
+const HALF_AN_ANSWER =
+  'HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{"sid": "SM'
+
+function cutAfter(start: string): Answering {
+  return (response) => response.socket?.write(start, () => response.destroy())
+}
+
+/** A server below HTTP: it does with the socket what it likes. */
+async function serverThat(onConnection: (socket: Socket) => void): Promise<{ url: string }> {
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    sockets.add(socket)
+    socket.on('error', () => undefined)
+    onConnection(socket)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  closeLater(async () => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
+}
+
+function submitTo(url: string): Promise<Answer> {
+  const client = createTwilioClient(configOf(url), 'https://sms.example.com')
+  return client.submit(SUBMISSION).then(({ answer }) => answer)
+}
+
+async function submitToTwilioThat(answer: Answering): Promise<Answer> {
+  const fake = await twilioThat(answer)
+  const read = await submitTo(fake.url)
+  // Trying again is not the client's business, whatever came back.
+  expect(fake.posts).toHaveLength(1)
+  return read
+}
+
+describe('accepted: 2xx with a sid', () => {
+  test.each([
+    ['queued', 'queued'],
+    ['accepted', 'accepted'],
+    ['scheduled', 'scheduled'],
+    ['a word that Twilio may add', 'accepted'],
+    [undefined, 'accepted'],
+  ])('status %j is recorded as %s', async (status, recorded) => {
+    const answer = await submitToTwilioThat(answerWith(201, createdMessage({ sid: SID, status })))
+    expect(answer).toEqual({
+      outcome: 'accepted',
+      sid: SID,
+      status: recorded,
+      errorCode: null,
+      errorText: null,
+    })
+  })
+
+  test('an error that Twilio reports with the message is kept', async () => {
+    const body = createdMessage({
+      sid: SID,
+      status: 'failed',
+      error_code: 30002,
+      error_message: 'Suspended\0',
+    })
+    expect(await submitToTwilioThat(answerWith(201, body))).toEqual({
+      outcome: 'accepted',
+      sid: SID,
+      status: 'failed',
+      errorCode: 30002,
+      errorText: 'Suspended',
+    })
+  })
+
+  test('the request time is measured', async () => {
+    const fake = await twilioThat(accept)
+    const client = createTwilioClient(configOf(fake.url), 'https://sms.example.com')
+    const { processingTimeMs } = await client.submit(SUBMISSION)
+    expect(Number.isInteger(processingTimeMs)).toBe(true)
+  })
+})
+
+describe('rejected: Twilio refused the message', () => {
+  test.each([
+    [400, errorBody(400, 21211, "Invalid 'To'"), 21211, "Invalid 'To'"],
+    [404, errorBody(404, 20404, 'Not found'), 20404, 'Not found'],
+    [403, errorBody(403, 20403, 'Forbidden'), 20403, 'Forbidden'],
+    [401, errorBody(401, 20003, 'Authenticate'), 20003, 'Authenticate'],
+    [401, '', 20003, 'HTTP 401'],
+    [401, '<html>Unauthorized</html>', 20003, 'HTTP 401'],
+    [400, '', null, 'HTTP 400'],
+    [413, '<html>Too large</html>', null, 'HTTP 413'],
+    [400, { code: 'none', message: 7 }, null, 'HTTP 400'],
+    [400, 'null', null, 'HTTP 400'],
+  ])('HTTP %i with %j has code %j', async (status, body, errorCode, errorText) => {
+    const answer = await submitToTwilioThat(answerWith(status, body))
+    expect(answer).toEqual({ outcome: 'rejected', errorCode, errorText })
+  })
+
+  test('text that PostgreSQL cannot store is cleaned, and endless text is cut', async () => {
+    const text = `a\0b\ud800${'x'.repeat(10_000)}`
+    const answer = await submitToTwilioThat(answerWith(400, errorBody(400, 21211, text)))
+    expect(answer).toMatchObject({ outcome: 'rejected', errorText: `ab\ufffd${'x'.repeat(497)}` })
+  })
+})
+
+describe('not processed: it is safe to submit again', () => {
+  const tooMany = errorBody(429, 20429, 'Too Many Requests')
+
+  test.each([
+    ['429 with Retry-After in seconds', answerWith(429, tooMany, { 'Retry-After': '7' }), 7],
+    ['429 with Retry-After 0', answerWith(429, tooMany, { 'Retry-After': '0' }), 0],
+    ['429 without Retry-After', answerWith(429, tooMany), null],
+    ['429 with Retry-After that cannot be read', answerWith(429, tooMany, { 'Retry-After': 'soon' }), null],
+    [
+      '429 with a date that has passed',
+      answerWith(429, tooMany, { 'Retry-After': new Date(0).toUTCString() }),
+      0,
+    ],
+    ['429 without a body', answerWith(429, ''), null],
+    ['429 of a proxy, in HTML', answerWith(429, '<html>', { 'Retry-After': '3' }), 3],
+    ['code 20429 under another status', answerWith(400, tooMany, { 'Retry-After': '2' }), 2],
+    ['code 20429 under a 5xx', answerWith(503, tooMany), null],
+  ])('%s', async (_what, answering, retryAfterSeconds) => {
+    const answer = await submitToTwilioThat(answering)
+    expect(answer).toEqual({ outcome: 'not_processed', reason: 'too many requests', retryAfterSeconds })
+  })
+
+  test('429 with Retry-After as a date', async () => {
+    const inTwoHours = new Date(Date.now() + 7_200_000).toUTCString()
+    const answer = await submitToTwilioThat(answerWith(429, tooMany, { 'Retry-After': inTwoHours }))
+    if (answer.outcome !== 'not_processed') throw new Error(`not processed, not ${answer.outcome}`)
+    // The date has whole seconds, and the test takes its own time.
+    expect(answer.retryAfterSeconds).toBeGreaterThan(7_000)
+    expect(answer.retryAfterSeconds).toBeLessThanOrEqual(7_200)
+  })
+
+  test('a connection that is refused', async () => {
+    const answer = await submitTo(`http://127.0.0.1:${await freePort()}`)
+    expect(answer).toMatchObject({ outcome: 'not_processed', retryAfterSeconds: null })
+  })
+
+  test('a connection that is refused on every address of the host', async () => {
+    const answer = await submitTo(`http://localhost:${await freePort()}`)
+    expect(answer).toMatchObject({ outcome: 'not_processed', retryAfterSeconds: null })
+  })
+
+  test('a host that does not exist', async () => {
+    const answer = await submitTo('http://twilio.invalid')
+    expect(answer).toMatchObject({ outcome: 'not_processed', retryAfterSeconds: null })
+  })
+})
+
+describe('unknown: Twilio may have the message, so it must not be submitted again', () => {
+  const html = { 'Content-Type': 'text/html' }
+
+  test.each<[string, Answering]>([
+    ['201 without a sid', answerWith(201, createdMessage({ sid: undefined }))],
+    ['201 with something else as the sid', answerWith(201, createdMessage({ sid: 'SM1' }))],
+    ['201 with garbage', answerWith(201, '{"sid": "SM')],
+    ['201 with HTML', answerWith(201, '<html>Created</html>', html)],
+    ['201 without a body', answerWith(201, '')],
+    ['201 with null', answerWith(201, 'null')],
+    ['201 with a list', answerWith(201, [])],
+    ['204', answerWith(204, '')],
+    ['302', answerWith(302, '', { Location: '/elsewhere' })],
+    ['307, which would repeat the POST', answerWith(307, '', { Location: '/elsewhere' })],
+    ['304', answerWith(304, '')],
+    ['408', answerWith(408, '')],
+    ['500 in HTML', answerWith(500, '<html>Internal error</html>', html)],
+    ['500 without a body', answerWith(500, '')],
+    ['500 with code 20500', answerWith(500, errorBody(500, 20500, 'Internal error'))],
+    ['502', answerWith(502, '<html>Bad gateway</html>', html)],
+    ['503 with code 20503', answerWith(503, errorBody(503, 20503, 'Not available'))],
+    ['503 with Retry-After', answerWith(503, '', { 'Retry-After': '5' })],
+    ['504', answerWith(504, '')],
+    ['a connection that is cut before the answer', (response) => response.destroy()],
+    ['a connection that is cut in the middle of the head', cutAfter('HTTP/1.1 201 Cre')],
+    ['a connection that is cut in the middle of the answer', cutAfter(HALF_AN_ANSWER)],
+    ['a connection that is reset', (response) => response.socket?.resetAndDestroy()],
+    ['an answer that is not HTTP', cutAfter('220 smtp.example.com ESMTP\r\n\r\n')],
+  ])('%s', async (_what, answering) => {
+    const answer = await submitToTwilioThat(answering)
+    expect(answer).toEqual({ outcome: 'unknown', reason: expect.stringMatching(/\S/) })
+  })
+
+  test('no answer, not a byte of the request read, and one that never ends: each is given up', async () => {
+    const accepted = await twilioThat(() => undefined)
+    const deaf = await serverThat((socket) => socket.pause())
+    const trickling = await serverThat((socket) => {
+      socket.write('HTTP/1.1 201 Created\r\nContent-Type: application/json\r\n\r\n{')
+      const drip = setInterval(() => socket.write(' '), 500)
+      socket.once('close', () => clearInterval(drip))
+    })
+    const answers = await Promise.all([accepted, deaf, trickling].map(({ url }) => submitTo(url)))
+    expect(answers.map(({ outcome }) => outcome)).toEqual(['unknown', 'unknown', 'unknown'])
+    // Nobody tries again behind our back.
+    expect(accepted.posts).toHaveLength(1)
+  })
+})
+
+describe('submit never rejects, and what Twilio has is accepted', () => {
+  test.each([
+    ['an error_message that is no text', { error_message: 42 }],
+    ['an error_code that is no number', { error_code: 'none' }],
+    ['a status that is no text', { status: { is: 'queued' } }],
+    ['dates that are none', { date_created: 17, date_sent: 'yesterday' }],
+  ])('a message with %s', async (_what, oddity) => {
+    const answer = await submitToTwilioThat(answerWith(201, createdMessage({ sid: SID, ...oddity })))
+    expect(answer).toMatchObject({ outcome: 'accepted', sid: SID, errorCode: null })
+  })
+})

@@ -1,0 +1,175 @@
+// The wire format of status callbacks: what is read, and that nothing is guessed.
+import { describe, expect, test } from '@jest/globals'
+import { TWILIO_STATUSES } from '../../src/delivery/status.ts'
+import { parseStatusCallback, statusCallbackUrl } from '../../src/twilio/status-callback.ts'
+import { callbackFields, newSid } from '../support/callbacks.ts'
+
+const ACCOUNT = `AC${'0123456789abcdef'.repeat(2)}`
+const SID = newSid()
+const SEARCH = '?message=41&attempt=2'
+
+/** The plain callback with these fields instead; undefined takes a field away. */
+function parse(extra: Record<string, string | string[] | undefined> = {}, search = SEARCH) {
+  const fields = Object.entries({ ...callbackFields(ACCOUNT, SID, 'undelivered'), ...extra })
+  return parseStatusCallback(search, Object.fromEntries(fields.filter(([, value]) => value !== undefined)))
+}
+
+test('the URL that we give to Twilio comes back as the message and attempt that we put in', () => {
+  const url = statusCallbackUrl('https://sms.example.com/prefix', 41, 2)
+  expect(url).toBe('https://sms.example.com/prefix/twilio/status?message=41&attempt=2')
+  expect(parse({}, new URL(url).search)).toMatchObject({ origin: { messageId: 41, attempt: 2 } })
+})
+
+test('a failure is read with its code and text', () => {
+  expect(parse({ ErrorCode: '30003', ErrorMessage: 'Unreachable' })).toEqual({
+    accountSid: ACCOUNT,
+    sid: SID,
+    status: 'undelivered',
+    errorCode: 30003,
+    errorText: 'Unreachable',
+    origin: { messageId: 41, attempt: 2 },
+  })
+})
+
+test.each(TWILIO_STATUSES)('the status %s is read', (status) => {
+  expect(parse({ MessageStatus: status, SmsStatus: status })).toMatchObject({ status })
+})
+
+test('fields that nobody knows are ignored: Twilio adds some without notice', () => {
+  expect(parse({ RawDlrDoneDate: '2401011200', ChannelToAddress: '+1XXX', NewThing: '1' })).toEqual(parse())
+})
+
+test('the older names of sid and status may be missing', () => {
+  expect(parse({ SmsSid: undefined, SmsStatus: undefined })).toEqual(parse())
+})
+
+describe('the query says which message and attempt, or nothing at all', () => {
+  test.each([
+    ['', null],
+    ['?', null],
+    ['?other=1', null],
+    ['?message=1&attempt=0', { messageId: 1, attempt: 0 }],
+    ['?attempt=0&message=1', { messageId: 1, attempt: 0 }],
+    ['?message=1&attempt=0&other=1', { messageId: 1, attempt: 0 }],
+    ['?message=999999999999999&attempt=999', { messageId: 999_999_999_999_999, attempt: 999 }],
+  ])('%s', (search, origin) => {
+    expect(parse({}, search)).toMatchObject({ sid: SID, origin })
+  })
+
+  test.each([
+    '?message=1',
+    '?attempt=0',
+    '?message=&attempt=',
+    '?message=1&attempt=',
+    '?message=0&attempt=0',
+    '?message=-1&attempt=0',
+    '?message=1&attempt=-1',
+    '?message=1.5&attempt=0',
+    '?message=1e3&attempt=0',
+    '?message=0x10&attempt=0',
+    '?message=%201&attempt=0',
+    '?message=1%0A&attempt=0',
+    '?message=%D9%A1&attempt=0',
+    '?message=1&message=1&attempt=0',
+    '?message=1&message=2&attempt=0',
+    '?message=1&attempt=0&attempt=1',
+    '?message=1&attempt=1000',
+    '?message=9999999999999999&attempt=0',
+    '?message=NaN&attempt=Infinity',
+    "?message=1'--&attempt=0",
+  ])('%s is unreadable', (search) => {
+    expect(parse({}, search)).toEqual({ unreadable: expect.stringContaining('message and attempt') })
+  })
+})
+
+describe('what cannot be read is refused, and no value is repeated', () => {
+  test.each([
+    ['no AccountSid', { AccountSid: undefined }],
+    ['an AccountSid that has swallowed its neighbour', { AccountSid: `${ACCOUNT}ApiVersion2010-04-01` }],
+    ['an AccountSid with a line break', { AccountSid: `${ACCOUNT}\n` }],
+    ['a sid under its older name only', { MessageSid: undefined }],
+    ['a MessageSid that has swallowed the status', { MessageSid: `${SID}MessageStatusundelivered` }],
+    ['a MessageSid that is cut short', { MessageSid: SID.slice(0, -1) }],
+    ['a MessageSid with a line break', { MessageSid: `${SID}\n` }],
+    ['a sid of something else', { MessageSid: SID.replace('SM', 'CA') }],
+    ['a status under its older name only', { MessageStatus: undefined }],
+    ['two names with different statuses', { SmsStatus: 'delivered' }],
+    ['an unknown status', { MessageStatus: 'teleported' }],
+    ['a status of an inbound message', { MessageStatus: 'received' }],
+    ['a status of ours', { MessageStatus: 'retrying' }],
+    ['a status in capitals', { MessageStatus: 'DELIVERED' }],
+    ['a status with a space', { MessageStatus: 'delivered ' }],
+    ['a status that every object has', { MessageStatus: 'constructor' }],
+    ['a field that came twice', { To: ['+12065550199', '+12065550199'] }],
+    ['a NUL byte in a field that is read', { ErrorMessage: 'a\0b' }],
+    ['a NUL byte in a field that is not read', { To: '\0' }],
+  ])('%s', (_what, extra) => {
+    const result = parse(extra)
+    expect(result).toEqual({ unreadable: expect.any(String) })
+    expect(JSON.stringify(result)).not.toMatch(/\+1|SM[0-9a-f]{8}|AC[0-9a-f]{8}|teleported/)
+  })
+
+  test.each([
+    'abc',
+    '-1',
+    '1e4',
+    '30003.0',
+    ' 30003',
+    '30003 ',
+    '1234567',
+    '\u0663\u0660',
+    '0x7533',
+    'NaN',
+  ])('the error code %j', (ErrorCode) => {
+    expect(parse({ ErrorCode })).toEqual({ unreadable: expect.stringContaining('ErrorCode') })
+  })
+
+  // Fields are signed as one string, so that a field can be hidden in the one before it.
+  test.each([
+    ['the value before it has swallowed', { ApiVersion: '2010-04-01ErrorCode30007' }],
+    ['the name before it has swallowed', { ChannelPrefixsmsErrorCode: '30007' }],
+    ['the name before it has swallowed, value and all', { ChannelPrefixsmsErrorCode30007: '' }],
+    ['the two around it share', { ApiVersion: '2010-04-01Error', Code30007: '' }],
+    ['was cut too late', { ErrorCode3: '0007' }],
+    ['was cut too early', { ErrorCod: 'e30007' }],
+  ])('an ErrorCode that %s', (_what, extra) => {
+    expect(parse(extra)).toEqual({ unreadable: expect.any(String) })
+  })
+
+  test.each([
+    '',
+    '0',
+    '?message=1&attempt=0',
+    'a b',
+    'a[b]',
+    'Ünlaut',
+    'a-b',
+    'a\0',
+    '2&attempt',
+  ])('a field with the odd name %j, which could be a part of the URL or of a value', (name) => {
+    expect(parse({ [name]: '' })).toEqual({ unreadable: expect.any(String) })
+  })
+})
+
+test.each([
+  ['nothing', undefined, null],
+  ['an empty text', '', null],
+  ['0, which means none', '0', null],
+  ['a code', '30008', 30008],
+])('as error code, %s', (_what, ErrorCode, errorCode) => {
+  expect(parse({ ErrorCode })).toMatchObject({ errorCode })
+})
+
+describe("Twilio's words on an error are kept as PostgreSQL can store them", () => {
+  test.each([
+    ['other scripts', 'Nicht zustellbar: 電話, مشغول, \u{1f4f5}', 'Nicht zustellbar: 電話, مشغول, \u{1f4f5}'],
+    ['half of a surrogate pair', 'a\ud800b', 'a\ufffdb'],
+    ['the other half', 'a\udc00', 'a\ufffd'],
+    ['marks that turn the text around', '\u202eabc', '\u202eabc'],
+    ['nothing', '', null],
+    ['an endless text', 'x'.repeat(5000), 'x'.repeat(500)],
+    ['a pair that the limit would cut', `${'x'.repeat(499)}\u{1f4f5}`, `${'x'.repeat(499)}\ufffd`],
+  ])('%s', (_what, ErrorMessage, errorText) => {
+    expect(parse({ ErrorMessage })).toMatchObject({ errorText })
+  })
+})
