@@ -240,9 +240,10 @@ function isTooLate(at: Date, { deadline }: Message): boolean {
   return deadline !== null && at >= deadline
 }
 
-/** A canceled message did not fail at that: it counts as a failure only if an attempt had failed before. */
+/** A canceled message did not fail at that: `success` is what its latest attempt made it. */
 function become(message: Message, status: DeliveryStatus, reason: string | null): Message {
-  const hasFailed = message.attempts.some((attempt) => isFailedAttempt(attempt.status))
+  const made = message.attempts.findLast((attempt) => attempt.status !== 'pending')
+  const hasFailed = made !== undefined && isFailedAttempt(made.status)
   const success = status === 'canceled' ? !hasFailed : !isFailure(status)
   return { ...message, status, success, reason }
 }

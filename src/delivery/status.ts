@@ -82,7 +82,10 @@ const FINAL: ReadonlySet<DeliveryStatus> = new Set([
   'expired',
 ])
 
-/** True for a message status that only a late `delivered` or `read` can still change. */
+/**
+ * True for a status after which nothing is done for the message. A late report can still correct it: `delivered`
+ * and `read` always, a `canceled` or a worse failure code of the same attempt as well.
+ */
 export function isFinal(status: DeliveryStatus): boolean {
   return FINAL.has(status)
 }
