@@ -37,6 +37,7 @@ export async function startEmbeddedPostgres(
   settings: readonly string[] = SETTINGS,
 ): Promise<EmbeddedPostgres> {
   const directory = await mkdtemp(join(tmpdir(), 'sms-retry-postgres-'))
+  const watchdog = startWatchdog(directory)
   try {
     const owner = await ownerOf(directory)
     const { initdb, postgres } = await reachableBinaries(directory, owner)
@@ -63,7 +64,7 @@ export async function startEmbeddedPostgres(
       detached: true,
       stdio: ['ignore', 'ignore', 'pipe'],
     })
-    const watchdog = startWatchdog(server, directory)
+    watchdog?.stdin?.write(`${server.pid}\n`)
     const url = (database: string): string => `postgres://postgres:${password}@127.0.0.1:${port}/${database}`
     await untilReady(server, url('postgres'))
     return {
@@ -77,6 +78,7 @@ export async function startEmbeddedPostgres(
     }
   } catch (error) {
     await rm(directory, { recursive: true, force: true })
+    watchdog?.kill('SIGKILL')
     throw error
   }
 }
@@ -152,13 +154,16 @@ export function freePort(): Promise<number> {
 }
 
 /**
- * A shell that waits for the end of our process (its standard input closes then, even after kill -9), stops
- * the server and removes its folder. There is no shell on Windows, where the server is stopped in order only.
+ * A shell that is told the server's process id, and waits for the end of our process: its standard input closes
+ * then, even after kill -9. It stops the server and removes the folder, twice, because an initdb that was under way
+ * ends a moment later. There is no shell on Windows, where the server is stopped in good order only.
  */
-function startWatchdog(server: ChildProcess, directory: string): ChildProcess | undefined {
+function startWatchdog(directory: string): ChildProcess | undefined {
   if (process.platform === 'win32') return undefined
-  const script = 'read -r _; kill -INT "$1"; while kill -0 "$1" 2>/dev/null; do sleep 0.1; done; rm -rf "$2"'
-  const watchdog = spawn('sh', ['-c', script, 'sh', `${server.pid}`, directory], {
+  const script =
+    'while read -r line; do pid=$line; done; [ -z "$pid" ] || kill -INT "$pid"; ' +
+    'while [ -n "$pid" ] && kill -0 "$pid"; do sleep 0.1; done; rm -rf "$1"; sleep 3; rm -rf "$1"'
+  const watchdog = spawn('sh', ['-c', script, 'sh', directory], {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
   })

@@ -3,7 +3,10 @@
 // once more, in case that an error's text carries one.
 import winston from 'winston'
 
-/** What sms-retry needs of a logger; a winston or pino logger fits, and so does `console` in a wrapper. */
+/**
+ * What sms-retry needs of a logger; a winston logger fits, and so does `console`. A message's id comes in the field
+ * `messageId`: `message` is winston's own.
+ */
 export interface Logger {
   error(message: string, fields?: object): unknown
   warn(message: string, fields?: object): unknown

@@ -40,7 +40,7 @@ function logOutcome(
     return
   }
   const { before, decision } = outcome
-  const fields = { message: before.id, ...report }
+  const fields = { messageId: before.id, ...report }
   if (decision.kind === 'ignore') {
     logger.debug('Status callback changed nothing', { ...fields, why: decision.why })
     return

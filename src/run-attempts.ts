@@ -52,12 +52,14 @@ export async function submitAttempt(deps: AttemptDeps, submission: Submission): 
 }
 
 function logNotSubmitted(logger: Logger, job: AttemptJob | undefined, outcome: Recorded): void {
-  if (!outcome.known) return void logger.warn('A due attempt is not in the table', { ...job })
+  const fields = { messageId: job?.message, attempt: job?.attempt }
+  if (!outcome.known) return void logger.warn('A due attempt is not in the table', fields)
   const { decision } = outcome
-  if (decision.kind === 'ignore')
-    return void logger.debug('A due attempt was not made', { ...job, why: decision.why })
+  if (decision.kind === 'ignore') {
+    return void logger.debug('A due attempt was not made', { ...fields, why: decision.why })
+  }
   const { status, reason, nextRetryAt } = decision.message
-  logger.info('A due attempt was not made', { ...job, status, reason, nextRetryAt })
+  logger.info('A due attempt was not made', { ...fields, status, reason, nextRetryAt })
 }
 
 function logAnswer(
@@ -68,7 +70,7 @@ function logAnswer(
 ): void {
   const { status, reason, nextRetryAt, processingTimeMs } = message
   logger[answer.outcome === 'unknown' ? 'warn' : 'info']('Attempt submitted', {
-    message: messageId,
+    messageId,
     attempt,
     outcome: answer.outcome,
     ...('sid' in answer ? { sid: answer.sid } : {}),
@@ -109,8 +111,8 @@ export class AttemptRunner {
     const running = submitAttempt(this.#deps, submission).then(
       () => undefined,
       (error: unknown) => {
-        const { messageId: message, attempt } = submission
-        const fields = { message, attempt, ...errorFields(error) }
+        const { messageId, attempt } = submission
+        const fields = { messageId, attempt, ...errorFields(error) }
         this.#deps.logger.error('The answer to an attempt could not be recorded; it stays in doubt', fields)
       },
     )

@@ -55,7 +55,7 @@ export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promi
     if (!(error instanceof DatabaseError)) throw error
     // Twilio may have the message, and the row says so as well: it is `submitting`.
     deps.logger.error('The answer to an attempt could not be recorded; it stays in doubt', {
-      message: id,
+      messageId: id,
       attempt: 0,
       ...errorFields(error),
     })

@@ -65,7 +65,7 @@ describe('the same callback many times at once', () => {
       ],
     })
     expect(await jobsOf(id)).toEqual([1])
-    const decisions = world.log.filter(({ level, fields }) => level === 'info' && fields['message'] === id)
+    const decisions = world.log.filter(({ level, fields }) => level === 'info' && fields['messageId'] === id)
     expect(decisions).toHaveLength(1)
   })
 

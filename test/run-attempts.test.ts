@@ -181,7 +181,7 @@ describe('in time', () => {
     const due = new Map(
       world.log.flatMap(({ fields }) =>
         fields['nextRetryAt'] instanceof Date && fields['status'] === 'retrying'
-          ? [[`${fields['message']} ${Number(fields['attempt']) + 1}`, fields['nextRetryAt'].getTime()]]
+          ? [[`${fields['messageId']} ${Number(fields['attempt']) + 1}`, fields['nextRetryAt'].getTime()]]
           : [],
       ) as [string, number][],
     )

@@ -21,8 +21,11 @@ export async function runProgram(argv: readonly string[], env: Env): Promise<num
     return exitCode
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? OK : WRONG_USAGE
-    const isOurs = error instanceof SmsRetryError
-    process.stderr.write(`${isOurs ? error.message : error instanceof Error ? error.stack : String(error)}\n`)
+    // Our own errors and the system's (a port that is taken) say it all; anything else is a bug, and has a stack.
+    const isExpected = error instanceof SmsRetryError || (error instanceof Error && 'syscall' in error)
+    process.stderr.write(
+      `${isExpected ? error.message : error instanceof Error ? error.stack : String(error)}\n`,
+    )
     return error instanceof ConfigError || error instanceof InvalidMessageError ? WRONG_USAGE : FAILED
   }
 }

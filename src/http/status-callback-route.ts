@@ -50,6 +50,11 @@ const requireForm: RequestHandler = (request, response, next) => {
 
 async function receive(deps: StatusCallbackRouteDeps, request: Request, response: Response): Promise<void> {
   const { accountSid, authTokens, publicBaseUrl, logger } = deps
+  if (typeof request.body === 'string' || Buffer.isBuffer(request.body)) {
+    throw new Error(
+      'Another body parser has read the form already: mount the status callback router before it',
+    )
+  }
   const fields = (request.body ?? {}) as Record<string, string | string[]>
   // Never from Host or X-Forwarded headers, which the sender chooses, nor from the origin of a request target
   // in absolute form (RFC 9112, 3.2.2). `url` is the path below the mount point.

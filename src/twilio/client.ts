@@ -77,6 +77,7 @@ class Refusal extends Error {
 
 async function loadApi(config: TwilioConfig): Promise<Api> {
   const { default: twilio } = await import('twilio')
+  // Without its autoRetry: trying again is our business, the package would do so without the row knowing.
   const http = new twilio.RequestClient({ timeout: REQUEST_TIMEOUT_MS, maxSockets: MOST_REQUESTS_AT_ONCE })
   const httpClient = {
     async request(options: Parameters<typeof http.request>[0]) {
@@ -89,8 +90,6 @@ async function loadApi(config: TwilioConfig): Promise<Api> {
   const client = twilio(apiKey?.sid ?? accountSid, apiKey?.secret ?? authTokens[0], {
     accountSid,
     httpClient: httpClient as typeof http,
-    // Trying again is our business: the package would do so without the row knowing.
-    autoRetry: false,
   })
   if (apiBaseUrl !== null) client.api.baseUrl = apiBaseUrl
   return { create: (parameters) => client.messages.create(parameters) }

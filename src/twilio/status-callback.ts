@@ -81,7 +81,8 @@ function isCutElsewhere(form: ReadonlyMap<string, string>): boolean {
     .sort(([one], [other]) => (one < other ? -1 : 1))
     .flat()
     .join('')
-  return READ.some((name) => !form.has(name) && signed.includes(name))
+  // Not ErrorMessage: nothing depends on it, and Twilio may well add a name that ends so.
+  return READ.some((name) => name !== 'ErrorMessage' && !form.has(name) && signed.includes(name))
 }
 
 function parseOrigin(query: URLSearchParams): StatusCallback['origin'] | 'unreadable' {

@@ -83,7 +83,7 @@ test('counts and mean request time by number of retries are true', async () => {
   const latestMs = new Map<number, number>()
   for (const { message, fields } of world.log) {
     if (message !== 'Attempt submitted') continue
-    latestMs.set(Number(fields['message']), Number(fields['processingTimeMs']))
+    latestMs.set(Number(fields['messageId']), Number(fields['processingTimeMs']))
   }
   expect(latestMs.size).toBe(RECIPIENTS.length)
   const expected = [...new Set(RECIPIENTS.map((to) => truthOf(to).retries))].toSorted().map((retries) => {

@@ -219,7 +219,7 @@ test('a callback for a message that is not in the table is 204, and logged', asy
   expect(await post({ path: endpoint.statusPath(row.id + 1), fields })).toMatchObject({ status: 204 })
   expect(await post({ path: '/twilio/status', fields })).toMatchObject({ status: 204 })
   const told = world.log.filter(({ level, fields: { sid: logged } }) => level === 'warn' && logged === sid)
-  expect(told.map(({ fields: { message } }) => message)).toEqual([row.id + 1, undefined])
+  expect(told.map(({ fields: { messageId } }) => messageId)).toEqual([row.id + 1, undefined])
   await nothingHappened()
 })
 

@@ -1,5 +1,6 @@
 // Real processes of the built command, with what they print, for end-to-end tests.
 import { type ChildProcess, spawn } from 'node:child_process'
+import { tmpdir } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { waitFor } from './wait-for.ts'
 
@@ -17,6 +18,8 @@ export interface CliProcess {
 /** `env` is the whole environment, save the path to Node itself. */
 export function startCli(args: readonly string[], env: Record<string, string> = {}): CliProcess {
   const child = spawn(process.execPath, [CLI, ...args], {
+    // Not here, where a developer's own .env would fill in what the test leaves out.
+    cwd: tmpdir(),
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
