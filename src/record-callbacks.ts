@@ -34,7 +34,7 @@ function logOutcome(
   const report = { attempt: origin?.attempt, sid, reported: status, errorCode }
   if (!outcome.known) {
     logger.warn('Status callback for a message that is not in the table', {
-      message: origin?.messageId,
+      messageId: origin?.messageId,
       ...report,
     })
     return

@@ -269,7 +269,11 @@ describe('stop', () => {
       final_status: 'queued',
       twilio_message_sid: expect.stringMatching(/^SM/),
     })
-    expect(await connectionCount(world)).toBe(idleConnections)
+    // PostgreSQL notices a moment later that a connection was closed.
+    await waitFor(
+      'the connections to be closed',
+      async () => (await connectionCount(world)) === idleConnections,
+    )
   })
 
   test('what is enqueued afterwards waits for the next worker', async () => {

@@ -51,9 +51,8 @@ const requireForm: RequestHandler = (request, response, next) => {
 async function receive(deps: StatusCallbackRouteDeps, request: Request, response: Response): Promise<void> {
   const { accountSid, authTokens, publicBaseUrl, logger } = deps
   if (typeof request.body === 'string' || Buffer.isBuffer(request.body)) {
-    throw new Error(
-      'Another body parser has read the form already: mount the status callback router before it',
-    )
+    logger.error('Status callback refused: another body parser has read the form; mount the router before it')
+    return refuse(response, 403, 'The signature cannot be checked')
   }
   const fields = (request.body ?? {}) as Record<string, string | string[]>
   // Never from Host or X-Forwarded headers, which the sender chooses, nor from the origin of a request target
