@@ -160,6 +160,13 @@ function contradictions(given: Env): string[] {
   if ((given['TWILIO_API_KEY_SID'] === undefined) !== (given['TWILIO_API_KEY_SECRET'] === undefined)) {
     faults.push('TWILIO_API_KEY_SID and TWILIO_API_KEY_SECRET must be set together')
   }
+  const databaseUrl = urlOf(given['DATABASE_URL'] ?? '')
+  const files = ['sslrootcert', 'sslcert', 'sslkey'].filter((name) => databaseUrl?.searchParams.has(name))
+  if (given['DATABASE_SSL'] !== undefined && files.length > 0) {
+    faults.push(
+      `DATABASE_SSL must be left out when DATABASE_URL names certificates (${files.join(', ')}); use its sslmode`,
+    )
+  }
   const apiBaseUrl = given['TWILIO_API_BASE_URL']
   if (
     given['NODE_ENV'] === 'production' &&

@@ -30,7 +30,8 @@ export class SchemaError extends SmsRetryError {
 
 /**
  * The database did not do what was asked of it: away, overloaded, or shut down in the middle. `cause` is the
- * driver's error. Nothing of the failed step was written.
+ * driver's error. If it was the answer to a commit that got lost, the step was written all the same; every step can
+ * be repeated, a send with its idempotency key.
  */
 export class DatabaseError extends SmsRetryError {
   readonly code = 'DATABASE'

@@ -7,8 +7,8 @@ import { DatabaseError, SchemaError } from './errors.ts'
 import { errorFields, type Logger } from './log.ts'
 
 /** A schema of our own: an app that uses pg-boss itself, in whatever version, is not disturbed. */
-export const QUEUE_SCHEMA = 'sms_retry_pgboss'
-export const ATTEMPT_QUEUE = 'attempt'
+const QUEUE_SCHEMA = 'sms_retry_pgboss'
+const ATTEMPT_QUEUE = 'attempt'
 
 export interface AttemptJob {
   readonly message: number

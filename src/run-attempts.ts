@@ -1,5 +1,6 @@
 // Use case: attempts are due. Claims them (rule: record before acting), hands each to Twilio with no
 // transaction open, and records each answer.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Submission } from './delivery/decide.ts'
 import type { Answer, Message } from './delivery/message.ts'
 import { DatabaseError } from './errors.ts'
@@ -20,7 +21,7 @@ export interface AttemptDeps extends RecordDeps {
  *   more, is not among it
  * @throws DatabaseError if the database failed: then nothing is to be submitted
  */
-export async function claimAttempts(deps: AttemptDeps, due: readonly AttemptJob[]): Promise<Submission[]> {
+async function claimAttempts(deps: AttemptDeps, due: readonly AttemptJob[]): Promise<Submission[]> {
   const recorded = await recordEvents(
     deps,
     due.map(({ message, attempt }) => ({ target: { id: message }, event: { kind: 'due', attempt } })),
@@ -42,13 +43,31 @@ export async function submitAttempt(deps: AttemptDeps, submission: Submission): 
   const { messageId, attempt } = submission
   const { answer, processingTimeMs } = await deps.twilio.submit(submission)
   const event = { kind: 'answer', attempt, answer, processingTimeMs } as const
-  const [recorded] = await recordEvents(deps, [{ target: { id: messageId }, event }])
+  const [recorded] = await untilRecorded(() => recordEvents(deps, [{ target: { id: messageId }, event }]))
   if (recorded?.known !== true)
     throw new DatabaseError(`Message ${messageId} was deleted while it was being sent`)
   const { before, decision } = recorded
   const message = decision.kind === 'ignore' ? before : decision.message
   logAnswer(deps.logger, submission, answer, message)
   return message
+}
+
+const RECORD_AGAIN_AFTER_MS = [200, 1_000, 3_000]
+
+/**
+ * An answer exists only in this process's memory, and a refusal is never told again: a database that is away for a
+ * moment must not cost it. Recording twice does no harm.
+ */
+async function untilRecorded<T>(record: () => Promise<T>): Promise<T> {
+  for (const delayMs of RECORD_AGAIN_AFTER_MS) {
+    try {
+      return await record()
+    } catch (error) {
+      if (!(error instanceof DatabaseError)) throw error
+      await sleep(delayMs)
+    }
+  }
+  return record()
 }
 
 function logNotSubmitted(logger: Logger, job: AttemptJob | undefined, outcome: Recorded): void {
@@ -58,8 +77,9 @@ function logNotSubmitted(logger: Logger, job: AttemptJob | undefined, outcome: R
   if (decision.kind === 'ignore') {
     return void logger.debug('A due attempt was not made', { ...fields, why: decision.why })
   }
-  const { status, reason, nextRetryAt } = decision.message
-  logger.info('A due attempt was not made', { ...fields, status, reason, nextRetryAt })
+  // Not the reason: in a row whose time was moved, it may be a text of the app's own.
+  const { status, nextRetryAt } = decision.message
+  logger.info('A due attempt was not made', { ...fields, status, nextRetryAt })
 }
 
 function logAnswer(
@@ -89,7 +109,9 @@ function logAnswer(
 export class AttemptRunner {
   readonly #deps: AttemptDeps
   readonly #mostAtOnce: number
-  readonly #underWay = new Set<Promise<void>>()
+  readonly #requests = new Set<Promise<void>>()
+  readonly #claims = new Set<Promise<void>>()
+  #isStopping = false
 
   constructor(deps: AttemptDeps, mostAtOnce: number) {
     this.#deps = deps
@@ -99,16 +121,22 @@ export class AttemptRunner {
   /**
    * Claims the attempts, as soon as there is room for all of them, and starts their requests. A claimed
    * attempt does not wait, so that none is in doubt for longer than its request takes.
+   *
+   * @throws if the runner is being stopped: nothing was claimed, and the jobs are to ring again
    */
   async run(due: readonly AttemptJob[]): Promise<void> {
-    while (this.#underWay.size > 0 && this.#underWay.size + due.length > this.#mostAtOnce) {
-      await Promise.race(this.#underWay)
+    while (this.#requests.size > 0 && this.#requests.size + due.length > this.#mostAtOnce) {
+      await Promise.race(this.#requests)
     }
-    for (const submission of await claimAttempts(this.#deps, due)) this.#start(submission)
+    if (this.#isStopping) throw new Error('The worker is being stopped')
+    const claim = claimAttempts(this.#deps, due).then((submissions) => {
+      for (const submission of submissions) this.#start(submission)
+    })
+    await keepUntilSettled(this.#claims, claim)
   }
 
   #start(submission: Submission): void {
-    const running = submitAttempt(this.#deps, submission).then(
+    const request = submitAttempt(this.#deps, submission).then(
       () => undefined,
       (error: unknown) => {
         const { messageId, attempt } = submission
@@ -116,12 +144,19 @@ export class AttemptRunner {
         this.#deps.logger.error('The answer to an attempt could not be recorded; it stays in doubt', fields)
       },
     )
-    this.#underWay.add(running)
-    void running.finally(() => this.#underWay.delete(running))
+    void keepUntilSettled(this.#requests, request)
   }
 
-  /** Resolves when no request is under way. */
-  async idle(): Promise<void> {
-    while (this.#underWay.size > 0) await Promise.all(this.#underWay)
+  /** Claims nothing more; resolves once the answers to all requests under way are recorded. */
+  async stop(): Promise<void> {
+    this.#isStopping = true
+    await Promise.allSettled(this.#claims)
+    await Promise.all(this.#requests)
   }
+}
+
+function keepUntilSettled(set: Set<Promise<void>>, promise: Promise<void>): Promise<void> {
+  const kept = promise.finally(() => set.delete(kept))
+  set.add(kept)
+  return kept
 }

@@ -2,9 +2,10 @@
 // database, the queue, the policy and the log.
 import { readFileSync } from 'node:fs'
 import { type Config, type Env, parseConfig, type Requirement } from './config.ts'
+import { isTableCurrent } from './db/migrate.ts'
 import { type Database, openDatabase } from './db/pool.ts'
 import { createRetryPolicy, type RetryPolicy, type RetryPolicyOverrides } from './delivery/retry-policy.ts'
-import { ConfigError } from './errors.ts'
+import { ConfigError, SchemaError } from './errors.ts'
 import { createLogger, errorFields, type Logger } from './log.ts'
 import { type Queue, startQueue } from './queue.ts'
 
@@ -88,6 +89,26 @@ export function readPolicyFile(path: string | null): unknown {
     throw new ConfigError(`RETRY_POLICY_FILE cannot be read as JSON: ${(error as Error).message}`, {
       cause: error,
     })
+  }
+}
+
+/**
+ * Starts the queue of a process that cannot do without it; closes the database if that fails.
+ *
+ * @throws DatabaseError or SchemaError
+ */
+export async function startRuntimeQueue(
+  { database, logger }: Runtime,
+  role: 'schedule' | 'work',
+): Promise<Queue> {
+  try {
+    if (!(await isTableCurrent(database))) {
+      throw new SchemaError('The table sms_usage_logs is missing or not up to date. Run: sms-retry migrate')
+    }
+    return await startQueue(database, role, logger)
+  } catch (error) {
+    await database.close()
+    throw error
   }
 }
 

@@ -1,10 +1,10 @@
 // The sender that app code shares: the use cases of send-message.ts with the connections that they need.
+import pLimit from 'p-limit'
 import { type CallerTransaction, dbOfCaller } from './db/pool.ts'
 import type { MessageInput } from './message-input.ts'
-import { startQueue } from './queue.ts'
-import type { Runtime } from './runtime.ts'
+import { type Runtime, startRuntimeQueue } from './runtime.ts'
 import { type EnqueueResult, enqueueMessage, type SendResult, sendMessage } from './send-message.ts'
-import { createTwilioClient } from './twilio/client.ts'
+import { createTwilioClient, MOST_REQUESTS_AT_ONCE } from './twilio/client.ts'
 
 export interface Sender {
   /**
@@ -12,7 +12,8 @@ export interface Sender {
    * not an exception; the retries that its error code allows are made by the worker.
    *
    * @throws InvalidMessageError for input that cannot be sent: nothing was written, nothing submitted
-   * @throws DatabaseError if the row could not be written: nothing was submitted
+   * @throws DatabaseError if the database failed before the request: nothing was submitted. The row may have been
+   *   written all the same, so send again with the same `idempotencyKey`
    * @example
    * const { id, status } = await sender.send({ userId: 7, to: '+15551234567', body: 'Your order has shipped' })
    */
@@ -39,16 +40,16 @@ const STOP_TIMEOUT_MS = 5_000
 /** Takes the runtime over: closes its database if it cannot start, and when the sender is closed. */
 export async function openSender(runtime: Runtime): Promise<Sender> {
   const { config, database, policy, logger } = runtime
-  const queue = await startQueue(database, 'schedule', logger).catch(async (error: unknown) => {
-    await database.close()
-    throw error
-  })
+  const queue = await startRuntimeQueue(runtime, 'schedule')
   const twilio = createTwilioClient(config.twilio, config.publicBaseUrl)
   const deps = { database, queue, policy, logger, twilio, random: Math.random }
   const underWay = new Set<Promise<unknown>>()
+  // Before the row is written: a request that waited for a connection would run into its time-out, and be in doubt
+  // without ever having been made.
+  const inTurn = pLimit(MOST_REQUESTS_AT_ONCE)
   return {
     send(message) {
-      const sending = sendMessage(deps, message).finally(() => underWay.delete(sending))
+      const sending = inTurn(() => sendMessage(deps, message)).finally(() => underWay.delete(sending))
       underWay.add(sending)
       return sending
     },

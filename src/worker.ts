@@ -1,7 +1,6 @@
 // The worker process: makes the attempts that are due, until it is told to stop.
-import { startQueue } from './queue.ts'
 import { AttemptRunner } from './run-attempts.ts'
-import type { Runtime } from './runtime.ts'
+import { type Runtime, startRuntimeQueue } from './runtime.ts'
 import { createTwilioClient, MOST_REQUESTS_AT_ONCE } from './twilio/client.ts'
 
 export interface RunningWorker {
@@ -19,10 +18,7 @@ const STOP_TIMEOUT_MS = 12_000
  */
 export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
   const { config, database, policy, logger } = runtime
-  const queue = await startQueue(database, 'work', logger).catch(async (error: unknown) => {
-    await database.close()
-    throw error
-  })
+  const queue = await startRuntimeQueue(runtime, 'work')
   const twilio = createTwilioClient(config.twilio, config.publicBaseUrl)
   const deps = { database, queue, policy, logger, twilio, random: Math.random }
   const runner = new AttemptRunner(deps, MOST_REQUESTS_AT_ONCE)
@@ -30,8 +26,8 @@ export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
   logger.info('Worker waits for due attempts')
   return {
     async stop() {
-      await queue.stop(STOP_TIMEOUT_MS)
-      await runner.idle()
+      // Both at once: the queue waits for handlers, and these may wait for room among the requests.
+      await Promise.all([queue.stop(STOP_TIMEOUT_MS), runner.stop()])
       await database.close()
     },
   }

@@ -86,7 +86,7 @@ describe('one attempt, at most one submission', () => {
     const runners = await Promise.all(Array.from({ length: 10 }, () => newRunner(world)))
     const job = { message: id, attempt: 0 }
     await Promise.all(runners.map((runner) => runner.run([job, job])))
-    await Promise.all(runners.map((runner) => runner.idle()))
+    await Promise.all(runners.map((runner) => runner.stop()))
     expect(twilio.posts).toHaveLength(1)
     expect(await rowOf(world, id)).toMatchObject({ final_status: 'queued' })
   })

@@ -87,7 +87,7 @@ function createProgram(env: Env, exitWith: (code: number) => void): Command {
     .command('list')
     .description('list the newest messages')
     .addOption(new Option('--status <status>', 'only those').choices(DELIVERY_STATUSES))
-    .option('--limit <count>', 'how many at most', wholeNumber, 50)
+    .option('--limit <count>', 'how many at most, up to 10,000', limitOf, 50)
     .option('--json', 'print JSON')
     .addHelpText('after', example('sms-retry list --status retrying'))
     .action(async (options) => {
@@ -164,6 +164,12 @@ function example(command: string): string {
 function wholeNumber(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.')
   return Number(text)
+}
+
+function limitOf(text: string): number {
+  const limit = wholeNumber(text)
+  if (limit < 1 || limit > 10_000) throw new InvalidArgumentError('It must be from 1 to 10000.')
+  return limit
 }
 
 function shareOf(text: string): number {

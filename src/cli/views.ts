@@ -126,7 +126,7 @@ function entriesOf(policy: RetryPolicy): PolicyEntry[] {
 }
 
 /** `90 s`, `4 min`, `6 h`: the largest unit that keeps it exact to two digits after the point. */
-export function duration(seconds: number): string {
+function duration(seconds: number): string {
   if (seconds >= 3600) return `${round(seconds / 3600)} h`
   if (seconds >= 120) return `${round(seconds / 60)} min`
   return `${round(seconds)} s`

@@ -178,6 +178,12 @@ export async function findMessage(db: Db, id: number): Promise<StoredMessage | n
   return rows[0] === undefined ? null : toStoredMessage(rows[0])
 }
 
+/** Plain equality, so that the index over messages in flight can serve. */
+const IS_STATUS = {
+  known: 'final_status = $1::text',
+  unknown: "coalesce(final_status, 'unknown') = $1::text",
+}
+
 /** The newest messages, optionally of one status. */
 export async function listMessages(
   db: Db,
@@ -186,7 +192,7 @@ export async function listMessages(
 ): Promise<StoredMessage[]> {
   const { rows } = await db.executeSql<StoredRow>(
     `select ${STORED_COLUMNS} from sms_usage_logs
-      where ${IS_OURS} and ($1::text is null or coalesce(final_status, 'unknown') = $1::text)
+      where ${IS_OURS} and ${status === null ? '$1::text is null' : IS_STATUS[status === 'unknown' ? 'unknown' : 'known']}
       order by id desc
       limit $2::integer`,
     [status, limit],
@@ -227,11 +233,11 @@ const attemptSchema = z.object({
   times: z.record(z.string(), z.string()).nullish(),
 })
 
-/** The metadata is the app's as well: what stands under our key and is not ours counts as nothing. */
-const attemptsSchema = z.array(attemptSchema).catch([])
-
+/** The metadata is the app's as well: an entry under our key that is not ours counts as nothing. */
 function toAttempts(entries: unknown): Attempt[] {
-  return attemptsSchema.parse(entries).map((entry) => ({
+  if (!Array.isArray(entries)) return []
+  const ours = entries.flatMap((entry) => attemptSchema.safeParse(entry).data ?? [])
+  return ours.map((entry) => ({
     number: entry.number,
     status: entry.status,
     sid: entry.sid ?? null,

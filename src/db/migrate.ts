@@ -4,7 +4,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type RunnerOption, runner } from 'node-pg-migrate'
+import type { RunnerOption } from 'node-pg-migrate'
 import pg from 'pg'
 import type { DatabaseConfig } from '../config.ts'
 import { DatabaseError, SchemaError } from '../errors.ts'
@@ -65,6 +65,8 @@ async function tryLock(client: pg.Client): Promise<boolean> {
  */
 export async function migrateTable(client: pg.Client, logger: Logger): Promise<string[]> {
   await dropInvalidIndexes(client)
+  // Loaded here only: every process checks the schema, one migrates it.
+  const { runner } = await import('node-pg-migrate')
   try {
     const applied = await runner({
       dbClient: client,
@@ -108,13 +110,19 @@ const loadSqlFiles: SqlLoader = (paths) =>
     }),
   )
 
+const OUR_INDEXES = ['retry', 'twilio_message_sid_is_unique', 'idempotency_key_is_unique', 'in_flight'].map(
+  (name) => `idx_sms_usage_logs_${name}`,
+)
+
 /** CREATE INDEX CONCURRENTLY that was interrupted leaves an index behind that is never used and never mended. */
 async function dropInvalidIndexes(client: pg.Client): Promise<void> {
   const { rows } = await client.query<{ name: string }>(
     `select c.oid::regclass::text as "name"
        from pg_index i
        join pg_class c on c.oid = i.indexrelid
-      where i.indrelid = to_regclass('sms_usage_logs') and not i.indisvalid and c.relname like 'idx\\_sms\\_usage\\_logs\\_%'`,
+      where i.indrelid = to_regclass('sms_usage_logs') and not i.indisvalid and c.relname = any($1)
+        and not exists (select from pg_stat_progress_create_index p where p.index_relid = i.indexrelid)`,
+    [OUR_INDEXES],
   )
   for (const { name } of rows) await client.query(`drop index concurrently if exists ${name}`)
 }

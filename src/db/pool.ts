@@ -74,9 +74,9 @@ export function openDatabase(
 /** A connection of its own for migrations, which need session locks and longer statements. */
 export function connectionOptions(config: DatabaseConfig): pg.ClientConfig {
   if (config.ssl === null) return { connectionString: config.url }
-  // pg lets `sslmode` in the URL override the `ssl` option, so it has to go.
+  // pg lets these in the URL override the `ssl` option, so they have to go.
   const url = new URL(config.url)
-  url.searchParams.delete('sslmode')
+  for (const name of ['ssl', 'sslmode', 'sslnegotiation', 'uselibpqcompat']) url.searchParams.delete(name)
   const ssl = config.ssl === 'disable' ? false : { rejectUnauthorized: config.ssl === 'verify' }
   return { connectionString: url.toString(), ssl }
 }

@@ -1,6 +1,7 @@
 // The web process's Express app: the status callback endpoint and the health checks.
 import express, { type Express, type RequestHandler, type Router } from 'express'
 import { isTableCurrent } from '../db/migrate.ts'
+import { SchemaError } from '../errors.ts'
 import { recordCallbacks } from '../record-callbacks.ts'
 import { LazyQueue, type Runtime } from '../runtime.ts'
 import { statusCallbackRoute } from './status-callback-route.ts'
@@ -47,23 +48,36 @@ function routeOf(runtime: Runtime, queue: LazyQueue): Router {
 }
 
 /** 200 once the database can be reached and its schema is the one that this version needs. */
-function readiness({ database, logger }: Runtime, queue: LazyQueue): RequestHandler {
+function readiness(runtime: Runtime, queue: LazyQueue): RequestHandler {
+  // Anybody may ask; so one look at the database serves all who ask within a second.
+  let looking: Promise<string | null> | undefined
   return async (_request, response) => {
-    const why = await Promise.all([isTableCurrent(database), queue.get()]).then(
-      ([isCurrent]) => (isCurrent ? null : 'The schema is not up to date; run: sms-retry migrate'),
-      (error: Error) => {
-        logger.warn('Not ready', { why: error.message })
-        return error.name === 'SchemaError'
-          ? 'The schema is not up to date; run: sms-retry migrate'
-          : 'The database is away'
-      },
-    )
+    looking ??= whyNotReady(runtime, queue).finally(() => {
+      setTimeout(() => {
+        looking = undefined
+      }, READINESS_KEPT_MS).unref()
+    })
+    const why = await looking
     response
       .status(why === null ? 200 : 503)
       .type('text/plain')
       .send(`${why ?? 'ready'}\n`)
   }
 }
+
+const READINESS_KEPT_MS = 1_000
+
+async function whyNotReady({ database, logger }: Runtime, queue: LazyQueue): Promise<string | null> {
+  try {
+    const [isCurrent] = await Promise.all([isTableCurrent(database), queue.get()])
+    return isCurrent ? null : NOT_MIGRATED
+  } catch (error) {
+    logger.warn('Not ready', { why: error instanceof Error ? error.message : String(error) })
+    return error instanceof SchemaError ? NOT_MIGRATED : 'The database is away'
+  }
+}
+
+const NOT_MIGRATED = 'The schema is not up to date; run: sms-retry migrate'
 
 async function close({ database }: Runtime, queue: LazyQueue): Promise<void> {
   await queue.stop(STOP_TIMEOUT_MS)

@@ -35,10 +35,8 @@ export function createTwilioClient(config: TwilioConfig, publicBaseUrl: string):
       loaded ??= loadApi(config)
       const api = await loaded
       const startedMs = performance.now()
-      const answer = await Promise.race([
-        api.create(parametersOf(submission, config, publicBaseUrl)).then(classifyResponse, classifyFailure),
-        timeOut(),
-      ])
+      const request = api.create(parametersOf(submission, config, publicBaseUrl))
+      const answer = await withinTime(request.then(classifyResponse, classifyFailure))
       return { answer, processingTimeMs: Math.round(performance.now() - startedMs) }
     },
   }
@@ -112,11 +110,17 @@ function parametersOf(submission: Submission, config: TwilioConfig, publicBaseUr
 }
 
 /** A limit on the whole request: the package's own time-out starts anew with every byte that arrives. */
-function timeOut(): Promise<Answer> {
-  return new Promise((resolve) => {
-    const answer: Answer = { outcome: 'unknown', reason: `no answer within ${REQUEST_TIMEOUT_MS / 1000} s` }
-    setTimeout(resolve, REQUEST_TIMEOUT_MS, answer).unref()
+async function withinTime(answer: Promise<Answer>): Promise<Answer> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<Answer>((resolve) => {
+    const reason = `no answer within ${REQUEST_TIMEOUT_MS / 1000} s`
+    timer = setTimeout(resolve, REQUEST_TIMEOUT_MS, { outcome: 'unknown', reason })
   })
+  try {
+    return await Promise.race([answer, late])
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 function classifyResponse(message: CreatedMessage): Answer {

@@ -156,11 +156,14 @@ describe('a migration that was cut off inside CREATE INDEX CONCURRENTLY', () => 
 test("an invalid index of the app's own is left alone", async () => {
   const database = await databaseWith(ORIGINAL_TABLE, ORIGINAL_ROWS)
   const building = database
-    .query('create unique index concurrently app_index on sms_usage_logs (message_direction)')
+    .query('create unique index concurrently idx_sms_usage_logs_app on sms_usage_logs (message_direction)')
     .catch((error: Error) => error)
   expect(await building).toBeInstanceOf(Error)
   await migrated(database)
-  expect(await indexesOf(database)).toEqual([{ name: 'app_index', valid: false }, ...ALL_INDEXES_VALID])
+  expect(await indexesOf(database)).toEqual([
+    { name: 'idx_sms_usage_logs_app', valid: false },
+    ...ALL_INDEXES_VALID,
+  ])
 })
 
 describe.each([
