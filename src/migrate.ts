@@ -13,7 +13,7 @@ import { migrateQueue } from './queue.ts'
  */
 export function migrate(config: DatabaseConfig, logger: Logger): Promise<string[]> {
   return whileMigrating(config, async (client) => {
-    const applied = await migrateTable(client, logger)
+    const applied = await migrateTable(client)
     const onIdleError = (error: Error): unknown => logger.warn('A connection broke', errorFields(error))
     const database = openDatabase(config, onIdleError, NO_TIMEOUT)
     try {

@@ -94,7 +94,7 @@ describe('an empty database', () => {
     )
     expect(schemas.map(({ name }) => name)).toEqual(['sms_retry', 'sms_retry_pgboss'])
     const applied = await database.query<{ name: string }>(
-      'select name from sms_retry.migrations order by id',
+      'select name from sms_retry.migrations order by name',
     )
     expect(applied.map(({ name }) => name)).toEqual(ALL_MIGRATIONS)
   })
@@ -174,7 +174,7 @@ test('migrating again applies nothing and changes nothing', async () => {
     schema: await dumpSchema(database),
     file: await fileOf(database),
     rows: await database.query('select xmin::text, * from sms_usage_logs order by id'),
-    bookkeeping: await database.query('select xmin::text, * from sms_retry.migrations order by id'),
+    bookkeeping: await database.query('select xmin::text, * from sms_retry.migrations order by name'),
     indexes: await database.query(
       `select indexrelid::text from pg_index where indrelid = 'sms_usage_logs'::regclass order by 1`,
     ),

@@ -1,19 +1,17 @@
-// Brings a database's schema up to date: the table and its indexes from sql/, applied by node-pg-migrate. Its
-// bookkeeping lives in the schema `sms_retry`. The queue's own schema is migrated by queue.ts.
+// Brings a database's schema up to date: the table and its indexes from sql/, in the order of their
+// names. The bookkeeping lives in the schema `sms_retry`. The queue's own schema is migrated by queue.ts.
 import { readdir, readFile } from 'node:fs/promises'
-import { basename } from 'node:path'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { RunnerOption } from 'node-pg-migrate'
 import pg from 'pg'
 import type { DatabaseConfig } from '../config.ts'
 import { DatabaseError, SchemaError } from '../errors.ts'
-import type { Logger } from '../log.ts'
 import { connectionOptions, type Db } from './pool.ts'
 
 const MIGRATIONS_DIRECTORY = fileURLToPath(new URL('../../sql', import.meta.url))
 const BOOKKEEPING_SCHEMA = 'sms_retry'
-const BOOKKEEPING_TABLE = 'migrations'
+const BOOKKEEPING = `${BOOKKEEPING_SCHEMA}.migrations`
 
 /** An arbitrary number that all versions of sms-retry share. */
 const LOCK_ID = 7_367_214_601
@@ -63,52 +61,35 @@ async function tryLock(client: pg.Client): Promise<boolean> {
  * @returns the names of the migrations that were applied
  * @throws SchemaError if the table's contents forbid an index, with the way to find the rows
  */
-export async function migrateTable(client: pg.Client, logger: Logger): Promise<string[]> {
+export async function migrateTable(client: pg.Client): Promise<string[]> {
   await dropInvalidIndexes(client)
-  // Loaded here only: every process checks the schema, one migrates it.
-  const { runner } = await import('node-pg-migrate')
+  await client.query(`create schema if not exists ${BOOKKEEPING_SCHEMA}`)
+  await client.query(
+    `create table if not exists ${BOOKKEEPING} (name text primary key, run_at timestamptz not null default now())`,
+  )
+  const { rows } = await client.query<{ name: string }>(`select name from ${BOOKKEEPING}`)
+  const applied = new Set(rows.map(({ name }) => name))
+  const missing = (await migrationNames()).filter((name) => !applied.has(name))
+  for (const name of missing) await applyMigration(client, name)
+  return missing
+}
+
+/** A file whose first line is `-- no transaction` runs outside of one, as CREATE INDEX CONCURRENTLY must. */
+async function applyMigration(client: pg.Client, name: string): Promise<void> {
+  const sql = await readFile(join(MIGRATIONS_DIRECTORY, `${name}.sql`), 'utf8')
+  const inTransaction = !sql.startsWith('-- no transaction')
   try {
-    const applied = await runner({
-      dbClient: client,
-      dir: MIGRATIONS_DIRECTORY,
-      direction: 'up',
-      migrationsSchema: BOOKKEEPING_SCHEMA,
-      createMigrationsSchema: true,
-      migrationsTable: BOOKKEEPING_TABLE,
-      migrationLoaderStrategies: [{ extensions: ['.sql'], loader: loadSqlFiles }],
-      // Two processes are kept apart by whileMigrating.
-      noLock: true,
-      logger: quiet(logger),
-    })
-    return applied.map(({ name }) => name)
+    if (inTransaction) await client.query('begin')
+    await client.query(sql)
+    // Outside of a transaction it may be lost; then the file, which says `if not exists`, runs once more.
+    await client.query(`insert into ${BOOKKEEPING} (name) values ($1)`, [name])
+    if (inTransaction) await client.query('commit')
   } catch (error) {
+    // The first error counts, not that of a rollback on a connection that broke.
+    if (inTransaction) await client.query('rollback').catch(() => undefined)
     throw explain(error)
   }
 }
-
-type SqlLoader = Extract<
-  NonNullable<RunnerOption['migrationLoaderStrategies']>[number]['loader'],
-  (...paths: never[]) => unknown
->
-
-/** A file whose first line is `-- no transaction` runs outside of one, as CREATE INDEX CONCURRENTLY must. */
-const loadSqlFiles: SqlLoader = (paths) =>
-  Promise.all(
-    paths.map(async (path) => {
-      const sql = await readFile(path, 'utf8')
-      return {
-        id: path,
-        filePaths: [path],
-        actions: {
-          up: (pgm) => {
-            if (sql.startsWith('-- no transaction')) pgm.noTransaction()
-            pgm.sql(sql)
-          },
-          down: false as const,
-        },
-      }
-    }),
-  )
 
 const OUR_INDEXES = ['retry', 'twilio_message_sid_is_unique', 'idempotency_key_is_unique', 'in_flight'].map(
   (name) => `idx_sms_usage_logs_${name}`,
@@ -155,23 +136,18 @@ function explain(error: unknown): unknown {
 /** True if every migration of this version has been applied. */
 export async function isTableCurrent(db: Db): Promise<boolean> {
   const { rows } = await db.executeSql<{ exists: boolean }>(
-    `select to_regclass('${BOOKKEEPING_SCHEMA}.${BOOKKEEPING_TABLE}') is not null as "exists"`,
+    `select to_regclass('${BOOKKEEPING}') is not null as "exists"`,
   )
   if (rows[0]?.exists !== true) return false
-  const applied = await db.executeSql<{ name: string }>(
-    `select name from ${BOOKKEEPING_SCHEMA}.${BOOKKEEPING_TABLE}`,
-  )
+  const applied = await db.executeSql<{ name: string }>(`select name from ${BOOKKEEPING}`)
   const names = new Set(applied.rows.map(({ name }) => name))
   return (await migrationNames()).every((name) => names.has(name))
 }
 
 async function migrationNames(): Promise<string[]> {
   const files = await readdir(MIGRATIONS_DIRECTORY)
-  return files.filter((file) => file.endsWith('.sql')).map((file) => basename(file, '.sql'))
-}
-
-/** node-pg-migrate tells of each step; that is for the curious. It logs errors that are thrown as well. */
-function quiet(logger: Logger): Pick<Logger, 'debug' | 'info' | 'warn' | 'error'> {
-  const debug = (message: string): unknown => logger.debug(message)
-  return { debug, info: debug, warn: debug, error: debug }
+  return files
+    .filter((file) => file.endsWith('.sql'))
+    .map((file) => basename(file, '.sql'))
+    .sort()
 }

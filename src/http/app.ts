@@ -49,13 +49,11 @@ function routeOf(runtime: Runtime, queue: LazyQueue): Router {
 
 /** 200 once the database can be reached and its schema is the one that this version needs. */
 function readiness(runtime: Runtime, queue: LazyQueue): RequestHandler {
-  // Anybody may ask; so one look at the database serves all who ask within a second.
+  // Anybody may ask; so one look at the database at a time serves all who ask meanwhile.
   let looking: Promise<string | null> | undefined
   return async (_request, response) => {
     looking ??= whyNotReady(runtime, queue).finally(() => {
-      setTimeout(() => {
-        looking = undefined
-      }, READINESS_KEPT_MS).unref()
+      looking = undefined
     })
     const why = await looking
     response
@@ -64,8 +62,6 @@ function readiness(runtime: Runtime, queue: LazyQueue): RequestHandler {
       .send(`${why ?? 'ready'}\n`)
   }
 }
-
-const READINESS_KEPT_MS = 1_000
 
 async function whyNotReady({ database, logger }: Runtime, queue: LazyQueue): Promise<string | null> {
   try {
