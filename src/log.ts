@@ -34,7 +34,8 @@ export function errorFields(error: unknown): object {
 export function createLogger(options: { level: string; format: 'json' | 'text' }): Logger {
   const { combine, timestamp, json, colorize, printf } = winston.format
   const readable = combine(
-    ...(process.stderr.isTTY && process.env['NO_COLOR'] === undefined ? [colorize()] : []),
+    // hasColors honours NO_COLOR.
+    ...(process.stderr.isTTY && process.stderr.hasColors() ? [colorize()] : []),
     printf(({ timestamp: at, level, message, ...fields }) => {
       const rest = Object.keys(fields).length === 0 ? '' : ` ${JSON.stringify(fields)}`
       return `${String(at)} ${level} ${String(message)}${rest}`

@@ -1,6 +1,6 @@
 // What an app may ask to be sent, checked before anything is written.
 import { z } from 'zod'
-import { OWN_METADATA_KEYS } from './db/messages.ts'
+import { OWN_METADATA_KEYS } from './db/message-row.ts'
 import { InvalidMessageError } from './errors.ts'
 
 export interface MessageInput {

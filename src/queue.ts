@@ -2,7 +2,7 @@
 // losing a job or ringing twice does no harm.
 import { PgBoss } from 'pg-boss'
 import type { Database, Db } from './db/pool.ts'
-import type { Alarm } from './delivery/decide.ts'
+import type { Alarm } from './delivery/decision.ts'
 import { DatabaseError, SchemaError } from './errors.ts'
 import { errorFields, type Logger } from './log.ts'
 

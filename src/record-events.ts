@@ -3,7 +3,8 @@
 // serves many events.
 import { lockMessages, updateMessages } from './db/messages.ts'
 import type { Database, Db } from './db/pool.ts'
-import { type Circumstances, type Decision, decide } from './delivery/decide.ts'
+import { decide } from './delivery/decide.ts'
+import type { Circumstances, Decision } from './delivery/decision.ts'
 import type { Event, Message } from './delivery/message.ts'
 import type { RetryPolicy } from './delivery/retry-policy.ts'
 import { jobId, type Queue, type ScheduledAlarm } from './queue.ts'

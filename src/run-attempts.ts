@@ -1,7 +1,7 @@
 // Use case: attempts are due. Claims them (rule: record before acting), hands each to Twilio with no
 // transaction open, and records each answer.
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Submission } from './delivery/decide.ts'
+import type { Submission } from './delivery/decision.ts'
 import type { Answer, Message } from './delivery/message.ts'
 import { DatabaseError } from './errors.ts'
 import { errorFields, type Logger } from './log.ts'

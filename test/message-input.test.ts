@@ -1,7 +1,7 @@
 // What may be sent, checked through the real sender: bad input is refused before anything is written, and what
 // is at the edge of good is stored and submitted as it is.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { OWN_METADATA_KEYS } from '../src/db/messages.ts'
+import { OWN_METADATA_KEYS } from '../src/db/message-row.ts'
 import { InvalidMessageError } from '../src/errors.ts'
 import type { MessageInput } from '../src/message-input.ts'
 import { accept, type FakeTwilio, startFakeTwilio } from './support/fake-twilio.ts'

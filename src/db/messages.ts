@@ -1,56 +1,13 @@
-// Every statement on `sms_usage_logs` that reads or changes single messages. Each statement stands beside its
-// parameters and its row; the keys of `sms_metadata` that are ours are named here and nowhere else.
-import { z } from 'zod'
-import { reasonOf } from '../delivery/error-codes.ts'
-import type { Attempt, Message } from '../delivery/message.ts'
-import {
-  type AttemptStatus,
-  type DeliveryStatus,
-  isAttemptStatus,
-  isDeliveryStatus,
-  isFailedAttempt,
-} from '../delivery/status.ts'
+// Every statement on `sms_usage_logs` that reads or changes single messages, each beside its parameters. What the
+// columns mean is in message-row.ts.
+import type { Message } from '../delivery/message.ts'
+import type { DeliveryStatus } from '../delivery/status.ts'
+import { IS_OURS, MESSAGE_COLUMNS, type MessageRow, toChange, toMessage } from './message-row.ts'
 import type { Db } from './pool.ts'
-
-/** Keys of `sms_metadata` that belong to sms-retry. All others belong to the app and are preserved. */
-export const OWN_METADATA_KEYS = [
-  'retry_reason',
-  'retry_error',
-  'retry_strategy',
-  'idempotency_key',
-  'deadline',
-  'attempts',
-] as const
 
 /** ISO 8601 with milliseconds, as JavaScript writes it. */
 const iso = (timestamptz: string): string =>
   `to_char((${timestamptz}) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
-
-/** Rows of the app's own are left alone: inbound ones, and those that nobody has told us about. */
-const IS_OURS = `message_direction <> 'inbound' and (final_status <> 'unknown' or twilio_message_sid is not null)`
-
-const MESSAGE_COLUMNS = `
-  id, phone_number as "to", message_content as "body", coalesce(final_status, 'unknown') as "status",
-  coalesce(success, true) as "success", coalesce(retry_count, 0) as "retryCount",
-  coalesce(max_retries, 3) as "maxRetries", next_retry_at as "nextRetryAt", twilio_message_sid as "sid",
-  sms_metadata ->> 'deadline' as "deadline", sms_metadata -> 'attempts' as "attempts",
-  error_message as "reason", processing_time_ms as "processingTimeMs"`
-
-interface MessageRow {
-  readonly id: number | string
-  readonly to: string
-  readonly body: string | null
-  readonly status: string
-  readonly success: boolean
-  readonly retryCount: number
-  readonly maxRetries: number
-  readonly nextRetryAt: Date | null
-  readonly sid: string | null
-  readonly deadline: string | null
-  readonly attempts: unknown
-  readonly reason: string | null
-  readonly processingTimeMs: number | null
-}
 
 export interface LockedMessage {
   readonly message: Message
@@ -202,78 +159,4 @@ export async function listMessages(
 
 function toStoredMessage(row: StoredRow): StoredMessage {
   return { ...toMessage(row), userId: row.userId, createdAt: row.createdAt }
-}
-
-function toMessage(row: MessageRow): Message {
-  return {
-    id: Number(row.id),
-    to: row.to,
-    body: row.body,
-    status: isDeliveryStatus(row.status) ? row.status : 'unknown',
-    success: row.success,
-    retryCount: row.retryCount,
-    maxRetries: row.maxRetries,
-    nextRetryAt: row.nextRetryAt,
-    sid: row.sid,
-    deadline: row.deadline === null || Number.isNaN(Date.parse(row.deadline)) ? null : new Date(row.deadline),
-    attempts: toAttempts(row.attempts),
-    reason: row.reason,
-    processingTimeMs: row.processingTimeMs,
-  }
-}
-
-/** An attempt as it stands in `sms_metadata`. Absent keys are null. */
-const attemptSchema = z.object({
-  number: z.int().min(0).max(999),
-  status: z.custom<AttemptStatus>((word) => typeof word === 'string' && isAttemptStatus(word)),
-  sid: z.string().nullish(),
-  error_code: z.int().nullish(),
-  error_text: z.string().nullish(),
-  postponements: z.int().min(0).nullish(),
-  times: z.record(z.string(), z.string()).nullish(),
-})
-
-/** The metadata is the app's as well: an entry under our key that is not ours counts as nothing. */
-function toAttempts(entries: unknown): Attempt[] {
-  if (!Array.isArray(entries)) return []
-  const ours = entries.flatMap((entry) => attemptSchema.safeParse(entry).data ?? [])
-  return ours.map((entry) => ({
-    number: entry.number,
-    status: entry.status,
-    sid: entry.sid ?? null,
-    errorCode: entry.error_code ?? null,
-    errorText: entry.error_text ?? null,
-    postponements: entry.postponements ?? 0,
-    times: entry.times ?? {},
-  }))
-}
-
-function toChange(message: Message): object {
-  const failed = message.attempts.findLast(({ status }) => isFailedAttempt(status))
-  return {
-    id: message.id,
-    status: message.status,
-    success: message.success,
-    retry_count: message.retryCount,
-    next_retry_at: message.nextRetryAt,
-    sid: message.sid,
-    reason: message.reason,
-    processing_time_ms: message.processingTimeMs,
-    metadata: {
-      retry_reason: failed?.errorCode,
-      retry_error: failed === undefined ? null : (failed.errorText ?? reasonOf(failed.errorCode)),
-      retry_strategy: message.retryCount > 0 ? 'exponential_backoff' : null,
-      attempts: message.attempts.map(
-        (attempt): z.input<typeof attemptSchema> => ({
-          number: attempt.number,
-          status: attempt.status,
-          sid: attempt.sid,
-          error_code: attempt.errorCode,
-          error_text: attempt.errorText,
-          postponements: attempt.postponements || null,
-          times: attempt.times,
-        }),
-      ),
-    },
-  }
 }

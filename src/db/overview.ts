@@ -1,4 +1,5 @@
 // Figures over many messages.
+import { IS_OURS } from './message-row.ts'
 import type { Db } from './pool.ts'
 
 export interface Overview {
@@ -23,7 +24,7 @@ export async function countMessages(db: Db): Promise<Overview> {
     `with message as (
        select coalesce(final_status, 'unknown') as status, coalesce(retry_count, 0) as retries
          from sms_usage_logs
-        where message_direction <> 'inbound' and (final_status <> 'unknown' or twilio_message_sid is not null))
+        where ${IS_OURS})
      select count(*)::int as "messages",
             (count(*) filter (where status in ('delivered', 'read') and retries = 0))::int as "deliveredAtFirst",
             (count(*) filter (where status in ('delivered', 'read') and retries > 0))::int as "deliveredByRetry",

@@ -1,7 +1,7 @@
 // Hands one attempt to Twilio's API and says which of four things became of it: accepted, rejected, not
 // processed, or unknown. Nothing is tried again here.
 import type { TwilioConfig } from '../config.ts'
-import type { Submission } from '../delivery/decide.ts'
+import type { Submission } from '../delivery/decision.ts'
 import type { Answer } from '../delivery/message.ts'
 import { isTwilioStatus } from '../delivery/status.ts'
 import { statusCallbackUrl } from './status-callback.ts'

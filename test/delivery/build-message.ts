@@ -1,7 +1,8 @@
 // Builds messages, attempts and events for the tests of the pure floor: every field that a test does not name
 // has the value that a fresh row would have.
 import { newAttempt } from '../../src/delivery/attempts.ts'
-import { type Circumstances, type Decision, decide } from '../../src/delivery/decide.ts'
+import { decide } from '../../src/delivery/decide.ts'
+import type { Circumstances, Decision } from '../../src/delivery/decision.ts'
 import type { Answer, Attempt, Event, Message } from '../../src/delivery/message.ts'
 import { createRetryPolicy } from '../../src/delivery/retry-policy.ts'
 import {

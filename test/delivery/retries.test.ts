@@ -1,7 +1,8 @@
 // Owns the tests of how often and when a failed attempt is retried, and of attempts that Twilio did not process.
 // The deadline: deadline.test.ts. What late reports do to a retry: late-reports.test.ts.
 import { describe, expect, test } from '@jest/globals'
-import { type Circumstances, type Decision, decide } from '../../src/delivery/decide.ts'
+import { decide } from '../../src/delivery/decide.ts'
+import type { Circumstances, Decision } from '../../src/delivery/decision.ts'
 import type { Event, Message } from '../../src/delivery/message.ts'
 import { createRetryPolicy, type RetryPolicyOverrides } from '../../src/delivery/retry-policy.ts'
 import {

@@ -1,7 +1,7 @@
 // What the Twilio client puts on the wire: where it posts to, as whom, and every field.
 import { expect, test } from '@jest/globals'
 import type { TwilioConfig } from '../../src/config.ts'
-import type { Submission } from '../../src/delivery/decide.ts'
+import type { Submission } from '../../src/delivery/decision.ts'
 import { createTwilioClient } from '../../src/twilio/client.ts'
 import { accept, type ReceivedPost } from '../support/fake-twilio.ts'
 import { ACCOUNT_SID, AUTH_TOKEN, configOf, SUBMISSION, twilioThat } from './with-twilio.ts'

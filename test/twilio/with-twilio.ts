@@ -1,7 +1,7 @@
 // A client and the server that it talks to, ended after the test.
 import { afterEach } from '@jest/globals'
 import type { TwilioConfig } from '../../src/config.ts'
-import type { Submission } from '../../src/delivery/decide.ts'
+import type { Submission } from '../../src/delivery/decision.ts'
 import { type Answering, type FakeTwilio, startFakeTwilio } from '../support/fake-twilio.ts'
 
 export const ACCOUNT_SID = `AC${'1'.repeat(32)}`
