@@ -37,19 +37,26 @@ async function claimAttempts(deps: AttemptDeps, due: readonly AttemptJob[]): Pro
  * Makes the request of a claimed attempt and records its answer.
  *
  * @returns the message as it is then
- * @throws DatabaseError if the answer could not be recorded: the attempt then stays in doubt
+ * @throws DatabaseError if the answer could not be recorded: the attempt then stays in doubt, and the log says so
  */
 export async function submitAttempt(deps: AttemptDeps, submission: Submission): Promise<Message> {
   const { messageId, attempt } = submission
-  const { answer, processingTimeMs } = await deps.twilio.submit(submission)
-  const event = { kind: 'answer', attempt, answer, processingTimeMs } as const
-  const [recorded] = await untilRecorded(() => recordEvents(deps, [{ target: { id: messageId }, event }]))
-  if (recorded?.known !== true)
-    throw new DatabaseError(`Message ${messageId} was deleted while it was being sent`)
-  const { before, decision } = recorded
-  const message = decision.kind === 'ignore' ? before : decision.message
-  logAnswer(deps.logger, submission, answer, message)
-  return message
+  try {
+    const { answer, processingTimeMs } = await deps.twilio.submit(submission)
+    const event = { kind: 'answer', attempt, answer, processingTimeMs } as const
+    const [recorded] = await untilRecorded(() => recordEvents(deps, [{ target: { id: messageId }, event }]))
+    if (recorded?.known !== true) {
+      throw new DatabaseError(`Message ${messageId} was deleted while it was being sent`)
+    }
+    const { before, decision } = recorded
+    const message = decision.kind === 'ignore' ? before : decision.message
+    logAnswer(deps.logger, submission, answer, message)
+    return message
+  } catch (error) {
+    const fields = { messageId, attempt, ...errorFields(error) }
+    deps.logger.error('The answer to an attempt could not be recorded; it stays in doubt', fields)
+    throw error
+  }
 }
 
 const RECORD_AGAIN_AFTER_MS = [200, 1_000, 3_000]
@@ -138,11 +145,8 @@ export class AttemptRunner {
   #start(submission: Submission): void {
     const request = submitAttempt(this.#deps, submission).then(
       () => undefined,
-      (error: unknown) => {
-        const { messageId, attempt } = submission
-        const fields = { messageId, attempt, ...errorFields(error) }
-        this.#deps.logger.error('The answer to an attempt could not be recorded; it stays in doubt', fields)
-      },
+      // The log has it, and the row is in doubt: there is nobody left to tell.
+      () => undefined,
     )
     void keepUntilSettled(this.#requests, request)
   }

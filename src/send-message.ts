@@ -6,7 +6,6 @@ import type { Message } from './delivery/message.ts'
 import { mostRetries, type RetryPolicy } from './delivery/retry-policy.ts'
 import type { DeliveryStatus } from './delivery/status.ts'
 import { DatabaseError, IdempotencyKeyReusedError } from './errors.ts'
-import { errorFields } from './log.ts'
 import { type CheckedMessage, checkMessage, type MessageInput } from './message-input.ts'
 import type { Queue } from './queue.ts'
 import { type AttemptDeps, submitAttempt } from './run-attempts.ts'
@@ -54,11 +53,6 @@ export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promi
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error
     // Twilio may have the message, and the row says so as well: it is `submitting`.
-    deps.logger.error('The answer to an attempt could not be recorded; it stays in doubt', {
-      messageId: id,
-      attempt: 0,
-      ...errorFields(error),
-    })
     return { id, status: 'in_doubt' }
   }
 }

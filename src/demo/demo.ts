@@ -7,6 +7,7 @@ import { freePort, startEmbeddedPostgres } from '../embedded-postgres.ts'
 import { migrate } from '../migrate.ts'
 import { openRuntime, type Runtime } from '../runtime.ts'
 import { openSender, type Sender } from '../sender.ts'
+import { simulatedEnvironment } from '../simulator/environment.ts'
 import { type Simulator, startSimulator } from '../simulator/simulator.ts'
 import { startWeb } from '../web.ts'
 import { runWorker } from '../worker.ts'
@@ -72,7 +73,9 @@ async function startWorld(seed: number): Promise<World> {
     await postgres.createDatabase('demo')
     const simulator = await startSimulator({ seed, callbackDelayMs: 300, chaos: CHAOS })
     stops.push(() => simulator.close())
-    const env = environment(postgres.url('demo'), simulator, await freePort())
+    // The demo's own environment: whatever is set on this machine for the real Twilio is not touched.
+    const processes = { databaseUrl: postgres.url('demo'), port: await freePort(), delayScale: DELAY_SCALE }
+    const env = { ...simulatedEnvironment(simulator, processes), LOG_LEVEL: 'error' }
     const open = (): Runtime => openRuntime({}, env, ['DATABASE_URL'])
     const runtime = open()
     stops.push(() => runtime.database.close())
@@ -92,22 +95,6 @@ async function startWorld(seed: number): Promise<World> {
 
 /** What a real network does now and then, as far as nothing but retries is needed to recover from it. */
 const CHAOS = { duplicateCallbacks: 0.05, reorderCallbacks: 0.05, rateLimit: 0.03 }
-
-/** The demo's own environment: whatever is set on this machine for the real Twilio is not touched. */
-function environment(databaseUrl: string, simulator: Simulator, port: number): Record<string, string> {
-  return {
-    DATABASE_URL: databaseUrl,
-    HOST: '127.0.0.1',
-    PORT: `${port}`,
-    PUBLIC_BASE_URL: `http://127.0.0.1:${port}`,
-    TWILIO_ACCOUNT_SID: simulator.accountSid,
-    TWILIO_AUTH_TOKEN: simulator.authToken,
-    TWILIO_FROM_NUMBER: '+12065550100',
-    TWILIO_API_BASE_URL: simulator.url,
-    RETRY_DELAY_SCALE: `${DELAY_SCALE}`,
-    LOG_LEVEL: 'error',
-  }
-}
 
 async function run(world: World, messages: number): Promise<boolean> {
   const { runtime, sender, simulator } = world

@@ -21,7 +21,7 @@ export interface StatusCallbackRouteDeps {
 }
 
 const FORM = 'application/x-www-form-urlencoded'
-/** Twilio's callbacks have about 600 bytes. */
+/** Many times what the fields of a callback come to. */
 const LARGEST_BODY_BYTES = 16_384
 const MOST_FIELDS = 100
 

@@ -8,6 +8,7 @@ import { startQueue } from '../../src/queue.ts'
 import { openRuntime } from '../../src/runtime.ts'
 import { openSender, type Sender } from '../../src/sender.ts'
 import { freePort } from '../../src/embedded-postgres.ts'
+import { simulatedEnvironment } from '../../src/simulator/environment.ts'
 import { startSimulator } from '../../src/simulator/simulator.ts'
 import { startWeb } from '../../src/web.ts'
 import { runWorker } from '../../src/worker.ts'
@@ -39,17 +40,7 @@ beforeAll(async () => {
 
   const simulator = await startSimulator({ callbackDelayMs: 10 })
   const port = await freePort()
-  env = {
-    DATABASE_URL: database.url,
-    HOST: '127.0.0.1',
-    PORT: `${port}`,
-    PUBLIC_BASE_URL: `http://127.0.0.1:${port}`,
-    TWILIO_ACCOUNT_SID: simulator.accountSid,
-    TWILIO_AUTH_TOKEN: simulator.authToken,
-    TWILIO_FROM_NUMBER: '+12065550100',
-    TWILIO_API_BASE_URL: simulator.url,
-    RETRY_DELAY_SCALE: '0.001',
-  }
+  env = simulatedEnvironment(simulator, { databaseUrl: database.url, port, delayScale: 0.001 })
   const web = await startWeb(openWith())
   sender = await openSender(openWith())
   const worker = await runWorker(openWith())

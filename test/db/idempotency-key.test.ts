@@ -1,9 +1,10 @@
 // One idempotency key, one row, however many insert it at once and however their transactions end.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { findByIdempotencyKey, insertMessage, type NewMessage } from '../../src/db/messages.ts'
+import { findByIdempotencyKey, insertMessage } from '../../src/db/messages.ts'
 import type { Database } from '../../src/db/pool.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { waitFor } from '../support/wait-for.ts'
+import { NEW_MESSAGE } from './new-message.ts'
 import { open } from './original-table.ts'
 
 let own: TestDatabase
@@ -18,17 +19,6 @@ afterAll(async () => {
   await database.close()
   await own.drop()
 })
-
-const NEW_MESSAGE: NewMessage = {
-  userId: 7,
-  to: '+12065550100',
-  body: 'Hello',
-  status: 'pending',
-  maxRetries: 3,
-  validForSeconds: null,
-  idempotencyKey: null,
-  metadata: {},
-}
 
 test('a key inserted ten times at once is one row', async () => {
   const message = { ...NEW_MESSAGE, idempotencyKey: 'order-7' }

@@ -7,13 +7,13 @@ import {
   insertMessage,
   listMessages,
   lockMessages,
-  type NewMessage,
   updateMessages,
 } from '../../src/db/messages.ts'
 import type { Database } from '../../src/db/pool.ts'
 import { newSid } from '../support/callbacks.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { waitFor } from '../support/wait-for.ts'
+import { NEW_MESSAGE } from './new-message.ts'
 import { open } from './original-table.ts'
 
 let own: TestDatabase
@@ -30,17 +30,6 @@ afterAll(async () => {
   await database.close()
   await own.drop()
 })
-
-const NEW_MESSAGE: NewMessage = {
-  userId: 7,
-  to: '+12065550100',
-  body: 'Hello',
-  status: 'pending',
-  maxRetries: 3,
-  validForSeconds: null,
-  idempotencyKey: null,
-  metadata: {},
-}
 
 async function insertRow(direction: string, status: string | null, sid: string | null): Promise<number> {
   const [row] = await own.query<{ id: number }>(

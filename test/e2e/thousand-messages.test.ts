@@ -4,6 +4,7 @@ import { createRetryPolicy, ruleFor } from '../../src/delivery/retry-policy.ts'
 import { freePort } from '../../src/embedded-postgres.ts'
 import { openRuntime } from '../../src/runtime.ts'
 import { openSender, type Sender } from '../../src/sender.ts'
+import { simulatedEnvironment } from '../../src/simulator/environment.ts'
 import { type SimulatedMessage, type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { type CliProcess, startCli, untilReady } from '../support/process.ts'
@@ -63,17 +64,7 @@ beforeAll(async () => {
   })
   cleanUps.push(() => simulator.close())
   const port = await freePort()
-  const env = {
-    DATABASE_URL: database.url,
-    HOST: '127.0.0.1',
-    PORT: `${port}`,
-    PUBLIC_BASE_URL: `http://127.0.0.1:${port}`,
-    TWILIO_ACCOUNT_SID: simulator.accountSid,
-    TWILIO_AUTH_TOKEN: simulator.authToken,
-    TWILIO_FROM_NUMBER: '+12065550100',
-    TWILIO_API_BASE_URL: simulator.url,
-    RETRY_DELAY_SCALE: '0.01',
-  }
+  const env = simulatedEnvironment(simulator, { databaseUrl: database.url, port, delayScale: 0.01 })
   processes.push(startCli(['web'], env), startCli(['worker'], env), startCli(['worker'], env))
   cleanUps.push(async () => {
     for (const process of processes) process.kill('SIGTERM')

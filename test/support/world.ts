@@ -4,6 +4,7 @@ import { freePort } from '../../src/embedded-postgres.ts'
 import type { Logger } from '../../src/log.ts'
 import { openRuntime, type Runtime } from '../../src/runtime.ts'
 import { openSender, type Sender } from '../../src/sender.ts'
+import { simulatedEnvironment } from '../../src/simulator/environment.ts'
 import { type Simulator, type SimulatorOptions, startSimulator } from '../../src/simulator/simulator.ts'
 import { type RunningWeb, startWeb } from '../../src/web.ts'
 import { type RunningWorker, runWorker } from '../../src/worker.ts'
@@ -44,15 +45,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const simulator = await startSimulator({ callbackDelayMs: 10, ...options.simulator })
   const port = await freePort()
   const env = {
-    DATABASE_URL: database.url,
-    HOST: '127.0.0.1',
-    PORT: `${port}`,
-    PUBLIC_BASE_URL: `http://127.0.0.1:${port}`,
-    TWILIO_ACCOUNT_SID: simulator.accountSid,
-    TWILIO_AUTH_TOKEN: simulator.authToken,
-    TWILIO_FROM_NUMBER: '+12065550100',
-    TWILIO_API_BASE_URL: simulator.url,
-    RETRY_DELAY_SCALE: '0.001',
+    ...simulatedEnvironment(simulator, { databaseUrl: database.url, port, delayScale: 0.001 }),
     ...options.env,
   }
   const log: LogLine[] = []

@@ -1,0 +1,13 @@
+// A message as the sender inserts it, for tests that change one thing about it.
+import type { NewMessage } from '../../src/db/messages.ts'
+
+export const NEW_MESSAGE: NewMessage = {
+  userId: 7,
+  to: '+12065550100',
+  body: 'Hello',
+  status: 'pending',
+  maxRetries: 3,
+  validForSeconds: null,
+  idempotencyKey: null,
+  metadata: {},
+}
