@@ -15,7 +15,7 @@ export interface SimulatedCallback {
   answer_status: number | null
   /** Why there was no answer. */
   error: string | null
-  /** 2 if the first connection could not be made. */
+  /** More than 1 if one failed in a way that the callback URL's overrides, or their defaults, want tried again. */
   tries: number
   sent_at_ms: number
   /** When the answer came or the simulator gave up. */
@@ -23,10 +23,12 @@ export interface SimulatedCallback {
 }
 
 export interface CallbackQueueOptions {
-  authToken: string
+  /** Asked at every try: the account's token can be changed. */
+  authToken: () => string
   connectTimeoutMs: number
   answerTimeoutMs: number
   maxKept: number
+  now: () => number
   work: PendingWork
 }
 
@@ -96,7 +98,7 @@ export class CallbackQueue {
       answer_status: null,
       error: null,
       tries: 1,
-      sent_at_ms: Date.now(),
+      sent_at_ms: this.#options.now(),
       ended_at_ms: null,
     }
     this.#records.set(this.#sentCount, record)
@@ -118,6 +120,6 @@ export class CallbackQueue {
       // Some URLs parse and still cannot be requested, such as one with half a percent code in its password.
       record.error = String(error)
     }
-    record.ended_at_ms = Date.now()
+    record.ended_at_ms = this.#options.now()
   }
 }

@@ -1,16 +1,29 @@
 // Owns the faults that can be switched on: their shares, and the dice thrown for one request.
 // Carrying a fault out is left to the API (requests) and to message-life.ts (callbacks).
+import type { CreatedAnswer, NotProcessedAnswer } from './submission-answer.ts'
 import type { Random } from './seeded-random.ts'
 
-/** Each is the share, 0..1, of callbacks or of requests to create a message that suffers the fault. */
+/** Each is the share, 0..1, of callbacks or of requests that suffers the fault. */
 export interface Chaos {
   dropCallbacks: number
   duplicateCallbacks: number
   reorderCallbacks: number
   delayCallbacks: number
-  hang: number
+  /** POSTs that are not processed: 429, 503 with HTML, 500, or held and cut. */
   rateLimit: number
+  unavailable: number
   serverError: number
+  hangBefore: number
+  /** POSTs that are accepted, then held without an answer and cut. */
+  hang: number
+  /** POSTs that are accepted or refused, then cut in the middle of the answer. */
+  reset: number
+  /** POSTs that are accepted, then answered with 500, a 201 that cannot be read, or late. */
+  serverErrorAfter: number
+  garbage: number
+  slow: number
+  /** GETs, of a message or a list, answered with 500. */
+  lookupError: number
 }
 
 export const NO_CHAOS: Readonly<Chaos> = Object.freeze({
@@ -18,9 +31,16 @@ export const NO_CHAOS: Readonly<Chaos> = Object.freeze({
   duplicateCallbacks: 0,
   reorderCallbacks: 0,
   delayCallbacks: 0,
-  hang: 0,
   rateLimit: 0,
+  unavailable: 0,
   serverError: 0,
+  hangBefore: 0,
+  hang: 0,
+  reset: 0,
+  serverErrorAfter: 0,
+  garbage: 0,
+  slow: 0,
+  lookupError: 0,
 })
 
 export type ChaosChange = { [Name in keyof Chaos]?: number | undefined }
@@ -51,10 +71,32 @@ export interface CallbackFate {
   delay: boolean
 }
 
+/**
+ * The faults of a POST, and how the trace calls them. They are in order of precedence: of several that are drawn
+ * for one request the first happens and no other. What is not processed cannot suffer what comes afterwards.
+ */
+const POST_FAULTS = [
+  ['rateLimit', 'rate_limited'],
+  ['unavailable', 'unavailable'],
+  ['serverError', 'server_error'],
+  ['hangBefore', 'hung_before'],
+  ['hang', 'hung'],
+  ['reset', 'reset'],
+  ['serverErrorAfter', 'server_error_after'],
+  ['garbage', 'garbage'],
+  ['slow', 'slow'],
+] as const satisfies readonly [keyof Chaos, PostFault][]
+
+export type PostFault = NotProcessedAnswer | Exclude<CreatedAnswer, 'accepted'>
+
+/** What is wrong with a 201 that cannot be read. */
+const GARBAGE = ['no_sid', 'html', 'empty', 'wrong_sid'] as const
+export type Garbage = (typeof GARBAGE)[number]
+
 export interface RequestFate {
-  rateLimit: boolean
-  serverError: boolean
-  hang: boolean
+  fault: PostFault | null
+  /** Counts only if the fault is garbage. */
+  garbage: Garbage
   reorder: boolean
   /** One for each of the at most two callbacks of a message. */
   callbacks: [CallbackFate, CallbackFate]
@@ -71,11 +113,16 @@ export function drawFate(random: Random, chaos: Readonly<Chaos>): RequestFate {
     duplicate: happens(chaos.duplicateCallbacks),
     delay: happens(chaos.delayCallbacks),
   })
+  const faults = POST_FAULTS.filter(([name]) => happens(chaos[name]))
   return {
-    rateLimit: happens(chaos.rateLimit),
-    serverError: happens(chaos.serverError),
-    hang: happens(chaos.hang),
+    fault: faults[0]?.[1] ?? null,
+    garbage: GARBAGE[Math.floor(random() * GARBAGE.length)] ?? 'empty',
     reorder: happens(chaos.reorderCallbacks),
     callbacks: [drawCallback(), drawCallback()],
   }
+}
+
+/** One die for each GET. */
+export function drawLookupError(random: Random, { lookupError }: Readonly<Chaos>): boolean {
+  return random() < lookupError
 }

@@ -4,8 +4,8 @@ import { MAX_CALLBACKS_IN_FLIGHT } from './callback-queue.ts'
 import type { Chaos } from './chaos.ts'
 import { type Html, html } from './html.ts'
 import { SERVICE_SENDER } from './message-resource.ts'
-import type { SubmissionAnswer } from './message-store.ts'
 import { SIMULATOR_AUTH_TOKEN, type SimulatorSettings } from './simulator-options.ts'
+import type { SubmissionAnswer } from './submission-answer.ts'
 import { codesThatNeverLeaveTwilio } from './twilio-errors.ts'
 
 const EXAMPLES: readonly [number: string, meaning: string][] = [
@@ -30,9 +30,10 @@ function notSimulated({ maxKept }: SimulatorSettings): readonly string[] {
     'Changing, cancelling, redacting or deleting a message, and the Media and Feedback below it: 404. So no message is ever scheduled, canceled, read or received.',
     'Senders’ queues and speed limits. Every message takes the same time. ValidityPeriod is checked and kept, but nothing expires.',
     'Prices: price stays null.',
-    'Callbacks for "queued" and "sending", the field ErrorMessage, overrides in the callback URL’s fragment (#rc=…), and redirects, which are recorded and not followed.',
+    'Callbacks for "queued" and "sending", the field ErrorMessage, and redirects, which are recorded and not followed.',
+    'In a callback URL’s fragment (#rc=…): the edge location (e) and sni. A mistake in it is passed over in silence. A connection that breaks off before the answer counts as a read time-out (rt), which does not watch the pauses within an answer: its status is all that counts.',
     'Twilio’s refusal of callback URLs that it cannot reach: here localhost and plain http are welcome.',
-    'Chaos for anything but creating messages and callbacks: fetch and list always work. A list by DateSent leaves out what was not sent yet, and deep pages without a PageToken are allowed.',
+    'Chaos for fetch and list beyond HTTP 500. A list by DateSent leaves out what was not sent yet, and deep pages without a PageToken are allowed.',
     'Everything else of Twilio: other resources, XML, TLS, inbound messages, test credentials and their magic numbers.',
     `Memory beyond this process. The newest ${maxKept.toLocaleString('en')} messages and as many callbacks are kept, older ones are dropped, all are gone at the end. At most ${MAX_CALLBACKS_IN_FLIGHT} callbacks are under way at once; the others wait.`,
   ]
@@ -40,6 +41,8 @@ function notSimulated({ maxKept }: SimulatorSettings): readonly string[] {
 
 export interface FirstPageFacts {
   settings: Readonly<SimulatorSettings>
+  /** The one in force. */
+  authToken: string
   chaos: Readonly<Chaos>
   submissionCounts: Record<SubmissionAnswer, number>
   callbacksSent: number
@@ -48,13 +51,14 @@ export interface FirstPageFacts {
 
 export function firstPage({
   settings,
+  authToken,
   chaos,
   submissionCounts,
   callbacksSent,
   baseUrl,
 }: FirstPageFacts): Html {
   // An auth token that somebody brought along may be a real one.
-  const authToken = settings.authToken === SIMULATOR_AUTH_TOKEN ? settings.authToken : '<the one you gave>'
+  const shownToken = authToken === SIMULATOR_AUTH_TOKEN ? authToken : '<the one you gave>'
   const counts = Object.entries(submissionCounts).map(
     ([answer, count]) => `${count} ${answer.replaceAll('_', ' ')}`,
   )
@@ -69,7 +73,7 @@ and signed status callbacks. It is for running and testing an app without an acc
 <h2>Use it</h2>
 <pre>TWILIO_API_BASE_URL=${baseUrl}
 TWILIO_ACCOUNT_SID=${settings.accountSid}
-TWILIO_AUTH_TOKEN=${authToken}</pre>
+TWILIO_AUTH_TOKEN=${shownToken}</pre>
 
 <h2>The recipient’s number is the script</h2>
 <p><code>+1555CCCCCNN</code> fails the first <code>NN</code> attempts with error code <code>CCCCC</code>, then delivers.
@@ -85,12 +89,14 @@ attempt again, so for 20429, 20500 and 20503 the first <code>NN</code> POSTs of 
 </table></div>
 
 <h2>Chaos in force</h2>
-<p>The share of callbacks or requests that suffers each fault, drawn from seed ${settings.seed}.</p>
+<p>The share of callbacks or requests that suffers each fault, drawn from seed ${settings.seed}. Of several faults
+drawn for one POST, the first in this list happens.</p>
 <div class="wide"><table>
 <tbody>${Object.entries(chaos).map(([name, share]) => html`<tr><td><code>${name}</code></td><td>${share}</td></tr>`)}</tbody>
 </table></div>
 <p class="quiet">A delayed callback comes ${settings.chaosDelayMs} ms later, a hung request is cut after
-${settings.hangMs} ms, a 429 asks for ${settings.retryAfterSeconds} s. Otherwise ${settings.callbackDelayMs} ms lie
+${settings.hangMs} ms, a slow one is answered after ${settings.slowMs} ms, a 429
+${settings.retryAfterSeconds === null ? 'does not say when to come back' : `asks for ${settings.retryAfterSeconds} s`}. Otherwise ${settings.callbackDelayMs} ms lie
 between two steps of a message’s life.</p>
 
 <h2>What it does not simulate</h2>

@@ -1,6 +1,12 @@
 // Owns the inbox: the latest messages as their recipients' phones would show them, with what became of each.
 import { type Html, html } from './html.ts'
 import type { SimulatedMessage } from './message-store.ts'
+import {
+  type CreatedAnswer,
+  type NotProcessedAnswer,
+  wasNotProcessed,
+  wasRefused,
+} from './submission-answer.ts'
 import { describeError } from './twilio-errors.ts'
 
 export const INBOX_MAX_MESSAGES = 100
@@ -25,12 +31,28 @@ function entry(message: SimulatedMessage): Html {
 <p>${message.body}</p>${outcome(message)}</li>`
 }
 
+const INSTEAD_OF_PROCESSING: Record<NotProcessedAnswer, string> = {
+  rate_limited: '429 by chaos',
+  unavailable: '503 by chaos',
+  server_error: '500 by chaos',
+  hung_before: 'held and cut by chaos',
+}
+
+const INSTEAD_OF_THE_ANSWER: Record<Exclude<CreatedAnswer, 'accepted'> | 'refused_reset', string> = {
+  hung: 'its request was left hanging',
+  reset: 'its answer was cut',
+  refused_reset: 'its answer was cut',
+  server_error_after: 'answered with 500',
+  garbage: 'its answer cannot be read',
+  slow: 'answered late',
+}
+
 function outcome({ answer, status, error_code }: SimulatedMessage): Html {
-  if (answer === 'rate_limited') return html`<small class="bad">not processed: 429 by chaos</small>`
-  if (answer === 'server_error') return html`<small class="bad">not processed: 500 by chaos</small>`
-  const word = answer === 'refused' ? 'refused' : status
-  if (error_code !== null)
-    return html`<small class="bad">${word} ${error_code} · ${describeError(error_code)}</small>`
-  const hung = answer === 'hung' ? ' · its request was left hanging' : ''
-  return html`<small class="${status === 'delivered' ? 'good' : 'quiet'}">${word}${hung}</small>`
+  if (wasNotProcessed(answer))
+    return html`<small class="bad">not processed: ${INSTEAD_OF_PROCESSING[answer]}</small>`
+  const word = wasRefused(answer) ? 'refused' : status
+  const error = error_code === null ? '' : ` ${error_code} · ${describeError(error_code)}`
+  const fault = answer === 'accepted' || answer === 'refused' ? '' : ` · ${INSTEAD_OF_THE_ANSWER[answer]}`
+  const tone = error_code !== null ? 'bad' : status === 'delivered' ? 'good' : 'quiet'
+  return html`<small class="${tone}">${word}${error}${fault}</small>`
 }

@@ -11,12 +11,19 @@ import type { SimulatorSettings } from './simulator-options.ts'
 
 export interface InspectionDeps {
   settings: Readonly<SimulatorSettings>
+  authToken: () => string
   chaos: () => Readonly<Chaos>
   messages: MessageStore
   callbacks: CallbackQueue
 }
 
-export function createInspection({ settings, chaos, messages, callbacks }: InspectionDeps): Router {
+export function createInspection({
+  settings,
+  authToken,
+  chaos,
+  messages,
+  callbacks,
+}: InspectionDeps): Router {
   const router = Router()
   router.get('/simulator/messages', (_request, response) => {
     response.json({ messages: messages.all(), double_submissions: messages.doubleSubmissions() })
@@ -27,6 +34,7 @@ export function createInspection({ settings, chaos, messages, callbacks }: Inspe
   router.get('/', (request, response) => {
     const content = firstPage({
       settings,
+      authToken: authToken(),
       chaos: chaos(),
       submissionCounts: messages.counts(),
       callbacksSent: callbacks.sentCount,

@@ -18,6 +18,7 @@ interface Step {
 export interface LifeDeps {
   callbackDelayMs: number
   chaosDelayMs: number
+  now: () => number
   random: Random
   work: PendingWork
   callbacks: Pick<CallbackQueue, 'add'>
@@ -28,7 +29,7 @@ export function planLife(
   { resource, trace }: StoredMessage,
   outcome: Exclude<Outcome, { kind: 'refused' }>,
   fate: RequestFate,
-  { callbackDelayMs, chaosDelayMs, random, work, callbacks }: LifeDeps,
+  { callbackDelayMs, chaosDelayMs, now, random, work, callbacks }: LifeDeps,
 ): { start: () => void } {
   const steps = stepsTo(outcome)
   const url = trace.status_callback
@@ -36,12 +37,12 @@ export function planLife(
   const tokens = [drawUuid(random), drawUuid(random)]
   const heldBack: (() => void)[] = []
 
-  const report = (step: Step, index: number) => {
+  const report = (step: Step, index: number, nowMs: number) => {
     const fateOfCallback = fate.callbacks[index]
     if (url === null || fateOfCallback === undefined || fateOfCallback.drop) return
     const callback: StatusCallback = {
       url,
-      fields: callbackFields(resource, step),
+      fields: callbackFields(resource, step, nowMs),
       idempotencyToken: tokens[index] ?? '',
     }
     const send = () => {
@@ -60,8 +61,9 @@ export function planLife(
       for (const send of heldBack) send()
       return
     }
-    changeStatus(resource, { ...step, nowMs: Date.now() })
-    report(step, index)
+    const nowMs = now()
+    changeStatus(resource, { ...step, nowMs })
+    report(step, index, nowMs)
     if (!step.final || heldBack.length > 0) work.after(callbackDelayMs, () => take(index + 1))
   }
   return { start: () => work.after(callbackDelayMs, () => take(0)) }
@@ -79,10 +81,10 @@ function stepsTo(outcome: Exclude<Outcome, { kind: 'refused' }>): Step[] {
   }
 }
 
-function callbackFields(resource: MessageResource, step: Step): Record<string, string> {
+function callbackFields(resource: MessageResource, step: Step, nowMs: number): Record<string, string> {
   return {
     ...(step.errorCode === null ? {} : { ErrorCode: String(step.errorCode) }),
-    ...(step.final ? { RawDlrDoneDate: formatRawDlrDoneDate(new Date()) } : {}),
+    ...(step.final ? { RawDlrDoneDate: formatRawDlrDoneDate(nowMs) } : {}),
     SmsSid: resource.sid,
     SmsStatus: step.status,
     MessageStatus: step.status,
@@ -98,6 +100,6 @@ function callbackFields(resource: MessageResource, step: Step): Record<string, s
 }
 
 /** YYMMDDhhmm without a zone, as carriers report it; here in GMT. */
-function formatRawDlrDoneDate(date: Date): string {
-  return date.toISOString().replaceAll(/\D/g, '').slice(2, 12)
+function formatRawDlrDoneDate(timeMs: number): string {
+  return new Date(timeMs).toISOString().replaceAll(/\D/g, '').slice(2, 12)
 }

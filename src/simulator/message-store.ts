@@ -2,12 +2,7 @@
 // attempt was accepted twice. Filtering and paging are left to list-messages.ts.
 import { BoundedMap } from './bounded-map.ts'
 import type { MessageResource } from './message-resource.ts'
-
-/**
- * What became of the POST. `accepted` and `hung` created a message; `refused` has Twilio's error code on the
- * resource; `rate_limited` and `server_error` are chaos and were not processed.
- */
-export type SubmissionAnswer = 'accepted' | 'hung' | 'refused' | 'rate_limited' | 'server_error'
+import { type SubmissionAnswer, wasCreated, wasRefused } from './submission-answer.ts'
 
 /** What the simulator knows about a message beyond Twilio's resource. */
 export interface SubmissionTrace {
@@ -39,10 +34,17 @@ export class MessageStore {
   readonly #messages: BoundedMap<string, StoredMessage>
   readonly #counts: Record<SubmissionAnswer, number> = {
     accepted: 0,
+    slow: 0,
+    garbage: 0,
+    server_error_after: 0,
+    reset: 0,
     hung: 0,
     refused: 0,
+    refused_reset: 0,
     rate_limited: 0,
+    unavailable: 0,
     server_error: 0,
+    hung_before: 0,
   }
 
   constructor(maxKept: number) {
@@ -80,8 +82,8 @@ export class MessageStore {
   doubleSubmissions(): DoubleSubmission[] {
     const accepted = new Map<string, DoubleSubmission>()
     for (const { resource, trace } of this.#messages.values()) {
-      const { message, attempt } = trace
-      if (message === null || attempt === null || !wasCreated(trace)) continue
+      const { message, attempt, answer } = trace
+      if (message === null || attempt === null || !wasCreated(answer)) continue
       const key = `${attempt} ${message}`
       const entry = accepted.get(key) ?? { message, attempt, sids: [] }
       entry.sids.push(resource.sid)
@@ -92,9 +94,5 @@ export class MessageStore {
 }
 
 function isVisible({ trace }: StoredMessage, includeRefused: boolean): boolean {
-  return wasCreated(trace) || (includeRefused && trace.answer === 'refused')
-}
-
-function wasCreated({ answer }: SubmissionTrace): boolean {
-  return answer === 'accepted' || answer === 'hung'
+  return wasCreated(trace.answer) || (includeRefused && wasRefused(trace.answer))
 }

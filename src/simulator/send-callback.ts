@@ -1,8 +1,9 @@
-// Owns one status callback on the wire: signature, headers, time-outs and Twilio's single further try.
+// Owns one status callback on the wire: signature, headers, time-outs and further tries.
 // When it is sent, and how many at once, is left to callback-queue.ts.
 import http from 'node:http'
 import https from 'node:https'
 import webhooks from 'twilio/lib/webhooks/webhooks.js'
+import { type RetryReason, readConnectionOverrides, type TimeoutDefaults } from './connection-overrides.ts'
 
 export interface StatusCallback {
   url: string
@@ -11,11 +12,9 @@ export interface StatusCallback {
   idempotencyToken: string
 }
 
-export interface SendCallbackOptions {
-  authToken: string
-  connectTimeoutMs: number
-  /** For everything from the start of a try to the end of the answer. */
-  answerTimeoutMs: number
+export interface SendCallbackOptions extends TimeoutDefaults {
+  /** Asked at every try. */
+  authToken: () => string
   agents: { http: http.Agent; https: https.Agent }
   signal: AbortSignal
 }
@@ -27,42 +26,81 @@ export type CallbackResult = { tries: number } & (
 
 type TryResult =
   | { kind: 'answered'; status: number }
-  | { kind: 'not_connected'; error: string }
-  | { kind: 'failed'; error: string }
+  | { kind: 'not_connected' | 'not_answered' | 'out_of_time'; error: string }
+
+interface Timeouts {
+  connectMs: number
+  /** From the connection to the end of the answer. */
+  answerMs: number
+  /** What is left for this try, of the time for all of them. */
+  restMs: number
+}
 
 /**
- * Never rejects for what the receiver does. Only a connection that could not be made is tried once more; a
- * slow answer, a reset, a redirect or a 5xx is the end, as with Twilio unless the URL's fragment asks for more.
+ * Never rejects for what the receiver does. The fragment of the callback's URL says what is tried again, at once
+ * and with the same token; without one that is a connection that could not be made, once. A redirect is the end.
  */
 export async function sendCallback(
   callback: StatusCallback,
   options: SendCallbackOptions,
 ): Promise<CallbackResult> {
+  // What is signed must be what is sent, so both come from the parsed URL. The fragment is Twilio's own
+  // affair: neither sent nor signed.
+  const target = new URL(callback.url)
+  const overrides = readConnectionOverrides(target.hash, options)
+  target.hash = ''
+
+  const endMs = performance.now() + overrides.totalTimeoutMs
+  let restMs = overrides.totalTimeoutMs
   let tries = 0
   let result: TryResult
+  let again: boolean
   do {
     tries += 1
-    result = await tryOnce(callback, options)
-  } while (result.kind === 'not_connected' && tries < 2 && !options.signal.aborted)
+    const timeouts = {
+      connectMs: overrides.connectTimeoutMs,
+      answerMs: overrides.answerTimeoutMs,
+      restMs,
+    }
+    result = await tryOnce(target, callback, timeouts, options)
+    restMs = endMs - performance.now()
+    const reason = retryReason(result)
+    again = reason !== null && overrides.retryOn.includes(reason) && restMs > 0 && !options.signal.aborted
+  } while (again && tries <= overrides.retryCount)
   return result.kind === 'answered'
     ? { tries, answerStatus: result.status, error: null }
     : { tries, answerStatus: null, error: result.error }
 }
 
+/** Null if nothing went wrong, or nothing that could be tried again. */
+function retryReason(result: TryResult): RetryReason | null {
+  switch (result.kind) {
+    case 'not_connected':
+      return 'ct'
+    // Twilio has no word for a connection that breaks off before the answer; this is the nearest.
+    case 'not_answered':
+      return 'rt'
+    case 'out_of_time':
+      return null
+    case 'answered':
+      if (result.status >= 500) return '5xx'
+      return result.status >= 400 ? '4xx' : null
+  }
+}
+
 function tryOnce(
-  { url, fields, idempotencyToken }: StatusCallback,
-  { authToken, connectTimeoutMs, answerTimeoutMs, agents, signal }: SendCallbackOptions,
+  target: URL,
+  { fields, idempotencyToken }: StatusCallback,
+  { connectMs, answerMs, restMs }: Timeouts,
+  { authToken, agents, signal }: SendCallbackOptions,
 ): Promise<TryResult> {
-  // What is signed must be what is sent, so both come from the parsed URL. The fragment is Twilio's own
-  // affair: neither sent nor signed.
-  const target = new URL(url)
-  target.hash = ''
   const secure = target.protocol === 'https:'
   const body = new URLSearchParams(fields).toString()
 
   return new Promise((resolve) => {
     let connected = false
-    let result: TryResult = { kind: 'failed', error: 'the connection was closed without an answer' }
+    let outOfTime = false
+    let result: TryResult = { kind: 'not_answered', error: 'the connection was closed without an answer' }
     const request = (secure ? https : http).request(target, {
       method: 'POST',
       agent: secure ? agents.https : agents.http,
@@ -73,18 +111,23 @@ function tryOnce(
         Accept: '*/*',
         'User-Agent': 'TwilioProxy/1.1',
         'I-Twilio-Idempotency-Token': idempotencyToken,
-        'X-Twilio-Signature': webhooks.getExpectedTwilioSignature(authToken, target.href, fields),
+        'X-Twilio-Signature': webhooks.getExpectedTwilioSignature(authToken(), target.href, fields),
       },
     })
     const connectTimer = setTimeout(() => {
-      request.destroy(new Error(`no connection within ${connectTimeoutMs} ms`))
-    }, connectTimeoutMs)
-    const answerTimer = setTimeout(() => {
-      request.destroy(new Error(`no answer within ${answerTimeoutMs} ms`))
-    }, answerTimeoutMs)
+      request.destroy(new Error(`no connection within ${connectMs} ms`))
+    }, connectMs)
+    const totalTimer = setTimeout(() => {
+      outOfTime = true
+      request.destroy(new Error('no answer within the time for all tries'))
+    }, restMs)
+    let answerTimer: NodeJS.Timeout | undefined
     const onConnected = () => {
       connected = true
       clearTimeout(connectTimer)
+      answerTimer = setTimeout(() => {
+        request.destroy(new Error(`no answer within ${answerMs} ms`))
+      }, answerMs)
     }
     request.on('socket', (socket) => {
       if (socket.connecting) socket.once(secure ? 'secureConnect' : 'connect', onConnected)
@@ -100,11 +143,13 @@ function tryOnce(
       if (result.kind === 'answered') return
       // A kept connection that turns out to be dead was never a connection to a live receiver.
       const dead = request.reusedSocket && (error.code === 'ECONNRESET' || error.code === 'EPIPE')
-      result = { kind: connected && !dead ? 'failed' : 'not_connected', error: describe(error) }
+      const kind = outOfTime ? 'out_of_time' : connected && !dead ? 'not_answered' : 'not_connected'
+      result = { kind, error: describe(error) }
     })
     request.on('close', () => {
       clearTimeout(connectTimer)
       clearTimeout(answerTimer)
+      clearTimeout(totalTimer)
       resolve(result)
     })
     request.end(body)

@@ -29,13 +29,20 @@ export interface SimulatorOptions {
   chaosDelayMs?: number | undefined
   /** How long a request that chaos hangs is held before its connection is destroyed. */
   hangMs?: number | undefined
-  /** Retry-After of every 429. */
-  retryAfterSeconds?: number | undefined
+  /** How late a request is answered that chaos slows down. */
+  slowMs?: number | undefined
+  /** Retry-After of every 429; null leaves the header out. */
+  retryAfterSeconds?: number | null | undefined
   /** Show refused POSTs to fetch and list, as status 'failed'. */
   listRefused?: boolean | undefined
   /** How many messages, and how many callbacks, are kept before the oldest are dropped. */
   maxKept?: number | undefined
-  /** Twilio's time-outs for callbacks. */
+  /**
+   * Gives every time that is reported, in milliseconds since 1970: dates on resources, callbacks and answers.
+   * What the simulator waits for takes real time all the same.
+   */
+  now?: (() => number) | undefined
+  /** Twilio's time-outs for callbacks whose URL does not say `ct` and `rt`. */
   connectTimeoutMs?: number | undefined
   answerTimeoutMs?: number | undefined
 }
@@ -44,6 +51,7 @@ export interface SimulatorSettings {
   host: string
   port: number
   accountSid: string
+  /** The first one: setAuthToken does not change it here. */
   authToken: string
   apiKey: { sid: string; secret: string } | null
   seed: number
@@ -51,9 +59,11 @@ export interface SimulatorSettings {
   chaos: Readonly<Chaos>
   chaosDelayMs: number
   hangMs: number
-  retryAfterSeconds: number
+  slowMs: number
+  retryAfterSeconds: number | null
   listRefused: boolean
   maxKept: number
+  now: () => number
   connectTimeoutMs: number
   answerTimeoutMs: number
 }
@@ -64,19 +74,25 @@ export function readOptions(options: SimulatorOptions): Readonly<SimulatorSettin
     host: options.host ?? '127.0.0.1',
     port: inRange('port', options.port ?? 0, 0, 65_535),
     accountSid: notEmpty('accountSid', options.accountSid ?? SIMULATOR_ACCOUNT_SID),
-    authToken: notEmpty('authToken', options.authToken ?? SIMULATOR_AUTH_TOKEN),
+    authToken: checkAuthToken(options.authToken ?? SIMULATOR_AUTH_TOKEN),
     apiKey: readApiKey(options),
     seed: inRange('seed', options.seed ?? 1, 0, 4_294_967_295),
     callbackDelayMs: inRange('callbackDelayMs', options.callbackDelayMs ?? 50, 0),
     chaos: changeChaos(NO_CHAOS, options.chaos ?? {}),
     chaosDelayMs: inRange('chaosDelayMs', options.chaosDelayMs ?? 2_000, 0),
     hangMs: inRange('hangMs', options.hangMs ?? 30_000, 0),
-    retryAfterSeconds: inRange('retryAfterSeconds', options.retryAfterSeconds ?? 1, 0),
+    slowMs: inRange('slowMs', options.slowMs ?? 2_000, 0),
+    retryAfterSeconds: readRetryAfter(options.retryAfterSeconds),
     listRefused: options.listRefused ?? false,
     maxKept: inRange('maxKept', options.maxKept ?? 100_000, 1),
+    now: options.now ?? Date.now,
     connectTimeoutMs: inRange('connectTimeoutMs', options.connectTimeoutMs ?? 5_000, 1),
     answerTimeoutMs: inRange('answerTimeoutMs', options.answerTimeoutMs ?? 15_000, 1),
   })
+}
+
+function readRetryAfter(seconds: number | null = 1): number | null {
+  return seconds === null ? null : inRange('retryAfterSeconds', seconds, 0)
 }
 
 function readApiKey({ apiKeySid, apiKeySecret }: SimulatorOptions) {
@@ -84,7 +100,11 @@ function readApiKey({ apiKeySid, apiKeySecret }: SimulatorOptions) {
   return { sid: notEmpty('apiKeySid', apiKeySid ?? ''), secret: notEmpty('apiKeySecret', apiKeySecret ?? '') }
 }
 
-// An empty auth token would sign callbacks in a way that anybody can forge.
+/** Throws a RangeError for an empty one: it would sign callbacks in a way that anybody can forge. */
+export function checkAuthToken(token: string): string {
+  return notEmpty('authToken', token)
+}
+
 function notEmpty(name: string, value: string): string {
   if (value === '') throw new RangeError(`${name} must not be empty`)
   return value

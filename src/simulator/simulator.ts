@@ -7,28 +7,27 @@ import { AttemptCounter } from './attempt-number.ts'
 import { CallbackQueue, type SimulatedCallback } from './callback-queue.ts'
 import { type Chaos, type ChaosChange, changeChaos } from './chaos.ts'
 import { createInspection } from './inspection.ts'
-import {
-  type DoubleSubmission,
-  MessageStore,
-  type SimulatedMessage,
-  type SubmissionAnswer,
-} from './message-store.ts'
+import { type DoubleSubmission, MessageStore, type SimulatedMessage } from './message-store.ts'
+import { OpenRequests } from './open-requests.ts'
 import { PendingWork } from './pending-work.ts'
 import { createRandom } from './seeded-random.ts'
-import { readOptions, type SimulatorOptions } from './simulator-options.ts'
+import { checkAuthToken, readOptions, type SimulatorOptions } from './simulator-options.ts'
+import type { SubmissionAnswer } from './submission-answer.ts'
 import { createTwilioApi } from './twilio-api.ts'
 
 export type { SimulatedCallback } from './callback-queue.ts'
 export type { Chaos, ChaosChange } from './chaos.ts'
-export type { DoubleSubmission, SimulatedMessage, SubmissionAnswer } from './message-store.ts'
+export type { DoubleSubmission, SimulatedMessage } from './message-store.ts'
 export { SIMULATOR_ACCOUNT_SID, SIMULATOR_AUTH_TOKEN, type SimulatorOptions } from './simulator-options.ts'
+export type { SubmissionAnswer } from './submission-answer.ts'
 
 export interface Simulator {
   /** Without a slash at the end; what TWILIO_API_BASE_URL is set to. */
   url: string
   port: number
   accountSid: string
-  authToken: string
+  /** The one in force. */
+  readonly authToken: string
   seed: number
   /** Every well-formed POST, also those that were refused or hung, oldest first. */
   messages(): SimulatedMessage[]
@@ -42,6 +41,13 @@ export interface Simulator {
   chaos(): Readonly<Chaos>
   /** For requests from now on; what is under way keeps its fate. Shares that are not named stay. */
   setChaos(change: ChaosChange): void
+  /**
+   * As if the account's token had been changed: requests need it from now on, and callbacks are signed with it,
+   * also those of earlier messages. An API key stays good. Throws a RangeError if it is empty.
+   */
+  setAuthToken(token: string): void
+  /** Requests of Twilio's API that were received and are neither answered nor cut yet. */
+  openRequests(): number
   /** Resolves when every message has its final status and every callback was answered or given up. */
   idle(): Promise<void>
   /** Ends timers, callbacks and connections; leaves nothing running. What was seen can still be read. */
@@ -53,24 +59,40 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   const settings = readOptions(options)
   const work = new PendingWork()
   const messages = new MessageStore(settings.maxKept)
-  const callbacks = new CallbackQueue({ ...settings, work })
-  let chaos = settings.chaos
+  const openRequests = new OpenRequests()
+  let { authToken, chaos } = settings
+  const currentAuthToken = () => authToken
   const currentChaos = () => chaos
+  const callbacks = new CallbackQueue({ ...settings, authToken: currentAuthToken, work })
 
   const app = express()
   app.disable('x-powered-by')
   app.use(
     createTwilioApi({
       settings,
+      authToken: currentAuthToken,
       chaos: currentChaos,
-      random: { chaos: createRandom(settings.seed), identifiers: createRandom(~settings.seed) },
+      random: {
+        chaos: createRandom(settings.seed),
+        identifiers: createRandom(~settings.seed),
+        lookups: createRandom(settings.seed ^ 0x5555_5555),
+      },
       messages,
       attempts: new AttemptCounter(settings.maxKept),
       callbacks,
       work,
+      openRequests,
     }),
   )
-  app.use(createInspection({ settings, chaos: currentChaos, messages, callbacks }))
+  app.use(
+    createInspection({
+      settings,
+      authToken: currentAuthToken,
+      chaos: currentChaos,
+      messages,
+      callbacks,
+    }),
+  )
 
   const server = createServer(app)
   const port = await listen(server, settings.port, settings.host)
@@ -80,7 +102,9 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     url: `http://${hostInUrl(settings.host)}:${port}`,
     port,
     accountSid: settings.accountSid,
-    authToken: settings.authToken,
+    get authToken() {
+      return authToken
+    },
     seed: settings.seed,
     messages: () => messages.all(),
     callbacks: () => callbacks.all(),
@@ -90,6 +114,10 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     setChaos: (change) => {
       chaos = changeChaos(chaos, change)
     },
+    setAuthToken: (token) => {
+      authToken = checkAuthToken(token)
+    },
+    openRequests: () => openRequests.count,
     idle: () => work.idle(),
     close: () => {
       closed ??= (async () => {

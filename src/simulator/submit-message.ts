@@ -1,16 +1,23 @@
-// Owns the way of one POST to Messages.json: check, chaos, script, record; and says how it is to be answered.
-// Credentials and writing the answer are left to twilio-api.ts, what happens afterwards to message-life.ts.
+// Owns the way of one POST to Messages.json: check, chaos, script, record; and says what became of it.
+// Credentials are left to twilio-api.ts, the answer to answer-submission.ts, what comes afterwards to message-life.ts.
 import { type AttemptCounter, readNamedAttempt } from './attempt-number.ts'
 import type { CallbackQueue } from './callback-queue.ts'
-import { type Chaos, drawFate } from './chaos.ts'
+import { type Chaos, drawFate, type Garbage } from './chaos.ts'
 import { planLife } from './message-life.ts'
 import { changeStatus, createResource, type MessageResource } from './message-resource.ts'
-import type { MessageStore, StoredMessage, SubmissionAnswer } from './message-store.ts'
+import type { MessageStore, StoredMessage } from './message-store.ts'
 import { scriptedOutcome } from './number-script.ts'
 import type { PendingWork } from './pending-work.ts'
 import { isRefusal, readSubmission, type Submission } from './read-submission.ts'
 import { drawHex, type Random } from './seeded-random.ts'
 import type { SimulatorSettings } from './simulator-options.ts'
+import {
+  type CreatedAnswer,
+  type NotProcessedAnswer,
+  type RefusedAnswer,
+  type SubmissionAnswer,
+  wasNotProcessed,
+} from './submission-answer.ts'
 import { type Refusal, refusal } from './twilio-errors.ts'
 
 export interface SubmitDeps {
@@ -24,45 +31,46 @@ export interface SubmitDeps {
   work: PendingWork
 }
 
-/** `startLife` is for the caller to call: when the answer has been written, or at once if none is. */
-export type SubmitAnswer =
-  | { kind: 'created'; resource: MessageResource; startLife: () => void }
-  | { kind: 'hang'; startLife: () => void }
-  | { kind: 'refused'; refusal: Refusal }
+/** `startLife` is for the caller to call: when the answer has been written, or at once if it comes late or never. */
+export type Submitted =
+  | { answer: CreatedAnswer; resource: MessageResource; garbage: Garbage; startLife: () => void }
+  | { answer: RefusedAnswer; refusal: Refusal }
+  | { answer: NotProcessedAnswer }
 
 /** `form` is the parsed body, of whatever shape the client sent it. */
-export function submitMessage(form: unknown, deps: SubmitDeps): SubmitAnswer {
+export function submitMessage(form: unknown, deps: SubmitDeps): Submitted {
   const submission = readSubmission(form)
-  if (isRefusal(submission)) return { kind: 'refused', refusal: submission }
+  if (isRefusal(submission)) return { answer: 'refused', refusal: submission }
 
   const fate = drawFate(deps.random.chaos, deps.chaos())
-  if (fate.rateLimit) {
-    store(submission, 'rate_limited', null, deps)
-    return { kind: 'refused', refusal: refusal(20429) }
-  }
-  if (fate.serverError) {
-    store(submission, 'server_error', null, deps)
-    return { kind: 'refused', refusal: refusal(20500) }
+  const { fault } = fate
+  if (fault !== null && wasNotProcessed(fault)) {
+    store(submission, fault, null, deps)
+    return { answer: fault }
   }
 
   const attempt = deps.attempts.next(submission)
   const outcome = scriptedOutcome(submission.to, attempt)
   if (outcome.kind === 'refused') {
-    const { resource } = store(submission, 'refused', attempt.attempt, deps)
-    changeStatus(resource, { status: 'failed', errorCode: outcome.code, nowMs: Date.now() })
-    return { kind: 'refused', refusal: refusal(outcome.code) }
+    // The other faults are about the answer to a message that was accepted: a refusal is told as it is.
+    const answer = fault === 'reset' ? 'refused_reset' : 'refused'
+    const { resource, trace } = store(submission, answer, attempt.attempt, deps)
+    changeStatus(resource, { status: 'failed', errorCode: outcome.code, nowMs: trace.created_at_ms })
+    return { answer, refusal: refusal(outcome.code) }
   }
 
-  const message = store(submission, fate.hang ? 'hung' : 'accepted', attempt.attempt, deps)
-  const { callbackDelayMs, chaosDelayMs } = deps.settings
+  const answer = fault ?? 'accepted'
+  const message = store(submission, answer, attempt.attempt, deps)
+  const { callbackDelayMs, chaosDelayMs, now } = deps.settings
   const { start: startLife } = planLife(message, outcome, fate, {
     callbackDelayMs,
     chaosDelayMs,
+    now,
     random: deps.random.identifiers,
     work: deps.work,
     callbacks: deps.callbacks,
   })
-  return fate.hang ? { kind: 'hang', startLife } : { kind: 'created', resource: message.resource, startLife }
+  return { answer, resource: message.resource, garbage: fate.garbage, startLife }
 }
 
 function store(
@@ -71,7 +79,7 @@ function store(
   attempt: number | null,
   { settings, random, messages }: SubmitDeps,
 ): StoredMessage {
-  const nowMs = Date.now()
+  const nowMs = settings.now()
   const sid = `SM${drawHex(random.identifiers, 32)}`
   const message: StoredMessage = {
     resource: createResource(submission, { sid, accountSid: settings.accountSid, nowMs }),

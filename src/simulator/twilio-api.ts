@@ -1,73 +1,72 @@
-// Owns the routes that speak Twilio's HTTP: who may ask, and how create, fetch and list are answered.
-// The rules behind the answers are left to submit-message.ts and list-messages.ts.
+// Owns the routes that speak Twilio's HTTP: who may ask, and how fetch and list are answered. The rules behind the
+// answers are left to submit-message.ts and list-messages.ts, and the answer to a POST to answer-submission.ts.
 import express, { type ErrorRequestHandler, type Request, type Response, Router } from 'express'
+import { answerSubmission } from './answer-submission.ts'
+import { drawLookupError } from './chaos.ts'
+import { jsonAnswer, refusalAnswer } from './http-answer.ts'
 import { isListRefusal, listMessages } from './list-messages.ts'
 import { API_VERSION } from './message-resource.ts'
+import type { OpenRequests } from './open-requests.ts'
+import type { Random } from './seeded-random.ts'
 import type { SimulatorSettings } from './simulator-options.ts'
-import { type SubmitAnswer, type SubmitDeps, submitMessage } from './submit-message.ts'
-import { type Refusal, refusal, refusalBody } from './twilio-errors.ts'
+import { type SubmitDeps, submitMessage } from './submit-message.ts'
+import { type Refusal, refusal } from './twilio-errors.ts'
+import { writeAnswer } from './write-answer.ts'
 
-export function createTwilioApi(deps: SubmitDeps): Router {
-  const { settings, messages } = deps
+export interface TwilioApiDeps extends SubmitDeps {
+  authToken: () => string
+  openRequests: OpenRequests
+  /** GETs throw dice of their own: how often an app asks must not move the faults of its POSTs. */
+  random: SubmitDeps['random'] & { lookups: Random }
+}
+
+export function createTwilioApi(deps: TwilioApiDeps): Router {
+  const { settings, messages, chaos, random, authToken, openRequests } = deps
   const account = `/${API_VERSION}/Accounts/:accountSid`
+  const list = `${account}/Messages.json`
+  const one = `${account}/Messages/:sid.json`
   const router = Router()
 
+  const answerJson = (response: Response, value: object) => {
+    writeAnswer(response, jsonAnswer(200, value), settings.now)
+  }
+  const refuse = (response: Response, refused: Refusal) => {
+    writeAnswer(response, refusalAnswer(refused, settings.retryAfterSeconds), settings.now)
+  }
+
   router.use(`/${API_VERSION}`, (request, response, next) => {
-    if (mayAsk(request, settings)) next()
-    else refuse(response, refusal(20003), settings)
+    openRequests.add(response)
+    if (mayAsk(request, authToken(), settings)) next()
+    else refuse(response, refusal(20003))
   })
   router.use(account, (request, response, next) => {
     if (request.params.accountSid === settings.accountSid) next()
-    else refuse(response, notFound(request), settings)
+    else refuse(response, notFound(request))
   })
-  router.post(`${account}/Messages.json`, express.urlencoded({ extended: false }), (request, response) => {
+  router.post(list, express.urlencoded({ extended: false }), (request, response) => {
     answerSubmission(response, submitMessage(request.body, deps), deps)
   })
-  router.get(`${account}/Messages.json`, (request, response) => {
+  router.get([list, one], (_request, response, next) => {
+    if (drawLookupError(random.lookups, chaos())) refuse(response, refusal(20500))
+    else next()
+  })
+  router.get(list, (request, response) => {
     const { pathname, searchParams } = new URL(request.originalUrl, 'http://simulator')
-    const list = listMessages(messages.newestFirst(settings.listRefused), pathname, searchParams)
-    if (isListRefusal(list)) refuse(response, list, settings)
-    else response.json(list)
+    const found = listMessages(messages.newestFirst(settings.listRefused), pathname, searchParams)
+    if (isListRefusal(found)) refuse(response, found)
+    else answerJson(response, found)
   })
-  router.get(`${account}/Messages/:sid.json`, (request, response) => {
+  router.get(one, (request, response) => {
     const message = messages.find(request.params.sid, settings.listRefused)
-    if (message === undefined) refuse(response, notFound(request), settings)
-    else response.json(message.resource)
+    if (message === undefined) refuse(response, notFound(request))
+    else answerJson(response, message.resource)
   })
-  router.use(`/${API_VERSION}`, (request, response) => refuse(response, notFound(request), settings))
-  router.use(`/${API_VERSION}`, refuseUnreadable(settings))
+  router.use(`/${API_VERSION}`, (request, response) => refuse(response, notFound(request)))
+  router.use(`/${API_VERSION}`, refuseUnreadable(refuse))
   return router
 }
 
-function answerSubmission(response: Response, answer: SubmitAnswer, { settings, work }: SubmitDeps): void {
-  switch (answer.kind) {
-    case 'refused':
-      refuse(response, answer.refusal, settings)
-      break
-    case 'hang':
-      answer.startLife()
-      hang(response, settings.hangMs)
-      break
-    case 'created': {
-      // Callbacks come after the answer. Until their first timer runs, this keeps the simulator from being idle.
-      // 'close' comes also if the client has gone: its message exists all the same.
-      const started = work.begin()
-      response.once('close', () => {
-        answer.startLife()
-        started()
-      })
-      response.status(201).json(answer.resource)
-    }
-  }
-}
-
-/** Holds the request without an answer, then cuts its connection; a client that leaves earlier is let go. */
-function hang(response: Response, hangMs: number): void {
-  const timer = setTimeout(() => response.socket?.destroy(), hangMs)
-  response.once('close', () => clearTimeout(timer))
-}
-
-function mayAsk(request: Request, { accountSid, authToken, apiKey }: SimulatorSettings): boolean {
+function mayAsk(request: Request, authToken: string, { accountSid, apiKey }: SimulatorSettings): boolean {
   const given = /^Basic (.+)$/i.exec(request.get('authorization') ?? '')?.[1]
   if (given === undefined) return false
   const credentials = Buffer.from(given, 'base64').toString()
@@ -82,17 +81,11 @@ function notFound(request: Request): Refusal {
   return refusal(20404, `The requested resource ${path} was not found`)
 }
 
-function refuse(response: Response, answer: Refusal, { retryAfterSeconds }: SimulatorSettings): void {
-  if (answer.httpStatus === 429) response.set('Retry-After', String(retryAfterSeconds))
-  response.status(answer.httpStatus).json(refusalBody(answer))
-}
-
 /** A body that express cannot read (too large, unknown charset) is the client's fault; anything else is ours. */
-function refuseUnreadable(settings: SimulatorSettings): ErrorRequestHandler {
+function refuseUnreadable(refuse: (response: Response, refused: Refusal) => void): ErrorRequestHandler {
   return (error, _request, response, next) => {
     const status: unknown = error?.status
     if (typeof status !== 'number' || status < 400 || status > 499) next(error)
-    else
-      refuse(response, { ...refusal(20001, 'The request could not be read'), httpStatus: status }, settings)
+    else refuse(response, { ...refusal(20001, 'The request could not be read'), httpStatus: status })
   }
 }

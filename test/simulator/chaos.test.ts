@@ -102,17 +102,23 @@ describe('the dice', () => {
     duplicateCallbacks: 0.3,
     reorderCallbacks: 0.5,
     delayCallbacks: 0.3,
-    hang: 0.2,
-    rateLimit: 0.2,
-    serverError: 0.2,
+    rateLimit: 0.1,
+    unavailable: 0.1,
+    serverError: 0.1,
+    hangBefore: 0.1,
+    hang: 0.1,
+    reset: 0.2,
+    serverErrorAfter: 0.2,
+    garbage: 0.3,
+    slow: 0.3,
   }
 
   async function run(seed: number) {
     const receiver = await receive()
-    const { simulator } = await simulate({ seed, chaos: stormy, chaosDelayMs: 5, hangMs: 1 })
-    for (let index = 0; index < 40; index += 1) {
+    const { simulator } = await simulate({ seed, chaos: stormy, chaosDelayMs: 5, hangMs: 1, slowMs: 1 })
+    for (let index = 0; index < 100; index += 1) {
       const form = { To: TO, From: FROM, Body: `${index}`, StatusCallback: receiver.url }
-      await postForm(simulator, form).catch(() => 'hung')
+      await postForm(simulator, form).catch(() => 'no answer that can be read')
     }
     await simulator.idle()
     return {
@@ -133,7 +139,18 @@ describe('the dice', () => {
     expect(kindsOf(other)).not.toEqual(kindsOf(first))
     expect(other.answers.map(([sid]) => sid)).not.toEqual(first.answers.map(([sid]) => sid))
     const kinds = new Set(kindsOf(first))
-    expect([...kinds].sort()).toEqual(['accepted', 'hung', 'rate_limited', 'server_error'])
+    expect([...kinds].sort()).toEqual([
+      'accepted',
+      'garbage',
+      'hung',
+      'hung_before',
+      'rate_limited',
+      'reset',
+      'server_error',
+      'server_error_after',
+      'slow',
+      'unavailable',
+    ])
   })
 
   test('of one fault do not move when another is switched on', async () => {

@@ -1,0 +1,69 @@
+// Owns the tests of an auth token that is changed while the simulator runs.
+import { describe, expect, test } from '@jest/globals'
+import twilio from 'twilio'
+import { clientOf, FROM, receive, rejectionOf, simulate, TO } from './with-simulator.ts'
+import { waitFor } from './start-receiver.ts'
+
+const NEXT = 'the next token'
+
+describe('once the auth token was changed', () => {
+  test('requests need the new one, and an API key stays good', async () => {
+    const { simulator, client } = await simulate({ apiKeySid: 'SKtest', apiKeySecret: 'secret' })
+    const send = (by: typeof client) => by.messages.create({ to: TO, from: FROM, body: 'Hello' })
+    await send(client)
+    simulator.setAuthToken(NEXT)
+    expect(simulator.authToken).toBe(NEXT)
+    expect(await rejectionOf(send(client))).toMatchObject({ status: 401, code: 20003 })
+    expect((await send(clientOf(simulator))).status).toBe('queued')
+    const byKey = twilio('SKtest', 'secret', { accountSid: simulator.accountSid })
+    byKey.api.baseUrl = simulator.url
+    expect((await send(byKey)).status).toBe('queued')
+  })
+
+  test('callbacks are signed with the new one, also those of a message from before', async () => {
+    const receiver = await receive()
+    const { simulator, client } = await simulate({ authToken: 'the first token', callbackDelayMs: 100 })
+    await client.messages.create({ to: TO, from: FROM, body: 'Hello', statusCallback: receiver.url })
+    await waitFor('the first callback', () => receiver.received.length === 1)
+    simulator.setAuthToken(NEXT)
+    await simulator.idle()
+    const signedBy = (token: string) =>
+      receiver.received.map(({ headers, path, fields }) =>
+        twilio.validateRequest(token, String(headers['x-twilio-signature']), receiver.url + path, fields),
+      )
+    expect(signedBy('the first token')).toEqual([true, false])
+    expect(signedBy(NEXT)).toEqual([false, true])
+  })
+
+  test('a further try of a callback under way is signed with the new one', async () => {
+    const receiver = await receive((response) => {
+      if (receiver.received.length === 1) simulator.setAuthToken(NEXT)
+      response.writeHead(receiver.received.length === 1 ? 503 : 204).end()
+    })
+    const { simulator, client } = await simulate()
+    const statusCallback = `${receiver.url}/#rp=5xx`
+    await client.messages.create({ to: '+15553000101', from: FROM, body: 'Hello', statusCallback })
+    await simulator.idle()
+    const valid = receiver.received.map(({ headers, path, fields }) =>
+      twilio.validateRequest(NEXT, String(headers['x-twilio-signature']), receiver.url + path, fields),
+    )
+    expect(valid).toEqual([false, true])
+  })
+
+  test('the first page does not show it', async () => {
+    const { simulator } = await simulate()
+    const page = async () => (await fetch(simulator.url)).text()
+    const wellKnown = simulator.authToken
+    expect(await page()).toContain(`TWILIO_AUTH_TOKEN=${wellKnown}`)
+    simulator.setAuthToken(NEXT)
+    const text = await page()
+    expect(text).not.toContain(NEXT)
+    expect(text).not.toContain(wellKnown)
+  })
+})
+
+test('an empty token is refused, and the old one stays', async () => {
+  const { simulator, client } = await simulate()
+  expect(() => simulator.setAuthToken('')).toThrow(RangeError)
+  expect((await client.messages.create({ to: TO, from: FROM, body: 'Hello' })).status).toBe('queued')
+})

@@ -1,0 +1,98 @@
+// Owns the tests of which of several faults happens, of the faults of GETs, and of the header of a 429.
+import { describe, expect, test } from '@jest/globals'
+import { type ChaosChange, drawFate, NO_CHAOS } from '../../src/simulator/chaos.ts'
+import { createRandom } from '../../src/simulator/seeded-random.ts'
+import { FROM, postForm, rejectionOf, simulate, TO } from './with-simulator.ts'
+
+describe('lookupError', () => {
+  test('answers fetch and list with 500, and leaves POSTs alone', async () => {
+    const { simulator, client } = await simulate({ chaos: { lookupError: 1 } })
+    const { sid } = await client.messages.create({ to: TO, from: FROM, body: 'Hello' })
+    const error = { status: 500, code: 20500 }
+    expect(await rejectionOf(client.messages(sid).fetch())).toMatchObject(error)
+    expect(await rejectionOf(client.messages.list())).toMatchObject(error)
+    simulator.setChaos({ lookupError: 0 })
+    expect((await client.messages(sid).fetch()).sid).toBe(sid)
+  })
+
+  test('has dice of its own: GETs do not move the faults of POSTs, and fall the same way for one seed', async () => {
+    const run = async (withGets: boolean) => {
+      const { simulator, client } = await simulate({ seed: 3, chaos: { serverError: 0.5, lookupError: 0.5 } })
+      const gets: string[] = []
+      for (let index = 0; index < 20; index += 1) {
+        await postForm(simulator, { To: TO, From: FROM, Body: `${index}` })
+        if (withGets)
+          gets.push(
+            await client.messages.list().then(
+              () => 'ok',
+              () => 'error',
+            ),
+          )
+      }
+      return { gets, answers: simulator.messages().map(({ answer }) => answer) }
+    }
+    const first = await run(true)
+    expect(new Set(first.gets)).toEqual(new Set(['ok', 'error']))
+    expect(await run(true)).toEqual(first)
+    expect((await run(false)).answers).toEqual(first.answers)
+  })
+})
+
+describe('of several faults', () => {
+  const inOrder: [name: keyof ChaosChange, fault: string][] = [
+    ['rateLimit', 'rate_limited'],
+    ['unavailable', 'unavailable'],
+    ['serverError', 'server_error'],
+    ['hangBefore', 'hung_before'],
+    ['hang', 'hung'],
+    ['reset', 'reset'],
+    ['serverErrorAfter', 'server_error_after'],
+    ['garbage', 'garbage'],
+    ['slow', 'slow'],
+  ]
+
+  test.each(inOrder)('%s comes before those below it', (name, fault) => {
+    const names = inOrder.map(([each]) => each)
+    const chaos = { ...NO_CHAOS }
+    for (const each of names.slice(names.indexOf(name))) chaos[each] = 1
+    expect(drawFate(createRandom(1), chaos).fault).toBe(fault)
+  })
+
+  test('the first page lists them in this order, as it says', () => {
+    const names = inOrder.map(([name]) => name)
+    const listed = Object.keys(NO_CHAOS).filter((name) => names.some((each) => each === name))
+    expect(listed).toEqual(names)
+  })
+
+  test('however many there are, a request throws the same number of dice', () => {
+    const countDice = (share: number) => {
+      let count = 0
+      const chaos = { ...NO_CHAOS }
+      for (const [each] of inOrder) chaos[each] = share
+      drawFate(() => {
+        count += 1
+        return 0.5
+      }, chaos)
+      return count
+    }
+    expect(countDice(1)).toBe(countDice(0))
+  })
+})
+
+describe('Retry-After', () => {
+  test.each([
+    ['chaos', TO, { rateLimit: 1 }],
+    ['the script', '+15552042901', {}],
+  ])('is left out of a 429 by %s if it is null', async (_what, to, chaos) => {
+    const { simulator } = await simulate({ chaos, retryAfterSeconds: null })
+    const { status, headers } = await postForm(simulator, { To: to, From: FROM, Body: 'Hello' })
+    expect([status, headers.get('retry-after')]).toEqual([429, null])
+    expect(await (await fetch(simulator.url)).text()).toContain('a 429\ndoes not say when to come back')
+  })
+
+  test('is one second by default', async () => {
+    const { simulator } = await simulate({ chaos: { rateLimit: 1 } })
+    const { headers } = await postForm(simulator, { To: TO, From: FROM, Body: 'Hello' })
+    expect(headers.get('retry-after')).toBe('1')
+  })
+})

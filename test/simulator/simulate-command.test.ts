@@ -1,0 +1,45 @@
+// Owns the test that every fault has a flag of its own. What else the command does is in test/cli.test.ts.
+import { spawn } from 'node:child_process'
+import { expect, test } from '@jest/globals'
+import { NO_CHAOS } from '../../src/simulator/chaos.ts'
+import { waitFor } from './start-receiver.ts'
+
+/** A share of its own for each. */
+const shareOf = (index: number) => (index + 1) / 100
+
+const PROGRAM = new URL('../../src/cli/program.ts', import.meta.url).href
+
+test('every fault can be switched on by the flag of its name', async () => {
+  const names = Object.keys(NO_CHAOS)
+  const flags = names.flatMap((name, index) => [
+    `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
+    `${shareOf(index)}`,
+  ])
+  const script = `
+    const { runProgram } = await import(${JSON.stringify(PROGRAM)})
+    process.exitCode = await runProgram(['node', 'sms-retry', ...process.argv.slice(1)], {})
+  `
+  const argv = ['--input-type=module', '--eval', script, '--', 'simulate', '--port', '0', ...flags]
+  const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'pipe'] })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk) => {
+      output += chunk
+    })
+  }
+  try {
+    const addressIn = () => /http:\/\/127\.0\.0\.1:\d+/.exec(output)?.[0]
+    await waitFor('the address', () => addressIn() !== undefined || child.exitCode !== null)
+    const url = addressIn()
+    if (url === undefined) throw new Error(output)
+    const page = await (await fetch(url)).text()
+    for (const [index, name] of names.entries()) {
+      expect(page).toContain(`<code>${name}</code></td><td>${shareOf(index)}</td>`)
+    }
+    child.kill('SIGTERM')
+    await waitFor('the end', () => child.exitCode !== null)
+    expect(child.exitCode).toBe(0)
+  } finally {
+    child.kill('SIGKILL')
+  }
+})
