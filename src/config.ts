@@ -61,6 +61,12 @@ const schema = z.object({
       message: 'must be a number above 0 such as 0.01',
     })
     .transform(Number),
+  SEND_RATE_PER_SECOND: z
+    .string()
+    .refine((text) => /^\d*\.?\d+$/.test(text) && Number(text) >= 0.1 && Number(text) <= 1000, {
+      message: 'must be a number from 0.1 to 1000 such as 10',
+    })
+    .transform(Number),
   LOG_LEVEL: oneOf(['error', 'warn', 'info', 'debug']),
   LOG_FORMAT: oneOf(['json', 'text']),
   NODE_ENV: z.string(),
@@ -107,6 +113,8 @@ export interface Config {
   readonly host: string
   readonly retryPolicyFile: string | null
   readonly retryDelayScale: number
+  /** Attempts that all workers together start in a second; null for as many as they can. */
+  readonly sendRatePerSecond: number | null
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug'
   readonly logFormat: 'json' | 'text'
 }
@@ -201,6 +209,7 @@ function toConfig(env: { [Name in EnvName]?: z.output<typeof schema>[Name] | und
     host: env.HOST ?? '0.0.0.0',
     retryPolicyFile: env.RETRY_POLICY_FILE ?? null,
     retryDelayScale: env.RETRY_DELAY_SCALE ?? 1,
+    sendRatePerSecond: env.SEND_RATE_PER_SECOND ?? null,
     logLevel: env.LOG_LEVEL ?? 'info',
     logFormat: env.LOG_FORMAT ?? (env.NODE_ENV === 'production' ? 'json' : 'text'),
   }

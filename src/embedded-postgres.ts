@@ -19,6 +19,8 @@ export interface EmbeddedPostgres {
   url(database: string): string
   /** Creates a database, empty or as a copy of another to which nobody is connected. */
   createDatabase(name: string, template?: string): Promise<void>
+  /** Ends every connection and comes back: after a shutdown in good order, or after a crash. */
+  restart(how: 'shutdown' | 'crash'): Promise<void>
   stop(): Promise<void>
 }
 
@@ -58,20 +60,28 @@ export async function startEmbeddedPostgres(
 
     const port = await freePort()
     const flags = settings.flatMap((setting) => ['-c', setting])
-    // Its own process group: Ctrl-C in a terminal is for us, who then stop it in good order.
-    const server = spawn(postgres, ['-D', data, '-p', `${port}`, '-k', directory, ...flags], {
-      ...owner,
-      detached: true,
-      stdio: ['ignore', 'ignore', 'pipe'],
-    })
-    watchdog?.stdin?.write(`${server.pid}\n`)
     const url = (database: string): string => `postgres://postgres:${password}@127.0.0.1:${port}/${database}`
-    await untilReady(server, url('postgres'))
+    const launch = async (): Promise<ChildProcess> => {
+      // Its own process group: Ctrl-C in a terminal is for us, who then stop it in good order.
+      const launched = spawn(postgres, ['-D', data, '-p', `${port}`, '-k', directory, ...flags], {
+        ...owner,
+        detached: true,
+        stdio: ['ignore', 'ignore', 'pipe'],
+      })
+      watchdog?.stdin?.write(`${launched.pid}\n`)
+      await untilReady(launched, url('postgres'))
+      return launched
+    }
+    let server = await launch()
     return {
       url,
       createDatabase: (name, template = 'template1') => createDatabase(url('postgres'), name, template),
+      async restart(how) {
+        await end(server, how === 'crash' ? IMMEDIATE_SHUTDOWN : FAST_SHUTDOWN)
+        server = await launch()
+      },
       async stop() {
-        await end(server)
+        await end(server, FAST_SHUTDOWN)
         await rm(directory, { recursive: true, force: true })
         watchdog?.kill('SIGKILL')
       },
@@ -209,10 +219,14 @@ async function createDatabase(url: string, name: string, template: string): Prom
   }
 }
 
-/** SIGINT is PostgreSQL's fast shutdown: it ends its connections. */
-async function end(server: ChildProcess): Promise<void> {
+/** Ends connections, writes everything. */
+const FAST_SHUTDOWN = 'SIGINT'
+/** Ends at once, and recovers at the next start. */
+const IMMEDIATE_SHUTDOWN = 'SIGQUIT'
+
+async function end(server: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (server.exitCode !== null || server.signalCode !== null) return
   const ended = new Promise((resolve) => server.once('exit', resolve))
-  server.kill('SIGINT')
+  server.kill(signal)
   await ended
 }

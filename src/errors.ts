@@ -30,9 +30,18 @@ export class SchemaError extends SmsRetryError {
 
 /**
  * The database did not do what was asked of it: away, overloaded, or shut down in the middle. `cause` is the
- * driver's error. If it was the answer to a commit that got lost, the step was written all the same; every step can
- * be repeated, a send with its idempotency key.
+ * driver's error.
  */
 export class DatabaseError extends SmsRetryError {
   readonly code = 'DATABASE'
+  /**
+   * `no`: nothing was written. `unknown`: the answer to the commit got lost, and the database stayed away for too long
+   * to be asked. Every step can be repeated, a send with its idempotency key.
+   */
+  readonly written: 'no' | 'unknown'
+
+  constructor(message: string, options: { cause?: unknown; written?: 'no' | 'unknown' } = {}) {
+    super(message, { cause: options.cause })
+    this.written = options.written ?? 'no'
+  }
 }

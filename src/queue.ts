@@ -1,6 +1,6 @@
-// The alarm clocks: one pg-boss job for each attempt that waits. A job holds ids only, and the row is the truth:
-// losing a job or ringing twice does no harm.
-import { PgBoss } from 'pg-boss'
+// The alarm clocks: one pg-boss job for each attempt that waits, and one for the next sweep over what is overdue. A job
+// holds ids only, and the row is the truth: losing a job or ringing twice does no harm.
+import { PgBoss, type Queue as BossQueue } from 'pg-boss'
 import type { Database, Db } from './db/pool.ts'
 import type { Alarm } from './delivery/decision.ts'
 import { DatabaseError, SchemaError } from './errors.ts'
@@ -9,6 +9,9 @@ import { errorFields, type Logger } from './log.ts'
 /** A schema of our own: an app that uses pg-boss itself, in whatever version, is not disturbed. */
 const QUEUE_SCHEMA = 'sms_retry_pgboss'
 const ATTEMPT_QUEUE = 'attempt'
+const RECONCILE_QUEUE = 'reconcile'
+
+type QueueOptions = Omit<BossQueue, 'name'>
 
 export interface AttemptJob {
   readonly message: number
@@ -29,6 +32,11 @@ export interface Queue {
   unschedule(tx: Db, alarms: readonly Omit<ScheduledAlarm, 'at'>[]): Promise<void>
   /** Calls `handle` with due jobs, up to `batchSize` at once; a job whose handling throws rings again. */
   work(options: { batchSize: number }, handle: (jobs: AttemptJob[]) => Promise<void>): Promise<void>
+  /**
+   * Calls `sweep` every so many seconds, in one of the processes that share this database. It is told of no failure:
+   * `sweep` must not reject.
+   */
+  sweep(options: { everySeconds: number }, sweep: () => Promise<void>): Promise<void>
   /** Stops working; waits for what is under way. */
   stop(timeoutMs: number): Promise<void>
 }
@@ -46,11 +54,12 @@ export async function startQueue(
   const supervise = role === 'work'
   const boss = new PgBoss({ db, schema: QUEUE_SCHEMA, migrate: false, supervise, schedule: false })
   // Without a listener, an error event would end the process.
-  boss.on('error', (error) => logger.error('The queue has a problem', errorFields(error)))
+  boss.on('error', createErrorLog(logger))
   try {
     await boss.start()
-    const queue = await boss.getQueue(ATTEMPT_QUEUE)
-    if (queue === null) throw new Error(`There is no queue ${ATTEMPT_QUEUE}`)
+    const queues = new Set((await boss.getQueues([...QUEUES.keys()])).map(({ name }) => name))
+    const missing = [...QUEUES.keys()].filter((name) => !queues.has(name))
+    if (missing.length > 0) throw new Error(`There is no queue ${missing.join(', ')}`)
   } catch (error) {
     // What a failed start has set up so far, its timers above all, goes as well.
     await boss.stop({ graceful: false, close: false })
@@ -58,7 +67,24 @@ export async function startQueue(
     if (isFailure(error)) throw new DatabaseError(`The database failed: ${message}`, { cause: error })
     throw new SchemaError(`The queue is not ready: ${message}. Run: sms-retry migrate`, { cause: error })
   }
-  return queueOf(boss)
+  return queueOf(boss, logger)
+}
+
+const LOG_AGAIN_AFTER_MS = 60_000
+
+/** While the database is away, each poll fails: one line says so, then one a minute. */
+function createErrorLog(logger: Logger): (error: Error) => void {
+  let loggedMs = Number.NEGATIVE_INFINITY
+  let notLogged = 0
+  return (error) => {
+    if (performance.now() - loggedMs < LOG_AGAIN_AFTER_MS) {
+      notLogged += 1
+      return
+    }
+    logger.error('The queue has a problem', { ...errorFields(error), notLogged })
+    loggedMs = performance.now()
+    notLogged = 0
+  }
 }
 
 /**
@@ -76,7 +102,8 @@ function adapterOf(database: Database): { db: Db; isFailure: (error: unknown) =>
   return { db: { executeSql }, isFailure: (error) => error instanceof Error && failures.has(error) }
 }
 
-function queueOf(boss: PgBoss): Queue {
+function queueOf(boss: PgBoss, logger: Logger): Queue {
+  const timers: NodeJS.Timeout[] = []
   return {
     async schedule(tx, alarms) {
       if (alarms.length === 0) return
@@ -98,9 +125,29 @@ function queueOf(boss: PgBoss): Queue {
         handle(jobs.map(({ data }) => data)),
       )
     },
-    stop: (timeoutMs) => boss.stop({ graceful: true, timeout: timeoutMs, close: false }),
+    async sweep({ everySeconds }, sweep) {
+      // Of this queue one job can wait at most; another one is not added.
+      const scheduleNext = async (): Promise<void> => {
+        await boss.send(RECONCILE_QUEUE, null, { startAfter: everySeconds })
+      }
+      await boss.work(RECONCILE_QUEUE, { pollingIntervalSeconds: SWEEP_POLL_SECONDS }, () =>
+        sweep().finally(scheduleNext),
+      )
+      // The job schedules the next one. Should it be lost, this mends the chain.
+      const mend = (): void => {
+        scheduleNext().catch((error: Error) => logger.debug('No sweep scheduled', errorFields(error)))
+      }
+      mend()
+      timers.push(setInterval(mend, everySeconds * 1000))
+    },
+    stop(timeoutMs) {
+      for (const timer of timers) clearInterval(timer)
+      return boss.stop({ graceful: true, timeout: timeoutMs, close: false })
+    },
   }
 }
+
+const SWEEP_POLL_SECONDS = 1
 
 /**
  * A version 8 UUID (RFC 9562, 5.8) that spells the alarm out: `pppppppp-0000-8aaa-8000-mmmmmmmmmmmm`, with
@@ -122,19 +169,23 @@ export async function migrateQueue(database: Database, logger: Logger): Promise<
   boss.on('error', (error) => logger.error('The queue has a problem', errorFields(error)))
   await boss.start()
   try {
-    await boss.createQueue(ATTEMPT_QUEUE, QUEUE_OPTIONS)
-    // createQueue leaves an existing queue as it is.
-    await boss.updateQueue(ATTEMPT_QUEUE, QUEUE_OPTIONS)
+    for (const [name, options] of QUEUES) {
+      await boss.createQueue(name, options)
+      // createQueue leaves an existing queue as it is. A queue's policy cannot change.
+      const { policy: _, ...changeable } = options
+      await boss.updateQueue(name, changeable)
+    }
   } finally {
     await boss.stop({ close: false })
   }
 }
 
 /**
- * A job fails only if the database is away while it is handled; then it rings again, for hours if it must. A
- * handler ends once the attempt is claimed, so a minute is plenty.
+ * A job of an attempt fails only if the database is away while it is handled; then it rings again, for hours if it
+ * must. A handler ends once the attempt is claimed, so a minute is plenty.
  */
-const QUEUE_OPTIONS = {
+const ATTEMPT_OPTIONS: QueueOptions = {
+  policy: 'standard',
   expireInSeconds: 60,
   retryLimit: 1000,
   retryDelay: 2,
@@ -143,3 +194,16 @@ const QUEUE_OPTIONS = {
   retentionSeconds: 30 * 24 * 3600,
   deleteAfterSeconds: 24 * 3600,
 }
+
+/** A sweep that fails is not repeated: the next one comes soon. */
+const RECONCILE_OPTIONS: QueueOptions = {
+  policy: 'short',
+  expireInSeconds: 900,
+  retryLimit: 0,
+  deleteAfterSeconds: 3600,
+}
+
+const QUEUES = new Map([
+  [ATTEMPT_QUEUE, ATTEMPT_OPTIONS],
+  [RECONCILE_QUEUE, RECONCILE_OPTIONS],
+])

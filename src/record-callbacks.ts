@@ -22,7 +22,7 @@ export async function recordCallbacks(
 function toHappening({ origin, sid, status, errorCode, errorText }: StatusCallback): Happening {
   return {
     target: origin === null ? { sid } : { id: origin.messageId },
-    event: { kind: 'callback', attempt: origin?.attempt ?? null, sid, status, errorCode, errorText },
+    event: { kind: 'report', attempt: origin?.attempt ?? null, sid, status, errorCode, errorText },
   }
 }
 

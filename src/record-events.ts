@@ -1,12 +1,14 @@
 // The one path by which anything that happens to messages reaches the database: lock the rows, decide each
 // event, write rows and jobs, all in one transaction. It takes a list, so that under load one transaction
 // serves many events.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { lockMessages, updateMessages } from './db/messages.ts'
 import type { Database, Db } from './db/pool.ts'
 import { decide } from './delivery/decide.ts'
-import type { Circumstances, Decision } from './delivery/decision.ts'
+import type { Alarm, Circumstances, Decision } from './delivery/decision.ts'
 import type { Event, Message } from './delivery/message.ts'
 import type { RetryPolicy } from './delivery/retry-policy.ts'
+import { DatabaseError } from './errors.ts'
 import { jobId, type Queue, type ScheduledAlarm } from './queue.ts'
 
 export interface RecordDeps {
@@ -40,6 +42,32 @@ export function recordEvents(deps: RecordDeps, happenings: readonly Happening[])
     await batch.write(tx, deps.queue)
     return recorded
   })
+}
+
+/**
+ * What only this process knows must not be lost to a database that is away for a moment, nor to a commit whose answer
+ * got lost: it is recorded again, which does no harm if it was recorded already.
+ *
+ * @param afterMs the pauses before each further try
+ * @param withinMs no further try starts later
+ * @throws DatabaseError if the last try failed as well
+ */
+export async function untilRecorded<T>(
+  record: () => Promise<T>,
+  afterMs: readonly number[],
+  withinMs = Number.POSITIVE_INFINITY,
+): Promise<T> {
+  const startedMs = performance.now()
+  for (const delayMs of afterMs) {
+    try {
+      return await record()
+    } catch (error) {
+      const isOutOfTime = performance.now() - startedMs + delayMs > withinMs
+      if (isOutOfTime || !(error instanceof DatabaseError)) throw error
+      await sleep(delayMs)
+    }
+  }
+  return record()
 }
 
 async function lockRows(tx: Db, happenings: readonly Happening[]): ReturnType<typeof lockMessages> {
@@ -82,23 +110,29 @@ class Batch {
         return
       case 'record':
       case 'submit':
+      case 'inquire':
         this.#change(decision.message)
         return
       case 'schedule': {
-        const { message, alarm, at } = decision
+        const { message, alarm, at, replaces } = decision
         this.#change(message)
+        if (replaces !== null) this.#unschedule(message.id, replaces)
         this.#scheduled.set(jobId(message.id, alarm), { messageId: message.id, alarm, at })
         return
       }
       case 'unschedule': {
         const { message, alarm } = decision
         this.#change(message)
-        const id = jobId(message.id, alarm)
-        // Scheduled by an earlier event of this batch, it does not exist yet.
-        if (!this.#scheduled.delete(id)) this.#unscheduled.set(id, { messageId: message.id, alarm })
+        this.#unschedule(message.id, alarm)
         return
       }
     }
+  }
+
+  #unschedule(messageId: number, alarm: Alarm): void {
+    const id = jobId(messageId, alarm)
+    // Scheduled by an earlier event of this batch, it does not exist yet.
+    if (!this.#scheduled.delete(id)) this.#unscheduled.set(id, { messageId, alarm })
   }
 
   #change(message: Message): void {

@@ -1,12 +1,12 @@
 // Use case: attempts are due. Claims them (rule: record before acting), hands each to Twilio with no
 // transaction open, and records each answer.
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Submission } from './delivery/decision.ts'
 import type { Answer, Message } from './delivery/message.ts'
+import { CLAIM_VALID_SECONDS } from './delivery/reconcile-time.ts'
 import { DatabaseError } from './errors.ts'
 import { errorFields, type Logger } from './log.ts'
 import type { AttemptJob } from './queue.ts'
-import { type RecordDeps, type Recorded, recordEvents } from './record-events.ts'
+import { type RecordDeps, type Recorded, recordEvents, untilRecorded } from './record-events.ts'
 import type { TwilioClient } from './twilio/client.ts'
 
 export interface AttemptDeps extends RecordDeps {
@@ -36,15 +36,24 @@ async function claimAttempts(deps: AttemptDeps, due: readonly AttemptJob[]): Pro
 /**
  * Makes the request of a claimed attempt and records its answer.
  *
+ * @param claimStartedMs of performance.now(), before the claim was written
  * @returns the message as it is then
  * @throws DatabaseError if the answer could not be recorded: the attempt then stays in doubt, and the log says so
  */
-export async function submitAttempt(deps: AttemptDeps, submission: Submission): Promise<Message> {
+export async function submitAttempt(
+  deps: AttemptDeps,
+  submission: Submission,
+  claimStartedMs: number,
+): Promise<Message> {
   const { messageId, attempt } = submission
   try {
-    const { answer, processingTimeMs } = await deps.twilio.submit(submission)
+    const isValid = performance.now() - claimStartedMs < CLAIM_VALID_SECONDS * 1000
+    const { answer, processingTimeMs } = isValid
+      ? await deps.twilio.submit(submission)
+      : { answer: CLAIMED_TOO_LATE, processingTimeMs: 0 }
     const event = { kind: 'answer', attempt, answer, processingTimeMs } as const
-    const [recorded] = await untilRecorded(() => recordEvents(deps, [{ target: { id: messageId }, event }]))
+    const happening = { target: { id: messageId }, event }
+    const [recorded] = await untilRecorded(() => recordEvents(deps, [happening]), RECORD_AGAIN_AFTER_MS)
     if (recorded?.known !== true) {
       throw new DatabaseError(`Message ${messageId} was deleted while it was being sent`)
     }
@@ -59,22 +68,17 @@ export async function submitAttempt(deps: AttemptDeps, submission: Submission): 
   }
 }
 
+/** An answer exists only in this process's memory, and a refusal is never told again. */
 const RECORD_AGAIN_AFTER_MS = [200, 1_000, 3_000]
 
 /**
- * An answer exists only in this process's memory, and a refusal is never told again: a database that is away for a
- * moment must not cost it. Recording twice does no harm.
+ * A claim that took too long to be committed, or a process that was suspended: the attempt may be taken for lost
+ * already, and looked for. Nothing was submitted, so it can simply be put off.
  */
-async function untilRecorded<T>(record: () => Promise<T>): Promise<T> {
-  for (const delayMs of RECORD_AGAIN_AFTER_MS) {
-    try {
-      return await record()
-    } catch (error) {
-      if (!(error instanceof DatabaseError)) throw error
-      await sleep(delayMs)
-    }
-  }
-  return record()
+const CLAIMED_TOO_LATE: Answer = {
+  outcome: 'not_processed',
+  reason: `more than ${CLAIM_VALID_SECONDS} s passed between claim and request`,
+  retryAfterSeconds: null,
 }
 
 function logNotSubmitted(logger: Logger, job: AttemptJob | undefined, outcome: Recorded): void {
@@ -109,6 +113,14 @@ function logAnswer(
   })
 }
 
+/** Limits how many attempts start in a second, over all workers. */
+export interface Pace {
+  /** So many attempts may start together. */
+  readonly atOnce: number
+  /** Resolves when so many attempts may start; rejects when the signal is aborted. */
+  wait(attempts: number, signal: AbortSignal): Promise<void>
+}
+
 /**
  * Runs attempts beside each other. The job of an attempt is done once the attempt is claimed: from then on the
  * row says what is under way, so that a slow answer holds up no other job.
@@ -116,34 +128,46 @@ function logAnswer(
 export class AttemptRunner {
   readonly #deps: AttemptDeps
   readonly #mostAtOnce: number
+  readonly #pace: Pace | null
   readonly #requests = new Set<Promise<void>>()
   readonly #claims = new Set<Promise<void>>()
-  #isStopping = false
+  readonly #stopping = new AbortController()
 
-  constructor(deps: AttemptDeps, mostAtOnce: number) {
+  /** @param pace null for as fast as can be */
+  constructor(deps: AttemptDeps, mostAtOnce: number, pace: Pace | null) {
     this.#deps = deps
     this.#mostAtOnce = mostAtOnce
+    this.#pace = pace
   }
 
   /**
-   * Claims the attempts, as soon as there is room for all of them, and starts their requests. A claimed
+   * Claims the attempts, as soon as they may start and there is room for their requests, and starts these. A claimed
    * attempt does not wait, so that none is in doubt for longer than its request takes.
    *
-   * @throws if the runner is being stopped: nothing was claimed, and the jobs are to ring again
+   * @throws if the runner is being stopped: what was not claimed by then is to ring again
    */
   async run(due: readonly AttemptJob[]): Promise<void> {
+    const atOnce = this.#pace?.atOnce ?? due.length
+    for (let start = 0; start < due.length; start += atOnce) {
+      await this.#claim(due.slice(start, start + atOnce))
+    }
+  }
+
+  async #claim(due: readonly AttemptJob[]): Promise<void> {
     while (this.#requests.size > 0 && this.#requests.size + due.length > this.#mostAtOnce) {
       await Promise.race(this.#requests)
     }
-    if (this.#isStopping) throw new Error('The worker is being stopped')
+    await this.#pace?.wait(due.length, this.#stopping.signal)
+    if (this.#stopping.signal.aborted) throw new Error('The worker is being stopped')
+    const claimStartedMs = performance.now()
     const claim = claimAttempts(this.#deps, due).then((submissions) => {
-      for (const submission of submissions) this.#start(submission)
+      for (const submission of submissions) this.#start(submission, claimStartedMs)
     })
     await keepUntilSettled(this.#claims, claim)
   }
 
-  #start(submission: Submission): void {
-    const request = submitAttempt(this.#deps, submission).then(
+  #start(submission: Submission, claimStartedMs: number): void {
+    const request = submitAttempt(this.#deps, submission, claimStartedMs).then(
       () => undefined,
       // The log has it, and the row is in doubt: there is nobody left to tell.
       () => undefined,
@@ -153,7 +177,7 @@ export class AttemptRunner {
 
   /** Claims nothing more; resolves once the answers to all requests under way are recorded. */
   async stop(): Promise<void> {
-    this.#isStopping = true
+    this.#stopping.abort()
     await Promise.allSettled(this.#claims)
     await Promise.all(this.#requests)
   }

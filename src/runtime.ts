@@ -31,8 +31,10 @@ export interface Options {
   readonly publicBaseUrl?: string
   /** Overrides single codes or the default; RETRY_POLICY_FILE is not read then. */
   readonly retryPolicy?: RetryPolicyOverrides
-  /** Multiplies every delay between retries. */
+  /** Multiplies every delay between retries, and every waiting time before Twilio is asked. */
   readonly retryDelayScale?: number
+  /** How many attempts all workers together may start in a second. */
+  readonly sendRatePerSecond?: number
   /** Default: winston, by LOG_LEVEL and LOG_FORMAT. */
   readonly logger?: Logger
 }
@@ -59,7 +61,7 @@ export function openRuntime(options: Options, env: Env, required: readonly Requi
 }
 
 function withOptions(env: Env, options: Options): Env {
-  const { databaseUrl, publicBaseUrl, retryDelayScale, twilio = {} } = options
+  const { databaseUrl, publicBaseUrl, retryDelayScale, sendRatePerSecond, twilio = {} } = options
   const { authToken, from, messagingServiceSid } = twilio
   // An option for the one kind of sender overrides the environment's other kind.
   const sender =
@@ -70,6 +72,7 @@ function withOptions(env: Env, options: Options): Env {
     DATABASE_URL: databaseUrl,
     PUBLIC_BASE_URL: publicBaseUrl,
     RETRY_DELAY_SCALE: retryDelayScale?.toString(),
+    SEND_RATE_PER_SECOND: sendRatePerSecond?.toString(),
     TWILIO_ACCOUNT_SID: twilio.accountSid,
     TWILIO_AUTH_TOKEN: typeof authToken === 'object' ? authToken.join(',') : authToken,
     TWILIO_API_KEY_SID: twilio.apiKeySid,

@@ -3,6 +3,7 @@
 import { findByIdempotencyKey, insertMessage, type NewMessage, type StoredMessage } from './db/messages.ts'
 import type { Db } from './db/pool.ts'
 import type { Message } from './delivery/message.ts'
+import { firstLookSeconds } from './delivery/reconcile-time.ts'
 import { mostRetries, type RetryPolicy } from './delivery/retry-policy.ts'
 import type { DeliveryStatus } from './delivery/status.ts'
 import { DatabaseError, IdempotencyKeyReusedError } from './errors.ts'
@@ -39,7 +40,8 @@ export interface EnqueueResult {
  */
 export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promise<SendResult> {
   const message = checkMessage(input)
-  const id = await insertMessage(deps.database, toNewMessage(message, 'submitting', deps.policy))
+  const claimStartedMs = performance.now()
+  const id = await insertForCertain(deps, toNewMessage(message, 'submitting', deps.policy))
   if (id === null) return toResult(await findTwin(deps.database, message))
   const submission = {
     messageId: id,
@@ -49,11 +51,26 @@ export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promi
     validitySeconds: message.validForSeconds,
   }
   try {
-    return toResult(await submitAttempt(deps, submission))
+    return toResult(await submitAttempt(deps, submission, claimStartedMs))
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error
     // Twilio may have the message, and the row says so as well: it is `submitting`.
     return { id, status: 'in_doubt' }
+  }
+}
+
+async function insertForCertain({ database }: AttemptDeps, row: NewMessage): Promise<number | null> {
+  try {
+    return await database.certainTransaction((tx) => insertMessage(tx, row))
+  } catch (error) {
+    if (!(error instanceof DatabaseError)) throw error
+    const { cause, written } = error
+    const recorded =
+      written === 'no'
+        ? 'and the message was not recorded: send it again'
+        : 'but it is not known whether the message was recorded. If it was, a worker will send it. To be safe, send ' +
+          'it again with the same idempotencyKey; without one, look for it first'
+    throw new DatabaseError(`Nothing was submitted, ${recorded}. ${error.message}`, { cause, written })
   }
 }
 
@@ -79,7 +96,8 @@ function toNewMessage(
   status: NewMessage['status'],
   policy: RetryPolicy,
 ): NewMessage {
-  return { ...message, status, maxRetries: mostRetries(policy) }
+  const reconcileAfterSeconds = firstLookSeconds(status, policy.delayScale)
+  return { ...message, status, maxRetries: mostRetries(policy), reconcileAfterSeconds }
 }
 
 /** The row that has this message's idempotency key already. */

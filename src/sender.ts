@@ -4,7 +4,8 @@ import { type CallerTransaction, dbOfCaller } from './db/pool.ts'
 import type { MessageInput } from './message-input.ts'
 import { type Runtime, startRuntimeQueue } from './runtime.ts'
 import { type EnqueueResult, enqueueMessage, type SendResult, sendMessage } from './send-message.ts'
-import { createTwilioClient, MOST_REQUESTS_AT_ONCE } from './twilio/client.ts'
+import { MOST_REQUESTS_AT_ONCE } from './twilio/api.ts'
+import { createTwilioClient } from './twilio/client.ts'
 
 export interface Sender {
   /**

@@ -1,7 +1,13 @@
-// The worker process: makes the attempts that are due, until it is told to stop.
-import { AttemptRunner } from './run-attempts.ts'
+// The worker process: makes the attempts that are due and reconciles what is overdue, until it is told to stop.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { reserveSends } from './db/send-rate.ts'
+import type { Db } from './db/pool.ts'
+import { errorFields } from './log.ts'
+import { reconcile } from './reconcile.ts'
+import { type AttemptDeps, AttemptRunner, type Pace } from './run-attempts.ts'
 import { type Runtime, startRuntimeQueue } from './runtime.ts'
-import { createTwilioClient, MOST_REQUESTS_AT_ONCE } from './twilio/client.ts'
+import { MOST_REQUESTS_AT_ONCE } from './twilio/api.ts'
+import { createTwilioClient } from './twilio/client.ts'
 
 export interface RunningWorker {
   /** Takes no further attempt, waits for the requests under way and records their answers. */
@@ -10,6 +16,10 @@ export interface RunningWorker {
 
 const BATCH_SIZE = 25
 const STOP_TIMEOUT_MS = 12_000
+
+/** So that an attempt in doubt is looked for within a minute of its claim. */
+const SWEEP_SECONDS = 10
+const LEAST_SWEEP_SECONDS = 1
 
 /**
  * Takes the runtime over: closes its database if it cannot start, and when the worker is stopped.
@@ -21,14 +31,62 @@ export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
   const queue = await startRuntimeQueue(runtime, 'work')
   const twilio = createTwilioClient(config.twilio, config.publicBaseUrl)
   const deps = { database, queue, policy, logger, twilio, random: Math.random }
-  const runner = new AttemptRunner(deps, MOST_REQUESTS_AT_ONCE)
-  await queue.work({ batchSize: BATCH_SIZE }, (jobs) => runner.run(jobs))
+  const pace = config.sendRatePerSecond === null ? null : paceOf(database, config.sendRatePerSecond)
+  const runner = new AttemptRunner(deps, MOST_REQUESTS_AT_ONCE, pace?.pace ?? null)
+  const sweeper = new Sweeper(deps)
+  await queue.work({ batchSize: pace?.batchSize ?? BATCH_SIZE }, (jobs) => runner.run(jobs))
+  const everySeconds = Math.max(Math.ceil(SWEEP_SECONDS * policy.delayScale), LEAST_SWEEP_SECONDS)
+  await queue.sweep({ everySeconds }, () => sweeper.sweep())
+  // What was under way when the last worker died need not wait for the next sweep.
+  void sweeper.sweep()
   logger.info('Worker waits for due attempts')
   return {
     async stop() {
-      // Both at once: the queue waits for handlers, and these may wait for room among the requests.
-      await Promise.all([queue.stop(STOP_TIMEOUT_MS), runner.stop()])
+      // All at once: the queue waits for handlers, and these may wait for room among the requests.
+      await Promise.all([queue.stop(STOP_TIMEOUT_MS), runner.stop(), sweeper.stop()])
       await database.close()
     },
   }
+}
+
+/** Sweeps one after the other, and knows when the last one has ended. */
+class Sweeper {
+  readonly #deps: AttemptDeps
+  readonly #stopping = new AbortController()
+  #last: Promise<void> = Promise.resolve()
+
+  constructor(deps: AttemptDeps) {
+    this.#deps = deps
+  }
+
+  sweep(): Promise<void> {
+    this.#last = this.#last.then(async () => {
+      if (this.#stopping.signal.aborted) return
+      try {
+        await reconcile(this.#deps, this.#stopping.signal)
+      } catch (error) {
+        this.#deps.logger.error('Overdue messages could not be reconciled', errorFields(error))
+      }
+    })
+    return this.#last
+  }
+
+  /** Begins no further page; resolves once the one under way is done. */
+  async stop(): Promise<void> {
+    this.#stopping.abort()
+    await this.#last
+  }
+}
+
+/** A tenth of a second's attempts start together; jobs are taken for ten seconds at most. */
+function paceOf(db: Db, perSecond: number): { pace: Pace; batchSize: number } {
+  const clamp = (count: number): number => Math.min(Math.max(Math.floor(count), 1), BATCH_SIZE)
+  const pace: Pace = {
+    atOnce: clamp(perSecond / 10),
+    async wait(attempts, signal) {
+      const seconds = await reserveSends(db, attempts, perSecond)
+      await sleep(seconds * 1000, undefined, { signal })
+    },
+  }
+  return { pace, batchSize: clamp(perSecond * 10) }
 }

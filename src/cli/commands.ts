@@ -7,10 +7,20 @@ import type { DeliveryStatus } from '../delivery/status.ts'
 import { createSender } from '../index.ts'
 import { createLogger } from '../log.ts'
 import { migrate } from '../migrate.ts'
-import { openRuntime, readPolicyFile } from '../runtime.ts'
+import { planReconcile, reconcile } from '../reconcile.ts'
+import { openRuntime, readPolicyFile, startRuntimeQueue } from '../runtime.ts'
+import { createTwilioClient } from '../twilio/client.ts'
 import { startWeb } from '../web.ts'
 import { runWorker } from '../worker.ts'
-import { listView, messageJson, policyJson, policyView, showView } from './views.ts'
+import {
+  listView,
+  messageJson,
+  plannedView,
+  policyJson,
+  policyView,
+  reconciledView,
+  showView,
+} from './views.ts'
 import { runUntilSignal } from './until-signal.ts'
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`)
@@ -36,14 +46,16 @@ export async function webCommand(env: Env): Promise<void> {
   await runUntilSignal(() => web.stop(), runtime.logger)
 }
 
+const WORKER_REQUIREMENTS = [
+  'DATABASE_URL',
+  'PUBLIC_BASE_URL',
+  'TWILIO_ACCOUNT_SID',
+  'TWILIO_AUTH_TOKEN',
+  'sender',
+] as const
+
 export async function workerCommand(env: Env): Promise<void> {
-  const runtime = openRuntime({}, env, [
-    'DATABASE_URL',
-    'PUBLIC_BASE_URL',
-    'TWILIO_ACCOUNT_SID',
-    'TWILIO_AUTH_TOKEN',
-    'sender',
-  ])
+  const runtime = openRuntime({}, env, WORKER_REQUIREMENTS)
   const worker = await runWorker(runtime)
   await runUntilSignal(() => worker.stop(), runtime.logger)
 }
@@ -102,6 +114,38 @@ export async function showCommand(env: Env, id: number, flags: { readonly json?:
   print(flags.json ? JSON.stringify(messageJson(message), null, 2) : showView(message))
   return true
 }
+
+/** At most so many are listed by a dry run. */
+const MOST_PLANNED = 1000
+
+/** @returns false if Twilio could not be asked about some messages, or its answers not be recorded */
+export async function reconcileCommand(
+  env: Env,
+  flags: { readonly dryRun?: true; readonly json?: true },
+): Promise<boolean> {
+  const logger = createLogger({ level: env['LOG_LEVEL'] || 'warn', format: 'text' })
+  const runtime = openRuntime({ logger }, env, WORKER_REQUIREMENTS)
+  const { config, database, policy } = runtime
+  if (flags.dryRun) {
+    const planned = await planReconcile({ database, policy }, MOST_PLANNED).finally(() => database.close())
+    if (flags.json) print(JSON.stringify(planned, null, 2))
+    else if (planned.length > 0) print(plannedView(planned))
+    else tell('No message is overdue.')
+    return true
+  }
+  const queue = await startRuntimeQueue(runtime, 'schedule')
+  try {
+    const twilio = createTwilioClient(config.twilio, config.publicBaseUrl)
+    const sum = await reconcile({ database, queue, policy, logger, twilio, random: Math.random })
+    print(flags.json ? JSON.stringify(sum, null, 2) : reconciledView(sum))
+    return sum.failed === 0
+  } finally {
+    await queue.stop(STOP_TIMEOUT_MS)
+    await database.close()
+  }
+}
+
+const STOP_TIMEOUT_MS = 5_000
 
 export function policyCommand(config: Config, flags: { readonly json?: true }): void {
   const policy = createRetryPolicy(readPolicyFile(config.retryPolicyFile), config.retryDelayScale)

@@ -116,6 +116,17 @@ function createProgram(env: Env, exitWith: (code: number) => void): Command {
       policyCommand(parseConfig(env, []), options)
     })
 
+  program
+    .command('reconcile')
+    .description('look at the messages to which nothing has happened for too long, and ask Twilio about them')
+    .option('--dry-run', 'only list them, with what would be done; asks and changes nothing')
+    .option('--json', 'print JSON')
+    .addHelpText('after', example('sms-retry reconcile --dry-run'))
+    .action(async (options) => {
+      const { reconcileCommand } = await import('./commands.ts')
+      exitWith((await reconcileCommand(env, options)) ? OK : FAILED)
+    })
+
   const share = (flag: string, what: string): Option =>
     new Option(`${flag} <share>`, `share of ${what}, 0 to 1`).argParser(shareOf).default(0)
   program
@@ -133,9 +144,16 @@ function createProgram(env: Env, exitWith: (code: number) => void): Command {
     .addOption(share('--duplicate-callbacks', 'callbacks that are sent twice'))
     .addOption(share('--reorder-callbacks', 'messages whose callbacks come in another order'))
     .addOption(share('--delay-callbacks', 'callbacks that come late'))
-    .addOption(share('--hang', 'requests that are accepted but never answered'))
-    .addOption(share('--rate-limit', 'requests answered with 429'))
-    .addOption(share('--server-error', 'requests answered with 500'))
+    .addOption(share('--rate-limit', 'POSTs answered with 429'))
+    .addOption(share('--unavailable', 'POSTs answered with 503, in HTML'))
+    .addOption(share('--server-error', 'POSTs answered with 500, not accepted'))
+    .addOption(share('--hang-before', 'POSTs that are neither accepted nor answered'))
+    .addOption(share('--hang', 'POSTs that are accepted but never answered'))
+    .addOption(share('--reset', 'POSTs whose connection breaks in the middle of the answer'))
+    .addOption(share('--server-error-after', 'POSTs that are accepted but answered with 500'))
+    .addOption(share('--garbage', 'POSTs that are accepted but whose 201 cannot be read'))
+    .addOption(share('--slow', 'POSTs that are accepted but answered late'))
+    .addOption(share('--lookup-error', 'GETs answered with 500'))
     .addHelpText('after', example('sms-retry simulate --duplicate-callbacks 0.1 --rate-limit 0.05'))
     .action(async (options) => {
       const { simulateCommand } = await import('./simulate.ts')

@@ -5,6 +5,7 @@ import { reasonOf, type Rule } from '../delivery/error-codes.ts'
 import { type RetryPolicy, scheduleOf } from '../delivery/retry-policy.ts'
 import { isDelivered, isFailure } from '../delivery/status.ts'
 import { maskNumber } from '../log.ts'
+import type { PlannedLook, Reconciled } from '../reconcile.ts'
 
 /** Columns as wide as their contents; the last one is cut where the terminal ends. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -83,6 +84,22 @@ export function messageJson(message: StoredMessage): object {
     ...{ id, userId, to, body, status, success, reason, retryCount, maxRetries, nextRetryAt, sid },
     ...{ deadline, processingTimeMs, createdAt, attempts },
   }
+}
+
+export function plannedView(planned: readonly PlannedLook[]): string {
+  return table(
+    ['MESSAGE', 'ATTEMPT', 'STATUS', 'WOULD'],
+    planned.map(({ messageId, attempt, status, plan }) => [`${messageId}`, `${attempt}`, status, plan]),
+  )
+}
+
+export function reconciledView(sum: Reconciled): string {
+  return [
+    `Looked at ${sum.looked} overdue ${sum.looked === 1 ? 'message' : 'messages'}.`,
+    `  ${sum.rungAgain} due, without a job: alarm set again`,
+    `  ${sum.asked} asked for at Twilio: ${sum.answered} answered, ${sum.absent} not there and made again, ` +
+      `${sum.undecided} undecided, ${sum.failed} failed`,
+  ].join('\n')
 }
 
 export function policyView(policy: RetryPolicy): string {

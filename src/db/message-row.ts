@@ -13,6 +13,7 @@ export const OWN_METADATA_KEYS = [
   'idempotency_key',
   'deadline',
   'attempts',
+  'reconcile_at',
 ] as const
 
 /** Rows of the app's own are left alone: inbound ones, and those that nobody has told us about. */
@@ -23,7 +24,8 @@ export const MESSAGE_COLUMNS = `
   coalesce(success, true) as "success", coalesce(retry_count, 0) as "retryCount",
   coalesce(max_retries, 3) as "maxRetries", next_retry_at as "nextRetryAt", twilio_message_sid as "sid",
   sms_metadata ->> 'deadline' as "deadline", sms_metadata -> 'attempts' as "attempts",
-  error_message as "reason", processing_time_ms as "processingTimeMs"`
+  error_message as "reason", processing_time_ms as "processingTimeMs",
+  coalesce(created_at, now() at time zone 'UTC') as "createdAt", sms_metadata ->> 'reconcile_at' as "reconcileAt"`
 
 export interface MessageRow {
   readonly id: number | string
@@ -39,6 +41,8 @@ export interface MessageRow {
   readonly attempts: unknown
   readonly reason: string | null
   readonly processingTimeMs: number | null
+  readonly createdAt: Date
+  readonly reconcileAt: string | null
 }
 
 export function toMessage(row: MessageRow): Message {
@@ -52,11 +56,17 @@ export function toMessage(row: MessageRow): Message {
     maxRetries: row.maxRetries,
     nextRetryAt: row.nextRetryAt,
     sid: row.sid,
-    deadline: row.deadline === null || Number.isNaN(Date.parse(row.deadline)) ? null : new Date(row.deadline),
+    deadline: toTime(row.deadline),
     attempts: toAttempts(row.attempts),
     reason: row.reason,
     processingTimeMs: row.processingTimeMs,
+    createdAt: row.createdAt,
+    reconcileAt: toTime(row.reconcileAt),
   }
+}
+
+function toTime(text: string | null): Date | null {
+  return text === null || Number.isNaN(Date.parse(text)) ? null : new Date(text)
 }
 
 /** An attempt as it stands in `sms_metadata`. Absent keys are null. */
@@ -101,6 +111,7 @@ export function toChange(message: Message): object {
       retry_reason: failed?.errorCode,
       retry_error: failed === undefined ? null : (failed.errorText ?? reasonOf(failed.errorCode)),
       retry_strategy: message.retryCount > 0 ? 'exponential_backoff' : null,
+      reconcile_at: message.reconcileAt?.toISOString(),
       attempts: message.attempts.map(
         (attempt): z.input<typeof attemptSchema> => ({
           number: attempt.number,

@@ -6,7 +6,7 @@ import { IS_OURS, MESSAGE_COLUMNS, type MessageRow, toChange, toMessage } from '
 import type { Db } from './pool.ts'
 
 /** ISO 8601 with milliseconds, as JavaScript writes it. */
-const iso = (timestamptz: string): string =>
+export const iso = (timestamptz: string): string =>
   `to_char((${timestamptz}) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
 
 export interface LockedMessage {
@@ -46,7 +46,7 @@ export async function updateMessages(tx: Db, messages: readonly Message[]): Prom
             twilio_message_sid = c.sid,
             error_message = c.reason,
             processing_time_ms = c.processing_time_ms,
-            sms_metadata = (${OBJECT_METADATA} - '{retry_reason,retry_error,retry_strategy}'::text[])
+            sms_metadata = (${OBJECT_METADATA} - '{retry_reason,retry_error,retry_strategy,reconcile_at}'::text[])
                            || jsonb_strip_nulls(c.metadata)
        from jsonb_to_recordset($1::jsonb) as c (
               id bigint, status text, success boolean, retry_count integer, next_retry_at timestamptz, sid text,
@@ -71,6 +71,8 @@ export interface NewMessage {
   readonly validForSeconds: number | null
   readonly idempotencyKey: string | null
   readonly metadata: Readonly<Record<string, unknown>>
+  /** When it is looked at if nothing happens until then. */
+  readonly reconcileAfterSeconds: number
 }
 
 /**
@@ -90,6 +92,7 @@ export async function insertMessage(db: Db, message: NewMessage): Promise<number
             $7::jsonb || jsonb_strip_nulls(jsonb_build_object(
               'idempotency_key', $8::text,
               'deadline', ${iso('now() + make_interval(secs => $9::double precision)')},
+              'reconcile_at', ${iso('now() + make_interval(secs => $10::double precision)')},
               'attempts', jsonb_build_array(jsonb_build_object(
                 'number', 0, 'status', $6::text, 'times', jsonb_build_object($6::text, ${iso('now()')})))))
      on conflict ((sms_metadata ->> 'idempotency_key')) where sms_metadata ->> 'idempotency_key' is not null
@@ -105,6 +108,7 @@ export async function insertMessage(db: Db, message: NewMessage): Promise<number
       JSON.stringify(message.metadata),
       message.idempotencyKey,
       message.validForSeconds,
+      message.reconcileAfterSeconds,
     ],
   )
   return rows[0] === undefined ? null : Number(rows[0].id)
@@ -112,12 +116,11 @@ export async function insertMessage(db: Db, message: NewMessage): Promise<number
 
 export interface StoredMessage extends Message {
   readonly userId: number
-  readonly createdAt: Date
 }
 
-const STORED_COLUMNS = `${MESSAGE_COLUMNS}, user_id as "userId", created_at as "createdAt"`
+const STORED_COLUMNS = `${MESSAGE_COLUMNS}, user_id as "userId"`
 
-type StoredRow = MessageRow & { readonly userId: number; readonly createdAt: Date }
+type StoredRow = MessageRow & { readonly userId: number }
 
 export async function findByIdempotencyKey(db: Db, key: string): Promise<StoredMessage | null> {
   const { rows } = await db.executeSql<StoredRow>(
@@ -158,5 +161,5 @@ export async function listMessages(
 }
 
 function toStoredMessage(row: StoredRow): StoredMessage {
-  return { ...toMessage(row), userId: row.userId, createdAt: row.createdAt }
+  return { ...toMessage(row), userId: row.userId }
 }

@@ -91,9 +91,14 @@ async function applyMigration(client: pg.Client, name: string): Promise<void> {
   }
 }
 
-const OUR_INDEXES = ['retry', 'twilio_message_sid_is_unique', 'idempotency_key_is_unique', 'in_flight'].map(
-  (name) => `idx_sms_usage_logs_${name}`,
-)
+const OUR_INDEXES = [
+  'retry',
+  'twilio_message_sid_is_unique',
+  'idempotency_key_is_unique',
+  'in_flight',
+  'reconcile',
+  'phone_number',
+].map((name) => `idx_sms_usage_logs_${name}`)
 
 /** CREATE INDEX CONCURRENTLY that was interrupted leaves an index behind that is never used and never mended. */
 async function dropInvalidIndexes(client: pg.Client): Promise<void> {

@@ -1,4 +1,5 @@
 // Connections: one pool a process, every session in UTC, and transactions that end one way or the other.
+import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import type { DatabaseConfig } from '../config.ts'
 import { DatabaseError } from '../errors.ts'
@@ -15,6 +16,13 @@ export interface Database extends Db {
    * @throws DatabaseError if the database failed; whatever `work` throws otherwise
    */
   transaction<T>(work: (tx: Db) => Promise<T>): Promise<T>
+  /**
+   * The same for what must not be done twice: if the answer to the commit gets lost, the database is asked whether it
+   * was committed, for some seconds. Costs one statement more.
+   *
+   * @throws DatabaseError whose `written` is `no`, or `unknown` if the database did not come back in time
+   */
+  certainTransaction<T>(work: (tx: Db) => Promise<T>): Promise<T>
   /** Waits for statements under way. Can be called again. */
   close(): Promise<void>
 }
@@ -62,8 +70,9 @@ export function openDatabase(
   pool.on('error', onIdleError)
   let closing: Promise<void> | undefined
   return {
-    executeSql: (text, values) => pool.query(text, values).catch(toDatabaseError),
+    executeSql: (text, values) => pool.query(text, values).catch(throwUncertain),
     transaction: (work) => inTransaction(pool, work),
+    certainTransaction: (work) => inCertainTransaction(pool, work),
     close: () => {
       closing ??= pool.end()
       return closing
@@ -82,25 +91,24 @@ export function connectionOptions(config: DatabaseConfig): pg.ClientConfig {
 }
 
 async function inTransaction<T>(pool: pg.Pool, work: (tx: Db) => Promise<T>): Promise<T> {
-  const client = await pool.connect().catch(toDatabaseError)
+  const client = await pool.connect().catch(throwCertain)
   // A connection that broke, or that has not answered in time, is in an unknown state: it is thrown away.
   let broken: Error | undefined
   const onError = (error: Error): void => {
     broken = error
   }
+  const execute = <Row extends object>(text: string, values?: unknown[]): Promise<{ rows: Row[] }> =>
+    client.query<Row>(text, values).catch((error: Error) => {
+      if (!(error instanceof pg.DatabaseError)) broken = error
+      throw error
+    })
   // Without a listener, a connection that breaks between two statements would end the process.
   client.on('error', onError)
-  const tx: Db = {
-    executeSql: (text, values) =>
-      client.query(text, values).catch((error: Error) => {
-        if (!(error instanceof pg.DatabaseError)) broken = error
-        return toDatabaseError(error)
-      }),
-  }
+  const tx: Db = { executeSql: (text, values) => execute<never>(text, values).catch(throwCertain) }
   try {
     await tx.executeSql('begin')
     const result = await work(tx)
-    await tx.executeSql('commit')
+    await execute('commit').catch(throwUncertain)
     return result
   } catch (error) {
     if (broken === undefined) await client.query('rollback').catch(onError)
@@ -111,8 +119,56 @@ async function inTransaction<T>(pool: pg.Pool, work: (tx: Db) => Promise<T>): Pr
   }
 }
 
-function toDatabaseError(error: Error): never {
-  throw new DatabaseError(`The database failed: ${error.message}`, { cause: error })
+async function inCertainTransaction<T>(pool: pg.Pool, work: (tx: Db) => Promise<T>): Promise<T> {
+  let done: { readonly result: T; readonly transactionId: string | null } | undefined
+  try {
+    await inTransaction(pool, async (tx) => {
+      const result = await work(tx)
+      const { rows } = await tx.executeSql<{ id: string | null }>(
+        'select txid_current_if_assigned()::text as "id"',
+      )
+      done = { result, transactionId: rows[0]?.id ?? null }
+    })
+  } catch (error) {
+    if (!(error instanceof DatabaseError) || error.written === 'no' || done === undefined) throw error
+    // Without a number it has written nothing.
+    const status = done.transactionId === null ? 'aborted' : await untilKnown(pool, done.transactionId)
+    if (status === 'aborted') throw new DatabaseError(error.message, { cause: error.cause, written: 'no' })
+    if (status === null) throw error
+  }
+  if (done === undefined) throw new Error('a transaction was committed whose work had not ended')
+  return done.result
+}
+
+const ASK_AGAIN_AFTER_MS = [100, 400, 1_000, 2_000, 4_000]
+
+/** PostgreSQL remembers what became of each transaction that had a number, also after a crash. */
+async function untilKnown(pool: pg.Pool, transactionId: string): Promise<'committed' | 'aborted' | null> {
+  for (const delayMs of ASK_AGAIN_AFTER_MS) {
+    await sleep(delayMs)
+    const { rows } = await pool
+      .query<{ status: string | null }>('select txid_status($1::bigint) as "status"', [transactionId])
+      .catch(() => ({ rows: [] }))
+    const status = rows[0]?.status
+    if (status === 'committed' || status === 'aborted') return status
+  }
+  return null
+}
+
+/** For what is part of a transaction: if it fails, nothing is written. */
+function throwCertain(error: Error): never {
+  throw new DatabaseError(`The database failed: ${error.message}`, { cause: error, written: 'no' })
+}
+
+/** For a commit, or a statement that is its own: what the server refused, it did not do; otherwise nobody knows. */
+function throwUncertain(error: Error): never {
+  const written = error instanceof pg.DatabaseError && !isShutdown(error) ? 'no' : 'unknown'
+  throw new DatabaseError(`The database failed: ${error.message}`, { cause: error, written })
+}
+
+/** Class 57P: the server stops or ends this connection. It may have committed before. */
+function isShutdown({ code }: pg.DatabaseError): boolean {
+  return code?.startsWith('57P') === true
 }
 
 /** A transaction of the caller's: a pg client, or one of pg-boss's adapters for an ORM. */

@@ -24,9 +24,18 @@ export type Decision =
   /** The attempt is claimed: once the row is committed, its request may be made. */
   | { readonly kind: 'submit'; readonly message: Message; readonly submission: Submission }
   /** The row changes and a job is to ring at `at`. */
-  | { readonly kind: 'schedule'; readonly message: Message; readonly alarm: Alarm; readonly at: Date }
+  | {
+      readonly kind: 'schedule'
+      readonly message: Message
+      readonly alarm: Alarm
+      readonly at: Date
+      /** An alarm that is not wanted any more. */
+      readonly replaces: Alarm | null
+    }
   /** The row changes and the job of the attempt that waited is not wanted any more. */
   | { readonly kind: 'unschedule'; readonly message: Message; readonly alarm: Alarm }
+  /** Once the row is committed, Twilio may be asked what became of the attempt. */
+  | { readonly kind: 'inquire'; readonly message: Message; readonly inquiry: Inquiry }
 
 /** What is to be handed to Twilio. */
 export interface Submission {
@@ -36,4 +45,14 @@ export interface Submission {
   readonly body: string
   /** Seconds until the deadline; Twilio is not to deliver later. Null without a deadline. */
   readonly validitySeconds: number | null
+}
+
+/** What Twilio is to be asked. */
+export interface Inquiry {
+  readonly messageId: number
+  readonly attempt: number
+  /** Null for an attempt in doubt, which is looked for in Twilio's message list. */
+  readonly sid: string | null
+  readonly to: string
+  readonly claimedAt: Date
 }

@@ -40,6 +40,21 @@ export interface Message {
   readonly reason: string | null
   /** How long the last request to Twilio took. */
   readonly processingTimeMs: number | null
+  readonly createdAt: Date
+  /** When it is looked at if nothing happens until then. Null if it is final, or was never looked at. */
+  readonly reconcileAt: Date | null
+}
+
+/** One message to the recipient in question, as Twilio's message list shows it. */
+export interface Listed {
+  readonly sid: string
+  /** Empty if the account has texts redacted. */
+  readonly body: string
+  readonly status: TwilioStatus
+  readonly errorCode: number | null
+  readonly errorText: string | null
+  /** By the database's clock. */
+  readonly createdAt: Date
 }
 
 /** What became of one request to Twilio's API. */
@@ -69,8 +84,9 @@ export type Event =
       readonly answer: Answer
       readonly processingTimeMs: number
     }
+  /** Twilio's word on an attempt, in a status callback or because it was asked. */
   | {
-      readonly kind: 'callback'
+      readonly kind: 'report'
       /** From the callback's URL; null where the URL is not ours, then the sid tells. */
       readonly attempt: number | null
       readonly sid: string
@@ -79,3 +95,17 @@ export type Event =
       readonly errorText: string | null
     }
   | { readonly kind: 'cancel' }
+  /** The time to look at the message has come. */
+  | { readonly kind: 'reconcile' }
+  /** An attempt in doubt was looked for in Twilio's message list. */
+  | {
+      readonly kind: 'listed'
+      readonly attempt: number
+      /** Which claim of the attempt was looked for. */
+      readonly claimedAt: Date
+      readonly entries: readonly Listed[]
+      /** False if the list was too long to be read back to the claim. */
+      readonly isComplete: boolean
+      /** Other messages to which an entry may belong. */
+      readonly others: readonly Message[]
+    }

@@ -3,6 +3,7 @@ import express, { type Express, type RequestHandler, type Router } from 'express
 import { isTableCurrent } from '../db/migrate.ts'
 import { SchemaError } from '../errors.ts'
 import { recordCallbacks } from '../record-callbacks.ts'
+import { untilRecorded } from '../record-events.ts'
 import { LazyQueue, type Runtime } from '../runtime.ts'
 import { statusCallbackRoute } from './status-callback-route.ts'
 
@@ -41,11 +42,21 @@ function routeOf(runtime: Runtime, queue: LazyQueue): Router {
     publicBaseUrl: config.publicBaseUrl,
     logger,
     record: async (callback) => {
-      const deps = { database, queue: await queue.get(), policy, logger, random: Math.random }
-      await recordCallbacks(deps, [callback])
+      const record = async () => {
+        const deps = { database, queue: await queue.get(), policy, logger, random: Math.random }
+        await recordCallbacks(deps, [callback])
+      }
+      await untilRecorded(record, RECORD_AGAIN_AFTER_MS, RECORD_WITHIN_MS)
     },
   })
 }
+
+/**
+ * A database that is away for a moment is waited for; so is the answer to a commit that got lost. Then it is Twilio's
+ * turn, which sends a callback that met a 503 up to five times more: as each is held that long, this spans its 15 s.
+ */
+const RECORD_AGAIN_AFTER_MS = [500, 1_500]
+const RECORD_WITHIN_MS = 2_500
 
 /** 200 once the database can be reached and its schema is the one that this version needs. */
 function readiness(runtime: Runtime, queue: LazyQueue): RequestHandler {

@@ -14,3 +14,16 @@ export function cleanText(text: unknown): string | null {
   const clean = text.replaceAll('\0', '').slice(0, LONGEST_TEXT).toWellFormed()
   return clean === '' ? null : clean
 }
+
+/** The fields of a JSON object, as text or parsed already; null for anything else. */
+export function parseJson(body: unknown): Record<string, unknown> | null {
+  let parsed = body
+  if (typeof body === 'string') {
+    try {
+      parsed = JSON.parse(body)
+    } catch {
+      return null
+    }
+  }
+  return parsed !== null && typeof parsed === 'object' ? (parsed as Record<string, unknown>) : null
+}

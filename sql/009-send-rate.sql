@@ -1,0 +1,6 @@
+-- When the next attempt may be submitted if SEND_RATE_PER_SECOND is set: one row that all workers share.
+create table if not exists sms_retry.send_rate (
+  only_row boolean primary key default true check (only_row),
+  next_at timestamptz not null
+);
+insert into sms_retry.send_rate (next_at) values (now()) on conflict do nothing;

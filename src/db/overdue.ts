@@ -1,0 +1,62 @@
+// The statements by which messages are found that need to be looked at, and those that an entry of Twilio's message
+// list may belong to.
+import type { Message } from '../delivery/message.ts'
+import { IS_OURS, MESSAGE_COLUMNS, type MessageRow, toMessage } from './message-row.ts'
+import { iso } from './messages.ts'
+import type { Db } from './pool.ts'
+
+export interface OverdueMessage {
+  readonly message: Message
+  /** The database's clock. */
+  readonly now: Date
+}
+
+/** As the index on it says, so that it can serve. */
+const RECONCILE_AT = `(coalesce(sms_metadata ->> 'reconcile_at', '') collate "C")`
+const IN_FLIGHT = `final_status in ('pending', 'submitting', 'retrying', 'accepted', 'scheduled', 'queued', 'sending', 'sent')`
+
+/** The messages whose time to be looked at has come, the longest overdue first. */
+export async function findOverdue(db: Db, limit: number): Promise<OverdueMessage[]> {
+  const { rows } = await db.executeSql<MessageRow & { now: Date }>(
+    `select ${MESSAGE_COLUMNS}, now() as "now"
+       from sms_usage_logs
+      where ${IN_FLIGHT} and ${RECONCILE_AT} <= ${iso('now()')} and ${IS_OURS}
+      order by ${RECONCILE_AT}
+      limit $1::integer`,
+    [limit],
+  )
+  return rows.map((row) => ({ message: toMessage(row), now: row.now }))
+}
+
+/** More attempts to one number, in so short a time, are beyond deciding anyway. */
+const MOST_OTHERS = 1000
+
+/**
+ * The messages other than this one that have one of the sids, in whichever attempt, and those to the same number with
+ * an attempt that was claimed after `since`, unless they were delivered at the first.
+ */
+export async function findOthers(
+  db: Db,
+  { messageId, to, since, sids }: { messageId: number; to: string; since: Date; sids: readonly string[] },
+): Promise<Message[]> {
+  const { rows } = await db.executeSql<MessageRow>(
+    `select ${MESSAGE_COLUMNS}
+       from sms_usage_logs
+      where id <> $1::bigint and ${IS_OURS}
+        and (twilio_message_sid = any($4::text[])
+             or phone_number = $2::text
+                and (retry_count > 0 or final_status in ('submitting', 'failed'))
+                and jsonb_path_exists(
+                      sms_metadata,
+                      '$.attempts[*] ? (@.sid == $sids[*] || @.times.submitting >= $since)',
+                      jsonb_build_object('sids', $4::text[], 'since', $3::text)))
+      limit ${MOST_OTHERS + 1}`,
+    [messageId, to, since.toISOString(), sids],
+  )
+  return rows.map(toMessage)
+}
+
+/** True if there are more others than are worth comparing. */
+export function areTooMany(others: readonly Message[]): boolean {
+  return others.length > MOST_OTHERS
+}

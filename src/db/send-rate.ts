@@ -1,0 +1,22 @@
+// The statement by which all workers together keep to a rate: each reserves the next moments for its attempts. (GCRA,
+// the generic cell rate algorithm, without a burst.)
+import type { Db } from './pool.ts'
+
+/**
+ * Reserves `attempts` moments, `1 / perSecond` seconds each.
+ *
+ * @returns seconds until the first of them
+ */
+export async function reserveSends(db: Db, attempts: number, perSecond: number): Promise<number> {
+  const seconds = attempts / perSecond
+  // Not further ahead than any number of workers could have reserved: a clock may have been set back.
+  const { rows } = await db.executeSql<{ wait: number }>(
+    `update sms_retry.send_rate
+        set next_at = least(greatest(next_at, clock_timestamp()), clock_timestamp() + interval '1 minute')
+                      + make_interval(secs => $1::double precision)
+     returning greatest(0, extract(epoch from next_at - clock_timestamp()) - $1::double precision)::double precision
+               as "wait"`,
+    [seconds],
+  )
+  return rows[0]?.wait ?? 0
+}

@@ -1,0 +1,98 @@
+// When a message is looked at if nothing happens to it until then. Every message that is not final has such a time,
+// so that none can be forgotten: not one whose job was lost, not one whose answer or callback never came.
+import type { Message } from './message.ts'
+import { isFinal } from './status.ts'
+import { addSeconds, isWaiting, latestMade, secondsBetween } from './transitions.ts'
+
+/** A request starts within this time after its claim, or not at all. */
+export const CLAIM_VALID_SECONDS = 5
+
+/** A request that takes longer is given up; Twilio may still accept it, so its outcome is unknown. */
+export const REQUEST_TIMEOUT_SECONDS = 10
+
+/** Twilio has been seen at work on a request 26 seconds after its client had given up. */
+const TWILIO_AT_WORK_SECONDS = 30
+
+/** Nothing of a claimed attempt can reach Twilio's list later than this after the claim. */
+export const LATEST_ACCEPTANCE_SECONDS =
+  CLAIM_VALID_SECONDS + REQUEST_TIMEOUT_SECONDS + TWILIO_AT_WORK_SECONDS
+
+/** Callbacks of a delivery come within seconds; some carriers never report. */
+const WITH_TWILIO_SECONDS = 300
+const GIVE_UP_SECONDS = 72 * 3600
+
+/** An attempt that is due and was not made: its job may be gone, or its worker may have died. */
+const OVERDUE_SECONDS = 30
+/** Even with shortened delays a worker needs its time. */
+const LEAST_OVERDUE_SECONDS = 5
+
+const LONGEST_PAUSE_SECONDS = 900
+
+/** Beyond every clock: Twilio is not asked any more. */
+export const NEVER = new Date('9999-12-31T00:00:00.000Z')
+
+interface Watch {
+  /** Since when the message has been what it is. */
+  readonly since: Date
+  /** Seconds after which it is first looked at. */
+  readonly first: number
+  /** The pauses between looks grow up to this. */
+  readonly longestPause: number
+  /** After so many seconds it is left as it is; null for what must not be given up. */
+  readonly giveUp: number | null
+}
+
+/** Null for a message that is final, and for a row that nobody has told us about. */
+function watchOf(message: Message, delayScale: number): Watch | null {
+  if (isFinal(message.status) || message.status === 'unknown') return null
+  const longestPause = LONGEST_PAUSE_SECONDS * delayScale
+  const giveUp = GIVE_UP_SECONDS * delayScale
+  if (isWaiting(message)) {
+    const waiting = message.attempts.find(({ number }) => number === message.retryCount)
+    // What somebody else left behind long ago is not sent; what is ours is never given up.
+    const isNew = message.reconcileAt === null
+    const since = message.nextRetryAt ?? timeOf(waiting?.times.pending) ?? message.createdAt
+    return {
+      since,
+      first: firstLookSeconds('pending', delayScale),
+      longestPause,
+      giveUp: isNew ? giveUp : null,
+    }
+  }
+  const made = latestMade(message)
+  const since = timeOf(made?.times[made.status]) ?? message.createdAt
+  if (message.status !== 'submitting') {
+    return { since, first: WITH_TWILIO_SECONDS * delayScale, longestPause: Number.POSITIVE_INFINITY, giveUp }
+  }
+  return { since, first: firstLookSeconds('submitting', delayScale), longestPause, giveUp }
+}
+
+/** When to look at the message next: at first soon, then after pauses that double. Null if there is no need. */
+export function reconcileTime(message: Message, delayScale: number, now: Date): Date | null {
+  const watch = watchOf(message, delayScale)
+  if (watch === null) return null
+  const { since, first, longestPause, giveUp } = watch
+  const elapsed = secondsBetween(since, now)
+  if (giveUp !== null && elapsed >= giveUp) return NEVER
+  const next = Math.max(first, Math.min(2 * elapsed, elapsed + longestPause))
+  return addSeconds(since, Math.min(next, giveUp ?? next))
+}
+
+/** True once the message has been what it is for so long that something may be wrong. */
+export function isOverdue(message: Message, delayScale: number, now: Date): boolean {
+  const watch = watchOf(message, delayScale)
+  return watch !== null && secondsBetween(watch.since, now) >= watch.first
+}
+
+/** Seconds after which an attempt that waits (once it is due), or that was claimed, is first looked at. */
+export function firstLookSeconds(status: 'pending' | 'submitting', delayScale: number): number {
+  if (status === 'pending') return Math.max(OVERDUE_SECONDS * delayScale, LEAST_OVERDUE_SECONDS)
+  // A request's own time is not scaled: before it has passed, nothing is in doubt.
+  return CLAIM_VALID_SECONDS + REQUEST_TIMEOUT_SECONDS + TWILIO_AT_WORK_SECONDS * delayScale
+}
+
+function timeOf(iso: string | undefined): Date | null {
+  if (iso === undefined) return null
+  const time = new Date(iso)
+  return Number.isNaN(time.getTime()) ? null : time
+}

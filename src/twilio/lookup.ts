@@ -1,0 +1,127 @@
+// Asks Twilio what became of an attempt: by its sid, or in the message list where the sid is not known.
+import { isTwilioStatus, type TwilioStatus } from '../delivery/status.ts'
+import { type HttpResponse, NO_ANSWER, Refusal, type TwilioApi, withinTime } from './api.ts'
+import { cleanText, parseJson, SID } from './wire.ts'
+
+export interface FoundMessage {
+  readonly sid: string
+  readonly status: TwilioStatus
+  readonly errorCode: number | null
+  readonly errorText: string | null
+}
+
+export interface ListedMessage extends FoundMessage {
+  readonly body: string
+  /** Seconds since its creation when the list was made, both by Twilio's clock. */
+  readonly ageSeconds: number
+}
+
+/** Twilio could not be asked: nothing is known. */
+export interface Unavailable {
+  readonly outcome: 'unavailable'
+  readonly reason: string
+}
+
+export type FetchAnswer =
+  | { readonly outcome: 'found'; readonly message: FoundMessage }
+  /** Twilio has no such message (any more). */
+  | { readonly outcome: 'missing' }
+  | Unavailable
+
+export type ListAnswer =
+  | {
+      readonly outcome: 'listed'
+      readonly messages: readonly ListedMessage[]
+      /** False if the list could not be read back to the age that was asked for. */
+      readonly isComplete: boolean
+    }
+  | Unavailable
+
+export async function fetchMessage(api: TwilioApi, sid: string): Promise<FetchAnswer> {
+  const response = await ask(api, `/Messages/${sid}.json`)
+  if ('outcome' in response) return response.reason === 'HTTP 404' ? { outcome: 'missing' } : response
+  const message = toFound(parseJson(response.body))
+  if (message?.sid !== sid) return { outcome: 'unavailable', reason: 'the answer cannot be read' }
+  return { outcome: 'found', message }
+}
+
+const PAGE_SIZE = 100
+const MOST_PAGES = 20
+
+/**
+ * The messages to this number that are not older than `maxAgeSeconds`, newest first. By number alone: Twilio's own
+ * filter by date goes by the date of sending, which a message that was just accepted does not have.
+ */
+export async function listMessagesTo(api: TwilioApi, to: string, maxAgeSeconds: number): Promise<ListAnswer> {
+  const messages: ListedMessage[] = []
+  let isComplete = true
+  let next: string | null = '/Messages.json'
+  let parameters: Readonly<Record<string, string>> = { To: to, PageSize: `${PAGE_SIZE}` }
+  for (let pages = 0; next !== null; pages += 1) {
+    if (pages === MOST_PAGES) return { outcome: 'listed', messages, isComplete: false }
+    const response = await ask(api, next, parameters)
+    if ('outcome' in response) return response
+    const page = toPage(response)
+    if (page === null) return { outcome: 'unavailable', reason: 'the list cannot be read' }
+    isComplete &&= page.isReadable
+    messages.push(...page.messages.filter(({ ageSeconds }) => ageSeconds <= maxAgeSeconds))
+    const oldest = page.messages.at(-1)
+    if (oldest !== undefined && oldest.ageSeconds > maxAgeSeconds) break
+    next = page.next
+    parameters = {}
+  }
+  return { outcome: 'listed', messages, isComplete }
+}
+
+function ask(
+  api: TwilioApi,
+  path: string,
+  parameters?: Readonly<Record<string, string>>,
+): Promise<HttpResponse | Unavailable> {
+  const answer = api.get(path, parameters).catch((error: unknown): Unavailable => {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+    const reason = error instanceof Refusal ? error.message : code || 'the answer cannot be read'
+    return { outcome: 'unavailable', reason }
+  })
+  return withinTime<HttpResponse | Unavailable>(answer, { outcome: 'unavailable', reason: NO_ANSWER })
+}
+
+interface Page {
+  readonly messages: readonly ListedMessage[]
+  readonly next: string | null
+  /** False if a message in it could not be read, and might be the one that is looked for. */
+  readonly isReadable: boolean
+}
+
+function toPage({ body, headers }: HttpResponse): Page | null {
+  const { messages, next_page_uri: next } = parseJson(body) ?? {}
+  const nowMs = Date.parse(String(headers['date']))
+  if (!Array.isArray(messages) || Number.isNaN(nowMs)) return null
+  const listed = messages.map((message: unknown) => toListed(message, nowMs))
+  const readable = listed.filter((message) => message !== null)
+  return {
+    messages: readable,
+    next: typeof next === 'string' ? next : null,
+    isReadable: readable.length === listed.length,
+  }
+}
+
+function toListed(message: unknown, nowMs: number): ListedMessage | null {
+  const found = toFound(message)
+  const { body, date_created: created } = (message ?? {}) as Record<string, unknown>
+  const createdMs = Date.parse(String(created))
+  if (found === null || Number.isNaN(createdMs)) return null
+  return { ...found, body: typeof body === 'string' ? body : '', ageSeconds: (nowMs - createdMs) / 1000 }
+}
+
+function toFound(message: unknown): FoundMessage | null {
+  if (message === null || typeof message !== 'object') return null
+  const { sid, status, error_code: code, error_message: text } = message as Record<string, unknown>
+  if (typeof sid !== 'string' || !SID.test(sid)) return null
+  return {
+    sid,
+    status: typeof status === 'string' && isTwilioStatus(status) ? status : 'accepted',
+    errorCode: Number(code) || null,
+    errorText: cleanText(text),
+  }
+}
