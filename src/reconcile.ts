@@ -47,7 +47,9 @@ export async function reconcile(deps: AttemptDeps, signal?: AbortSignal): Promis
     sum.rungAgain += rungAgain
     sum.asked += inquiries.length
     const inTurn = pLimit(MOST_ASKED_AT_ONCE)
-    const outcomes = await Promise.all(inquiries.map((inquiry) => inTurn(() => ask(deps, inquiry))))
+    const outcomes = await Promise.all(
+      inquiries.map((inquiry) => inTurn(() => (signal?.aborted ? 'failed' : ask(deps, inquiry, signal)))),
+    )
     for (const outcome of outcomes) sum[outcome] += 1
     // Twilio is away: there is no point in asking for the rest.
     if (outcomes.length > 0 && outcomes.every((outcome) => outcome === 'failed')) break
@@ -56,18 +58,20 @@ export async function reconcile(deps: AttemptDeps, signal?: AbortSignal): Promis
   return sum
 }
 
-/** An inquiry, and the database's time at this process's. */
+/** An inquiry, and the database's time at this process's performance.now(), with its possible error. */
 interface TimedInquiry extends Inquiry {
   readonly now: Date
   readonly nowMs: number
+  readonly errorMs: number
 }
 
 /** Looks at a page of overdue messages, and sees to it that nobody else does so for a while. */
 async function claimOverdue(
   deps: AttemptDeps,
 ): Promise<{ messages: number; inquiries: TimedInquiry[]; rungAgain: number }> {
-  const nowMs = performance.now()
+  const startedMs = performance.now()
   const overdue = await findOverdue(deps.database, PAGE_SIZE)
+  const nowMs = performance.now()
   const now = overdue[0]?.now
   if (now === undefined) return { messages: 0, inquiries: [], rungAgain: 0 }
   const recorded = await recordEvents(
@@ -81,7 +85,7 @@ async function claimOverdue(
   return {
     messages: decisions.length,
     inquiries: decisions.flatMap((decision) =>
-      decision.kind === 'inquire' ? [{ ...decision.inquiry, now, nowMs }] : [],
+      decision.kind === 'inquire' ? [{ ...decision.inquiry, now, nowMs, errorMs: nowMs - startedMs }] : [],
     ),
     rungAgain: decisions.filter(({ kind }) => kind === 'schedule').length,
   }
@@ -99,10 +103,12 @@ function logLook({ logger }: AttemptDeps, decision: Exclude<Decision, { kind: 'i
 }
 
 /** Never rejects: an inquiry that fails is made again later. */
-async function ask(deps: AttemptDeps, inquiry: TimedInquiry): Promise<Outcome> {
+async function ask(deps: AttemptDeps, inquiry: TimedInquiry, signal?: AbortSignal): Promise<Outcome> {
   const { messageId, attempt } = inquiry
   try {
-    const event = await (inquiry.sid === null ? look(deps, inquiry) : fetchReport(deps, inquiry, inquiry.sid))
+    const event = await (inquiry.sid === null
+      ? look(deps, inquiry, signal)
+      : fetchReport(deps, inquiry, inquiry.sid))
     if ('reason' in event) {
       deps.logger.warn('What became of an attempt could not be asked for', { messageId, attempt, ...event })
       return 'failed'
@@ -136,37 +142,39 @@ async function fetchReport(
     case 'found':
       return { kind: 'report', attempt, ...answer.message }
     case 'missing':
-      return { reason: 'Twilio has no message of this sid' }
+      return { kind: 'missing' }
     case 'unavailable':
       return { reason: answer.reason }
   }
 }
 
-/** Twilio's list is read back to a little before the claim: its times and ours may differ. */
+/** Twilio's list is read back to a little before the claim. */
 const MARGIN_SECONDS = 60
+
+/** Twilio's times are whole seconds. */
+const ROUNDING_SECONDS = 2
 
 async function look(
   { twilio, database }: AttemptDeps,
-  { messageId, attempt, to, claimedAt, now, nowMs }: TimedInquiry,
+  { messageId, attempt, to, claimedAt, now, nowMs, errorMs }: TimedInquiry,
+  signal: AbortSignal | undefined,
 ): Promise<Event | Failure> {
   const sinceClaim = (now.getTime() - claimedAt.getTime()) / 1000
-  const answer = await twilio.list(to, sinceClaim + MARGIN_SECONDS)
+  const answer = await twilio.list(to, sinceClaim + MARGIN_SECONDS, signal)
   if (answer.outcome === 'unavailable') return { reason: answer.reason }
   // Ages are by Twilio's clock alone, and so the entries' times by the database's.
-  const listedAtMs = now.getTime() + (performance.now() - nowMs)
-  const entries = answer.messages.map(({ ageSeconds, ...message }) => ({
+  const entries = answer.messages.map(({ ageSeconds, arrivedMs, ...message }) => ({
     ...message,
-    createdAt: new Date(listedAtMs - ageSeconds * 1000),
+    createdAt: new Date(now.getTime() + (arrivedMs - nowMs) - ageSeconds * 1000),
   }))
+  const toleranceSeconds = ROUNDING_SECONDS + errorMs / 1000
   // After the list was read: whoever has one of its entries by now, has recorded it or is `submitting`.
-  const others = await findOthers(database, {
-    messageId,
-    to,
-    since: new Date(claimedAt.getTime() - LATEST_ACCEPTANCE_SECONDS * 1000),
-    sids: entries.map(({ sid }) => sid),
-  })
+  const earliestRival = LATEST_ACCEPTANCE_SECONDS + 2 * toleranceSeconds
+  const since = new Date(claimedAt.getTime() - earliestRival * 1000)
+  const sids = entries.map(({ sid }) => sid)
+  const others = sids.length === 0 ? [] : await findOthers(database, { messageId, to, since, sids })
   const isComplete = answer.isComplete && !areTooMany(others)
-  return { kind: 'listed', attempt, claimedAt, entries, isComplete, others }
+  return { kind: 'listed', attempt, claimedAt, entries, toleranceSeconds, isComplete, others }
 }
 
 function logFinding(

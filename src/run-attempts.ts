@@ -45,13 +45,13 @@ export async function submitAttempt(
   submission: Submission,
   claimStartedMs: number,
 ): Promise<Message> {
-  const { messageId, attempt } = submission
+  const { messageId, attempt, claimedAt } = submission
   try {
     const isValid = performance.now() - claimStartedMs < CLAIM_VALID_SECONDS * 1000
     const { answer, processingTimeMs } = isValid
       ? await deps.twilio.submit(submission)
       : { answer: CLAIMED_TOO_LATE, processingTimeMs: 0 }
-    const event = { kind: 'answer', attempt, answer, processingTimeMs } as const
+    const event = { kind: 'answer', attempt, claimedAt, answer, processingTimeMs } as const
     const happening = { target: { id: messageId }, event }
     const [recorded] = await untilRecorded(() => recordEvents(deps, [happening]), RECORD_AGAIN_AFTER_MS)
     if (recorded?.known !== true) {

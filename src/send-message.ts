@@ -41,11 +41,13 @@ export interface EnqueueResult {
 export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promise<SendResult> {
   const message = checkMessage(input)
   const claimStartedMs = performance.now()
-  const id = await insertForCertain(deps, toNewMessage(message, 'submitting', deps.policy))
-  if (id === null) return toResult(await findTwin(deps.database, message))
+  const inserted = await insertForCertain(deps, toNewMessage(message, 'submitting', deps.policy))
+  if (inserted === null) return toResult(await findTwin(deps.database, message))
+  const { id, insertedAt: claimedAt } = inserted
   const submission = {
     messageId: id,
     attempt: 0,
+    claimedAt,
     to: message.to,
     body: message.body,
     validitySeconds: message.validForSeconds,
@@ -59,7 +61,10 @@ export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promi
   }
 }
 
-async function insertForCertain({ database }: AttemptDeps, row: NewMessage): Promise<number | null> {
+async function insertForCertain(
+  { database }: AttemptDeps,
+  row: NewMessage,
+): ReturnType<typeof insertMessage> {
   try {
     return await database.certainTransaction((tx) => insertMessage(tx, row))
   } catch (error) {
@@ -85,8 +90,9 @@ export async function enqueueMessage(
   input: MessageInput,
 ): Promise<EnqueueResult> {
   const message = checkMessage(input)
-  const id = await insertMessage(tx, toNewMessage(message, 'pending', deps.policy))
-  if (id === null) return { id: (await findTwin(tx, message)).id, created: false }
+  const inserted = await insertMessage(tx, toNewMessage(message, 'pending', deps.policy))
+  if (inserted === null) return { id: (await findTwin(tx, message)).id, created: false }
+  const { id } = inserted
   await deps.queue.schedule(tx, [{ messageId: id, alarm: { attempt: 0, postponements: 0 }, at: null }])
   return { id, created: true }
 }

@@ -91,7 +91,9 @@ function toAttempts(entries: unknown): Attempt[] {
     errorCode: entry.error_code ?? null,
     errorText: entry.error_text ?? null,
     postponements: entry.postponements ?? 0,
-    times: entry.times ?? {},
+    times: Object.fromEntries(
+      Object.entries(entry.times ?? {}).filter(([, at]) => !Number.isNaN(Date.parse(at))),
+    ),
   }))
 }
 

@@ -78,12 +78,15 @@ export interface NewMessage {
 /**
  * Inserts a message with its first attempt.
  *
- * @returns its id; null if its idempotency key exists already. Waits for
+ * @returns its id, and the time of its insertion; null if its idempotency key exists already. Waits for
  *   a transaction that has inserted the same key and has not ended yet.
  */
-export async function insertMessage(db: Db, message: NewMessage): Promise<number | null> {
+export async function insertMessage(
+  db: Db,
+  message: NewMessage,
+): Promise<{ readonly id: number; readonly insertedAt: Date } | null> {
   // No operator with a question mark, no list: the statement also runs through the adapters of ORMs.
-  const { rows } = await db.executeSql<{ id: number | string }>(
+  const { rows } = await db.executeSql<{ id: number | string; insertedAt: string }>(
     `insert into sms_usage_logs (
         user_id, phone_number, message_direction, message_length, message_content, success, created_at,
         retry_count, max_retries, final_status, sms_metadata)
@@ -97,7 +100,7 @@ export async function insertMessage(db: Db, message: NewMessage): Promise<number
                 'number', 0, 'status', $6::text, 'times', jsonb_build_object($6::text, ${iso('now()')})))))
      on conflict ((sms_metadata ->> 'idempotency_key')) where sms_metadata ->> 'idempotency_key' is not null
         do nothing
-     returning id`,
+     returning id, ${iso('now()')} as "insertedAt"`,
     [
       message.userId,
       message.to,
@@ -111,7 +114,8 @@ export async function insertMessage(db: Db, message: NewMessage): Promise<number
       message.reconcileAfterSeconds,
     ],
   )
-  return rows[0] === undefined ? null : Number(rows[0].id)
+  const [row] = rows
+  return row === undefined ? null : { id: Number(row.id), insertedAt: new Date(row.insertedAt) }
 }
 
 export interface StoredMessage extends Message {

@@ -45,7 +45,7 @@ export async function findOthers(
       where id <> $1::bigint and ${IS_OURS}
         and (twilio_message_sid = any($4::text[])
              or phone_number = $2::text
-                and (retry_count > 0 or final_status in ('submitting', 'failed'))
+                and (retry_count > 0 or final_status in ('submitting', 'failed', 'canceled', 'expired'))
                 and jsonb_path_exists(
                       sms_metadata,
                       '$.attempts[*] ? (@.sid == $sids[*] || @.times.submitting >= $since)',

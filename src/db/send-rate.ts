@@ -9,10 +9,11 @@ import type { Db } from './pool.ts'
  */
 export async function reserveSends(db: Db, attempts: number, perSecond: number): Promise<number> {
   const seconds = attempts / perSecond
-  // Not further ahead than any number of workers could have reserved: a clock may have been set back.
+  // Further ahead than workers would have reserved: the database's clock was set back.
   const { rows } = await db.executeSql<{ wait: number }>(
     `update sms_retry.send_rate
-        set next_at = least(greatest(next_at, clock_timestamp()), clock_timestamp() + interval '1 minute')
+        set next_at = case when next_at between clock_timestamp() and clock_timestamp() + interval '10 minutes'
+                           then next_at else clock_timestamp() end
                       + make_interval(secs => $1::double precision)
      returning greatest(0, extract(epoch from next_at - clock_timestamp()) - $1::double precision)::double precision
                as "wait"`,

@@ -7,7 +7,7 @@ import { dropWaiting, entriesOf, replaceEntry } from './attempts.ts'
 import type { Circumstances, Decision } from './decision.ts'
 import { findAttempt } from './doubt.ts'
 import type { Answer, Attempt, Event, Message } from './message.ts'
-import { isOverdue, NEVER, reconcileTime } from './reconcile-time.ts'
+import { askAgainTime, isNever, isOverdue, reconcileTime } from './reconcile-time.ts'
 import { postponedDelaySeconds } from './retry-policy.ts'
 import { settle } from './settle.ts'
 import { isDelivered, isFinal } from './status.ts'
@@ -15,7 +15,9 @@ import {
   addSeconds,
   BEYOND_DEADLINE,
   become,
+  claimOf,
   end,
+  isClaim,
   isTooLate,
   isWaiting,
   latestMade,
@@ -30,10 +32,22 @@ import {
 /** What `event` makes of `message`. Same input, same decision. */
 export function decide(message: Message, event: Event, circumstances: Circumstances): Decision {
   const decision = decideEvent({ ...message, attempts: entriesOf(message) }, event, circumstances)
-  if (decision.kind === 'ignore') return decision
-  // Whatever happens, a message that is not final is looked at again.
-  const reconcileAt = reconcileTime(decision.message, circumstances.policy.delayScale, circumstances.now)
-  return { ...decision, message: { ...decision.message, reconcileAt } }
+  return decision.kind === 'ignore' ? decision : watched(decision, circumstances)
+}
+
+/** Whatever happens, a message that is not final is looked at again; unless it is given up, and says so. */
+function watched(decision: Exclude<Decision, { kind: 'ignore' }>, { policy, now }: Circumstances): Decision {
+  const { message } = decision
+  if (decision.kind === 'inquire') {
+    return {
+      ...decision,
+      message: { ...message, reconcileAt: askAgainTime(message, policy.delayScale, now) },
+    }
+  }
+  const reconcileAt = reconcileTime(message, policy.delayScale, now)
+  const isNews = isNever(reconcileAt) && message.reason?.endsWith(LEFT) !== true
+  const reason = isNews ? `${message.reason ?? 'Nothing more was heard'}. ${LEFT}` : message.reason
+  return { ...decision, message: { ...message, reconcileAt, reason } }
 }
 
 function decideEvent(known: Message, event: Event, circumstances: Circumstances): Decision {
@@ -42,10 +56,12 @@ function decideEvent(known: Message, event: Event, circumstances: Circumstances)
       return decideDue(known, event.attempt, circumstances)
     case 'answer': {
       const answered = { ...known, processingTimeMs: event.processingTimeMs }
-      return decideAnswer(answered, event.attempt, event.answer, circumstances)
+      return decideAnswer(answered, event, circumstances)
     }
     case 'report':
-      return decideReport(known, event, circumstances)
+      return orGivenUp(known, decideReport(known, event, circumstances), circumstances)
+    case 'missing':
+      return orGivenUp(known, { kind: 'ignore', why: 'Twilio does not know its sid' }, circumstances)
     case 'cancel':
       return decideCancel(known)
     case 'reconcile':
@@ -68,24 +84,28 @@ function decideDue(message: Message, attempt: number, { now }: Circumstances): D
   if (validitySeconds !== null && validitySeconds < 1) return record(end(message, 'expired', PAST_DEADLINE))
   const { id: messageId, to, body } = message
   if (body === null) return record(end(message, 'failed', `Not sent: ${NO_TEXT}`))
+  // Should it have been claimed before, this claim is the one that counts.
   const times = { ...entry.times, submitting: now.toISOString() }
   const claimed: Attempt = { ...entry, status: 'submitting', times }
   const attempts = replaceEntry(message.attempts, claimed)
   return {
     kind: 'submit',
-    submission: { messageId, attempt, to, body, validitySeconds },
+    submission: { messageId, attempt, claimedAt: now, to, body, validitySeconds },
     message: become({ ...message, attempts, nextRetryAt: null }, 'submitting', message.reason),
   }
 }
 
 function decideAnswer(
   message: Message,
-  attempt: number,
-  answer: Answer,
+  { attempt, claimedAt, answer }: Extract<Event, { kind: 'answer' }>,
   circumstances: Circumstances,
 ): Decision {
   const entry = message.attempts.find(({ number }) => number === attempt)
   if (entry === undefined) return { kind: 'ignore', why: NO_SUCH_ATTEMPT }
+  // The attempt was taken for lost and claimed again. That Twilio has it is worth knowing all the same.
+  if (answer.outcome !== 'accepted' && !isClaim(message, entry, claimedAt)) {
+    return { kind: 'ignore', why: 'it is the answer to an earlier claim' }
+  }
   switch (answer.outcome) {
     case 'accepted':
       return timed(message, settle(message, entry, answer, circumstances))
@@ -159,37 +179,39 @@ function decideCancel(message: Message): Decision {
   return { kind: 'ignore', why }
 }
 
+/** Asked for the last time, Twilio had nothing new to say: then the message is left as it is. */
+function orGivenUp(message: Message, decision: Decision, { policy, now }: Circumstances): Decision {
+  if (decision.kind !== 'ignore' || isNever(message.reconcileAt)) return decision
+  return isNever(reconcileTime(message, policy.delayScale, now)) ? record(message) : decision
+}
+
 function decideReconcile(message: Message, { policy, now }: Circumstances): Decision {
   const { reconcileAt } = message
   if (reconcileAt !== null && reconcileAt > now) return { kind: 'ignore', why: 'it was looked at just now' }
   if (!isOverdue(message, policy.delayScale, now)) return record(message)
+  // A row from long before our time: nobody waits for it any more.
+  if (reconcileAt === null && isNever(reconcileTime(message, policy.delayScale, now))) return record(message)
   if (isWaiting(message)) return ringAgain(message, now)
 
   const made = latestMade(message)
-  const isGivenUp = reconcileTime(message, policy.delayScale, now) === NEVER
-  const next = isGivenUp
-    ? { ...message, reason: `${message.reason ?? 'Nothing more was heard'}. ${LEFT}` }
-    : message
-  const canBeAsked = made !== undefined && (made.sid !== null || made.status === 'submitting')
-  // A row from before our time that is that old is not worth a question.
-  if (!canBeAsked || (isGivenUp && reconcileAt === null)) return record(next)
-  const { number, sid, times } = made
-  const claimedAt = new Date(times.submitting ?? message.createdAt)
-  const inquiry = { messageId: message.id, attempt: number, sid, to: message.to, claimedAt }
-  return { kind: 'inquire', message: next, inquiry }
+  // Neither a sid to ask for, nor a claim to look for.
+  if (made === undefined || (made.sid === null && made.status !== 'submitting')) return record(message)
+  const { number: attempt, sid } = made
+  const inquiry = { messageId: message.id, attempt, sid, to: message.to, claimedAt: claimOf(message, made) }
+  return { kind: 'inquire', message, inquiry }
 }
 
 function decideListed(
   message: Message,
-  { attempt, claimedAt, entries, isComplete, others }: Extract<Event, { kind: 'listed' }>,
+  listed: Extract<Event, { kind: 'listed' }>,
   circumstances: Circumstances,
 ): Decision {
-  const entry = message.attempts.find(({ number }) => number === attempt)
-  const isSameClaim = new Date(entry?.times.submitting ?? message.createdAt).getTime() === claimedAt.getTime()
-  if (entry?.status !== 'submitting' || message.status !== 'submitting' || !isSameClaim) {
+  const entry = message.attempts.find(({ number }) => number === listed.attempt)
+  const isInDoubt = entry?.status === 'submitting' && message.status === 'submitting'
+  if (!isInDoubt || !isClaim(message, entry, listed.claimedAt)) {
     return { kind: 'ignore', why: 'it is not in doubt any more' }
   }
-  const finding = findAttempt(message, entry, claimedAt, { entries, isComplete }, others)
+  const finding = findAttempt(message, entry, listed)
   switch (finding.kind) {
     case 'found':
       return settle(message, entry, finding.report, circumstances)

@@ -41,6 +41,7 @@ export type Decision =
 export interface Submission {
   readonly messageId: number
   readonly attempt: number
+  readonly claimedAt: Date
   readonly to: string
   readonly body: string
   /** Seconds until the deadline; Twilio is not to deliver later. Null without a deadline. */

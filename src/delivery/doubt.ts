@@ -3,9 +3,9 @@
 // Neither mistake may be made: to take another message for ours loses a text, to overlook ours sends it twice.
 // Twilio's list has no field of ours, so the text, the time and what we know of all other attempts must do.
 import type { Report } from './attempts.ts'
-import type { Attempt, Listed, Message } from './message.ts'
+import type { Attempt, Event, Listed, Message } from './message.ts'
 import { LATEST_ACCEPTANCE_SECONDS } from './reconcile-time.ts'
-import { isFailedAttempt } from './status.ts'
+import { type AttemptStatus, isFailedAttempt } from './status.ts'
 import { secondsBetween } from './transitions.ts'
 
 export type Finding =
@@ -13,49 +13,60 @@ export type Finding =
   | { readonly kind: 'absent' }
   | { readonly kind: 'undecided'; readonly why: string }
 
-/** Twilio's times are whole seconds. */
-const ROUNDING_SECONDS = 2
+type Listing = Extract<Event, { kind: 'listed' }>
+
+/** Numbers in another form, as others may have written them, are not found in Twilio's list. */
+const E164 = /^\+[1-9]\d{6,14}$/
 
 /**
- * @param others every message that has the sid of an entry, and every other to the same number with an attempt whose
- *   sid is not known
+ * @param listing its `others`: every message that has the sid of an entry, and every other to the same number with an
+ *   attempt whose sid is not known
  */
-export function findAttempt(
-  message: Message,
-  attempt: Attempt,
-  claimedAt: Date,
-  listing: { readonly entries: readonly Listed[]; readonly isComplete: boolean },
-  others: readonly Message[],
-): Finding {
-  if (message.body === null) return { kind: 'undecided', why: 'the row has no text to look for' }
-  if (!listing.isComplete) return { kind: 'undecided', why: "Twilio's list is too long to be searched" }
+export function findAttempt(message: Message, attempt: Attempt, listing: Listing): Finding {
+  const { claimedAt, entries, isComplete, others } = listing
+  const { body } = message
+  if (body === null) return { kind: 'undecided', why: 'the row has no text to look for' }
+  if (!isComplete) return { kind: 'undecided', why: "Twilio's list is too long to be searched" }
+  const canBeOf = (claim: Date, { createdAt }: Listed): boolean => isWithin(claim, createdAt, listing)
 
   const known = sidsOf([message, ...others])
-  const nobodys = listing.entries.filter(
+  const nobodys = entries.filter(
     (entry) =>
-      !known.has(entry.sid) &&
-      canBeOf(claimedAt, entry) &&
-      compareTexts(message.body, entry.body) !== 'other',
+      !known.has(entry.sid) && canBeOf(claimedAt, entry) && compareTexts(body, entry.body) !== 'other',
   )
-  const rivals = [...siblingsOf(message, attempt), ...others.flatMap((other) => rivalsIn(other, message))]
-  const candidates = withoutKnownRefusals(nobodys, rivals)
+  const rivals = [
+    ...message.attempts.filter(({ number }) => number !== attempt.number),
+    ...others.flatMap((other) => (compareTexts(body, other.body ?? '') === 'other' ? [] : other.attempts)),
+  ].flatMap(toRival)
+  const candidates = withoutKnownRefusals(nobodys, rivals, canBeOf)
 
   const [candidate, second] = candidates
-  if (candidate === undefined) return { kind: 'absent' }
+  if (candidate === undefined) {
+    return E164.test(message.to)
+      ? { kind: 'absent' }
+      : { kind: 'undecided', why: 'the number is not in E.164, and cannot be looked for' }
+  }
   if (second !== undefined) return { kind: 'undecided', why: "several messages in Twilio's list fit" }
-  if (rivals.some((rival) => isInDoubt(rival) && canBeOf(rival.claimedAt, candidate))) {
+  if (rivals.some((rival) => rival.status === 'submitting' && canBeOf(rival.claimedAt, candidate))) {
     return { kind: 'undecided', why: "a message in Twilio's list may be this or another of the same text" }
   }
-  if (compareTexts(message.body, candidate.body) === 'alike') {
+  if (compareTexts(body, candidate.body) === 'alike') {
     return { kind: 'undecided', why: "a message in Twilio's list has a similar or hidden text" }
   }
   const { sid, status, errorCode, errorText } = candidate
   return { kind: 'found', report: { sid, status, errorCode, errorText } }
 }
 
+/** An attempt without a sid: an entry of the list may be its. */
 interface Rival {
-  readonly attempt: Attempt
+  readonly status: AttemptStatus
+  readonly errorCode: number | null
   readonly claimedAt: Date
+}
+
+function toRival({ sid, status, errorCode, times }: Attempt): Rival[] {
+  if (sid !== null || times.submitting === undefined) return []
+  return [{ status, errorCode, claimedAt: new Date(times.submitting) }]
 }
 
 function sidsOf(messages: readonly Message[]): ReadonlySet<string> {
@@ -63,39 +74,23 @@ function sidsOf(messages: readonly Message[]): ReadonlySet<string> {
   return new Set(sids.filter((sid) => sid !== null))
 }
 
-/** An entry that was created too early, or when the claim's request had long been given up, is another's. */
-function canBeOf(claimedAt: Date, { createdAt }: Listed): boolean {
+/** What was created too early, or when the claim's request had long been given up, is another's. */
+function isWithin(claimedAt: Date, createdAt: Date, { toleranceSeconds }: Listing): boolean {
   const afterClaim = secondsBetween(claimedAt, createdAt)
-  return afterClaim >= -ROUNDING_SECONDS && afterClaim <= LATEST_ACCEPTANCE_SECONDS + ROUNDING_SECONDS
-}
-
-/** Attempts without a sid of a message with this text: an entry of the list may be theirs. */
-function rivalsIn(other: Message, { body }: Message): Rival[] {
-  return compareTexts(body, other.body ?? '') === 'other' ? [] : other.attempts.flatMap(toRival)
-}
-
-function siblingsOf(message: Message, attempt: Attempt): Rival[] {
-  return message.attempts.filter(({ number }) => number !== attempt.number).flatMap(toRival)
-}
-
-function toRival(attempt: Attempt): Rival[] {
-  const { submitting } = attempt.times
-  if (attempt.sid !== null || submitting === undefined) return []
-  return [{ attempt, claimedAt: new Date(submitting) }]
-}
-
-function isInDoubt({ attempt }: Rival): boolean {
-  return attempt.status === 'submitting'
+  return afterClaim >= -toleranceSeconds && afterClaim <= LATEST_ACCEPTANCE_SECONDS + toleranceSeconds
 }
 
 /** Twilio may list what it refused, as failed. A refusal that we know of accounts for one such entry. */
-function withoutKnownRefusals(entries: readonly Listed[], rivals: readonly Rival[]): Listed[] {
+function withoutKnownRefusals(
+  entries: readonly Listed[],
+  rivals: readonly Rival[],
+  canBeOf: (claim: Date, entry: Listed) => boolean,
+): Listed[] {
   const left = [...entries]
-  for (const { attempt, claimedAt } of rivals) {
-    if (!isFailedAttempt(attempt.status)) continue
+  for (const { status, errorCode, claimedAt } of rivals) {
+    if (!isFailedAttempt(status)) continue
     const index = left.findIndex(
-      (entry) =>
-        entry.status === 'failed' && entry.errorCode === attempt.errorCode && canBeOf(claimedAt, entry),
+      (entry) => entry.status === 'failed' && entry.errorCode === errorCode && canBeOf(claimedAt, entry),
     )
     if (index !== -1) left.splice(index, 1)
   }
@@ -107,27 +102,29 @@ function withoutKnownRefusals(entries: readonly Listed[], rivals: readonly Rival
  * and dashes, redaction hides it. `alike` is too much to be overlooked and too little to be adopted.
  */
 export function compareTexts(ours: string | null, listed: string): 'same' | 'alike' | 'other' {
-  if (ours === null || listed.trim() === '') return 'alike'
-  if (plain(ours) === plain(listed)) return 'same'
+  if (ours === null || listed.trim() === '' || /redacted/i.test(listed)) return 'alike'
+  const [one, other] = [plain(ours), plain(listed)]
+  if (one === other) return 'same'
   const essence = essenceOf(ours)
   // A text of signs alone has no essence, and would be alike to everything.
-  return essence !== '' && essenceOf(listed).endsWith(essence) ? 'alike' : 'other'
+  const isAlike = other.endsWith(one) || (essence !== '' && essenceOf(listed).endsWith(essence))
+  return isAlike ? 'alike' : 'other'
 }
 
 /** As smart encoding leaves it: the signs that have a plain twin are that twin. */
 function plain(text: string): string {
   return text
     .normalize('NFKC')
-    .replaceAll(/[\u2018\u2019\u201a\u201b\u2032]/g, "'")
+    .replaceAll(/[\u2018\u2019\u201a\u201b\u2032\u02bb\u02bc]/g, "'")
     .replaceAll(/[\u201c\u201d\u201e\u201f\u2033]/g, '"')
     .replaceAll(/[\u2010-\u2015\u2212]/g, '-')
     .trim()
 }
 
-/** Letters and digits, without case and accents. */
+/** Letters and digits, without case, accents and the signs that count as letters. */
 function essenceOf(text: string): string {
   return text
     .normalize('NFKD')
-    .replaceAll(/[^\p{L}\p{N}]/gu, '')
+    .replaceAll(/[^\p{L}\p{N}]|\p{Lm}/gu, '')
     .toLowerCase()
 }

@@ -81,6 +81,8 @@ export type Event =
   | {
       readonly kind: 'answer'
       readonly attempt: number
+      /** Which claim of the attempt the request was made for. */
+      readonly claimedAt: Date
       readonly answer: Answer
       readonly processingTimeMs: number
     }
@@ -97,6 +99,8 @@ export type Event =
   | { readonly kind: 'cancel' }
   /** The time to look at the message has come. */
   | { readonly kind: 'reconcile' }
+  /** Asked for the message's sid, Twilio said that it has no such message. */
+  | { readonly kind: 'missing' }
   /** An attempt in doubt was looked for in Twilio's message list. */
   | {
       readonly kind: 'listed'
@@ -104,6 +108,8 @@ export type Event =
       /** Which claim of the attempt was looked for. */
       readonly claimedAt: Date
       readonly entries: readonly Listed[]
+      /** By how many seconds the entries' times may be wrong. */
+      readonly toleranceSeconds: number
       /** False if the list was too long to be read back to the claim. */
       readonly isComplete: boolean
       /** Other messages to which an entry may belong. */

@@ -51,7 +51,7 @@ function watchOf(message: Message, delayScale: number): Watch | null {
     const waiting = message.attempts.find(({ number }) => number === message.retryCount)
     // What somebody else left behind long ago is not sent; what is ours is never given up.
     const isNew = message.reconcileAt === null
-    const since = message.nextRetryAt ?? timeOf(waiting?.times.pending) ?? message.createdAt
+    const since = message.nextRetryAt ?? toDate(waiting?.times.pending) ?? message.createdAt
     return {
       since,
       first: firstLookSeconds('pending', delayScale),
@@ -60,14 +60,21 @@ function watchOf(message: Message, delayScale: number): Watch | null {
     }
   }
   const made = latestMade(message)
-  const since = timeOf(made?.times[made.status]) ?? message.createdAt
+  const since = toDate(made?.times[made.status]) ?? message.createdAt
   if (message.status !== 'submitting') {
     return { since, first: WITH_TWILIO_SECONDS * delayScale, longestPause: Number.POSITIVE_INFINITY, giveUp }
   }
   return { since, first: firstLookSeconds('submitting', delayScale), longestPause, giveUp }
 }
 
-/** When to look at the message next: at first soon, then after pauses that double. Null if there is no need. */
+export function isNever(time: Date | null): boolean {
+  return time?.getTime() === NEVER.getTime()
+}
+
+/**
+ * When to look at the message next: at first soon, then after pauses that double, in the end never again. Null if
+ * there is no need.
+ */
 export function reconcileTime(message: Message, delayScale: number, now: Date): Date | null {
   const watch = watchOf(message, delayScale)
   if (watch === null) return null
@@ -76,6 +83,12 @@ export function reconcileTime(message: Message, delayScale: number, now: Date): 
   if (giveUp !== null && elapsed >= giveUp) return NEVER
   const next = Math.max(first, Math.min(2 * elapsed, elapsed + longestPause))
   return addSeconds(since, Math.min(next, giveUp ?? next))
+}
+
+/** The same for a message that Twilio is being asked about: it is not given up before the answer is there. */
+export function askAgainTime(message: Message, delayScale: number, now: Date): Date | null {
+  const time = reconcileTime(message, delayScale, now)
+  return isNever(time) ? addSeconds(now, LONGEST_PAUSE_SECONDS * delayScale) : time
 }
 
 /** True once the message has been what it is for so long that something may be wrong. */
@@ -91,8 +104,6 @@ export function firstLookSeconds(status: 'pending' | 'submitting', delayScale: n
   return CLAIM_VALID_SECONDS + REQUEST_TIMEOUT_SECONDS + TWILIO_AT_WORK_SECONDS * delayScale
 }
 
-function timeOf(iso: string | undefined): Date | null {
-  if (iso === undefined) return null
-  const time = new Date(iso)
-  return Number.isNaN(time.getTime()) ? null : time
+function toDate(iso: string | undefined): Date | null {
+  return iso === undefined ? null : new Date(iso)
 }

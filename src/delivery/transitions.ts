@@ -13,6 +13,16 @@ export function latestMade({ attempts }: Message): Attempt | undefined {
   return attempts.findLast((attempt) => attempt.status !== 'pending')
 }
 
+/** When the attempt was last claimed; a row that somebody else wrote does not say, but cannot have been before. */
+export function claimOf({ createdAt }: Message, { times }: Attempt): Date {
+  return times.submitting === undefined ? createdAt : new Date(times.submitting)
+}
+
+/** True if the attempt has not been claimed again since. */
+export function isClaim(message: Message, attempt: Attempt, claimedAt: Date): boolean {
+  return claimOf(message, attempt).getTime() === claimedAt.getTime()
+}
+
 /** True while the latest attempt waits for a worker. */
 export function isWaiting({ status }: Message): boolean {
   return status === 'pending' || status === 'retrying'
@@ -55,7 +65,8 @@ export function putOff(message: Message, entry: Attempt, at: Date, reason: strin
 /** A new alarm for the attempt that waits, in place of the one that did not ring. */
 export function ringAgain(message: Message, now: Date): Decision {
   const waiting = message.attempts.find(({ number }) => number === message.retryCount)
-  if (waiting === undefined) return { kind: 'ignore', why: 'no attempt waits' }
+  // Somebody has changed retry_count. The row is looked at again, but not now, and not before all others.
+  if (waiting === undefined) return record(message)
   const decision = putOff(message, waiting, message.nextRetryAt ?? now, message.reason)
   const replaces = { attempt: waiting.number, postponements: waiting.postponements }
   return decision.kind === 'schedule' ? { ...decision, replaces } : decision

@@ -93,8 +93,14 @@ async function startWorld(seed: number): Promise<World> {
   }
 }
 
-/** What a real network does now and then, as far as nothing but retries is needed to recover from it. */
-const CHAOS = { duplicateCallbacks: 0.05, reorderCallbacks: 0.05, rateLimit: 0.03 }
+/** What a real network does now and then. */
+const CHAOS = {
+  duplicateCallbacks: 0.05,
+  reorderCallbacks: 0.05,
+  rateLimit: 0.03,
+  dropCallbacks: 0.02,
+  reset: 0.01,
+}
 
 async function run(world: World, messages: number): Promise<boolean> {
   const { runtime, sender, simulator } = world

@@ -25,7 +25,7 @@ const LONGEST_VALIDITY_SECONDS = 36_000
 export interface TwilioClient {
   submit(submission: Submission): Promise<{ answer: Answer; processingTimeMs: number }>
   fetch(sid: string): Promise<FetchAnswer>
-  list(to: string, maxAgeSeconds: number): Promise<ListAnswer>
+  list(to: string, maxAgeSeconds: number, signal?: AbortSignal): Promise<ListAnswer>
 }
 
 export function createTwilioClient(config: TwilioConfig, publicBaseUrl: string): TwilioClient {
@@ -45,7 +45,7 @@ export function createTwilioClient(config: TwilioConfig, publicBaseUrl: string):
       return { answer, processingTimeMs: Math.round(performance.now() - startedMs) }
     },
     fetch: async (sid) => fetchMessage(await load(), sid),
-    list: async (to, maxAgeSeconds) => listMessagesTo(await load(), to, maxAgeSeconds),
+    list: async (to, maxAgeSeconds, signal) => listMessagesTo(await load(), to, maxAgeSeconds, signal),
   }
 }
 

@@ -12,8 +12,10 @@ export interface FoundMessage {
 
 export interface ListedMessage extends FoundMessage {
   readonly body: string
-  /** Seconds since its creation when the list was made, both by Twilio's clock. */
+  /** Seconds since its creation when its page was made, both by Twilio's clock. */
   readonly ageSeconds: number
+  /** When its page arrived, of performance.now(). */
+  readonly arrivedMs: number
 }
 
 /** Twilio could not be asked: nothing is known. */
@@ -52,12 +54,18 @@ const MOST_PAGES = 20
  * The messages to this number that are not older than `maxAgeSeconds`, newest first. By number alone: Twilio's own
  * filter by date goes by the date of sending, which a message that was just accepted does not have.
  */
-export async function listMessagesTo(api: TwilioApi, to: string, maxAgeSeconds: number): Promise<ListAnswer> {
+export async function listMessagesTo(
+  api: TwilioApi,
+  to: string,
+  maxAgeSeconds: number,
+  signal?: AbortSignal,
+): Promise<ListAnswer> {
   const messages: ListedMessage[] = []
   let isComplete = true
   let next: string | null = '/Messages.json'
   let parameters: Readonly<Record<string, string>> = { To: to, PageSize: `${PAGE_SIZE}` }
   for (let pages = 0; next !== null; pages += 1) {
+    if (signal?.aborted) return { outcome: 'unavailable', reason: 'the process is being stopped' }
     if (pages === MOST_PAGES) return { outcome: 'listed', messages, isComplete: false }
     const response = await ask(api, next, parameters)
     if ('outcome' in response) return response
@@ -97,7 +105,9 @@ function toPage({ body, headers }: HttpResponse): Page | null {
   const { messages, next_page_uri: next } = parseJson(body) ?? {}
   const nowMs = Date.parse(String(headers['date']))
   if (!Array.isArray(messages) || Number.isNaN(nowMs)) return null
-  const listed = messages.map((message: unknown) => toListed(message, nowMs))
+  const arrivedMs = performance.now()
+  const outbound = messages.filter((message: unknown) => !isInbound(message))
+  const listed = outbound.map((message: unknown) => toListed(message, nowMs, arrivedMs))
   const readable = listed.filter((message) => message !== null)
   return {
     messages: readable,
@@ -106,12 +116,18 @@ function toPage({ body, headers }: HttpResponse): Page | null {
   }
 }
 
-function toListed(message: unknown, nowMs: number): ListedMessage | null {
+/** A message to a number of one's own is listed twice: as it was sent, and as it was received. */
+function isInbound(message: unknown): boolean {
+  return (message as { direction?: unknown } | null)?.direction === 'inbound'
+}
+
+function toListed(message: unknown, nowMs: number, arrivedMs: number): ListedMessage | null {
   const found = toFound(message)
   const { body, date_created: created } = (message ?? {}) as Record<string, unknown>
   const createdMs = Date.parse(String(created))
   if (found === null || Number.isNaN(createdMs)) return null
-  return { ...found, body: typeof body === 'string' ? body : '', ageSeconds: (nowMs - createdMs) / 1000 }
+  const ageSeconds = (nowMs - createdMs) / 1000
+  return { ...found, body: typeof body === 'string' ? body : '', ageSeconds, arrivedMs }
 }
 
 function toFound(message: unknown): FoundMessage | null {
