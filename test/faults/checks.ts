@@ -1,0 +1,168 @@
+// What must hold when the faults have ended, checked against what the simulator saw: it is the recipient.
+import { createRetryPolicy, ruleFor } from '../../src/delivery/retry-policy.ts'
+import type { SimulatedMessage, Simulator } from '../../src/simulator/simulator.ts'
+import { wasCreated } from '../../src/simulator/submission-answer.ts'
+import type { TestDatabase } from '../support/database.ts'
+
+/** What the app was told of one message. */
+export interface Expected {
+  readonly body: string
+  readonly recorded: 'yes' | 'no' | 'unknown'
+  readonly id?: number
+}
+
+interface Row {
+  readonly id: number
+  readonly phone_number: string
+  readonly message_content: string
+  readonly final_status: string
+  readonly success: boolean
+  readonly retry_count: number
+  readonly max_retries: number
+  readonly next_retry_at: Date | null
+  readonly error_message: string | null
+  readonly reconcile_at: string | null
+  readonly deadline: string | null
+  readonly attempts: readonly {
+    readonly number: number
+    readonly status: string
+    readonly sid?: string
+    readonly error_code?: number
+    readonly times: Readonly<Record<string, string>>
+  }[]
+}
+
+const POLICY = createRetryPolicy()
+const FINAL = ['delivered', 'read', 'undelivered', 'failed', 'canceled', 'expired']
+
+/** Messages that are not over, not counting those in doubt that nobody can decide; seconds until the next is due. */
+export async function stateOf(
+  database: TestDatabase,
+): Promise<{ open: number; due: number; nextSeconds: number; digest: string }> {
+  const [state] = await database.query<{ open: number; due: number; next: number | null; digest: string }>(
+    `with message as (
+       select *, sms_metadata ->> 'reconcile_at' as reconcile_at from sms_usage_logs)
+     select (count(*) filter (where final_status <> all($1) and reconcile_at < '9'))::int as "open",
+            (count(*) filter (where final_status <> all($1)
+              and reconcile_at::timestamptz <= virtual.now()))::int
+            + (select count(*)::int from sms_retry_pgboss.job
+                where state in ('created', 'retry', 'active') and start_after <= virtual.now()) as "due",
+            extract(epoch from min(least(next_retry_at, reconcile_at::timestamptz))
+              filter (where final_status <> all($1) and reconcile_at < '9') - virtual.now())::float8 as "next",
+            md5(string_agg(concat_ws(' ', id, final_status, success, retry_count, next_retry_at,
+              twilio_message_sid, sms_metadata ->> 'retry_reason'), ',' order by id)) as "digest"
+       from message`,
+    [FINAL],
+  )
+  if (state === undefined) throw new Error('count(*) gave no row')
+  return { ...state, nextSeconds: state.next ?? 0 }
+}
+
+export async function faultsAfter(
+  database: TestDatabase,
+  simulator: Simulator,
+  expected: readonly Expected[],
+  nowMs: number,
+): Promise<string[]> {
+  const rows = await database.query<Row>(
+    `select *, sms_metadata ->> 'reconcile_at' as reconcile_at, sms_metadata ->> 'deadline' as deadline,
+            sms_metadata -> 'attempts' as attempts
+       from sms_usage_logs order by id`,
+  )
+  const posts = Map.groupBy(simulator.messages(), ({ message }) => Number(message))
+  const [jobs] = await database.query<{ waiting: number }>(
+    `select count(*)::int as "waiting" from sms_retry_pgboss.job
+      where name = 'attempt' and state in ('created', 'retry', 'active')`,
+  )
+  const twice = simulator.doubleSubmissions()
+  return [
+    ...(jobs?.waiting === 0 ? [] : [`${jobs?.waiting} jobs wait though every message is over`]),
+    ...twice.map(
+      ({ message, attempt, sids }) =>
+        `message ${message}: attempt ${attempt} was accepted ${sids.length} times`,
+    ),
+    ...recordFaults(rows, expected),
+    ...rows.flatMap((row) => rowFaults(row, rows, posts.get(row.id) ?? [], nowMs)),
+  ]
+}
+
+/** What the app was told is true: what was recorded is there, what was not is not. */
+function recordFaults(rows: readonly Row[], expected: readonly Expected[]): string[] {
+  const ids = new Set(rows.map(({ id }) => id))
+  const bodies = Map.groupBy(expected, ({ body }) => body)
+  return [...bodies].flatMap(([body, told]) => {
+    const there = rows.filter(({ message_content }) => message_content === body).length
+    const least = told.filter(({ recorded }) => recorded === 'yes').length
+    const most = told.filter(({ recorded }) => recorded !== 'no').length
+    const lost = told.filter(({ id }) => id !== undefined && !ids.has(id))
+    const isRight = there >= least && there <= most && lost.length === 0
+    return isRight ? [] : [`"${body}": ${there} rows, where the app was told of ${least} to ${most}`]
+  })
+}
+
+function rowFaults(
+  row: Row,
+  rows: readonly Row[],
+  posts: readonly SimulatedMessage[],
+  nowMs: number,
+): string[] {
+  const faults: string[] = []
+  const check = (what: string, holds: boolean): void => {
+    if (!holds) faults.push(`message ${row.id} (${row.phone_number}, ${row.final_status}): ${what}`)
+  }
+  const created = posts.filter(({ answer }) => wasCreated(answer))
+  const attempts = row.attempts
+  const isTwin = rows.some(
+    ({ id, message_content }) => id !== row.id && message_content === row.message_content,
+  )
+  const isInDoubt = row.final_status === 'submitting'
+
+  check(
+    'is not over',
+    FINAL.includes(row.final_status) || (isInDoubt && isTwin && row.error_message !== null),
+  )
+  check('a retry is due', row.next_retry_at === null)
+  check('more submissions than allowed', created.length <= 1 + row.max_retries)
+  check('more retries than allowed', row.retry_count <= row.max_retries)
+  check('success', row.success === !['undelivered', 'failed', 'expired'].includes(row.final_status))
+  check('a failure without a reason', row.success || row.error_message !== null)
+  check(
+    'the attempts are not 0, 1, 2 ...',
+    attempts.every(({ number }, i) => number === i),
+  )
+
+  for (const [i, attempt] of attempts.entries()) {
+    const { status, error_code: code = null } = attempt
+    const isLast = i === attempts.length - 1
+    const hasFailed = status === 'failed' || status === 'undelivered'
+    check(
+      `attempt ${i} is followed by another, and is ${status}`,
+      isLast || hasFailed || status === 'delivered',
+    )
+    const rule = ruleFor(POLICY, code)
+    check(`attempt ${i} failed with ${code} and was retried`, isLast || !hasFailed || rule.action === 'retry')
+    const truth = created.find(({ sid }) => sid === attempt.sid)
+    check(
+      `attempt ${i} is ${status}, and at Twilio ${truth?.status} ${truth?.error_code}`,
+      truth === undefined || (truth.status === status && (truth.error_code ?? null) === code),
+    )
+  }
+  const isDelivered = created.some(({ status }) => status === 'delivered')
+  check('delivered or not', isInDoubt || isDelivered === (row.final_status === 'delivered'))
+  const deadlineMs = row.deadline === null ? nowMs : Date.parse(row.deadline)
+  check(
+    'submitted after its deadline',
+    posts.every(({ created_at_ms }) => created_at_ms <= deadlineMs + 1000),
+  )
+  const last = attempts.at(-1)
+  if (
+    last !== undefined &&
+    (last.status === 'failed' || last.status === 'undelivered') &&
+    row.final_status !== 'expired'
+  ) {
+    const rule = ruleFor(POLICY, last.error_code ?? null)
+    const limit = rule.action === 'stop' ? 0 : Math.min(rule.retries, row.max_retries)
+    check(`given up after ${last.number} of ${limit} retries`, last.number >= limit || rule.action === 'stop')
+  }
+  return faults
+}

@@ -1,0 +1,232 @@
+// The whole system for one run: a database with a virtual clock behind a proxy, the simulator, real processes of the
+// built command whose own clocks are wrong, and a sender. Each fault is a method.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from '../../src/embedded-postgres.ts'
+import { openRuntime, type Runtime } from '../../src/runtime.ts'
+import { openSender, type Sender } from '../../src/sender.ts'
+import { NO_CHAOS } from '../../src/simulator/chaos.ts'
+import { simulatedEnvironment } from '../../src/simulator/environment.ts'
+import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
+import { startDatabaseProxy, type DatabaseProxy } from '../http/database-proxy.ts'
+import { postSigned } from '../support/callbacks.ts'
+import type { TestDatabase } from '../support/database.ts'
+import { type CliProcess, startCli, untilReady } from '../support/process.ts'
+import { silentLogger } from '../support/silent-logger.ts'
+import { PROCESSES, type ProcessName } from './scenario.ts'
+import { installVirtualClock, type VirtualClock } from './virtual-clock.ts'
+
+const SHIFTED_CLOCK = new URL('../support/shifted-clock.ts', import.meta.url).href
+const TEN_MINUTES_MS = 600_000
+const CLOCK_SHIFTS: Record<ProcessName, number> = {
+  web: TEN_MINUTES_MS,
+  'worker 1': -TEN_MINUTES_MS,
+  'worker 2': TEN_MINUTES_MS,
+}
+
+/** A request that hangs is cut after this: a time-out, without its ten seconds. */
+const HANG_MS = 1_500
+
+/** A live process has recorded a claim's answer, or at least made its request, long before. */
+const CLAIM_SETTLED_MS = 2_000
+
+export class FaultWorld {
+  readonly database: TestDatabase
+  readonly simulator: Simulator
+  readonly clock: VirtualClock
+  readonly #proxy: DatabaseProxy
+  readonly #env: Record<string, string>
+  readonly #runtime: Runtime
+  readonly #sender: Sender
+  readonly #processes = new Map<ProcessName, CliProcess>()
+  readonly #tokens: string[]
+  /** Claims under way, and when they were first seen, by this process's clock. */
+  readonly #claims = new Map<string, number>()
+
+  private constructor(
+    database: TestDatabase,
+    simulator: Simulator,
+    clock: VirtualClock,
+    proxy: DatabaseProxy,
+    env: Record<string, string>,
+    runtime: Runtime,
+    sender: Sender,
+  ) {
+    this.database = database
+    this.simulator = simulator
+    this.clock = clock
+    this.#proxy = proxy
+    this.#env = env
+    this.#runtime = runtime
+    this.#sender = sender
+    this.#tokens = [simulator.authToken]
+  }
+
+  static async start(database: TestDatabase, seed: number): Promise<FaultWorld> {
+    const clock = await installVirtualClock(database)
+    const simulator = await startSimulator({
+      seed,
+      callbackDelayMs: 20,
+      chaosDelayMs: 500,
+      hangMs: HANG_MS,
+      slowMs: 800,
+      now: clock.now,
+      listRefused: seed % 2 === 0,
+    })
+    const proxy = await startDatabaseProxy(database.url, await freePort())
+    const port = await freePort()
+    const env = simulatedEnvironment(simulator, { databaseUrl: proxy.url, port, delayScale: 1 })
+    const runtime = openRuntime({ logger: silentLogger }, env, ['DATABASE_URL', 'sender'])
+    const world = new FaultWorld(
+      database,
+      simulator,
+      clock,
+      proxy,
+      env,
+      runtime,
+      await openSender(openRuntime({ logger: silentLogger }, env, ['DATABASE_URL', 'sender'])),
+    )
+    for (const name of PROCESSES) world.#launch(name)
+    await untilReady(env.PUBLIC_BASE_URL)
+    return world
+  }
+
+  send(message: { to: string; body: string; validForSeconds?: number | undefined }): Promise<{ id: number }> {
+    return this.#sender.send({ userId: 1, ...message })
+  }
+
+  async enqueue(message: {
+    to: string
+    body: string
+    validForSeconds?: number | undefined
+  }): Promise<{ id: number }> {
+    return this.#runtime.database.certainTransaction((db) =>
+      this.#sender.enqueue({ userId: 1, ...message }, { db }),
+    )
+  }
+
+  /** The app changes its mind before it commits. */
+  async rollBack(message: { to: string; body: string }): Promise<void> {
+    const changedItsMind = new Error('rolled back')
+    await this.#runtime.database
+      .transaction(async (db) => {
+        await this.#sender.enqueue({ userId: 1, ...message }, { db })
+        throw changedItsMind
+      })
+      .catch((error: unknown) => {
+        if (error !== changedItsMind) throw error
+      })
+  }
+
+  #launch(name: ProcessName): void {
+    const env = {
+      ...this.#env,
+      TWILIO_AUTH_TOKEN: this.#tokens.join(','),
+      NODE_OPTIONS: `--import=${SHIFTED_CLOCK}`,
+      CLOCK_SHIFT_MS: `${CLOCK_SHIFTS[name]}`,
+    }
+    this.#processes.set(name, startCli([name === 'web' ? 'web' : 'worker'], env))
+  }
+
+  /** @returns true unless a process that had started was told to stop, and did not do so in good order */
+  async restart(name: ProcessName, signal: 'SIGKILL' | 'SIGTERM'): Promise<boolean> {
+    const process = this.#processes.get(name)
+    const hadStarted = /Worker waits|Web process listens/.test(process?.stderr() ?? '')
+    process?.kill(signal)
+    const code = await process?.ended
+    this.#launch(name)
+    return signal === 'SIGKILL' || !hadStarted || code === 0
+  }
+
+  async terminateConnections(): Promise<void> {
+    await this.database.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+        where application_name = 'sms-retry' and datname = current_database()`,
+    )
+  }
+
+  async loseDatabase(how: 'away' | 'silent', forMs: number): Promise<void> {
+    await this.#proxy.set(how)
+    await sleep(forMs)
+    // What hung is cut: the answers to whatever was committed are lost.
+    if (how === 'silent') await this.#proxy.set('away')
+    await this.#proxy.set('there')
+  }
+
+  async disturbJobs(what: 'delete' | 'double' | 'later' | 'again'): Promise<void> {
+    const job = 'sms_retry_pgboss.job'
+    const isWaiting = "name = 'attempt' and state in ('created', 'retry', 'active')"
+    const statements = {
+      delete: `delete from ${job} where ${isWaiting} and random() < 0.7`,
+      double: `insert into ${job} (name, data, start_after, keep_until, policy)
+               select name, data, start_after, keep_until, policy from ${job} where ${isWaiting}`,
+      later: `update ${job} set start_after = start_after + interval '10 minutes' where ${isWaiting}`,
+      again: `update ${job} set state = 'created', start_after = virtual.now()
+               where name = 'attempt' and state = 'completed' and random() < 0.5`,
+    }
+    await this.database.query(statements[what])
+  }
+
+  /** Twilio's account gets a new token; the processes know both after a restart, and the old one is refused. */
+  async changeToken(token: string): Promise<void> {
+    this.simulator.setAuthToken(token)
+    this.#tokens.unshift(token)
+    for (const name of PROCESSES) await this.restart(name, 'SIGTERM')
+  }
+
+  /** Callbacks that were sent before, at once and in any order, `copies` times each. */
+  async repeatCallbacks(copies: number, random: () => number): Promise<void> {
+    const all = this.simulator
+      .callbacks()
+      .flatMap((callback) => Array.from({ length: copies }, () => callback))
+    const some = all.sort(() => random() - 0.5).slice(0, 200)
+    await Promise.all(
+      some.map(({ url, fields }) =>
+        postSigned(this.simulator.authToken, url.split('#')[0] ?? '', fields).catch(() => undefined),
+      ),
+    )
+  }
+
+  /** Moves the clock once nobody is in the middle of a request: what a request takes is real time. */
+  async advance(seconds: number): Promise<void> {
+    while (!(await this.#isQuiet())) await sleep(50)
+    await this.clock.advance(seconds)
+  }
+
+  async #isQuiet(): Promise<boolean> {
+    const rows = await this.database.query<{ claim: string }>(
+      `select id || ' ' || (sms_metadata -> 'attempts' -> -1 -> 'times' ->> 'submitting') as "claim"
+         from sms_usage_logs where final_status = 'submitting'`,
+    )
+    const now = performance.now()
+    for (const { claim } of rows) {
+      if (!this.#claims.has(claim)) this.#claims.set(claim, now)
+    }
+    const areSettled = rows.every(({ claim }) => now - (this.#claims.get(claim) ?? now) > CLAIM_SETTLED_MS)
+    return areSettled && this.simulator.openRequests() === 0
+  }
+
+  /** Ends every fault. */
+  async heal(): Promise<void> {
+    this.simulator.setChaos(NO_CHAOS)
+    await this.#proxy.set('there')
+    for (const [name, process] of this.#processes) {
+      if (process.child.exitCode !== null || process.child.signalCode !== null) this.#launch(name)
+    }
+    await untilReady(this.#env['PUBLIC_BASE_URL'] ?? '')
+  }
+
+  /** What the processes printed. */
+  output(): string {
+    return [...this.#processes].map(([name, { stderr }]) => `--- ${name}\n${stderr()}`).join('\n')
+  }
+
+  async stop(): Promise<void> {
+    for (const process of this.#processes.values()) process.kill('SIGKILL')
+    await Promise.all([...this.#processes.values()].map(({ ended }) => ended))
+    await this.#proxy.set('there')
+    await this.#sender.close()
+    await this.#runtime.database.close()
+    await this.simulator.close()
+    await this.#proxy.close()
+  }
+}

@@ -1,0 +1,149 @@
+// What happens in one run: messages and faults on a time line, all from one seed.
+import type { Chaos } from '../../src/simulator/chaos.ts'
+import { createRandom, type Random } from '../../src/simulator/seeded-random.ts'
+
+export const PROCESSES = ['web', 'worker 1', 'worker 2'] as const
+export type ProcessName = (typeof PROCESSES)[number]
+
+export type Step = { readonly atSeconds: number } & Action
+
+export type Action =
+  | {
+      readonly kind: 'message'
+      readonly how: 'send' | 'enqueue' | 'roll back'
+      readonly to: string
+      /** Messages with the same text to the same number, at once. */
+      readonly copies: number
+      readonly validForSeconds: number | null
+    }
+  | { readonly kind: 'chaos'; readonly faults: Partial<Chaos>; readonly lastsSeconds: number }
+  | { readonly kind: 'kill' | 'stop'; readonly process: ProcessName }
+  | { readonly kind: 'database'; readonly what: 'terminate' | 'cut' | 'silence' | 'restart' | 'crash' }
+  | { readonly kind: 'jobs'; readonly what: 'delete' | 'double' | 'later' | 'again' }
+  | { readonly kind: 'callbacks again'; readonly copies: number }
+  | { readonly kind: 'new token' }
+
+/** As the simulator reads numbers: code, and how many attempts fail with it. */
+const RECIPIENTS = [
+  '+12065550101',
+  '+12065550102',
+  '+15553000101',
+  '+15553000102',
+  '+15553000301',
+  '+15553000309',
+  '+15553000401',
+  '+15553000709',
+  '+15553000801',
+  '+15553000599',
+  '+15553999901',
+  '+15553999909',
+  '+15552161099',
+  '+15552121199',
+  '+15552161101',
+] as const
+
+/** The most harm comes of what happens together: an answer that is lost, and no callback that tells. */
+const OF_REQUESTS: readonly (keyof Chaos)[] = [
+  'rateLimit',
+  'unavailable',
+  'serverError',
+  'hangBefore',
+  'hang',
+  'reset',
+  'serverErrorAfter',
+  'garbage',
+  'slow',
+]
+const OF_CALLBACKS: readonly (keyof Chaos)[] = [
+  'dropCallbacks',
+  'dropCallbacks',
+  'dropCallbacks',
+  'duplicateCallbacks',
+  'reorderCallbacks',
+  'delayCallbacks',
+]
+
+export interface ScenarioSize {
+  readonly messages: number
+  /** Virtual minutes in which messages are sent and faults happen. */
+  readonly minutes: number
+}
+
+/** @param canRestart false where the database server is not ours alone */
+export function generateScenario(
+  seed: number,
+  { messages, minutes }: ScenarioSize,
+  canRestart: boolean,
+): Step[] {
+  const random = createRandom(seed)
+  const steps: Step[] = []
+  const at = (): number => Math.floor(random() * minutes * 60)
+  for (let sent = 0; sent < messages; ) {
+    const action = drawMessage(random, messages - sent)
+    steps.push({ atSeconds: at(), ...action })
+    sent += action.copies
+  }
+  const faults = Math.max(4, Math.round(messages / 3))
+  for (let i = 0; i < faults; i += 1)
+    steps.push({ atSeconds: at(), ...drawFault(random, minutes, canRestart) })
+  return steps.sort((one, other) => one.atSeconds - other.atSeconds)
+}
+
+function drawMessage(random: Random, most: number): Extract<Action, { kind: 'message' }> {
+  return {
+    kind: 'message',
+    how: pick(random, ['send', 'send', 'send', 'enqueue', 'enqueue', 'roll back']),
+    to: pick(random, RECIPIENTS),
+    copies: Math.min(pick(random, [1, 1, 1, 2]), most),
+    validForSeconds: random() < 0.1 ? 60 + Math.floor(random() * 1_000) : null,
+  }
+}
+
+function drawFault(random: Random, minutes: number, canRestart: boolean): Action {
+  const kind = pick(random, [
+    'chaos',
+    'chaos',
+    'chaos',
+    'kill',
+    'kill',
+    'stop',
+    'database',
+    'jobs',
+    'callbacks again',
+    'new token',
+  ] as const)
+  switch (kind) {
+    case 'chaos': {
+      const faults = {
+        [pick(random, OF_REQUESTS)]: pick(random, [0.3, 1]),
+        [pick(random, OF_CALLBACKS)]: pick(random, [0.5, 1]),
+        lookupError: pick(random, [0, 0, 0, 0.5]),
+      }
+      return { kind, faults, lastsSeconds: Math.floor(random() * minutes * 20) }
+    }
+    case 'kill':
+    case 'stop':
+      return { kind, process: pick(random, PROCESSES) }
+    case 'database': {
+      const what = pick(random, ['terminate', 'cut', 'silence', 'restart', 'crash'] as const)
+      return { kind, what: canRestart || (what !== 'restart' && what !== 'crash') ? what : 'cut' }
+    }
+    case 'jobs':
+      return { kind, what: pick(random, ['delete', 'double', 'later', 'again']) }
+    case 'callbacks again':
+      return { kind, copies: pick(random, [1, 2, 50]) }
+    case 'new token':
+      return { kind }
+  }
+}
+
+function pick<const T>(random: Random, choices: readonly T[]): T {
+  const choice = choices[Math.floor(random() * choices.length)]
+  if (choice === undefined) throw new Error('nothing to choose from')
+  return choice
+}
+
+/** One line a step, for a person. */
+export function describe({ atSeconds, ...action }: Step): string {
+  return `${String(atSeconds).padStart(6)} s  ${JSON.stringify(action)}`
+}
