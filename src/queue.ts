@@ -127,18 +127,19 @@ function queueOf(boss: PgBoss, logger: Logger): Queue {
     },
     async sweep({ everySeconds }, sweep) {
       // Of this queue one job can wait at most; another one is not added.
-      const scheduleNext = async (): Promise<void> => {
-        await boss.send(RECONCILE_QUEUE, null, { startAfter: everySeconds })
+      const scheduleNext = async (seconds = everySeconds): Promise<void> => {
+        await boss.send(RECONCILE_QUEUE, null, { startAfter: seconds })
       }
       await boss.work(RECONCILE_QUEUE, { pollingIntervalSeconds: SWEEP_POLL_SECONDS }, () =>
-        sweep().finally(scheduleNext),
+        sweep().finally(() => scheduleNext()),
       )
       // The job schedules the next one. Should it be lost, this mends the chain.
       const mend = (): void => {
-        scheduleNext().catch((error: Error) => logger.debug('No sweep scheduled', errorFields(error)))
+        const mended = scheduleNext(everySeconds / 2)
+        mended.catch((error: Error) => logger.debug('No sweep scheduled', errorFields(error)))
       }
       mend()
-      timers.push(setInterval(mend, everySeconds * 1000))
+      timers.push(setInterval(mend, (everySeconds / 2) * 1000))
     },
     stop(timeoutMs) {
       for (const timer of timers) clearInterval(timer)

@@ -2,7 +2,7 @@
 // asks Twilio what became of the others, and records what it says. Any number of processes may do so at once: a row
 // that is looked at is not looked at again for a while, and that is written before Twilio is asked.
 import pLimit from 'p-limit'
-import { areTooMany, findOthers, findOverdue } from './db/overdue.ts'
+import { areTooMany, findOthers, findOverdue, readClock } from './db/overdue.ts'
 import { decide } from './delivery/decide.ts'
 import type { Decision, Inquiry } from './delivery/decision.ts'
 import type { Event, Message } from './delivery/message.ts'
@@ -58,22 +58,12 @@ export async function reconcile(deps: AttemptDeps, signal?: AbortSignal): Promis
   return sum
 }
 
-/** An inquiry, and the database's time at this process's performance.now(), with its possible error. */
-interface TimedInquiry extends Inquiry {
-  readonly now: Date
-  readonly nowMs: number
-  readonly errorMs: number
-}
-
 /** Looks at a page of overdue messages, and sees to it that nobody else does so for a while. */
 async function claimOverdue(
   deps: AttemptDeps,
-): Promise<{ messages: number; inquiries: TimedInquiry[]; rungAgain: number }> {
-  const startedMs = performance.now()
+): Promise<{ messages: number; inquiries: Inquiry[]; rungAgain: number }> {
   const overdue = await findOverdue(deps.database, PAGE_SIZE)
-  const nowMs = performance.now()
-  const now = overdue[0]?.now
-  if (now === undefined) return { messages: 0, inquiries: [], rungAgain: 0 }
+  if (overdue.length === 0) return { messages: 0, inquiries: [], rungAgain: 0 }
   const recorded = await recordEvents(
     deps,
     overdue.map(({ message }) => ({ target: { id: message.id }, event: { kind: 'reconcile' } as const })),
@@ -84,9 +74,7 @@ async function claimOverdue(
   for (const decision of decisions) logLook(deps, decision)
   return {
     messages: decisions.length,
-    inquiries: decisions.flatMap((decision) =>
-      decision.kind === 'inquire' ? [{ ...decision.inquiry, now, nowMs, errorMs: nowMs - startedMs }] : [],
-    ),
+    inquiries: decisions.flatMap((decision) => (decision.kind === 'inquire' ? [decision.inquiry] : [])),
     rungAgain: decisions.filter(({ kind }) => kind === 'schedule').length,
   }
 }
@@ -103,7 +91,7 @@ function logLook({ logger }: AttemptDeps, decision: Exclude<Decision, { kind: 'i
 }
 
 /** Never rejects: an inquiry that fails is made again later. */
-async function ask(deps: AttemptDeps, inquiry: TimedInquiry, signal?: AbortSignal): Promise<Outcome> {
+async function ask(deps: AttemptDeps, inquiry: Inquiry, signal?: AbortSignal): Promise<Outcome> {
   const { messageId, attempt } = inquiry
   try {
     const event = await (inquiry.sid === null
@@ -156,18 +144,21 @@ const ROUNDING_SECONDS = 2
 
 async function look(
   { twilio, database }: AttemptDeps,
-  { messageId, attempt, to, claimedAt, now, nowMs, errorMs }: TimedInquiry,
+  { messageId, attempt, to, claimedAt }: Inquiry,
   signal: AbortSignal | undefined,
 ): Promise<Event | Failure> {
-  const sinceClaim = (now.getTime() - claimedAt.getTime()) / 1000
+  const before = await readClock(database)
+  const sinceClaim = (before.getTime() - claimedAt.getTime()) / 1000
   const answer = await twilio.list(to, sinceClaim + MARGIN_SECONDS, signal)
   if (answer.outcome === 'unavailable') return { reason: answer.reason }
-  // Ages are by Twilio's clock alone, and so the entries' times by the database's.
-  const entries = answer.messages.map(({ ageSeconds, arrivedMs, ...message }) => ({
+  // Ages are by Twilio's clock alone, and so the entries' times by the database's; as exactly as the list was quick.
+  // This process's own clocks are not to be trusted: a machine that was suspended meanwhile does not know it.
+  const after = await readClock(database)
+  const entries = answer.messages.map(({ ageSeconds, ...message }) => ({
     ...message,
-    createdAt: new Date(now.getTime() + (arrivedMs - nowMs) - ageSeconds * 1000),
+    createdAt: new Date(after.getTime() - ageSeconds * 1000),
   }))
-  const toleranceSeconds = ROUNDING_SECONDS + errorMs / 1000
+  const toleranceSeconds = ROUNDING_SECONDS + (after.getTime() - before.getTime()) / 1000
   // After the list was read: whoever has one of its entries by now, has recorded it or is `submitting`.
   const earliestRival = LATEST_ACCEPTANCE_SECONDS + 2 * toleranceSeconds
   const since = new Date(claimedAt.getTime() - earliestRival * 1000)
@@ -182,11 +173,13 @@ function logFinding(
   { messageId, attempt, sid }: Inquiry,
   { status, reason, nextRetryAt, attempts }: Message,
 ): Outcome {
-  const fields = { messageId, attempt, status, reason, nextRetryAt }
   if (sid !== null) {
-    logger.info('Twilio was asked for the status of an attempt', { ...fields, sid })
+    // Not the reason: in a row of others, it may be a text of the app's own.
+    const known = { messageId, attempt, sid, status, nextRetryAt }
+    logger.info('Twilio was asked for the status of an attempt', known)
     return 'answered'
   }
+  const fields = { messageId, attempt, status, reason, nextRetryAt }
   const entry = attempts.find(({ number }) => number === attempt)
   if (entry?.status === 'submitting') {
     logger.warn('An attempt stays in doubt', fields)

@@ -5,7 +5,8 @@ import { type Happening, type RecordDeps, type Recorded, recordEvents } from './
 import type { StatusCallback } from './twilio/status-callback.ts'
 
 /**
- * @throws DatabaseError if the database failed: then nothing was recorded, and Twilio is to send them again
+ * @throws DatabaseError if the database failed: then nothing was recorded (or nobody can tell), and Twilio is to send
+ *   them again, which does no harm
  */
 export async function recordCallbacks(
   deps: RecordDeps & { readonly logger: Logger },

@@ -33,7 +33,7 @@ export type Recorded =
 /**
  * Records what happened, in order, and returns what was decided of each.
  *
- * @throws DatabaseError if the database failed: then nothing was recorded
+ * @throws DatabaseError if the database failed: then nothing was recorded, or `written` is `unknown`
  */
 export function recordEvents(deps: RecordDeps, happenings: readonly Happening[]): Promise<Recorded[]> {
   return deps.database.transaction(async (tx) => {

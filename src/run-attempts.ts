@@ -36,18 +36,18 @@ async function claimAttempts(deps: AttemptDeps, due: readonly AttemptJob[]): Pro
 /**
  * Makes the request of a claimed attempt and records its answer.
  *
- * @param claimStartedMs of performance.now(), before the claim was written
+ * @param sinceClaim started before the claim was written
  * @returns the message as it is then
  * @throws DatabaseError if the answer could not be recorded: the attempt then stays in doubt, and the log says so
  */
 export async function submitAttempt(
   deps: AttemptDeps,
   submission: Submission,
-  claimStartedMs: number,
+  sinceClaim: Stopwatch,
 ): Promise<Message> {
   const { messageId, attempt, claimedAt } = submission
   try {
-    const isValid = performance.now() - claimStartedMs < CLAIM_VALID_SECONDS * 1000
+    const isValid = sinceClaim() < CLAIM_VALID_SECONDS * 1000
     const { answer, processingTimeMs } = isValid
       ? await deps.twilio.submit(submission)
       : { answer: CLAIMED_TOO_LATE, processingTimeMs: 0 }
@@ -113,6 +113,16 @@ function logAnswer(
   })
 }
 
+/** Milliseconds since it was started. */
+export type Stopwatch = () => number
+
+/** By both clocks: the one stands still while a machine is suspended, the other one can be set back. */
+export function startStopwatch(): Stopwatch {
+  const startedMs = performance.now()
+  const startedAt = Date.now()
+  return () => Math.max(performance.now() - startedMs, Date.now() - startedAt)
+}
+
 /** Limits how many attempts start in a second, over all workers. */
 export interface Pace {
   /** So many attempts may start together. */
@@ -159,15 +169,15 @@ export class AttemptRunner {
     }
     await this.#pace?.wait(due.length, this.#stopping.signal)
     if (this.#stopping.signal.aborted) throw new Error('The worker is being stopped')
-    const claimStartedMs = performance.now()
+    const sinceClaim = startStopwatch()
     const claim = claimAttempts(this.#deps, due).then((submissions) => {
-      for (const submission of submissions) this.#start(submission, claimStartedMs)
+      for (const submission of submissions) this.#start(submission, sinceClaim)
     })
     await keepUntilSettled(this.#claims, claim)
   }
 
-  #start(submission: Submission, claimStartedMs: number): void {
-    const request = submitAttempt(this.#deps, submission, claimStartedMs).then(
+  #start(submission: Submission, sinceClaim: Stopwatch): void {
+    const request = submitAttempt(this.#deps, submission, sinceClaim).then(
       () => undefined,
       // The log has it, and the row is in doubt: there is nobody left to tell.
       () => undefined,

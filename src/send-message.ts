@@ -9,7 +9,7 @@ import type { DeliveryStatus } from './delivery/status.ts'
 import { DatabaseError, IdempotencyKeyReusedError } from './errors.ts'
 import { type CheckedMessage, checkMessage, type MessageInput } from './message-input.ts'
 import type { Queue } from './queue.ts'
-import { type AttemptDeps, submitAttempt } from './run-attempts.ts'
+import { type AttemptDeps, startStopwatch, submitAttempt } from './run-attempts.ts'
 
 export interface SendResult {
   /** The row's id. */
@@ -40,9 +40,12 @@ export interface EnqueueResult {
  */
 export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promise<SendResult> {
   const message = checkMessage(input)
-  const claimStartedMs = performance.now()
+  const sinceClaim = startStopwatch()
   const inserted = await insertForCertain(deps, toNewMessage(message, 'submitting', deps.policy))
-  if (inserted === null) return toResult(await findTwin(deps.database, message))
+  if (inserted === null) {
+    const twin = findTwin(deps.database, message)
+    return toResult(await twin.catch((error: unknown) => throwNotSubmitted(error, 'no')))
+  }
   const { id, insertedAt: claimedAt } = inserted
   const submission = {
     messageId: id,
@@ -53,7 +56,7 @@ export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promi
     validitySeconds: message.validForSeconds,
   }
   try {
-    return toResult(await submitAttempt(deps, submission, claimStartedMs))
+    return toResult(await submitAttempt(deps, submission, sinceClaim))
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error
     // Twilio may have the message, and the row says so as well: it is `submitting`.
@@ -61,22 +64,25 @@ export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promi
   }
 }
 
-async function insertForCertain(
-  { database }: AttemptDeps,
-  row: NewMessage,
-): ReturnType<typeof insertMessage> {
-  try {
-    return await database.certainTransaction((tx) => insertMessage(tx, row))
-  } catch (error) {
-    if (!(error instanceof DatabaseError)) throw error
-    const { cause, written } = error
-    const recorded =
-      written === 'no'
-        ? 'and the message was not recorded: send it again'
-        : 'but it is not known whether the message was recorded. If it was, a worker will send it. To be safe, send ' +
-          'it again with the same idempotencyKey; without one, look for it first'
-    throw new DatabaseError(`Nothing was submitted, ${recorded}. ${error.message}`, { cause, written })
-  }
+function insertForCertain({ database }: AttemptDeps, row: NewMessage): ReturnType<typeof insertMessage> {
+  return database
+    .certainTransaction((tx) => insertMessage(tx, row))
+    .catch((error: unknown) => throwNotSubmitted(error))
+}
+
+const RECORDED = {
+  no: 'and the message was not recorded: send it again',
+  unknown:
+    'but it is not known whether the message was recorded. If it was, a worker will send it. To be safe, send it ' +
+    'again with the same idempotencyKey; without one, look for it first',
+}
+
+/** @param written where it is known better than the error knows it */
+function throwNotSubmitted(error: unknown, written?: DatabaseError['written']): never {
+  if (!(error instanceof DatabaseError)) throw error
+  const is = written ?? error.written
+  const text = `Nothing was submitted, ${RECORDED[is]}. ${error.message}`
+  throw new DatabaseError(text, { cause: error.cause, written: is })
 }
 
 /**

@@ -18,7 +18,7 @@ const BATCH_SIZE = 25
 const STOP_TIMEOUT_MS = 12_000
 
 /** So that an attempt in doubt is looked for within a minute of its claim. */
-const SWEEP_SECONDS = 10
+const SWEEP_SECONDS = 5
 const LEAST_SWEEP_SECONDS = 1
 
 /**

@@ -28,6 +28,13 @@ export async function findOverdue(db: Db, limit: number): Promise<OverdueMessage
   return rows.map((row) => ({ message: toMessage(row), now: row.now }))
 }
 
+export async function readClock(db: Db): Promise<Date> {
+  const { rows } = await db.executeSql<{ now: Date }>('select clock_timestamp() as "now"')
+  const [row] = rows
+  if (row === undefined) throw new Error('the clock gave no row')
+  return row.now
+}
+
 /** More attempts to one number, in so short a time, are beyond deciding anyway. */
 const MOST_OTHERS = 1000
 

@@ -162,13 +162,16 @@ function throwCertain(error: Error): never {
 
 /** For a commit, or a statement that is its own: what the server refused, it did not do; otherwise nobody knows. */
 function throwUncertain(error: Error): never {
-  const written = error instanceof pg.DatabaseError && !isShutdown(error) ? 'no' : 'unknown'
+  const written = error instanceof pg.DatabaseError && !isEndOfConnection(error) ? 'no' : 'unknown'
   throw new DatabaseError(`The database failed: ${error.message}`, { cause: error, written })
 }
 
-/** Class 57P: the server stops or ends this connection. It may have committed before. */
-function isShutdown({ code }: pg.DatabaseError): boolean {
-  return code?.startsWith('57P') === true
+/**
+ * The server, or a pooler in front of it, ends the connection: it may have committed before. 57P is a shutdown, 08 a
+ * connection that broke (PgBouncer: "server conn crashed?").
+ */
+function isEndOfConnection({ code }: pg.DatabaseError): boolean {
+  return /^(57P|08)/.test(code ?? '')
 }
 
 /** A transaction of the caller's: a pg client, or one of pg-boss's adapters for an ORM. */

@@ -36,7 +36,9 @@ interface Watch {
   readonly since: Date
   /** Seconds after which it is first looked at. */
   readonly first: number
-  /** The pauses between looks grow up to this. */
+  /** Each look comes so many times as late as the one before ... */
+  readonly growth: number
+  /** ... but after this pause at the latest. */
   readonly longestPause: number
   /** After so many seconds it is left as it is; null for what must not be given up. */
   readonly giveUp: number | null
@@ -55,6 +57,7 @@ function watchOf(message: Message, delayScale: number): Watch | null {
     return {
       since,
       first: firstLookSeconds('pending', delayScale),
+      growth: 2,
       longestPause,
       giveUp: isNew ? giveUp : null,
     }
@@ -62,9 +65,11 @@ function watchOf(message: Message, delayScale: number): Watch | null {
   const made = latestMade(message)
   const since = toDate(made?.times[made.status]) ?? message.createdAt
   if (message.status !== 'submitting') {
-    return { since, first: WITH_TWILIO_SECONDS * delayScale, longestPause: Number.POSITIVE_INFINITY, giveUp }
+    const first = WITH_TWILIO_SECONDS * delayScale
+    return { since, first, growth: 2, longestPause: Number.POSITIVE_INFINITY, giveUp }
   }
-  return { since, first: firstLookSeconds('submitting', delayScale), longestPause, giveUp }
+  // Whoever looks may die before the answer is recorded: then the next look is not to be far away.
+  return { since, first: firstLookSeconds('submitting', delayScale), growth: 1.5, longestPause, giveUp }
 }
 
 export function isNever(time: Date | null): boolean {
@@ -72,16 +77,16 @@ export function isNever(time: Date | null): boolean {
 }
 
 /**
- * When to look at the message next: at first soon, then after pauses that double, in the end never again. Null if
+ * When to look at the message next: at first soon, then after pauses that grow, in the end never again. Null if
  * there is no need.
  */
 export function reconcileTime(message: Message, delayScale: number, now: Date): Date | null {
   const watch = watchOf(message, delayScale)
   if (watch === null) return null
-  const { since, first, longestPause, giveUp } = watch
+  const { since, first, growth, longestPause, giveUp } = watch
   const elapsed = secondsBetween(since, now)
   if (giveUp !== null && elapsed >= giveUp) return NEVER
-  const next = Math.max(first, Math.min(2 * elapsed, elapsed + longestPause))
+  const next = Math.max(first, Math.min(growth * elapsed, elapsed + longestPause))
   return addSeconds(since, Math.min(next, giveUp ?? next))
 }
 

@@ -16,7 +16,7 @@ export interface StatusCallbackRouteDeps {
   readonly authTokens: readonly string[]
   readonly publicBaseUrl: string
   readonly logger: Logger
-  /** Resolves once the callback is committed; rejects with DatabaseError if nothing was recorded. */
+  /** Resolves once the callback is committed; rejects with DatabaseError if nothing was, or if nobody can tell. */
   readonly record: (callback: StatusCallback) => Promise<void>
 }
 

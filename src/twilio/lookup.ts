@@ -14,8 +14,6 @@ export interface ListedMessage extends FoundMessage {
   readonly body: string
   /** Seconds since its creation when its page was made, both by Twilio's clock. */
   readonly ageSeconds: number
-  /** When its page arrived, of performance.now(). */
-  readonly arrivedMs: number
 }
 
 /** Twilio could not be asked: nothing is known. */
@@ -105,9 +103,8 @@ function toPage({ body, headers }: HttpResponse): Page | null {
   const { messages, next_page_uri: next } = parseJson(body) ?? {}
   const nowMs = Date.parse(String(headers['date']))
   if (!Array.isArray(messages) || Number.isNaN(nowMs)) return null
-  const arrivedMs = performance.now()
   const outbound = messages.filter((message: unknown) => !isInbound(message))
-  const listed = outbound.map((message: unknown) => toListed(message, nowMs, arrivedMs))
+  const listed = outbound.map((message: unknown) => toListed(message, nowMs))
   const readable = listed.filter((message) => message !== null)
   return {
     messages: readable,
@@ -121,13 +118,12 @@ function isInbound(message: unknown): boolean {
   return (message as { direction?: unknown } | null)?.direction === 'inbound'
 }
 
-function toListed(message: unknown, nowMs: number, arrivedMs: number): ListedMessage | null {
+function toListed(message: unknown, nowMs: number): ListedMessage | null {
   const found = toFound(message)
   const { body, date_created: created } = (message ?? {}) as Record<string, unknown>
   const createdMs = Date.parse(String(created))
   if (found === null || Number.isNaN(createdMs)) return null
-  const ageSeconds = (nowMs - createdMs) / 1000
-  return { ...found, body: typeof body === 'string' ? body : '', ageSeconds, arrivedMs }
+  return { ...found, body: typeof body === 'string' ? body : '', ageSeconds: (nowMs - createdMs) / 1000 }
 }
 
 function toFound(message: unknown): FoundMessage | null {

@@ -1,18 +1,36 @@
 // A TCP proxy before PostgreSQL that can be away (connections refused and cut) or silent (they stay open, and
-// nothing passes), as a database behind a network can.
+// nothing passes), as a database behind a network can; or be lost at one point of a conversation.
 import { connect, createServer, type Server, type Socket } from 'node:net'
 
 export interface DatabaseProxy {
   /** The database's URL by way of the proxy. */
   readonly url: string
   set(state: 'there' | 'away' | 'silent'): Promise<void>
+  /**
+   * Once, at the next text like this that a client sends: the server gets it `never`, or gets it, and only its answer
+   * is `unanswered`. Resolves when the connection is lost in this way.
+   *
+   * @param then what becomes of it: the connection is `cut`, and can be made again at once; the database is `away`;
+   *   nobody notices, and the connection stays open in `silence`; or it is cut after it was `reported`, as PgBouncer
+   *   does
+   */
+  loseAt(text: string, which: 'never' | 'unanswered', then?: Consequence): Promise<void>
   close(): Promise<void>
+}
+
+export type Consequence = 'cut' | 'away' | 'silence' | 'reported'
+
+interface Trap {
+  readonly text: string
+  readonly which: 'never' | 'unanswered'
+  readonly spring: (client: Socket) => void
 }
 
 export async function startDatabaseProxy(databaseUrl: string, port: number): Promise<DatabaseProxy> {
   const real = new URL(databaseUrl)
   const sockets = new Set<Socket>()
   let silent = false
+  let trap: Trap | null = null
   let server: Server | null = null
 
   const pass = (client: Socket): void => {
@@ -23,13 +41,25 @@ export async function startDatabaseProxy(databaseUrl: string, port: number): Pro
     ] as const) {
       sockets.add(from)
       if (silent) from.pause()
-      from.on('data', (chunk) => to.write(chunk))
       from.on('error', () => to.destroy())
       from.on('close', () => {
         sockets.delete(from)
         to.destroy()
       })
     }
+    let lost: Trap | null = null
+    client.on('data', (chunk) => {
+      if (lost === null && trap !== null && chunk.includes(trap.text)) {
+        lost = trap
+        trap = null
+      }
+      if (lost?.which === 'never') lost.spring(client)
+      else upstream.write(chunk)
+    })
+    upstream.on('data', (chunk) => {
+      if (lost === null) client.write(chunk)
+      else lost.spring(client)
+    })
   }
 
   const open = async (): Promise<void> => {
@@ -59,6 +89,21 @@ export async function startDatabaseProxy(databaseUrl: string, port: number): Pro
       for (const socket of sockets) silent ? socket.pause() : socket.resume()
       await open()
     },
+    loseAt: (text, which, then = 'cut') =>
+      new Promise((resolve) => {
+        const spring = (client: Socket): void => {
+          if (then === 'cut') client.destroy()
+          if (then === 'reported') client.end(SERVER_CONN_CRASHED)
+          resolve(then === 'away' ? shut() : undefined)
+        }
+        trap = { text, which, spring }
+      }),
     close: shut,
   }
 }
+
+const fields = 'SFATAL\0C08P01\0Mserver conn crashed?\0\0'
+const length = Buffer.alloc(4)
+length.writeInt32BE(fields.length + length.length)
+/** PgBouncer's word when it has lost the server; 08P01 is the code of all its own errors (its src/proto.c). */
+const SERVER_CONN_CRASHED = Buffer.concat([Buffer.from('E'), length, Buffer.from(fields)])

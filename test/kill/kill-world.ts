@@ -1,0 +1,196 @@
+// A system of real processes, one of which is killed at a named point (kill-point.ts); the others are to recover
+// everything. What became of the messages is read from the database and from the simulator, which is the recipient.
+import pLimit from 'p-limit'
+import pg from 'pg'
+import { freePort } from '../../src/embedded-postgres.ts'
+import { openRuntime } from '../../src/runtime.ts'
+import { openSender, type Sender } from '../../src/sender.ts'
+import { NO_CHAOS } from '../../src/simulator/chaos.ts'
+import { simulatedEnvironment } from '../../src/simulator/environment.ts'
+import { type Simulator, type SimulatorOptions, startSimulator } from '../../src/simulator/simulator.ts'
+import { postSigned } from '../support/callbacks.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import type { KillPoint } from '../support/kill-point.ts'
+import { type CliProcess, startCli, untilReady } from '../support/process.ts'
+import { silentLogger } from '../support/silent-logger.ts'
+import { waitFor } from '../support/wait-for.ts'
+
+const KILL_POINT = new URL('../support/kill-point.ts', import.meta.url).href
+const PATIENCE_MS = 120_000
+
+export interface Outcome {
+  readonly status: string
+  readonly success: boolean
+  readonly retries: number
+  /** The error codes of the attempts that failed. */
+  readonly codes: readonly number[]
+}
+
+export interface KillWorldOptions extends SimulatorOptions {
+  readonly killWebAt?: KillPoint
+}
+
+/** Worlds start one after the other: all at once, on a small machine, they run into each other's time-outs. */
+const inTurn = pLimit(1)
+
+export class KillWorld {
+  readonly database: TestDatabase
+  readonly simulator: Simulator
+  readonly sender: Sender
+  readonly web: CliProcess
+  /** The app's own connection. */
+  readonly #client: pg.Client
+  readonly #env: ReturnType<typeof simulatedEnvironment>
+  readonly #processes: CliProcess[] = []
+
+  private constructor(
+    database: TestDatabase,
+    simulator: Simulator,
+    sender: Sender,
+    client: pg.Client,
+    env: ReturnType<typeof simulatedEnvironment>,
+    webPoint: KillPoint | undefined,
+  ) {
+    this.database = database
+    this.simulator = simulator
+    this.sender = sender
+    this.#client = client
+    this.#env = env
+    this.web = this.launch('web', webPoint)
+  }
+
+  static async start(delayScale: number, { killWebAt, ...options }: KillWorldOptions): Promise<KillWorld> {
+    const database = await createTestDatabase()
+    const simulator = await startSimulator(options)
+    const port = await freePort()
+    const env = simulatedEnvironment(simulator, { databaseUrl: database.url, port, delayScale })
+    const sender = await openSender(openRuntime({ logger: silentLogger }, env, ['sender']))
+    const client = new pg.Client({ connectionString: database.url })
+    await client.connect()
+    const world = new KillWorld(database, simulator, sender, client, env, killWebAt)
+    try {
+      await world.untilWebIsReady()
+    } catch (error) {
+      await world.close()
+      throw error
+    }
+    return world
+  }
+
+  /** Without a point, it lives. */
+  launch(command: 'web' | 'worker', point?: KillPoint): CliProcess {
+    const killSwitch = { NODE_OPTIONS: `--import=${KILL_POINT}`, KILL_AT: point ?? '' }
+    const process = startCli([command], { ...this.#env, ...(point === undefined ? {} : killSwitch) })
+    this.#processes.push(process)
+    return process
+  }
+
+  untilWebIsReady(): Promise<void> {
+    return untilReady(this.#env.PUBLIC_BASE_URL)
+  }
+
+  /** All of them in one transaction, so that they are due together. */
+  async enqueue(recipients: readonly string[]): Promise<void> {
+    await this.#client.query('begin')
+    for (const [i, to] of recipients.entries()) {
+      await this.sender.enqueue({ userId: 1, to, body: `Text number ${i}` }, { db: this.#client })
+    }
+    await this.#client.query('commit')
+  }
+
+  /**
+   * @returns the database's time just after the kill
+   * @throws if the process ended in another way, or elsewhere
+   */
+  async untilKilled({ child, ended, stderr }: CliProcess, point: KillPoint): Promise<Date> {
+    const hasEnded = (): boolean => child.signalCode !== null || child.exitCode !== null
+    await waitFor(`the process to be killed at: ${point}`, hasEnded, PATIENCE_MS)
+    const [row] = await this.database.query<{ now: Date }>('select clock_timestamp() as "now"')
+    await ended
+    const wasKilled = child.signalCode === 'SIGKILL' && stderr().includes(`killed at: ${point}\n`)
+    if (!wasKilled || row === undefined) throw new Error(`It was not killed at: ${point}\n${stderr()}`)
+    return row.now
+  }
+
+  /** What happens from now on happens without faults; what Twilio was handed before keeps its fate. */
+  endFaults(): void {
+    this.simulator.setChaos(NO_CHAOS)
+  }
+
+  async statuses(): Promise<string[]> {
+    const rows = await this.database.query<{ final_status: string }>(
+      'select final_status from sms_usage_logs order by id',
+    )
+    return rows.map(({ final_status }) => final_status)
+  }
+
+  jobsIn(states: readonly string[]): Promise<{ id: string }[]> {
+    return this.database.query(
+      `select id from sms_retry_pgboss.job where name = 'attempt' and state = any($1)`,
+      [states],
+    )
+  }
+
+  /** Every message is final, no job waits, and the simulator has said everything that it has to say. */
+  async untilOver(): Promise<void> {
+    const isFinal = (status: string): boolean => status === 'delivered' || status === 'failed'
+    await waitFor('every row to be final', async () => (await this.statuses()).every(isFinal), PATIENCE_MS)
+    // One that nobody completed rings again a minute or two later.
+    const isWaiting = ['created', 'retry', 'active']
+    await waitFor('no job to wait', async () => (await this.jobsIn(isWaiting)).length === 0, PATIENCE_MS)
+    await this.simulator.idle()
+  }
+
+  async outcomes(): Promise<Outcome[]> {
+    return this.database.query<Outcome & Record<string, unknown>>(
+      `select final_status as "status", success, retry_count as "retries",
+              jsonb_path_query_array(sms_metadata, '$.attempts[*].error_code') as "codes"
+         from sms_usage_logs order by id`,
+    )
+  }
+
+  /** Seconds from then until something was known of each message again, by the times that its row has. */
+  async secondsUntilContinued(then: Date): Promise<number[]> {
+    const rows = await this.database.query<{ seconds: number | null }>(
+      `select (select extract(epoch from min(time.value::timestamptz) - $1::timestamptz)::float8
+                 from jsonb_array_elements(sms_metadata -> 'attempts') as attempt,
+                      jsonb_each_text(attempt -> 'times') as time
+                where time.value::timestamptz > $1::timestamptz) as "seconds"
+         from sms_usage_logs order by id`,
+      [then],
+    )
+    // Null: nothing was left to be done for it.
+    return rows.map(({ seconds }) => seconds ?? 0)
+  }
+
+  /** As Twilio does if the first answer got lost. */
+  async repeatCallbacks(): Promise<number[]> {
+    const answers = this.simulator
+      .callbacks()
+      .map(({ url, fields }) => postSigned(this.simulator.authToken, url.split('#')[0] ?? '', fields))
+    return (await Promise.all(answers)).map(({ status }) => status)
+  }
+
+  async close(): Promise<void> {
+    for (const process of this.#processes) process.kill('SIGKILL')
+    await Promise.all(this.#processes.map(({ ended }) => ended))
+    await this.sender.close()
+    await this.#client.end()
+    await this.simulator.close()
+    await this.database.drop()
+  }
+}
+
+/** Ends the world whatever happens: tests that run beside each other have no afterEach of their own. */
+export async function withKillWorld(
+  delayScale: number,
+  options: KillWorldOptions,
+  work: (world: KillWorld) => Promise<void>,
+): Promise<void> {
+  const world = await inTurn(() => KillWorld.start(delayScale, options))
+  try {
+    await work(world)
+  } finally {
+    await world.close()
+  }
+}

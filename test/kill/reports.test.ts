@@ -1,0 +1,112 @@
+// A process is killed while it records what Twilio says: a status callback, a refusal, its message list. Waiting times
+// are shortened, save the 15 seconds that a request may take.
+import { expect, test } from '@jest/globals'
+import type { KillPoint } from '../support/kill-point.ts'
+import { waitFor } from '../support/wait-for.ts'
+import { type KillWorld, withKillWorld } from './kill-world.ts'
+
+const SCALE = 0.02
+/** Undelivered with 30001 at first, delivered by the retry. */
+const FAILS_ONCE = '+15553000101'
+const RECOVERED = { status: 'delivered', success: true, retries: 1, codes: [30001] }
+const DELIVERED = { status: 'delivered', success: true, retries: 0, codes: [] }
+
+test.concurrent(
+  'web killed before a callback was committed: neither failure nor retry is there, and Twilio is asked',
+  () =>
+    withKillWorld(SCALE, { killWebAt: 'in callback' }, async (world) => {
+      await untilWebIsKilled(world, 'in callback')
+      expect(await world.outcomes()).toMatchObject([{ success: true, retries: 0, codes: [] }])
+      expect(await world.jobsIn(['created', 'retry'])).toEqual([])
+      world.launch('web')
+      await world.untilOver()
+      await expectOneRetry(world)
+    }),
+  180_000,
+)
+
+test.concurrent(
+  'web killed before a callback was answered: failure and retry are there, and the repetition adds nothing',
+  () =>
+    withKillWorld(SCALE, { killWebAt: 'after callback' }, async (world) => {
+      await untilWebIsKilled(world, 'after callback')
+      expect(await world.outcomes()).toMatchObject([{ retries: 1, codes: [30001] }])
+      world.launch('web')
+      await world.untilWebIsReady()
+      expect(new Set(await world.repeatCallbacks())).toEqual(new Set([204]))
+      await world.untilOver()
+      await expectOneRetry(world)
+    }),
+  180_000,
+)
+
+test.concurrent.each<KillPoint>(['before look', 'before finding'])(
+  'worker killed while it reconciled, %s: the messages are looked for again',
+  (point) =>
+    withKillWorld(SCALE, { hangMs: 100 }, async (world) => {
+      // In doubt from the start: one that Twilio never got, and one that it delivered without a word.
+      await sendInto(world, { hangBefore: 1 }, '+12065550111')
+      await sendInto(world, { hang: 1, dropCallbacks: 1 }, '+12065550112')
+      world.endFaults()
+      await world.untilKilled(world.launch('worker', point), point)
+      expect(await world.statuses()).toEqual(['submitting', 'submitting'])
+      world.launch('worker')
+      await world.untilOver()
+      expect(await world.outcomes()).toEqual([DELIVERED, DELIVERED])
+      expect(world.simulator.messages().map(({ answer }) => answer)).toEqual([
+        'hung_before',
+        'hung',
+        'accepted',
+      ])
+      expect(world.simulator.doubleSubmissions()).toEqual([])
+    }),
+  180_000,
+)
+
+test.concurrent.each([
+  { list: 'shows', listRefused: true },
+  { list: 'does not show', listRefused: false },
+])(
+  "worker killed before a refusal was recorded, which Twilio's list $list: it counts once",
+  ({ listRefused }) =>
+    withKillWorld(SCALE, { listRefused }, async (world) => {
+      const worker = world.launch('worker', 'before record')
+      // Refused for good; refused at first, delivered by the retry.
+      await world.enqueue(['+15552121101', '+15552999901'])
+      await world.untilKilled(worker, 'before record')
+      expect(await world.statuses()).toEqual(['submitting', 'submitting'])
+      const [first] = world.simulator.messages()
+      expect(first?.answer).toBe('refused')
+      world.launch('worker')
+      await world.untilOver()
+      expect(await world.outcomes()).toEqual([
+        { status: 'failed', success: false, retries: 0, codes: [21211] },
+        { status: 'delivered', success: true, retries: 1, codes: [29999] },
+      ])
+      // Refused again only if nobody could know of the first time.
+      const asFirst = world.simulator.messages().filter(({ message }) => message === first?.message)
+      expect(asFirst.filter(({ attempt }) => attempt === 0)).toHaveLength(listRefused ? 1 : 2)
+      expect(world.simulator.doubleSubmissions()).toEqual([])
+    }),
+  180_000,
+)
+
+async function untilWebIsKilled(world: KillWorld, point: KillPoint): Promise<void> {
+  world.launch('worker')
+  await world.enqueue([FAILS_ONCE])
+  await world.untilKilled(world.web, point)
+}
+
+async function expectOneRetry(world: KillWorld): Promise<void> {
+  expect(await world.outcomes()).toEqual([RECOVERED])
+  expect(world.simulator.messages().map(({ attempt }) => attempt)).toEqual([0, 1])
+  expect(world.simulator.doubleSubmissions()).toEqual([])
+}
+
+async function sendInto(world: KillWorld, chaos: Record<string, number>, to: string): Promise<void> {
+  world.endFaults()
+  world.simulator.setChaos(chaos)
+  const { status } = await world.sender.send({ userId: 1, to, body: 'Hello' })
+  expect(status).toBe('in_doubt')
+  await waitFor('the request to be over', () => world.simulator.openRequests() === 0)
+}
