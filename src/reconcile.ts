@@ -101,6 +101,9 @@ async function ask(deps: AttemptDeps, inquiry: Inquiry, signal?: AbortSignal): P
       deps.logger.warn('What became of an attempt could not be asked for', { messageId, attempt, ...event })
       return 'failed'
     }
+    if (event.kind === 'missing') {
+      deps.logger.warn('Twilio does not know an attempt any more', { messageId, attempt, sid: inquiry.sid })
+    }
     const [recorded] = await recordEvents(deps, [{ target: { id: messageId }, event }])
     // Deleted, or told by a callback meanwhile.
     if (recorded?.known !== true || recorded.decision.kind === 'ignore') return 'answered'

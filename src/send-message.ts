@@ -36,7 +36,8 @@ export interface EnqueueResult {
 
 /**
  * @throws InvalidMessageError for input that cannot be sent: nothing was written
- * @throws DatabaseError if the database failed before the request: nothing was submitted
+ * @throws DatabaseError if the database failed before the request: nothing was submitted; its `written` says whether
+ *   the row was written
  */
 export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promise<SendResult> {
   const message = checkMessage(input)

@@ -13,8 +13,9 @@ export interface Sender {
    * not an exception; the retries that its error code allows are made by the worker.
    *
    * @throws InvalidMessageError for input that cannot be sent: nothing was written, nothing submitted
-   * @throws DatabaseError if the database failed before the request: nothing was submitted. The row may have been
-   *   written all the same, so send again with the same `idempotencyKey`
+   * @throws DatabaseError if the database failed before the request: nothing was submitted. Its `written` is `no`: send
+   *   again; or, rarely, `unknown`: a worker sends the message if it was recorded, and sending again is safe with the
+   *   same `idempotencyKey`
    * @example
    * const { id, status } = await sender.send({ userId: 7, to: '+15551234567', body: 'Your order has shipped' })
    */

@@ -43,6 +43,7 @@ describe('a wrong environment', () => {
       TWILIO_API_BASE_URL: 'ftp://localhost',
       TWILIO_MESSAGING_SERVICE_SID: 'MG123',
       RETRY_DELAY_SCALE: '-1',
+      SEND_RATE_PER_SECOND: '0.01',
       LOG_LEVEL: 'loud',
       LOG_FORMAT: 'xml',
     })

@@ -29,6 +29,10 @@ const ALL_MIGRATIONS = [
   '003-twilio-sid-index',
   '004-idempotency-key-index',
   '005-in-flight-index',
+  '006-reconcile-index',
+  '007-drop-in-flight-index',
+  '008-phone-number-index',
+  '009-send-rate',
 ]
 
 const databases: TestDatabase[] = []
@@ -64,7 +68,10 @@ describe('an empty database', () => {
     expect(await migrated(database)).toEqual(ALL_MIGRATIONS)
     expect(await isCurrent(database)).toBe(true)
     expect(await indexesOf(database)).toEqual(ALL_INDEXES_VALID)
-    expect(await database.query('select name from sms_retry_pgboss.queue')).toEqual([{ name: 'attempt' }])
+    expect(await database.query('select name from sms_retry_pgboss.queue order by name')).toEqual([
+      { name: 'attempt' },
+      { name: 'reconcile' },
+    ])
   })
 
   test('gets nothing in public but the table, its sequence and its indexes', async () => {
@@ -149,7 +156,7 @@ describe('a database with the original table', () => {
     await migrated(database)
     const names = (await indexesOf(database)).map(({ name }) => name)
     expect(names).toContain('idx_sms_usage_logs_campaign')
-    expect(names).toHaveLength(5)
+    expect(names).toHaveLength(ALL_INDEXES_VALID.length + 1)
     expect(await dumpSchema(database)).toContain('campaign text')
   })
 })
@@ -175,6 +182,7 @@ test('migrating again applies nothing and changes nothing', async () => {
     file: await fileOf(database),
     rows: await database.query('select xmin::text, * from sms_usage_logs order by id'),
     bookkeeping: await database.query('select xmin::text, * from sms_retry.migrations order by name'),
+    rate: await database.query('select xmin::text, * from sms_retry.send_rate'),
     indexes: await database.query(
       `select indexrelid::text from pg_index where indrelid = 'sms_usage_logs'::regclass order by 1`,
     ),
@@ -185,14 +193,24 @@ test('migrating again applies nothing and changes nothing', async () => {
 })
 
 test('a database of an older version is not current until it is migrated', async () => {
-  const database = await databaseWith()
+  const database = await databaseWith(ORIGINAL_TABLE, ORIGINAL_ROWS)
   await migrated(database)
-  await database.query('drop index idx_sms_usage_logs_in_flight')
-  await database.query(`delete from sms_retry.migrations where name = '005-in-flight-index'`)
+  const schema = await dumpSchema(database)
+  // As the version left it that had the first five migrations.
+  for (const statement of [
+    'drop index idx_sms_usage_logs_reconcile, idx_sms_usage_logs_phone_number',
+    'create index idx_sms_usage_logs_in_flight on sms_usage_logs (final_status, created_at)',
+    'drop table sms_retry.send_rate',
+    `delete from sms_retry.migrations where name > '006'`,
+    `delete from sms_retry_pgboss.queue where name = 'reconcile'`,
+  ])
+    await database.query(statement)
   expect(await isCurrent(database)).toBe(false)
-  expect(await migrated(database)).toEqual(['005-in-flight-index'])
+  expect(await migrated(database)).toEqual(ALL_MIGRATIONS.slice(5))
   expect(await isCurrent(database)).toBe(true)
-  expect(await indexesOf(database)).toEqual(ALL_INDEXES_VALID)
+  expect(await dumpSchema(database)).toBe(schema)
+  expect(await database.query('select only_row from sms_retry.send_rate')).toEqual([{ only_row: true }])
+  expect(await database.query('select name from sms_retry_pgboss.queue')).toHaveLength(2)
 })
 
 describe('the command', () => {

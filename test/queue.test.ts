@@ -1,5 +1,5 @@
 // The alarm clocks: which job an alarm is, that there is one per alarm, and that it comes and goes with the
-// transaction that it was set in.
+// transaction that it was set in; and the one job of the sweeps.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Database, openDatabase } from '../src/db/pool.ts'
 import { DatabaseError, SchemaError } from '../src/errors.ts'
@@ -158,6 +158,32 @@ test('a job whose handling throws rings again', async () => {
   await worker.stop(5_000)
   await otherDatabase.close()
   await other.drop()
+})
+
+describe('sweeps', () => {
+  test('of two processes wait as one job, and go on if that is lost', async () => {
+    const other = await createTestDatabase()
+    const otherDatabase = open(other)
+    const workers = await Promise.all([0, 1].map(() => startQueue(otherDatabase, 'work', silentLogger)))
+    const waiting = `select 1 from sms_retry_pgboss.job where name = 'reconcile' and state = 'created'`
+    const seen: number[] = []
+    let sweeps = 0
+    for (const worker of workers)
+      await worker.sweep({ everySeconds: 1 }, async () => {
+        sweeps += 1
+      })
+    await waitFor('two sweeps', async () => {
+      seen.push((await other.query(waiting)).length)
+      return sweeps >= 2
+    })
+    expect(Math.max(...seen)).toBe(1)
+    const before = sweeps
+    await other.query(`delete from sms_retry_pgboss.job where name = 'reconcile'`)
+    await waitFor('two more', () => sweeps >= before + 2)
+    await Promise.all(workers.map((worker) => worker.stop(5_000)))
+    await otherDatabase.close()
+    await other.drop()
+  })
 })
 
 describe('a queue cannot be started', () => {

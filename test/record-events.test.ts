@@ -41,7 +41,7 @@ interface Sent {
 
 /** A message that Twilio has accepted. */
 async function send(): Promise<Sent> {
-  const id = await insertMessage(database, {
+  const inserted = await insertMessage(database, {
     userId: 1,
     to: '+12065550100',
     body: 'Hello',
@@ -50,17 +50,20 @@ async function send(): Promise<Sent> {
     validForSeconds: null,
     idempotencyKey: null,
     metadata: { campaign: 'may' },
+    reconcileAfterSeconds: 45,
   })
-  if (id === null) throw new Error('not inserted')
+  if (inserted === null) throw new Error('not inserted')
+  const { id, insertedAt: claimedAt } = inserted
   const sid = newSid()
   const answer = { outcome: 'accepted', sid, status: 'queued', errorCode: null, errorText: null } as const
-  await record([{ target: { id }, event: { kind: 'answer', attempt: 0, answer, processingTimeMs: 5 } }])
+  const event = { kind: 'answer', attempt: 0, claimedAt, answer, processingTimeMs: 5 } as const
+  await record([{ target: { id }, event }])
   return { id, sid }
 }
 
 const report = ({ id, sid }: Sent, status: TwilioStatus, errorCode: number | null = null): Happening => ({
   target: { id },
-  event: { kind: 'callback', attempt: 0, sid, status, errorCode, errorText: null },
+  event: { kind: 'report', attempt: 0, sid, status, errorCode, errorText: null },
 })
 const failed = (message: Sent): Happening => report(message, 'undelivered', 30003)
 
@@ -236,7 +239,7 @@ describe('several events of one message in one batch', () => {
 
 describe('events of messages that are not in the table', () => {
   const event = {
-    kind: 'callback',
+    kind: 'report',
     attempt: 0,
     sid: newSid(),
     status: 'undelivered',

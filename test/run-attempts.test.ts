@@ -1,16 +1,11 @@
-// The worker: due attempts are made, each once, never early and never after the deadline, whatever workers, jobs
-// and Twilio do.
+// The worker: due attempts are made, each once, whatever workers, jobs and Twilio do. When they are made:
+// run-in-time.test.ts.
 import { describe, expect, test } from '@jest/globals'
-import { createTwilioClient } from '../src/twilio/client.ts'
-import { startQueue } from '../src/queue.ts'
-import { AttemptRunner } from '../src/run-attempts.ts'
-import { type RunningWorker, runWorker } from '../src/worker.ts'
 import { accept, type Answering, answerWith } from './support/fake-twilio.ts'
 import { waitFor } from './support/wait-for.ts'
-import type { World } from './support/world.ts'
+import { allAlarmsRung, enqueue, newRunner, newWorker, ringAgain, waitForStatus } from './support/workers.ts'
 import {
   appClient,
-  closeLater,
   connectionCount,
   jobCount,
   message,
@@ -19,50 +14,6 @@ import {
   rowOf,
   rowsOf,
 } from './support/world-with.ts'
-
-async function enqueue(world: World, changes: Parameters<typeof message>[0] = {}): Promise<number> {
-  const { id } = await world.sender.enqueue(message(changes), { db: await appClient(world) })
-  return id
-}
-
-const waitForStatus = (world: World, id: number, status: string): Promise<unknown> =>
-  waitFor(`message ${id} to be ${status}`, async () => (await rowOf(world, id)).final_status === status)
-
-const allJobsDone = (world: World): Promise<unknown> =>
-  waitFor('all jobs to be done', async () => {
-    const open = await world.database.query(
-      `select 1 from sms_retry_pgboss.job where state <> 'completed' limit 1`,
-    )
-    return open.length === 0
-  })
-
-/** Rings for this attempt once more, as a job would that was delivered twice. */
-async function ringAgain(world: World, id: number, attempt: number): Promise<void> {
-  const { database, logger } = world.openRuntime()
-  const queue = await startQueue(database, 'schedule', logger)
-  // Postponements that the row does not know, so that it is a job of its own.
-  await queue.schedule(database, [{ messageId: id, alarm: { attempt, postponements: 99 }, at: null }])
-  await queue.stop(1_000)
-  await database.close()
-}
-
-/** A worker that ends with the test, if it was not stopped before. */
-async function newWorker(world: World): Promise<RunningWorker> {
-  const worker = await runWorker(world.openRuntime())
-  closeLater(() => worker.stop())
-  return worker
-}
-
-async function newRunner(world: World): Promise<AttemptRunner> {
-  const { config, database, policy, logger } = world.openRuntime()
-  const queue = await startQueue(database, 'schedule', logger)
-  closeLater(async () => {
-    await queue.stop(1_000)
-    await database.close()
-  })
-  const twilio = createTwilioClient(config.twilio, config.publicBaseUrl)
-  return new AttemptRunner({ database, queue, policy, logger, twilio, random: Math.random }, 10)
-}
 
 describe('one attempt, at most one submission', () => {
   test('two workers and fifty messages: each is submitted once and delivered', async () => {
@@ -96,13 +47,13 @@ describe('one attempt, at most one submission', () => {
     ['answers 500', answerWith(500, '')],
     ['accepts, but cannot say so', answerWith(201, '')],
   ])('if Twilio %s, the attempt stays in doubt and another job does not submit it', async (_what, answer) => {
-    // Unscaled, so that reconciling (at the earliest 30 s later) stays out of it.
+    // Unscaled, so that reconciling (45 s after the claim) stays out of it.
     const { world, twilio } = await newWorldWith(answer, { RETRY_DELAY_SCALE: '1' })
     const id = await enqueue(world)
     const worker = await newWorker(world)
     await waitFor('the outcome', async () => (await rowOf(world, id)).error_message !== null)
     await ringAgain(world, id, 0)
-    await allJobsDone(world)
+    await allAlarmsRung(world)
     await worker.stop()
     expect(twilio.posts).toHaveLength(1)
     expect(await jobCount(world)).toBe(2)
@@ -120,11 +71,12 @@ describe('one attempt, at most one submission', () => {
     ['of an attempt that is not scheduled yet', 2],
     ['of an attempt that there never was', 900],
   ])('a job %s submits nothing', async (_what, attempt) => {
-    const { world, twilio } = await newWorldWith(accept)
+    // Unscaled, so that nobody asks this Twilio for the status.
+    const { world, twilio } = await newWorldWith(accept, { RETRY_DELAY_SCALE: '1' })
     const { id } = await world.sender.send(message())
     await ringAgain(world, id, attempt)
     const worker = await newWorker(world)
-    await allJobsDone(world)
+    await allAlarmsRung(world)
     await worker.stop()
     expect(twilio.posts).toHaveLength(1)
   })
@@ -135,7 +87,7 @@ describe('one attempt, at most one submission', () => {
     const id = await enqueue(world)
     await world.startWorker()
     await waitForStatus(world, id, 'delivered')
-    await allJobsDone(world)
+    await allAlarmsRung(world)
   })
 })
 
@@ -168,85 +120,6 @@ describe('not processed', () => {
     )
     expect(waits).toEqual({ long: true })
     expect(row).toMatchObject({ final_status: 'pending', retry_count: 0 })
-  })
-})
-
-describe('in time', () => {
-  test('a retry is made, and never before it is due', async () => {
-    // 30003 waits 1.5 s and 3 s, longer than the worker's pauses between looking.
-    const world = await newWorld({ env: { RETRY_DELAY_SCALE: '0.005' } })
-    await world.startWorker()
-    const ids = await Promise.all(Array.from({ length: 5 }, () => enqueue(world, { to: '+15553000302' })))
-    for (const id of ids) await waitForStatus(world, id, 'delivered')
-    const due = new Map(
-      world.log.flatMap(({ fields }) =>
-        fields['nextRetryAt'] instanceof Date && fields['status'] === 'retrying'
-          ? [[`${fields['messageId']} ${Number(fields['attempt']) + 1}`, fields['nextRetryAt'].getTime()]]
-          : [],
-      ) as [string, number][],
-    )
-    const retries = world.simulator.messages().filter(({ attempt }) => attempt !== 0)
-    expect(retries).toHaveLength(10)
-    for (const { message: id, attempt, created_at_ms } of retries) {
-      const dueMs = due.get(`${id} ${attempt}`)
-      if (dueMs === undefined) throw new Error(`message ${id}, attempt ${attempt}: no due time in the log`)
-      expect(created_at_ms).toBeGreaterThanOrEqual(dueMs)
-    }
-  })
-
-  test('an attempt whose row was moved to later waits for the row', async () => {
-    const { world, twilio } = await newWorldWith(accept)
-    const id = await enqueue(world)
-    await world.database.query(`update sms_usage_logs set next_retry_at = now() + interval '1 hour'`)
-    const worker = await newWorker(world)
-    await waitFor('the job to be put off', async () => (await jobCount(world)) === 2)
-    await worker.stop()
-    expect(twilio.posts).toEqual([])
-    const jobs = await world.database.query(
-      `select start_after > now() + interval '59 minutes' as "later" from sms_retry_pgboss.job where state = 'created'`,
-    )
-    expect(jobs).toEqual([{ later: true }])
-    expect(await rowOf(world, id)).toMatchObject({ final_status: 'pending' })
-  })
-
-  test.each([
-    ['a first attempt', 'pending', 0],
-    ['a retry', 'retrying', 1],
-  ])('%s after the deadline is expired, not sent', async (_what, status, attempt) => {
-    const { world, twilio } = await newWorldWith(attempt === 0 ? accept : answerWith(400, { code: 21611 }), {
-      RETRY_DELAY_SCALE: '0.001',
-    })
-    const valid = message({ validForSeconds: 3600 })
-    const { id } =
-      attempt === 0
-        ? await world.sender.enqueue(valid, { db: await appClient(world) })
-        : await world.sender.send(valid)
-    expect(await rowOf(world, id)).toMatchObject({ final_status: status, retry_count: attempt })
-    await world.database.query(
-      `update sms_usage_logs set sms_metadata = sms_metadata || '{"deadline": "2026-01-01T00:00:00.000Z"}'`,
-    )
-    await world.startWorker()
-    await waitForStatus(world, id, 'expired')
-    expect(await rowOf(world, id)).toMatchObject({
-      success: false,
-      next_retry_at: null,
-      error_message: expect.stringMatching(/deadline/),
-    })
-    expect(twilio.posts).toHaveLength(attempt)
-  })
-
-  test('what is left until the deadline is passed on to Twilio', async () => {
-    const { world, twilio } = await newWorldWith(accept)
-    const id = await enqueue(world, { validForSeconds: 100_000 })
-    await world.database.query(
-      `update sms_usage_logs
-          set sms_metadata = sms_metadata || jsonb_build_object('deadline', now() + interval '5 minutes')`,
-    )
-    await world.startWorker()
-    await waitForStatus(world, id, 'queued')
-    const seconds = Number(twilio.posts[0]?.fields['ValidityPeriod'])
-    expect(seconds).toBeGreaterThan(200)
-    expect(seconds).toBeLessThanOrEqual(300)
   })
 })
 

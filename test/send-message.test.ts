@@ -121,6 +121,8 @@ describe('send', () => {
               attempts: [
                 { number: 0, status: 'submitting', times: { submitting: expect.stringMatching(/Z$/) } },
               ],
+              // Should this process die now, that is when somebody else looks at it.
+              reconcile_at: expect.stringMatching(/Z$/),
             },
           },
         ],

@@ -35,13 +35,13 @@ export interface MessageRow {
   readonly success: boolean
   readonly retryCount: number
   readonly maxRetries: number
-  readonly nextRetryAt: Date | null
+  readonly nextRetryAt: Date | number | null
   readonly sid: string | null
   readonly deadline: string | null
   readonly attempts: unknown
   readonly reason: string | null
   readonly processingTimeMs: number | null
-  readonly createdAt: Date
+  readonly createdAt: Date | number
   readonly reconcileAt: string | null
 }
 
@@ -54,19 +54,29 @@ export function toMessage(row: MessageRow): Message {
     success: row.success,
     retryCount: row.retryCount,
     maxRetries: row.maxRetries,
-    nextRetryAt: row.nextRetryAt,
+    nextRetryAt: finite(row.nextRetryAt),
     sid: row.sid,
     deadline: toTime(row.deadline),
     attempts: toAttempts(row.attempts),
     reason: row.reason,
     processingTimeMs: row.processingTimeMs,
-    createdAt: row.createdAt,
+    createdAt: finite(row.createdAt) ?? new Date(0),
     reconcileAt: toTime(row.reconcileAt),
   }
 }
 
+/** PostgreSQL's `infinity` is a time as well: it comes as a number. */
+function finite(time: Date | number | null): Date | null {
+  return time instanceof Date && !Number.isNaN(time.getTime()) ? time : null
+}
+
 function toTime(text: string | null): Date | null {
-  return text === null || Number.isNaN(Date.parse(text)) ? null : new Date(text)
+  return text !== null && isTime(text) ? new Date(text) : null
+}
+
+/** In the years that have four digits: more would overflow when anything is added. */
+function isTime(text: string): boolean {
+  return /^\d{4}-/.test(text) && !Number.isNaN(Date.parse(text))
 }
 
 /** An attempt as it stands in `sms_metadata`. Absent keys are null. */
@@ -91,9 +101,7 @@ function toAttempts(entries: unknown): Attempt[] {
     errorCode: entry.error_code ?? null,
     errorText: entry.error_text ?? null,
     postponements: entry.postponements ?? 0,
-    times: Object.fromEntries(
-      Object.entries(entry.times ?? {}).filter(([, at]) => !Number.isNaN(Date.parse(at))),
-    ),
+    times: Object.fromEntries(Object.entries(entry.times ?? {}).filter(([, at]) => isTime(at))),
   }))
 }
 

@@ -187,6 +187,7 @@ function orGivenUp(message: Message, decision: Decision, { policy, now }: Circum
 
 function decideReconcile(message: Message, { policy, now }: Circumstances): Decision {
   const { reconcileAt } = message
+  if (isFinal(message.status)) return { kind: 'ignore', why: `it is ${message.status} already` }
   if (reconcileAt !== null && reconcileAt > now) return { kind: 'ignore', why: 'it was looked at just now' }
   if (!isOverdue(message, policy.delayScale, now)) return record(message)
   // A row from long before our time: nobody waits for it any more.

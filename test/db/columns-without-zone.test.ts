@@ -149,7 +149,7 @@ test('next_retry_at, the job and what the row is read as name one instant, to th
   )
   const target = { id: inserted?.id ?? 0 }
   const failed = {
-    kind: 'callback',
+    kind: 'report',
     attempt: 0,
     sid,
     status: 'undelivered',

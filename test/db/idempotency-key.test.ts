@@ -22,13 +22,13 @@ afterAll(async () => {
 
 test('a key inserted ten times at once is one row', async () => {
   const message = { ...NEW_MESSAGE, idempotencyKey: 'order-7' }
-  const ids = await Promise.all(Array.from({ length: 10 }, () => insertMessage(database, message)))
-  const [id] = ids.filter((inserted) => inserted !== null)
-  expect(ids.filter((inserted) => inserted === null)).toHaveLength(9)
+  const inserts = await Promise.all(Array.from({ length: 10 }, () => insertMessage(database, message)))
+  const [inserted] = inserts.filter((insert) => insert !== null)
+  expect(inserts.filter((insert) => insert === null)).toHaveLength(9)
   expect(
     await own.query(`select id from sms_usage_logs where sms_metadata ->> 'idempotency_key' = 'order-7'`),
-  ).toEqual([{ id }])
-  expect((await findByIdempotencyKey(database, 'order-7'))?.id).toBe(id)
+  ).toEqual([{ id: inserted?.id }])
+  expect((await findByIdempotencyKey(database, 'order-7'))?.id).toBe(inserted?.id)
 })
 
 test.each([
@@ -36,9 +36,9 @@ test.each([
   'rolls back',
 ])('an insert waits for the transaction that has inserted its key, which %s', async (end) => {
   const message = { ...NEW_MESSAGE, idempotencyKey: `order-${end}` }
-  let second: Promise<number | null> = Promise.resolve(null)
+  let second: ReturnType<typeof insertMessage> = Promise.resolve(null)
   const first = database.transaction(async (tx) => {
-    const id = await insertMessage(tx, message)
+    const inserted = await insertMessage(tx, message)
     second = insertMessage(database, message)
     await waitFor('the second insert to wait for the first', async () => {
       const waiting = await own.query(
@@ -47,10 +47,10 @@ test.each([
       return waiting.length === 1
     })
     if (end === 'rolls back') throw new Error('rolled back')
-    return id
+    return inserted
   })
-  const firstId = await first.catch(() => null)
-  const secondId = await second
+  const firstId = (await first.catch(() => null))?.id ?? null
+  const secondId = (await second)?.id ?? null
   expect([firstId, secondId].filter((id) => id !== null)).toHaveLength(1)
   expect(firstId === null).toBe(end === 'rolls back')
   expect((await findByIdempotencyKey(database, message.idempotencyKey))?.id).toBe(firstId ?? secondId)
@@ -58,10 +58,10 @@ test.each([
 
 test('a key is compared letter by letter; a message without one is always new', async () => {
   const keys = ['a', 'A', 'a ', null, null, "a' or true --", '🎉']
-  const ids: (number | null)[] = []
+  const ids: (number | undefined)[] = []
   for (const idempotencyKey of keys)
-    ids.push(await insertMessage(database, { ...NEW_MESSAGE, idempotencyKey }))
-  expect(ids).not.toContain(null)
+    ids.push((await insertMessage(database, { ...NEW_MESSAGE, idempotencyKey }))?.id)
+  expect(ids).not.toContain(undefined)
   expect(await findByIdempotencyKey(database, 'b')).toBeNull()
   expect((await findByIdempotencyKey(database, "a' or true --"))?.id).toBe(ids[5])
 })

@@ -128,9 +128,14 @@ test('no message in the table is changed but those that are written', async () =
 })
 
 test('what is written of a message is what is read back', async () => {
-  const id = await insertMessage(database, { ...NEW_MESSAGE, status: 'submitting', validForSeconds: 90 })
+  const inserted = await insertMessage(database, {
+    ...NEW_MESSAGE,
+    status: 'submitting',
+    validForSeconds: 90,
+  })
+  const id = inserted?.id ?? 0
   const changed = await database.transaction(async (tx) => {
-    const [locked] = await lockMessages(tx, [id ?? 0], [])
+    const [locked] = await lockMessages(tx, [id], [])
     if (locked === undefined) throw new Error('not locked')
     const message = {
       ...locked.message,
@@ -165,7 +170,7 @@ test('what is written of a message is what is read back', async () => {
     await updateMessages(tx, [message])
     return message
   })
-  expect(await findMessage(database, id ?? 0)).toEqual({
+  expect(await findMessage(database, id)).toEqual({
     ...changed,
     userId: 7,
     createdAt: expect.any(Date),
@@ -174,10 +179,10 @@ test('what is written of a message is what is read back', async () => {
 
 describe('a new message', () => {
   test('has the columns that the app had before as well', async () => {
-    const id = await insertMessage(database, { ...NEW_MESSAGE, body: 'Grüße 🎉' })
+    const inserted = await insertMessage(database, { ...NEW_MESSAGE, body: 'Grüße 🎉' })
     const [row] = await own.query('select * from sms_usage_logs')
     expect(row).toMatchObject({
-      id,
+      id: inserted?.id,
       user_id: 7,
       phone_number: '+12065550100',
       message_direction: 'outbound',
@@ -192,6 +197,24 @@ describe('a new message', () => {
     })
   })
 
+  test.each([
+    'pending',
+    'submitting',
+  ] as const)('is told when it was inserted: to the millisecond the time of its first attempt (%s)', async (status) => {
+    const inserted = await insertMessage(database, { ...NEW_MESSAGE, status })
+    const stored = await findMessage(database, inserted?.id ?? 0)
+    expect(stored?.attempts).toMatchObject([{ times: { [status]: inserted?.insertedAt.toISOString() } }])
+  })
+
+  test('is to be looked at so many seconds later, by the clock of the database', async () => {
+    await insertMessage(database, { ...NEW_MESSAGE, reconcileAfterSeconds: 45.5 })
+    const rows = await own.query(
+      `select (sms_metadata ->> 'reconcile_at')::timestamptz = date_trunc('milliseconds', created_at at time zone 'UTC')
+                + interval '45.5 seconds' as "isRight" from sms_usage_logs`,
+    )
+    expect(rows).toEqual([{ isRight: true }])
+  })
+
   test('gets its deadline by the clock of the database; one without has none', async () => {
     const withDeadline = await insertMessage(database, { ...NEW_MESSAGE, validForSeconds: 90 })
     const without = await insertMessage(database, NEW_MESSAGE)
@@ -200,8 +223,8 @@ describe('a new message', () => {
                   + interval '90 seconds' as "isRight" from sms_usage_logs order by id`,
     )
     expect(rows).toEqual([
-      { id: withDeadline, isRight: true },
-      { id: without, isRight: null },
+      { id: withDeadline?.id, isRight: true },
+      { id: without?.id, isRight: null },
     ])
   })
 })

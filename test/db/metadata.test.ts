@@ -5,6 +5,7 @@ import { findMessage, insertMessage } from '../../src/db/messages.ts'
 import type { Database } from '../../src/db/pool.ts'
 import type { Event } from '../../src/delivery/message.ts'
 import { createRetryPolicy } from '../../src/delivery/retry-policy.ts'
+import { type DeliveryStatus, isFinal } from '../../src/delivery/status.ts'
 import { type Queue, startQueue } from '../../src/queue.ts'
 import { type Happening, recordEvents } from '../../src/record-events.ts'
 import { newSid } from '../support/callbacks.ts'
@@ -41,12 +42,13 @@ const APP_KEYS = {
   text: '"it\'s \\"quoted\\" \\\\ $1"',
   '': '"empty key"',
   RETRY_REASON: '"other case"',
+  reconcileAt: '"2000-01-01T00:00:00.000Z"',
 }
 const APP_METADATA = `{${Object.entries(APP_KEYS)
   .map(([key, json]) => `${JSON.stringify(key)}: ${json}`)
   .join(', ')}}`
 
-const OWN_KEYS = '{retry_reason,retry_error,retry_strategy,idempotency_key,deadline,attempts}'
+const OWN_KEYS = '{retry_reason,retry_error,retry_strategy,idempotency_key,deadline,attempts,reconcile_at}'
 
 interface Given {
   readonly status: string
@@ -55,12 +57,16 @@ interface Given {
   readonly metadata: string | null
 }
 
+/** A row without entries of ours counts as claimed when it was made. */
+const CLAIMED_AT = new Date()
+
 async function insertRow({ status, sid = null, metadata }: Given): Promise<number> {
   const [row] = await own.query<{ id: number }>(
     `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content,
-                                 final_status, twilio_message_sid, sms_metadata)
-     values (1, '+12065550100', 'outbound', 5, 'Hello', $1, $2, $3::jsonb) returning id`,
-    [status, sid, metadata],
+                                 final_status, twilio_message_sid, sms_metadata, created_at)
+     values (1, '+12065550100', 'outbound', 5, 'Hello', $1, $2, $3::jsonb, $4::timestamptz at time zone 'UTC')
+     returning id`,
+    [status, sid, metadata, CLAIMED_AT],
   )
   return row?.id ?? 0
 }
@@ -70,7 +76,8 @@ async function appKeysAreKept(id: number): Promise<unknown> {
   const [row] = await own.query(
     `select (sms_metadata - $2::text[]) = $3::jsonb as "kept",
             (sms_metadata - $2::text[])::text = $3::jsonb::text as "keptToTheDigit",
-            sms_metadata -> 'attempts' is not null as "hasAttempts"
+            sms_metadata -> 'attempts' is not null as "hasAttempts",
+            sms_metadata -> 'reconcile_at' is not null as "isLookedAtAgain"
        from sms_usage_logs where id = $1`,
     [id, OWN_KEYS, APP_METADATA],
   )
@@ -84,7 +91,7 @@ beforeEach(() => {
 })
 
 const callback = (status: 'sent' | 'delivered' | 'undelivered', errorCode: number | null = null): Event => ({
-  kind: 'callback',
+  kind: 'report',
   attempt: 0,
   sid,
   status,
@@ -94,12 +101,13 @@ const callback = (status: 'sent' | 'delivered' | 'undelivered', errorCode: numbe
 const answer = (given: Extract<Event, { kind: 'answer' }>['answer']): Event => ({
   kind: 'answer',
   attempt: 0,
+  claimedAt: CLAIMED_AT,
   answer: given,
   processingTimeMs: 12,
 })
 
 describe('keys that are not ours survive', () => {
-  test.each<[what: string, from: string, events: () => Event[], to: string]>([
+  test.each<[what: string, from: string, events: () => Event[], to: DeliveryStatus]>([
     ['a claim', 'pending', () => [{ kind: 'due', attempt: 0 }], 'submitting'],
     [
       'an accepted request',
@@ -141,12 +149,17 @@ describe('keys that are not ours survive', () => {
     const id = await insertRow({ status: from, metadata: APP_METADATA })
     for (const event of events()) await record([{ target: { id }, event }])
     expect((await findMessage(database, id))?.status).toBe(to)
-    expect(await appKeysAreKept(id)).toEqual({ kept: true, keptToTheDigit: true, hasAttempts: true })
+    expect(await appKeysAreKept(id)).toEqual({
+      kept: true,
+      keptToTheDigit: true,
+      hasAttempts: true,
+      isLookedAtAgain: !isFinal(to),
+    })
   })
 
   test('the insert, also those whose value is null', async () => {
     const metadata = { campaign: 'may', nothing: null, nested: { nothing: null, list: [null] } }
-    const id = await insertMessage(database, {
+    const inserted = await insertMessage(database, {
       userId: 1,
       to: '+12065550100',
       body: 'Hello',
@@ -155,11 +168,12 @@ describe('keys that are not ours survive', () => {
       validForSeconds: 60,
       idempotencyKey: 'key',
       metadata,
+      reconcileAfterSeconds: 30,
     })
     const [row] = await own.query(
       `select sms_metadata - $2::text[] as "rest", sms_metadata ->> 'idempotency_key' as "key"
          from sms_usage_logs where id = $1`,
-      [id, OWN_KEYS],
+      [inserted?.id, OWN_KEYS],
     )
     expect(row).toEqual({ rest: metadata, key: 'key' })
   })
@@ -236,14 +250,20 @@ describe("an app's own values under our keys do not stop its message", () => {
     '{"attempts": [{"number": 0, "status": "sent", "times": "never", "sid": 5, "error_code": "x"}]}',
     '{"attempts": [{"number": 0, "status": "sent", "postponements": "often"}]}',
     '{"attempts": [{"number": 0, "status": "sent", "postponements": -1}]}',
+    '{"attempts": [{"number": 0, "status": "sent", "times": {"sent": "yesterday"}}]}',
     '{"deadline": "next week"}',
     '{"deadline": {"at": 1}}',
     '{"deadline": "99999-99-99T00:00:00Z"}',
     '{"retry_reason": {"x": [1]}, "retry_error": 5, "retry_strategy": []}',
+    '{"reconcile_at": "next week"}',
+    '{"reconcile_at": {"at": 1}}',
+    '{"reconcile_at": "99999-99-99T00:00:00Z"}',
   ])('%s', async (metadata) => {
     const id = await insertRow({ status: 'sent', sid, metadata })
     const report = (event: Event) => record([{ target: { id }, event }])
     expect(await findMessage(database, id)).toMatchObject({ id, status: 'sent' })
+    await report({ kind: 'reconcile' })
+    expect(await findMessage(database, id)).toMatchObject({ status: 'sent', reconcileAt: expect.any(Date) })
     // The app has never told us of a failure: one is followed and retried as for any row with a sid.
     await report(callback('undelivered', 30003))
     expect(await findMessage(database, id)).toMatchObject({ status: 'retrying', retryCount: 1, sid })

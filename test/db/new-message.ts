@@ -10,4 +10,5 @@ export const NEW_MESSAGE: NewMessage = {
   validForSeconds: null,
   idempotencyKey: null,
   metadata: {},
+  reconcileAfterSeconds: 30,
 }

@@ -1,9 +1,9 @@
 // Builds messages, attempts and events for the tests of the pure floor: every field that a test does not name
 // has the value that a fresh row would have.
-import { newAttempt } from '../../src/delivery/attempts.ts'
+import { entriesOf, newAttempt } from '../../src/delivery/attempts.ts'
 import { decide } from '../../src/delivery/decide.ts'
 import type { Circumstances, Decision } from '../../src/delivery/decision.ts'
-import type { Answer, Attempt, Event, Message } from '../../src/delivery/message.ts'
+import type { Answer, Attempt, Event, Listed, Message } from '../../src/delivery/message.ts'
 import { createRetryPolicy } from '../../src/delivery/retry-policy.ts'
 import {
   type AttemptStatus,
@@ -11,6 +11,8 @@ import {
   isTwilioStatus,
   type TwilioStatus,
 } from '../../src/delivery/status.ts'
+import { claimOf } from '../../src/delivery/transitions.ts'
+import { newSid } from '../support/callbacks.ts'
 
 export const NOW = new Date('2026-07-01T12:00:00.000Z')
 
@@ -57,6 +59,8 @@ export function buildMessage(
     attempts,
     reason: null,
     processingTimeMs: null,
+    createdAt: secondsFromNow(-60),
+    reconcileAt: null,
     ...fields,
   }
 }
@@ -74,11 +78,29 @@ export function callback(
   attempt: number | null = 0,
   sid: string = sidOf(attempt ?? 0),
 ): Event {
-  return { kind: 'callback', attempt, sid, status, errorCode, errorText: null }
+  return { kind: 'report', attempt, sid, status, errorCode, errorText: null }
 }
 
+/**
+ * In an answer: whichever claim of its attempt is the latest when it is played. Left as it is, the claim of
+ * `buildAttempt`.
+ */
+const LATEST_CLAIM = secondsFromNow(-60)
+
 export function answer(answered: Answer, attempt = 0): Event {
-  return { kind: 'answer', attempt, answer: answered, processingTimeMs: 12 }
+  return { kind: 'answer', attempt, claimedAt: LATEST_CLAIM, answer: answered, processingTimeMs: 12 }
+}
+
+/** The same answer, to the request of the claim at that time. */
+export function toClaimAt(claimedAt: Date, answered: Event): Event {
+  return { ...answered, claimedAt } as Event
+}
+
+/** The event as `play` plays it: an answer that names no claim is one to the latest. */
+export function toLatestClaim(message: Message, event: Event): Event {
+  if (event.kind !== 'answer' || event.claimedAt !== LATEST_CLAIM) return event
+  const entry = entriesOf(message).find(({ number }) => number === event.attempt)
+  return entry === undefined ? event : { ...event, claimedAt: claimOf(message, entry) }
 }
 
 export function accepted(attempt = 0, sid: string = sidOf(attempt)): Event {
@@ -97,6 +119,19 @@ export function unknownOutcome(attempt = 0): Event {
   return answer({ outcome: 'unknown', reason: 'ECONNRESET' }, attempt)
 }
 
+/** An entry of Twilio's message list with the text of `buildMessage`, created two seconds after the claim. */
+export function listedEntry(fields: Partial<Listed> = {}): Listed {
+  return {
+    sid: newSid(),
+    body: 'Your table is ready',
+    status: 'queued',
+    errorCode: null,
+    errorText: null,
+    createdAt: secondsFromNow(-58),
+    ...fields,
+  }
+}
+
 export const due = (attempt: number): Event => ({ kind: 'due', attempt })
 
 export const cancel: Event = { kind: 'cancel' }
@@ -112,13 +147,15 @@ export function play(
   events: readonly Event[],
   fields: Partial<Circumstances> = {},
 ): Message {
-  return events.reduce((now, event) => outcomeOf(now, decide(now, event, circumstances(fields))), message)
+  const next = (now: Message, event: Event): Message =>
+    outcomeOf(now, decide(now, toLatestClaim(now, event), circumstances(fields)))
+  return events.reduce(next, message)
 }
 
 /** An event in a few words, for the name of a test. */
 export function wordsOf(event: Event): string {
   switch (event.kind) {
-    case 'callback':
+    case 'report':
       return [event.status, event.errorCode].filter((word) => word !== null).join(' ')
     case 'answer': {
       const detail = 'errorCode' in event.answer ? event.answer.errorCode : null
@@ -127,6 +164,10 @@ export function wordsOf(event: Event): string {
     case 'due':
       return `due ${event.attempt}`
     case 'cancel':
-      return 'cancel'
+    case 'reconcile':
+    case 'missing':
+      return event.kind
+    case 'listed':
+      return `listed ${event.entries.length}`
   }
 }

@@ -17,6 +17,7 @@ import {
   play,
   secondsFromNow,
   submittingMessage,
+  toLatestClaim,
   unknownOutcome,
   wordsOf,
 } from './build-message.ts'
@@ -191,7 +192,7 @@ function faultOf(start: Message, sequence: readonly Event[]): string | null {
   for (const event of sequence) {
     const decision = decide(
       message,
-      event,
+      toLatestClaim(message, event),
       circumstances({ now: message.nextRetryAt ?? circumstances().now }),
     )
     const made = decision.kind === 'submit' ? message.attempts[decision.submission.attempt] : undefined

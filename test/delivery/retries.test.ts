@@ -17,6 +17,7 @@ import {
   rejected,
   secondsFromNow,
   submittingMessage,
+  toLatestClaim,
 } from './build-message.ts'
 
 const pending = (fields: Partial<Message> = {}): Message =>
@@ -70,7 +71,7 @@ describe('max_retries means what it says; of its cap and the code’s the smalle
       const { submissions, message } = failEveryAttempt(pending({ maxRetries }), failure, overrides)
       expect(submissions).toBe(1 + retries)
       expect(message).toMatchObject({
-        status: failure(0).kind === 'callback' ? 'undelivered' : 'failed',
+        status: failure(0).kind === 'report' ? 'undelivered' : 'failed',
         success: false,
         nextRetryAt: null,
         retryCount: retries,
@@ -124,7 +125,7 @@ describe('the time of a retry', () => {
 
 describe('an attempt that Twilio did not process', () => {
   const putOff = (message: Message, attempt: number, retryAfter: number | null = null): Decision =>
-    decide(message, notProcessed(retryAfter, attempt), circumstances())
+    decide(message, toLatestClaim(message, notProcessed(retryAfter, attempt)), circumstances())
 
   test('is tried again under its own number, and uses up no retry', () => {
     let message = pending()

@@ -1,8 +1,9 @@
 // What must hold when the faults have ended, checked against what the simulator saw: it is the recipient.
 import { createRetryPolicy, ruleFor } from '../../src/delivery/retry-policy.ts'
-import type { SimulatedMessage, Simulator } from '../../src/simulator/simulator.ts'
+import type { SimulatedMessage } from '../../src/simulator/simulator.ts'
 import { wasCreated } from '../../src/simulator/submission-answer.ts'
 import type { TestDatabase } from '../support/database.ts'
+import type { FaultWorld } from './fault-world.ts'
 
 /** What the app was told of one message. */
 export interface Expected {
@@ -58,18 +59,33 @@ export async function stateOf(
   return { ...state, nextSeconds: state.next ?? 0 }
 }
 
+/** How each message ended that is over, by its id. */
+export async function endsOf(database: TestDatabase): Promise<ReadonlyMap<number, string>> {
+  const rows = await database.query<{ id: number; end: string }>(
+    `select id, concat_ws(' ', final_status, success, retry_count, next_retry_at, twilio_message_sid,
+              sms_metadata ->> 'retry_reason') as "end"
+       from sms_usage_logs where final_status = any($1)`,
+    [FINAL],
+  )
+  return new Map(rows.map(({ id, end }) => [id, end]))
+}
+
 export async function faultsAfter(
-  database: TestDatabase,
-  simulator: Simulator,
+  { database, simulator, clock, deliveredAfterAll }: FaultWorld,
   expected: readonly Expected[],
-  nowMs: number,
 ): Promise<string[]> {
   const rows = await database.query<Row>(
     `select *, sms_metadata ->> 'reconcile_at' as reconcile_at, sms_metadata ->> 'deadline' as deadline,
             sms_metadata -> 'attempts' as attempts
        from sms_usage_logs order by id`,
   )
-  const posts = Map.groupBy(simulator.messages(), ({ message }) => Number(message))
+  const seen = simulator
+    .messages()
+    .map(
+      (post): SimulatedMessage =>
+        deliveredAfterAll.has(post.sid) ? { ...post, status: 'delivered', error_code: null } : post,
+    )
+  const posts = Map.groupBy(seen, ({ message }) => Number(message))
   const [jobs] = await database.query<{ waiting: number }>(
     `select count(*)::int as "waiting" from sms_retry_pgboss.job
       where name = 'attempt' and state in ('created', 'retry', 'active')`,
@@ -82,7 +98,7 @@ export async function faultsAfter(
         `message ${message}: attempt ${attempt} was accepted ${sids.length} times`,
     ),
     ...recordFaults(rows, expected),
-    ...rows.flatMap((row) => rowFaults(row, rows, posts.get(row.id) ?? [], nowMs)),
+    ...rows.flatMap((row) => rowFaults(row, rows, posts.get(row.id) ?? [], clock.now())),
   ]
 }
 

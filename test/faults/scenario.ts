@@ -21,6 +21,8 @@ export type Action =
   | { readonly kind: 'database'; readonly what: 'terminate' | 'cut' | 'silence' | 'restart' | 'crash' }
   | { readonly kind: 'jobs'; readonly what: 'delete' | 'double' | 'later' | 'again' }
   | { readonly kind: 'callbacks again'; readonly copies: number }
+  /** Twilio takes a failure back: `delivered` for an attempt that it has reported as failed. */
+  | { readonly kind: 'delivered after all' }
   | { readonly kind: 'new token' }
 
 /** As the simulator reads numbers: code, and how many attempts fail with it. */
@@ -44,6 +46,10 @@ const RECIPIENTS = [
 
 /** The most harm comes of what happens together: an answer that is lost, and no callback that tells. */
 const OF_REQUESTS: readonly (keyof Chaos)[] = [
+  'hang',
+  'reset',
+  'serverErrorAfter',
+  'garbage',
   'rateLimit',
   'unavailable',
   'serverError',
@@ -110,16 +116,17 @@ function drawFault(random: Random, minutes: number, canRestart: boolean): Action
     'database',
     'jobs',
     'callbacks again',
+    'delivered after all',
     'new token',
   ] as const)
   switch (kind) {
     case 'chaos': {
       const faults = {
         [pick(random, OF_REQUESTS)]: pick(random, [0.3, 1]),
-        [pick(random, OF_CALLBACKS)]: pick(random, [0.5, 1]),
+        [pick(random, OF_CALLBACKS)]: pick(random, [0.5, 1, 1]),
         lookupError: pick(random, [0, 0, 0, 0.5]),
       }
-      return { kind, faults, lastsSeconds: Math.floor(random() * minutes * 20) }
+      return { kind, faults, lastsSeconds: Math.floor((0.1 + random() / 2) * minutes * 60) }
     }
     case 'kill':
     case 'stop':
@@ -132,6 +139,7 @@ function drawFault(random: Random, minutes: number, canRestart: boolean): Action
       return { kind, what: pick(random, ['delete', 'double', 'later', 'again']) }
     case 'callbacks again':
       return { kind, copies: pick(random, [1, 2, 50]) }
+    case 'delivered after all':
     case 'new token':
       return { kind }
   }

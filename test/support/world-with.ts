@@ -66,8 +66,9 @@ export async function rowOf(world: World, id: number): Promise<Row> {
   return row
 }
 
+/** How many alarms of attempts there are, those that have rung included. */
 export async function jobCount({ database }: World): Promise<number> {
-  return (await database.query('select 1 from sms_retry_pgboss.job')).length
+  return (await database.query(`select 1 from sms_retry_pgboss.job where name = 'attempt'`)).length
 }
 
 /** How many connections the world's processes have. */

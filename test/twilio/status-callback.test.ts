@@ -15,9 +15,16 @@ function parse(extra: Record<string, string | string[] | undefined> = {}, search
 }
 
 test('the URL that we give to Twilio comes back as the message and attempt that we put in', () => {
-  const url = statusCallbackUrl('https://sms.example.com/prefix', 41, 2)
-  expect(url).toBe('https://sms.example.com/prefix/twilio/status?message=41&attempt=2')
-  expect(parse({}, new URL(url).search)).toMatchObject({ origin: { messageId: 41, attempt: 2 } })
+  const url = new URL(statusCallbackUrl('https://sms.example.com/prefix', 41, 2))
+  expect(url.href.replace(url.hash, '')).toBe(
+    'https://sms.example.com/prefix/twilio/status?message=41&attempt=2',
+  )
+  expect(parse({}, url.search)).toMatchObject({ origin: { messageId: 41, attempt: 2 } })
+})
+
+test('its fragment asks Twilio for as many tries as it allows, also after a 5xx and when time runs out', () => {
+  const { hash } = new URL(statusCallbackUrl('https://sms.example.com', 41, 2))
+  expect(hash).toBe('#ct=2000&rt=5000&rc=5&rp=5xx,ct,rt')
 })
 
 test('a failure is read with its code and text', () => {

@@ -2,7 +2,13 @@
 import { afterEach } from '@jest/globals'
 import type { TwilioConfig } from '../../src/config.ts'
 import type { Submission } from '../../src/delivery/decision.ts'
-import { type Answering, type FakeTwilio, startFakeTwilio } from '../support/fake-twilio.ts'
+import {
+  type Answering,
+  answerWith,
+  errorBody,
+  type FakeTwilio,
+  startFakeTwilio,
+} from '../support/fake-twilio.ts'
 
 export const ACCOUNT_SID = `AC${'1'.repeat(32)}`
 export const AUTH_TOKEN = 'a'.repeat(32)
@@ -39,7 +45,20 @@ export function configOf(url: string, changes: Partial<TwilioConfig> = {}): Twil
 export const SUBMISSION: Submission = {
   messageId: 42,
   attempt: 0,
+  claimedAt: new Date('2026-07-01T12:00:00.000Z'),
   to: '+12065550199',
   body: 'Your order has shipped',
   validitySeconds: null,
 }
+
+const DATE = { Date: new Date('2021-03-04T05:06:07Z').toUTCString() }
+
+/** Answers to a question that are none, and how the lookup calls them. */
+export const BROKEN: readonly (readonly [string, Answering, string])[] = [
+  ['500', answerWith(500, errorBody(500, 20500, 'Oops'), DATE), 'HTTP 500'],
+  ['503 with HTML', answerWith(503, '<h1>Away</h1>', DATE), 'HTTP 503'],
+  ['429', answerWith(429, errorBody(429, 20429, 'Too many'), DATE), 'HTTP 429'],
+  ['401', answerWith(401, errorBody(401, 20003, 'Authenticate'), DATE), 'HTTP 401'],
+  ['a redirect that leads nowhere', answerWith(302, '', DATE), 'HTTP 302'],
+  ['a connection that is cut', (response) => response.destroy(), 'ECONNRESET'],
+]

@@ -1,0 +1,115 @@
+// That the rows which are to be looked at, and those that an entry of Twilio's list may belong to, are found at the same
+// cost on a table of any size. Which ones they are: overdue.test.ts.
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { findOthers, findOverdue } from '../../src/db/overdue.ts'
+import type { Db } from '../../src/db/pool.ts'
+import { newSid } from '../support/callbacks.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+
+const PAST = '2026-01-01T00:00:00.000Z'
+const FUTURE = '9000-01-01T00:00:00.000Z'
+const NUMBER = '+12065550100'
+
+const ROWS = 300_000
+const OVERDUE = 200
+const MOST_READ = 50
+
+let own: TestDatabase
+
+describe('on a large table', () => {
+  // A tenth goes to one number, with five of them in doubt. One in 50 was retried, one in 50 waits for a retry, one in
+  // 100 is with Twilio.
+  beforeAll(async () => {
+    own = await createTestDatabase()
+    await own.query(
+      `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content,
+                                   final_status, success, next_retry_at, retry_count, twilio_message_sid,
+                                   sms_metadata)
+       select 1, case when n % 10 = 0 then '${NUMBER}' else '+1206' || n % 5000 end, 'outbound', 5, 'Hello',
+              case when n % 60000 = 10 then 'submitting' when n % 50 = 1 then 'retrying'
+                   when n % 100 = 2 then 'sent' else 'delivered' end,
+              n % 50 <> 1, case when n % 50 = 1 then now() end, (n % 50 in (1, 3))::int,
+              case when n % 60000 <> 10 then 'SM' || md5(n::text) end,
+              jsonb_build_object(
+                'idempotency_key', 'order-' || n,
+                'reconcile_at', case when n % 60000 = 10 or n % 50 = 1 or n % 100 = 2 then '${FUTURE}' end,
+                'attempts', '[{"number": 0, "times": {"submitting": "${PAST}"}}]'::jsonb)
+         from generate_series(1, ${ROWS}) n`,
+    )
+    await own.query(
+      `update sms_usage_logs set sms_metadata = sms_metadata || '{"reconcile_at": "${PAST}"}'
+        where id in (select id from sms_usage_logs where final_status = 'sent' limit ${OVERDUE})`,
+    )
+    await own.query('vacuum analyze sms_usage_logs')
+  }, 120_000)
+
+  afterAll(() => own.drop())
+
+  test('those overdue are read off the index', async () => {
+    const { root, scans } = await planOf((db) => findOverdue(db, 50))
+    expect(root['Actual Rows']).toBe(50)
+    expect(scans.map((node) => node['Index Name'])).toEqual(['idx_sms_usage_logs_reconcile'])
+    expect(scans.map(rowsReadBy)).toEqual([50])
+  })
+
+  test.each([
+    ["for an empty part of Twilio's list", []],
+    ['for some of its entries', Array.from({ length: 50 }, newSid)],
+  ])('others are read off the indexes, %s', async (_what, sids) => {
+    const others = { messageId: 1, to: NUMBER, since: new Date(PAST), sids }
+    const { root, scans } = await planOf((db) => findOthers(db, others))
+    expect(root['Actual Rows']).toBe(5)
+    expect(scans.map((node) => node['Node Type'])).not.toContainEqual(expect.stringContaining('Seq Scan'))
+    expect(scans.map((node) => node['Index Name'])).toContain('idx_sms_usage_logs_phone_number')
+    expect(Math.max(...scans.map(rowsReadBy))).toBeLessThanOrEqual(MOST_READ)
+  })
+
+  test('while a question without an index reads the whole table, and this shows', async () => {
+    const { scans } = await planOf((db) =>
+      db.executeSql('select from sms_usage_logs where user_id = $1', [2]),
+    )
+    expect(scans.map((node) => node['Node Type'])).toEqual(['Seq Scan'])
+    expect(scans.map(rowsReadBy)).toEqual([ROWS])
+  })
+})
+
+interface PlanNode {
+  readonly 'Node Type': string
+  readonly 'Index Name'?: string
+  readonly 'Actual Rows': number
+  readonly 'Actual Loops': number
+  readonly 'Rows Removed by Filter'?: number
+  readonly 'Rows Removed by Index Recheck'?: number
+  readonly Plans?: readonly PlanNode[]
+}
+
+/** Has PostgreSQL carry out the statement that `run` makes, and tell how. */
+async function planOf(run: (db: Db) => Promise<unknown>): Promise<{ root: PlanNode; scans: PlanNode[] }> {
+  const statements: [text: string, values: unknown[] | undefined][] = []
+  const recorder: Db = {
+    async executeSql(text, values) {
+      statements.push([text, values])
+      return { rows: [] }
+    },
+  }
+  await run(recorder)
+  expect(statements).toHaveLength(1)
+  const [[text, values] = ['']] = statements
+  const [row] = await own.query<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
+    `explain (analyze, format json) ${text}`,
+    values,
+  )
+  if (row === undefined) throw new Error('no plan')
+  const root = row['QUERY PLAN'][0].Plan
+  return { root, scans: nodesOf(root).filter((node) => node['Node Type'].endsWith('Scan')) }
+}
+
+function nodesOf(node: PlanNode): PlanNode[] {
+  return [node, ...(node.Plans ?? []).flatMap(nodesOf)]
+}
+
+/** Rows of the table or entries of an index, those included that were of no use. */
+function rowsReadBy(node: PlanNode): number {
+  const ofNoUse = (node['Rows Removed by Filter'] ?? 0) + (node['Rows Removed by Index Recheck'] ?? 0)
+  return (node['Actual Rows'] + ofNoUse) * node['Actual Loops']
+}

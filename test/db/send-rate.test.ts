@@ -1,0 +1,143 @@
+// The rate that all workers keep to together: who reserves gets moments that nobody else has, a pause saves none up,
+// and a clock that was set back holds nobody up for more than ten minutes. All times are the database's.
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import type { Database } from '../../src/db/pool.ts'
+import { reserveSends } from '../../src/db/send-rate.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { open } from './original-table.ts'
+
+let own: TestDatabase
+let database: Database
+
+beforeAll(async () => {
+  own = await createTestDatabase()
+  database = open(own, 10)
+})
+
+afterAll(async () => {
+  await database.close()
+  await own.drop()
+})
+
+/** Whole microseconds, as PostgreSQL keeps them. */
+const micros = (time: string): string => `(extract(epoch from ${time}) * 1000000)::bigint::text`
+
+interface Reservation {
+  /** From the first moment of it to the first moment of the next, in microseconds. */
+  readonly start: number
+  readonly end: number
+  /** How long to wait for the first moment, in microseconds, as the caller is told. */
+  readonly wait: number
+  /** The database's clock before and after. */
+  readonly before: number
+  readonly after: number
+}
+
+/** Reserves on a connection of its own, and reads in the same transaction what is reserved. */
+function reserve(attempts: number, perSecond: number): Promise<Reservation> {
+  return database.transaction(async (tx) => {
+    const clock = await tx.executeSql<{ now: string }>(`select ${micros('clock_timestamp()')} as "now"`)
+    const seconds = await reserveSends(tx, attempts, perSecond)
+    const { rows } = await tx.executeSql<{ end: string; now: string }>(
+      `select ${micros('next_at')} as "end", ${micros('clock_timestamp()')} as "now" from sms_retry.send_rate`,
+    )
+    const end = Number(rows[0]?.end)
+    return {
+      start: end - Math.round((attempts / perSecond) * 1e6),
+      end,
+      wait: Math.round(seconds * 1e6),
+      before: Number(clock.rows[0]?.now),
+      after: Number(rows[0]?.now),
+    }
+  })
+}
+
+/** As if the last reservation had ended at this distance from now. */
+async function lastEndsAt(distance: string): Promise<number> {
+  const [row] = await own.query<{ end: string }>(
+    `update sms_retry.send_rate set next_at = clock_timestamp() + $1::interval returning ${micros('next_at')} as "end"`,
+    [distance],
+  )
+  return Number(row?.end)
+}
+
+const byStart = (one: Reservation, other: Reservation): number => one.start - other.start
+
+describe('many at once, each on its own connection', () => {
+  test('get moments that follow one another at the distance of the rate', async () => {
+    const first = await lastEndsAt('10 s')
+    // 31 attempts: 15.5 s, within the ten minutes that can be reserved.
+    const sizes = [1, 3, 2, 1, 5, 1, 4, 1, 2, 1, 6, 4]
+    const reservations = await Promise.all(sizes.map((attempts) => reserve(attempts, 2)))
+    const inOrder = reservations.toSorted(byStart)
+    expect(inOrder.map(({ start }) => start)).toEqual([first, ...inOrder.slice(0, -1).map(({ end }) => end)])
+    expect(inOrder.at(-1)?.end).toBe(first + 31 * 500_000)
+  })
+
+  test('are told how long it is until their own first moment', async () => {
+    await lastEndsAt('10 s')
+    const reservations = await Promise.all(Array.from({ length: 12 }, () => reserve(1, 8)))
+    // The clock is read in between; two microseconds are lost in rounding.
+    const wrong = reservations.filter(
+      ({ start, wait, before, after }) => wait > start - before + 2 || wait < start - after - 2,
+    )
+    expect(wrong).toEqual([])
+    expect(new Set(reservations.map(({ start }) => start)).size).toBe(12)
+  })
+
+  test('on a pool, without transactions of their own, lose none of the moments', async () => {
+    const first = await lastEndsAt('10 s')
+    await Promise.all(Array.from({ length: 40 }, () => reserveSends(database, 1, 4)))
+    const [row] = await own.query(`select ${micros('next_at')} as "end" from sms_retry.send_rate`)
+    expect(row).toEqual({ end: String(first + 40 * 250_000) })
+  })
+})
+
+test.each([
+  '1 ms',
+  '1 hour',
+  '30 days',
+])('after a pause of %s, the first may start at once, and the next at the distance of the rate', async (pause) => {
+  await lastEndsAt(`-${pause}`)
+  const first = await reserve(1, 0.5)
+  expect(first.wait).toBe(0)
+  expect(first.start).toBeGreaterThanOrEqual(first.before)
+  const next = await reserve(1, 0.5)
+  expect(next.start).toBeGreaterThanOrEqual(first.end)
+  expect(next.start).toBeGreaterThanOrEqual(first.before + 2_000_000)
+})
+
+describe('a last moment that is far ahead, because a clock was set back', () => {
+  test.each(['11 minutes', '1 day', '1000 years'])('by %s, counts as now', async (distance) => {
+    await lastEndsAt(distance)
+    const { start, wait, before, after } = await reserve(1, 2)
+    expect(start).toBeGreaterThanOrEqual(before)
+    expect(start).toBeLessThanOrEqual(after)
+    expect(wait).toBe(0)
+  })
+
+  test.each([
+    '50 s',
+    '2 minutes',
+    '9 minutes 50 s',
+  ])('by %s, counts as it is: so many may have been reserved', async (distance) => {
+    const last = await lastEndsAt(distance)
+    expect((await reserve(1, 2)).start).toBe(last)
+  })
+
+  test('and even then no two reservations have the same moment', async () => {
+    await lastEndsAt('1 day')
+    const reservations = [await reserve(1, 2), await reserve(1, 2), await reserve(1, 2)]
+    const [first, second, third] = reservations.toSorted(byStart)
+    expect(second?.start).toBeGreaterThanOrEqual(first?.end ?? Number.NaN)
+    expect(third?.start).toBeGreaterThanOrEqual(second?.end ?? Number.NaN)
+  })
+})
+
+test('at the lowest rate, a second worker waits for the first, and a tenth for the nine before it', async () => {
+  await lastEndsAt('0 s')
+  const reservations = await Promise.all(Array.from({ length: 10 }, () => reserve(1, 0.1)))
+  const inOrder = reservations.toSorted(byStart)
+  const tooEarly = inOrder.filter(({ start }, i) => i > 0 && start < (inOrder[i - 1]?.end ?? 0))
+  expect(tooEarly).toEqual([])
+})

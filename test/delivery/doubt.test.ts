@@ -1,0 +1,251 @@
+// Owns the tests of whether an attempt in doubt is in Twilio's message list: to take another message for ours would
+// lose a text, to overlook ours would send it twice. What is decided then: listed.test.ts.
+import { describe, expect, test } from '@jest/globals'
+import { compareTexts, type Finding, findAttempt } from '../../src/delivery/doubt.ts'
+import type { Attempt, Listed, Message } from '../../src/delivery/message.ts'
+import {
+  buildAttempt,
+  buildMessage,
+  listedEntry,
+  secondsFromNow,
+  sidOf,
+  submittingMessage,
+} from './build-message.ts'
+
+/** When the attempts of these tests were claimed. */
+const CLAIMED_AT = secondsFromNow(-60)
+const IN_DOUBT = submittingMessage()
+const BODY = IN_DOUBT.body ?? ''
+
+/** An entry that was created so many seconds after the claim. */
+const created = (afterClaim: number, fields: Partial<Listed> = {}): Listed =>
+  listedEntry({ createdAt: secondsFromNow(afterClaim - 60), ...fields })
+
+interface Search {
+  readonly message: Message
+  readonly others: readonly Message[]
+  readonly isComplete: boolean
+  readonly toleranceSeconds: number
+}
+
+function search(entries: readonly Listed[], fields: Partial<Search> = {}): Finding {
+  const { message = IN_DOUBT, others = [], isComplete = true, toleranceSeconds = 2 } = fields
+  const attempt = message.attempts.at(-1)
+  if (attempt === undefined) throw new Error('the message has no attempt')
+  return findAttempt(message, attempt, {
+    kind: 'listed',
+    attempt: attempt.number,
+    claimedAt: CLAIMED_AT,
+    entries,
+    toleranceSeconds,
+    isComplete,
+    others,
+  })
+}
+
+const find = (entries: readonly Listed[], fields: Partial<Search> = {}): Finding['kind'] =>
+  search(entries, fields).kind
+
+/** Another message to the same number, whose latest attempt was claimed so many seconds after ours. */
+function other(attempt: Attempt, afterClaim: number, fields: Partial<Message> = {}): Message {
+  const times = { ...attempt.times, submitting: secondsFromNow(afterClaim - 60).toISOString() }
+  return buildMessage(attempt.status, [{ ...attempt, times }], { id: 8, ...fields })
+}
+
+describe('an entry that nobody else has', () => {
+  test('is ours, with what Twilio says of it', () => {
+    const entry = created(1, {
+      sid: sidOf(77),
+      status: 'undelivered',
+      errorCode: 30003,
+      errorText: 'Unreachable',
+    })
+    const { createdAt: _, body: __, ...report } = entry
+    expect(search([entry])).toEqual({ kind: 'found', report })
+  })
+
+  test('none: it is certainly not there', () => {
+    expect(find([])).toBe('absent')
+  })
+
+  test('two of them: which of them is ours cannot be decided', () => {
+    expect(find([created(1), created(2)])).toBe('undecided')
+  })
+
+  test.each([
+    [-3, 'absent'],
+    [-2, 'found'],
+    [0, 'found'],
+    [45, 'found'],
+    [47, 'found'],
+    [48, 'absent'],
+    [3600, 'absent'],
+  ])('created %d s after the claim: %s', (afterClaim, kind) => {
+    expect(find([created(afterClaim)])).toBe(kind)
+  })
+
+  test.each([
+    [-6, 'absent'],
+    [-5, 'found'],
+    [50, 'found'],
+    [51, 'absent'],
+  ])('created %d s after the claim, if times may be wrong by 5 s: %s', (afterClaim, kind) => {
+    expect(find([created(afterClaim)], { toleranceSeconds: 5 })).toBe(kind)
+  })
+
+  test.each([
+    '2065550199',
+    '+1 206 555 0199',
+    '+02065550199',
+    'whatsapp:+12065550199',
+    '12345',
+  ])('none for a number in a form that Twilio does not list, %s: undecided', (to) => {
+    expect(find([], { message: { ...IN_DOUBT, to } })).toBe('undecided')
+    expect(find([created(1)], { message: { ...IN_DOUBT, to } })).toBe('found')
+  })
+
+  test('counts beside one that was created too early', () => {
+    expect(find([created(1), created(-30)])).toBe('found')
+  })
+
+  test('in a list that is not complete: undecided, and so is its absence', () => {
+    expect(find([created(1)], { isComplete: false })).toBe('undecided')
+    expect(find([], { isComplete: false })).toBe('undecided')
+  })
+
+  test('of a message whose text the row does not have: undecided', () => {
+    expect(find([], { message: { ...IN_DOUBT, body: null } })).toBe('undecided')
+  })
+})
+
+describe('an entry whose sid is known does not count', () => {
+  const sid = sidOf(77)
+  const known = created(1, { sid })
+  test.each<[string, Partial<Search>]>([
+    ['in the row’s own column', { message: { ...IN_DOUBT, sid } }],
+    [
+      'at an earlier attempt of the same message',
+      {
+        message: buildMessage('submitting', [
+          buildAttempt(0, 'undelivered', { sid, errorCode: 30003 }),
+          buildAttempt(1, 'submitting'),
+        ]),
+      },
+    ],
+    ['in another row’s column', { others: [buildMessage('unknown', [], { id: 8, sid })] }],
+    [
+      'at an earlier attempt of another message',
+      {
+        others: [
+          buildMessage('retrying', [buildAttempt(0, 'undelivered', { sid }), buildAttempt(1, 'pending')], {
+            id: 8,
+            sid: sidOf(1),
+          }),
+        ],
+      },
+    ],
+  ])('%s', (_what, where) => {
+    expect(find([known])).toBe('found')
+    expect(find([known], where)).toBe('absent')
+    expect(find([known, created(2)], where)).toBe('found')
+  })
+})
+
+describe('another attempt in doubt, with the same text', () => {
+  const rival = buildAttempt(0, 'submitting')
+
+  test.each([
+    ['that may have made the entry', 0, 1, 'undecided'],
+    ['that may have made it at the last moment', -45, 2, 'undecided'],
+    ['that was claimed after the entry was created', 10, 1, 'found'],
+    ['whose request had long been given up by then', -60, 1, 'found'],
+  ])('%s', (_what, rivalAfter, createdAfter, kind) => {
+    expect(find([created(createdAfter)], { others: [other(rival, rivalAfter)] })).toBe(kind)
+  })
+
+  test('does not matter if there is no entry at all', () => {
+    expect(find([], { others: [other(rival, 0)] })).toBe('absent')
+  })
+
+  test('of another text is no rival; a row without its text is one', () => {
+    expect(find([created(1)], { others: [other(rival, 0, { body: 'Your taxi is there' })] })).toBe('found')
+    expect(find([created(1)], { others: [other(rival, 0, { body: null })] })).toBe('undecided')
+  })
+
+  test('that waits again, since it was certainly not made, is no rival', () => {
+    expect(find([created(1)], { others: [other({ ...rival, status: 'pending' }, 0)] })).toBe('found')
+  })
+
+  test('and one entry whose sid the other got meanwhile: ours is not there', () => {
+    const settled = other(buildAttempt(0, 'queued', { sid: sidOf(77) }), 0)
+    expect(find([created(1, { sid: sidOf(77) })], { others: [settled] })).toBe('absent')
+  })
+})
+
+describe('a refusal that is listed as failed', () => {
+  const refusal = (afterClaim: number): Listed => created(afterClaim, { status: 'failed', errorCode: 21611 })
+  const refused = buildAttempt(0, 'failed', { sid: null, errorCode: 21611 })
+
+  test('is ours if no refusal is known: the answer got lost', () => {
+    expect(find([refusal(1)])).toBe('found')
+  })
+
+  test.each<[string, Partial<Search>]>([
+    ['an earlier attempt', { message: buildMessage('submitting', [refused, buildAttempt(1, 'submitting')]) }],
+    ['another message', { others: [other(refused, 0)] }],
+  ])('accounts for the known refusal of %s, once', (_what, where) => {
+    expect(find([refusal(1)], where)).toBe('absent')
+    expect(find([refusal(1), refusal(2)], where)).toBe('found')
+    expect(find([refusal(1), created(2)], where)).toBe('found')
+    expect(find([refusal(1), refusal(2), refusal(3)], where)).toBe('undecided')
+  })
+
+  test('does not account for the refusal with another code, text or time', () => {
+    for (const stranger of [
+      other({ ...refused, errorCode: 21614 }, 0),
+      other(refused, 0, { body: 'Your taxi is there' }),
+      other(refused, 30),
+    ]) {
+      expect(find([refusal(1)], { others: [stranger] })).toBe('found')
+    }
+  })
+
+  test('of another message does not account for an entry that Twilio accepted', () => {
+    for (const errorCode of [21611, null]) {
+      expect(find([created(1)], { others: [other({ ...refused, errorCode }, 0)] })).toBe('found')
+    }
+  })
+})
+
+describe('the text in the list', () => {
+  test.each<[string, string, string, ReturnType<typeof compareTexts>]>([
+    ['the same', BODY, BODY, 'same'],
+    ['with spaces around it', BODY, ` ${BODY}\n`, 'same'],
+    ['smart-encoded', '“Rosa’s” – 5…', '"Rosa\'s" - 5...', 'same'],
+    ['with the words of a trial account', BODY, `Sent from your Twilio trial account - ${BODY}`, 'alike'],
+    ['without accents', 'Olá, é às 5', 'Ola, e as 5', 'alike'],
+    ['without signs that count as letters', 'Hawaiˀi at 5', 'Hawaii at 5', 'alike'],
+    ['with a plain apostrophe for a letter of its own', 'Hawaiʻi, O’ahuʼs', "Hawai'i, O'ahu's", 'same'],
+    ['hidden', BODY, '', 'alike'],
+    ['hidden by a word', BODY, '**REDACTED**', 'alike'],
+    ['hidden by words', BODY, '[Redacted by Twilio]', 'alike'],
+    ['another', BODY, 'Your taxi is there', 'other'],
+    ['ours with more at its end', BODY, `${BODY} at 5`, 'other'],
+    ['another number in it', 'Your code is 1234', 'Your code is 1243', 'other'],
+    ['of signs alone, the same', '👍', '👍', 'same'],
+    [
+      'of signs alone, with the words of a trial account',
+      '👍',
+      'Sent from your Twilio trial account - 👍',
+      'alike',
+    ],
+    ['of signs alone, another', '👍', '🎉', 'other'],
+    ['of words, where ours is of signs alone', '👍', BODY, 'other'],
+  ])('%s', (_what, ours, listed, expected) => {
+    expect(compareTexts(ours, listed)).toBe(expected)
+    const kinds = { same: 'found', alike: 'undecided', other: 'absent' }
+    expect(find([created(1, { body: listed })], { message: { ...IN_DOUBT, body: ours } })).toBe(
+      kinds[expected],
+    )
+  })
+})

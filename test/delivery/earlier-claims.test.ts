@@ -1,0 +1,110 @@
+// Owns the tests of attempts that were claimed twice, because the first claim was taken for lost: which answer is to
+// which request, and that no answer to the first releases the second.
+import { describe, expect, test } from '@jest/globals'
+import { decide } from '../../src/delivery/decide.ts'
+import type { Event, Message } from '../../src/delivery/message.ts'
+import {
+  accepted,
+  buildAttempt,
+  buildMessage,
+  circumstances,
+  due,
+  NOW,
+  notProcessed,
+  outcomeOf,
+  play,
+  rejected,
+  secondsFromNow,
+  sidOf,
+  submittingMessage,
+  toClaimAt,
+  unknownOutcome,
+} from './build-message.ts'
+
+const FIRST_CLAIM = secondsFromNow(-60)
+
+/** Twilio did not have it. */
+function notListed(attempt: number): Event {
+  const none = { entries: [], isComplete: true, others: [], toleranceSeconds: 2 }
+  return { kind: 'listed', attempt, claimedAt: FIRST_CLAIM, ...none }
+}
+
+/** Claimed a minute ago, taken for lost, and claimed again now. */
+function claimedTwice(attempt: number): Message {
+  const again = play(submittingMessage(attempt), [unknownOutcome(attempt), notListed(attempt), due(attempt)])
+  expect(again).toMatchObject({ status: 'submitting', retryCount: attempt })
+  return again
+}
+
+const answeredOn = (message: Message, event: Event): Message =>
+  outcomeOf(message, decide(message, event, circumstances()))
+
+describe('a claim', () => {
+  test('is the time that the submission names and the row keeps: the latest', () => {
+    const again = play(submittingMessage(), [notListed(0)])
+    const decision = decide(again, due(0), circumstances())
+    expect(decision).toMatchObject({
+      kind: 'submit',
+      submission: { claimedAt: NOW },
+      message: { attempts: [{ times: { submitting: NOW.toISOString() } }] },
+    })
+  })
+
+  test('of a row that others wrote, without attempts: is the time of the row', () => {
+    const theirs = buildMessage('submitting', [], { createdAt: secondsFromNow(-500) })
+    const refusal = rejected(21610)
+    expect(answeredOn(theirs, toClaimAt(secondsFromNow(-500), refusal)).status).toBe('failed')
+    expect(answeredOn(theirs, toClaimAt(secondsFromNow(-499), refusal)).status).toBe('submitting')
+  })
+})
+
+describe.each([0, 1])('an answer to the first of two claims of attempt %d', (attempt) => {
+  test.each([
+    ['not processed', notProcessed(null, attempt), attempt === 0 ? 'pending' : 'retrying'],
+    ['refused for good', rejected(21610, attempt), 'failed'],
+    ['refused, to be retried', rejected(21611, attempt), 'retrying'],
+  ])('does not release the second: %s', (_what, event, toTheSecond) => {
+    const second = claimedTwice(attempt)
+    expect(decide(second, toClaimAt(FIRST_CLAIM, event), circumstances()).kind).toBe('ignore')
+    expect(answeredOn(second, toClaimAt(NOW, event)).status).toBe(toTheSecond)
+  })
+
+  test('says nothing about the second: unknown', () => {
+    const second = claimedTwice(attempt)
+    expect(decide(second, toClaimAt(FIRST_CLAIM, unknownOutcome(attempt)), circumstances()).kind).toBe(
+      'ignore',
+    )
+    const doubtful = answeredOn(second, toClaimAt(NOW, unknownOutcome(attempt)))
+    expect(doubtful.reason).toMatch(/ECONNRESET/)
+  })
+
+  test('counts all the same if Twilio has accepted it', () => {
+    expect(answeredOn(claimedTwice(attempt), toClaimAt(FIRST_CLAIM, accepted(attempt)))).toMatchObject({
+      status: 'queued',
+      sid: sidOf(attempt),
+      retryCount: attempt,
+    })
+  })
+
+  test('that comes while it waits to be made again: only that Twilio has accepted it counts', () => {
+    const waiting = play(submittingMessage(attempt), [notListed(attempt)])
+    expect(waiting.nextRetryAt).toEqual(NOW)
+    expect(decide(waiting, toClaimAt(FIRST_CLAIM, accepted(attempt)), circumstances())).toMatchObject({
+      kind: 'unschedule',
+      message: { status: 'queued', sid: sidOf(attempt) },
+    })
+    // The entry still has the time of that claim: nothing was claimed since.
+    expect(answeredOn(waiting, toClaimAt(FIRST_CLAIM, notProcessed(null, attempt)))).toMatchObject({
+      status: waiting.status,
+      nextRetryAt: NOW,
+    })
+  })
+})
+
+test('a first attempt that was put off is claimed anew, and its answer is to that claim', () => {
+  const pending = buildMessage('pending', [buildAttempt(0, 'pending')])
+  const later = { now: secondsFromNow(5) }
+  const claimed = play(play(pending, [due(0), notProcessed()]), [due(0)], later)
+  expect(answeredOn(claimed, toClaimAt(NOW, rejected(21610))).status).toBe('submitting')
+  expect(answeredOn(claimed, toClaimAt(secondsFromNow(5), rejected(21610))).status).toBe('failed')
+})

@@ -1,0 +1,54 @@
+// Asking Twilio what became of the message with a sid, against real HTTP servers, good ones and broken ones.
+import { describe, expect, test } from '@jest/globals'
+import { freePort } from '../../src/embedded-postgres.ts'
+import { createTwilioClient } from '../../src/twilio/client.ts'
+import type { FetchAnswer } from '../../src/twilio/lookup.ts'
+import { newSid } from '../support/callbacks.ts'
+import { type Answering, answerWith, createdMessage, errorBody } from '../support/fake-twilio.ts'
+import { ACCOUNT_SID, BROKEN, configOf, twilioThat } from './with-twilio.ts'
+
+const SID = `SM${'5'.repeat(32)}`
+
+describe('a message by its sid', () => {
+  async function fetchFrom(answer: Answering): Promise<FetchAnswer> {
+    const fake = await twilioThat(answer)
+    const client = createTwilioClient(configOf(fake.url), 'https://sms.example.com')
+    const fetched = await client.fetch(SID)
+    expect(fake.posts.map(({ path }) => path)).toEqual([
+      `/2010-04-01/Accounts/${ACCOUNT_SID}/Messages/${SID}.json`,
+    ])
+    return fetched
+  }
+
+  test('is found, with what Twilio says of it', async () => {
+    const resource = createdMessage({ sid: SID, status: 'failed', error_code: 30001, error_message: 'Full' })
+    expect(await fetchFrom(answerWith(200, resource))).toEqual({
+      outcome: 'found',
+      message: { sid: SID, status: 'failed', errorCode: 30001, errorText: 'Full' },
+    })
+  })
+
+  test('is missing if Twilio does not know it', async () => {
+    expect(await fetchFrom(answerWith(404, errorBody(404, 20404, 'Not found')))).toEqual({
+      outcome: 'missing',
+    })
+  })
+
+  test.each<readonly [string, Answering, string]>([
+    ...BROKEN,
+    ['another message', answerWith(200, createdMessage({ sid: newSid() })), 'the answer cannot be read'],
+    ['no sid', answerWith(200, {}), 'the answer cannot be read'],
+    ['nothing', answerWith(200, ''), 'the answer cannot be read'],
+    ['HTML', answerWith(200, '<h1>Hello</h1>'), 'the answer cannot be read'],
+  ])('is neither if Twilio answers with %s', async (_what, answer, reason) => {
+    expect(await fetchFrom(answer)).toEqual({ outcome: 'unavailable', reason })
+  })
+
+  test('is neither without a connection', async () => {
+    const client = createTwilioClient(
+      configOf(`http://127.0.0.1:${await freePort()}`),
+      'https://sms.example.com',
+    )
+    expect(await client.fetch(SID)).toEqual({ outcome: 'unavailable', reason: 'ECONNREFUSED' })
+  })
+})

@@ -1,0 +1,226 @@
+// Asking Twilio for its message list, against real HTTP servers, good ones and broken ones. What an entry of it means is
+// left to delivery/doubt.test.ts. Asking for one message by its sid: lookup-by-sid.test.ts.
+import { describe, expect, test } from '@jest/globals'
+import { freePort } from '../../src/embedded-postgres.ts'
+import { createTwilioClient } from '../../src/twilio/client.ts'
+import type { ListAnswer } from '../../src/twilio/lookup.ts'
+import { type Answering, answerWith, createdMessage, errorBody } from '../support/fake-twilio.ts'
+import { ACCOUNT_SID, BROKEN, configOf, SUBMISSION, twilioThat } from './with-twilio.ts'
+
+const SID = `SM${'5'.repeat(32)}`
+const LIST_PATH = `/2010-04-01/Accounts/${ACCOUNT_SID}/Messages.json`
+/** Not ours: ages are by Twilio's clock alone. */
+const TWILIOS_NOW = Date.parse('2021-03-04T05:06:07Z')
+const DATE = { Date: new Date(TWILIOS_NOW).toUTCString() }
+
+type Page = Readonly<{ messages: unknown; next_page_uri?: unknown }>
+
+/** As the list shows a message that was created so many seconds ago. */
+function entry(ageSeconds: number, changes: Readonly<Record<string, unknown>> = {}): object {
+  const created = new Date(TWILIOS_NOW - ageSeconds * 1000).toUTCString().replace('GMT', '+0000')
+  return { ...createdMessage(), body: SUBMISSION.body, date_created: created, ...changes }
+}
+
+/** Answers with the pages one after the other, each linked to the next. */
+function pages(...bodies: Page[]): Answering {
+  return (response, { path }) => {
+    const number = Number(new URL(path, 'http://twilio').searchParams.get('Page') ?? '0')
+    const next = number + 1 < bodies.length ? `${LIST_PATH}?To=%2B12065550199&Page=${number + 1}` : null
+    answerWith(
+      200,
+      { next_page_uri: next, ...bodies[number] },
+      DATE,
+    )(response, {
+      path,
+      authorization: '',
+      fields: {},
+    })
+  }
+}
+
+async function listFrom(
+  answer: Answering,
+  maxAgeSeconds = 100,
+  signal?: AbortSignal,
+): Promise<{ listed: ListAnswer; paths: string[] }> {
+  const fake = await twilioThat(answer)
+  const client = createTwilioClient(configOf(fake.url), 'https://sms.example.com')
+  const listed = await client.list(SUBMISSION.to, maxAgeSeconds, signal)
+  return { listed, paths: fake.posts.map(({ path }) => path) }
+}
+
+/** Ages of the messages that were listed; "incomplete" behind them if they are not all. */
+function agesIn(listed: ListAnswer): (number | string)[] {
+  if (listed.outcome === 'unavailable') return [listed.reason]
+  const ages = listed.messages.map(({ ageSeconds }) => ageSeconds)
+  return listed.isComplete ? ages : [...ages, 'incomplete']
+}
+
+describe('the message list', () => {
+  test('is asked for by number alone, a hundred at once', async () => {
+    const { paths } = await listFrom(pages({ messages: [] }))
+    expect(paths).toEqual([`${LIST_PATH}?To=%2B12065550199&PageSize=100`])
+  })
+
+  test('gives what Twilio says of each message, its age by Twilio’s clock', async () => {
+    const words = { status: 'undelivered', error_code: 30003, error_message: 'Unreachable', sid: SID }
+    const { listed } = await listFrom(pages({ messages: [entry(12, words)] }))
+    expect(listed).toEqual({
+      outcome: 'listed',
+      isComplete: true,
+      messages: [
+        {
+          sid: SID,
+          status: 'undelivered',
+          errorCode: 30003,
+          errorText: 'Unreachable',
+          body: SUBMISSION.body,
+          ageSeconds: 12,
+        },
+      ],
+    })
+  })
+
+  test.each([
+    ['a text that is hidden', { body: null }, { body: '' }],
+    ['a status that we do not know', { status: 'partially_delivered' }, { status: 'accepted' }],
+    ['an error code of zero', { error_code: 0 }, { errorCode: null }],
+    ['an error code as text', { error_code: '30003' }, { errorCode: 30003 }],
+  ])('reads %s', async (_what, changes, expected) => {
+    const { listed } = await listFrom(pages({ messages: [entry(1, changes)] }))
+    expect(listed).toMatchObject({ isComplete: true, messages: [expected] })
+  })
+
+  test('leaves out what came in: a message to a number of one’s own is listed twice', async () => {
+    const direction = { direction: 'inbound' }
+    const { listed } = await listFrom(
+      pages({
+        messages: [
+          entry(1, { direction: 'outbound-api' }),
+          entry(2, direction),
+          entry(3, { ...direction, date_created: null }),
+          entry(4, { direction: 'outbound-reply' }),
+          entry(5),
+        ],
+      }),
+    )
+    expect(agesIn(listed)).toEqual([1, 4, 5])
+  })
+
+  test('may be empty', async () => {
+    expect((await listFrom(pages({ messages: [] }))).listed).toEqual({
+      outcome: 'listed',
+      isComplete: true,
+      messages: [],
+    })
+  })
+})
+
+describe('the pages of the list', () => {
+  test('are followed to the last', async () => {
+    const { listed, paths } = await listFrom(
+      pages({ messages: [entry(1), entry(2)] }, { messages: [entry(3)] }, { messages: [entry(4)] }),
+    )
+    expect(agesIn(listed)).toEqual([1, 2, 3, 4])
+    expect(paths.slice(1)).toEqual([1, 2].map((page) => `${LIST_PATH}?To=%2B12065550199&Page=${page}`))
+  })
+
+  test('are followed beyond an empty one', async () => {
+    const { listed } = await listFrom(pages({ messages: [] }, { messages: [entry(3)] }))
+    expect(agesIn(listed)).toEqual([3])
+  })
+
+  test('are not followed beyond the age; what is older is left out', async () => {
+    const { listed, paths } = await listFrom(
+      pages({ messages: [entry(1), entry(100)] }, { messages: [entry(100), entry(101)] }, { messages: [] }),
+    )
+    expect(agesIn(listed)).toEqual([1, 100, 100])
+    expect(paths).toHaveLength(2)
+  })
+
+  test('are twenty at most: then the list is incomplete', async () => {
+    const endless = Array.from({ length: 30 }, (_, page) => ({ messages: [entry(page)] }))
+    const { listed, paths } = await listFrom(pages(...endless))
+    expect(agesIn(listed)).toEqual([...Array.from({ length: 20 }, (_, page) => page), 'incomplete'])
+    expect(paths).toHaveLength(20)
+    const { listed: whole } = await listFrom(pages(...endless.slice(0, 20)))
+    expect(agesIn(whole)).not.toContain('incomplete')
+  })
+
+  test('are not read on once the process is being stopped: nothing is known', async () => {
+    const stopping = new AbortController()
+    const { listed, paths } = await listFrom(
+      (response, post) => {
+        if (post.path.includes('Page=1')) stopping.abort()
+        return pages({ messages: [entry(1)] }, { messages: [] }, { messages: [] })(response, post)
+      },
+      100,
+      stopping.signal,
+    )
+    expect(listed).toEqual({ outcome: 'unavailable', reason: 'the process is being stopped' })
+    expect(paths).toHaveLength(2)
+    const { paths: afterwards } = await listFrom(pages({ messages: [] }), 100, stopping.signal)
+    expect(afterwards).toEqual([])
+  })
+
+  test('of which one cannot be had: nothing is known', async () => {
+    const { listed } = await listFrom((response, post) => {
+      const answer = post.path.includes('Page=1')
+        ? answerWith(500, '')
+        : pages({ messages: [entry(1)] }, { messages: [] })
+      answer(response, post)
+    })
+    expect(listed).toEqual({ outcome: 'unavailable', reason: 'HTTP 500' })
+  })
+})
+
+describe('an entry that cannot be read makes the list incomplete', () => {
+  test.each([
+    ['no object', 'SM'],
+    ['nothing', null],
+    ['without a sid', entry(2, { sid: undefined })],
+    ['with another kind of sid', entry(2, { sid: `CA${'5'.repeat(32)}` })],
+    ['without its date', entry(2, { date_created: null })],
+    ['with a date that is none', entry(2, { date_created: 'yesterday' })],
+  ])('%s', async (_what, odd) => {
+    const { listed } = await listFrom(
+      pages({ messages: [entry(1), odd, entry(3)] }, { messages: [entry(4)] }),
+    )
+    expect(agesIn(listed)).toEqual([1, 3, 4, 'incomplete'])
+  })
+})
+
+describe('a list that is no list: nothing is known', () => {
+  test.each<readonly [string, Answering, string]>([
+    ...BROKEN,
+    ['404', answerWith(404, errorBody(404, 20404, 'Not found'), DATE), 'HTTP 404'],
+    ['nothing', answerWith(200, '', DATE), 'the list cannot be read'],
+    ['HTML', answerWith(200, '<h1>Hello</h1>', DATE), 'the list cannot be read'],
+    ['JSON that is no object', answerWith(200, '3', DATE), 'the list cannot be read'],
+    ['no messages', answerWith(200, {}, DATE), 'the list cannot be read'],
+    ['messages that are no list', answerWith(200, { messages: {} }, DATE), 'the list cannot be read'],
+    [
+      'no date',
+      (response, post) => {
+        response.sendDate = false
+        answerWith(200, { messages: [entry(1)] })(response, post)
+      },
+      'the list cannot be read',
+    ],
+    [
+      'a date that is none',
+      answerWith(200, { messages: [entry(1)] }, { Date: 'today' }),
+      'the list cannot be read',
+    ],
+  ])('%s', async (_what, answer, reason) => {
+    expect((await listFrom(answer)).listed).toEqual({ outcome: 'unavailable', reason })
+  })
+
+  test('no connection', async () => {
+    const client = createTwilioClient(
+      configOf(`http://127.0.0.1:${await freePort()}`),
+      'https://sms.example.com',
+    )
+    expect(await client.list(SUBMISSION.to, 100)).toEqual({ outcome: 'unavailable', reason: 'ECONNREFUSED' })
+  })
+})
