@@ -57,8 +57,8 @@ const schema = z.object({
   RETRY_POLICY_FILE: z.string(),
   RETRY_DELAY_SCALE: z
     .string()
-    .refine((text) => /^\d*\.?\d+$/.test(text) && Number(text) > 0 && Number(text) <= 1000, {
-      message: 'must be a number above 0 such as 0.01',
+    .refine((text) => /^\d*\.?\d+$/.test(text) && Number(text) >= 0.001 && Number(text) <= 1000, {
+      message: 'must be a number from 0.001 to 1000 such as 0.01',
     })
     .transform(Number),
   SEND_RATE_PER_SECOND: z

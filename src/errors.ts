@@ -39,9 +39,15 @@ export class DatabaseError extends SmsRetryError {
    * to be asked. Every step can be repeated, a send with its idempotency key.
    */
   readonly written: 'no' | 'unknown'
+  /** True if the database was there and refused the statement: then the same would be refused again. */
+  readonly isRefusal: boolean
 
-  constructor(message: string, options: { cause?: unknown; written?: 'no' | 'unknown' } = {}) {
+  constructor(
+    message: string,
+    options: { cause?: unknown; written?: 'no' | 'unknown'; isRefusal?: boolean } = {},
+  ) {
     super(message, { cause: options.cause })
     this.written = options.written ?? 'no'
+    this.isRefusal = options.isRefusal ?? false
   }
 }

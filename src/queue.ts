@@ -1,6 +1,6 @@
 // The alarm clocks: one pg-boss job for each attempt that waits, and one for the next sweep over what is overdue. A job
 // holds ids only, and the row is the truth: losing a job or ringing twice does no harm.
-import { PgBoss, type Queue as BossQueue } from 'pg-boss'
+import { type JobWithMetadata, PgBoss, type Queue as BossQueue } from 'pg-boss'
 import type { Database, Db } from './db/pool.ts'
 import type { Alarm } from './delivery/decision.ts'
 import { DatabaseError, SchemaError } from './errors.ts'
@@ -30,6 +30,8 @@ export interface Queue {
   schedule(tx: Db, alarms: readonly ScheduledAlarm[]): Promise<void>
   /** Removes the jobs in the caller's transaction. */
   unschedule(tx: Db, alarms: readonly Omit<ScheduledAlarm, 'at'>[]): Promise<void>
+  /** Of these alarms, the ones that will ring soon, or have just rung: by jobId. */
+  findSet(alarms: readonly Omit<ScheduledAlarm, 'at'>[], now: Date): Promise<ReadonlySet<string>>
   /** Calls `handle` with due jobs, up to `batchSize` at once; a job whose handling throws rings again. */
   work(options: { batchSize: number }, handle: (jobs: AttemptJob[]) => Promise<void>): Promise<void>
   /**
@@ -119,6 +121,16 @@ function queueOf(boss: PgBoss, logger: Logger): Queue {
       const ids = alarms.map(({ messageId, alarm }) => jobId(messageId, alarm))
       await boss.deleteJob(ATTEMPT_QUEUE, ids, { db: tx })
     },
+    async findSet(alarms, now) {
+      const ids = alarms.map(({ messageId, alarm }) => jobId(messageId, alarm))
+      const found = await Promise.all(ids.map((id) => boss.findJobs(ATTEMPT_QUEUE, { id })))
+      return new Set(
+        found
+          .flat()
+          .filter((job) => isSet(job, now))
+          .map(({ id }) => id),
+      )
+    },
     async work({ batchSize }, handle) {
       const options = { batchSize, pollingIntervalSeconds: 0.5, burstWhenBatchFull: true }
       await boss.work(ATTEMPT_QUEUE, options, (jobs: { data: AttemptJob }[]) =>
@@ -149,6 +161,17 @@ function queueOf(boss: PgBoss, logger: Logger): Queue {
 }
 
 const SWEEP_POLL_SECONDS = 1
+
+/** A job that was taken longer ago, and whose attempt still waits: its worker has died. */
+const HANDLED_WITHIN_MS = 20_000
+
+function isSet(
+  { state, startAfter, startedOn }: Pick<JobWithMetadata, 'state' | 'startAfter' | 'startedOn'>,
+  now: Date,
+): boolean {
+  if (state === 'active') return startedOn !== null && now.getTime() - startedOn.getTime() < HANDLED_WITHIN_MS
+  return (state === 'created' || state === 'retry') && startAfter <= now
+}
 
 /**
  * A version 8 UUID (RFC 9562, 5.8) that spells the alarm out: `pppppppp-0000-8aaa-8000-mmmmmmmmmmmm`, with

@@ -51,7 +51,8 @@ function logOutcome(
   logger[isOutcome ? 'info' : 'debug']('Status callback recorded', {
     ...fields,
     status: now,
-    reason,
+    // Otherwise it may be a text of the app's own.
+    ...(isOutcome ? { reason } : {}),
     nextRetryAt,
   })
 }

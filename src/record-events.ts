@@ -33,11 +33,16 @@ export type Recorded =
 /**
  * Records what happened, in order, and returns what was decided of each.
  *
+ * @param whatIsLocked by somebody else: waited for, or left out as if it were not known
  * @throws DatabaseError if the database failed: then nothing was recorded, or `written` is `unknown`
  */
-export function recordEvents(deps: RecordDeps, happenings: readonly Happening[]): Promise<Recorded[]> {
+export function recordEvents(
+  deps: RecordDeps,
+  happenings: readonly Happening[],
+  whatIsLocked: 'wait' | 'skip' = 'wait',
+): Promise<Recorded[]> {
   return deps.database.transaction(async (tx) => {
-    const batch = new Batch(await lockRows(tx, happenings))
+    const batch = new Batch(await lockRows(tx, happenings, whatIsLocked))
     const recorded = happenings.map((happening) => batch.apply(happening, deps))
     await batch.write(tx, deps.queue)
     return recorded
@@ -70,10 +75,14 @@ export async function untilRecorded<T>(
   return record()
 }
 
-async function lockRows(tx: Db, happenings: readonly Happening[]): ReturnType<typeof lockMessages> {
+async function lockRows(
+  tx: Db,
+  happenings: readonly Happening[],
+  whatIsLocked: 'wait' | 'skip',
+): ReturnType<typeof lockMessages> {
   const ids = happenings.flatMap(({ target }) => ('id' in target ? [target.id] : []))
   const sids = happenings.flatMap(({ target }) => ('sid' in target ? [target.sid] : []))
-  return lockMessages(tx, ids, sids)
+  return lockMessages(tx, ids, sids, whatIsLocked)
 }
 
 /** Messages and jobs as a batch of events leaves them. Several events of one message build on each other. */

@@ -1,5 +1,6 @@
 // Use case: attempts are due. Claims them (rule: record before acting), hands each to Twilio with no
 // transaction open, and records each answer.
+import { findWaiting } from './db/messages.ts'
 import type { Submission } from './delivery/decision.ts'
 import type { Answer, Message } from './delivery/message.ts'
 import { CLAIM_VALID_SECONDS } from './delivery/reconcile-time.ts'
@@ -163,7 +164,10 @@ export class AttemptRunner {
     }
   }
 
-  async #claim(due: readonly AttemptJob[]): Promise<void> {
+  async #claim(jobs: readonly AttemptJob[]): Promise<void> {
+    // A job that has become needless is not to use up a moment of the rate.
+    const due = this.#pace === null ? jobs : await findWaiting(this.#deps.database, jobs)
+    if (due.length === 0) return
     while (this.#requests.size > 0 && this.#requests.size + due.length > this.#mostAtOnce) {
       await Promise.race(this.#requests)
     }

@@ -11,7 +11,7 @@ export interface RunningWeb {
   stop(): Promise<void>
 }
 
-/** Twilio waits 15 seconds for an answer; whoever takes longer to send 2 KB of headers and body is not Twilio. */
+/** Twilio waits 15 seconds for an answer at the most; whoever takes longer to send 2 KB of headers and body is not Twilio. */
 const REQUEST_TIMEOUT_MS = 15_000
 const FINISH_TIMEOUT_MS = 15_000
 

@@ -32,9 +32,9 @@ export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
   const twilio = createTwilioClient(config.twilio, config.publicBaseUrl)
   const deps = { database, queue, policy, logger, twilio, random: Math.random }
   const pace = config.sendRatePerSecond === null ? null : paceOf(database, config.sendRatePerSecond)
-  const runner = new AttemptRunner(deps, MOST_REQUESTS_AT_ONCE, pace?.pace ?? null)
+  const runner = new AttemptRunner(deps, MOST_REQUESTS_AT_ONCE, pace)
   const sweeper = new Sweeper(deps)
-  await queue.work({ batchSize: pace?.batchSize ?? BATCH_SIZE }, (jobs) => runner.run(jobs))
+  await queue.work({ batchSize: pace?.atOnce ?? BATCH_SIZE }, (jobs) => runner.run(jobs))
   const everySeconds = Math.max(Math.ceil(SWEEP_SECONDS * policy.delayScale), LEAST_SWEEP_SECONDS)
   await queue.sweep({ everySeconds }, () => sweeper.sweep())
   // What was under way when the last worker died need not wait for the next sweep.
@@ -78,15 +78,13 @@ class Sweeper {
   }
 }
 
-/** A tenth of a second's attempts start together; jobs are taken for ten seconds at most. */
-function paceOf(db: Db, perSecond: number): { pace: Pace; batchSize: number } {
-  const clamp = (count: number): number => Math.min(Math.max(Math.floor(count), 1), BATCH_SIZE)
-  const pace: Pace = {
-    atOnce: clamp(perSecond / 10),
+/** A tenth of a second's attempts start together. No more jobs are taken at a time: those that wait are anybody's. */
+function paceOf(db: Db, perSecond: number): Pace {
+  return {
+    atOnce: Math.min(Math.max(Math.floor(perSecond / 10), 1), BATCH_SIZE),
     async wait(attempts, signal) {
       const seconds = await reserveSends(db, attempts, perSecond)
       await sleep(seconds * 1000, undefined, { signal })
     },
   }
-  return { pace, batchSize: clamp(perSecond * 10) }
 }

@@ -124,13 +124,14 @@ export async function reconcileCommand(
   flags: { readonly dryRun?: true; readonly json?: true },
 ): Promise<boolean> {
   const logger = createLogger({ level: env['LOG_LEVEL'] || 'warn', format: 'text' })
-  const runtime = openRuntime({ logger }, env, WORKER_REQUIREMENTS)
+  const runtime = openRuntime({ logger }, env, flags.dryRun ? ['DATABASE_URL'] : WORKER_REQUIREMENTS)
   const { config, database, policy } = runtime
   if (flags.dryRun) {
     const planned = await planReconcile({ database, policy }, MOST_PLANNED).finally(() => database.close())
     if (flags.json) print(JSON.stringify(planned, null, 2))
     else if (planned.length > 0) print(plannedView(planned))
     else tell('No message is overdue.')
+    if (planned.length === MOST_PLANNED) tell(`Only the first ${MOST_PLANNED} are listed.`)
     return true
   }
   const queue = await startRuntimeQueue(runtime, 'schedule')

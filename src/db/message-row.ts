@@ -52,9 +52,9 @@ export function toMessage(row: MessageRow): Message {
     body: row.body,
     status: isDeliveryStatus(row.status) ? row.status : 'unknown',
     success: row.success,
-    retryCount: row.retryCount,
+    retryCount: Math.min(Math.max(row.retryCount, 0), MOST_ATTEMPTS),
     maxRetries: row.maxRetries,
-    nextRetryAt: finite(row.nextRetryAt),
+    nextRetryAt: row.nextRetryAt === Number.POSITIVE_INFINITY ? ON_HOLD : finite(row.nextRetryAt),
     sid: row.sid,
     deadline: toTime(row.deadline),
     attempts: toAttempts(row.attempts),
@@ -65,7 +65,13 @@ export function toMessage(row: MessageRow): Message {
   }
 }
 
-/** PostgreSQL's `infinity` is a time as well: it comes as a number. */
+/** What others have written is brought into the range that an attempt's number can have. */
+const MOST_ATTEMPTS = 999
+
+/** `infinity`, which somebody wrote by hand so that the message waits. */
+const ON_HOLD = new Date('9999-12-31T00:00:00.000Z')
+
+/** PostgreSQL's infinities come as numbers. */
 function finite(time: Date | number | null): Date | null {
   return time instanceof Date && !Number.isNaN(time.getTime()) ? time : null
 }
@@ -81,7 +87,7 @@ function isTime(text: string): boolean {
 
 /** An attempt as it stands in `sms_metadata`. Absent keys are null. */
 const attemptSchema = z.object({
-  number: z.int().min(0).max(999),
+  number: z.int().min(0).max(MOST_ATTEMPTS),
   status: z.custom<AttemptStatus>((word) => typeof word === 'string' && isAttemptStatus(word)),
   sid: z.string().nullish(),
   error_code: z.int().nullish(),

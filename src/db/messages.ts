@@ -18,18 +18,21 @@ export interface LockedMessage {
 /**
  * The messages with these ids or sids, locked until the transaction ends. Locks are taken in the order of the
  * ids, so that two batches with the same messages wait for each other instead of deadlocking.
+ *
+ * @param whatIsLocked whether to wait for rows that somebody else has locked, or to leave them out
  */
 export async function lockMessages(
   tx: Db,
   ids: readonly number[],
   sids: readonly string[],
+  whatIsLocked: 'wait' | 'skip' = 'wait',
 ): Promise<LockedMessage[]> {
   const { rows } = await tx.executeSql<MessageRow & { now: Date }>(
     `select ${MESSAGE_COLUMNS}, clock_timestamp() as "now"
        from sms_usage_logs
       where (id = any($1::bigint[]) or twilio_message_sid = any($2::text[])) and ${IS_OURS}
       order by id
-        for no key update`,
+        for no key update ${whatIsLocked === 'skip' ? 'skip locked' : ''}`,
     [ids, sids],
   )
   return rows.map((row) => ({ message: toMessage(row), now: row.now }))
@@ -116,6 +119,21 @@ export async function insertMessage(
   )
   const [row] = rows
   return row === undefined ? null : { id: Number(row.id), insertedAt: new Date(row.insertedAt) }
+}
+
+/** Of these attempts, the ones that still wait: by the message's id, and the number of the attempt. */
+export async function findWaiting<Due extends { readonly message: number; readonly attempt: number }>(
+  db: Db,
+  due: readonly Due[],
+): Promise<Due[]> {
+  const { rows } = await db.executeSql<{ id: number | string; attempt: number }>(
+    `select id, coalesce(retry_count, 0) as "attempt"
+       from sms_usage_logs
+      where id = any($1::bigint[]) and final_status in ('pending', 'retrying')`,
+    [due.map(({ message }) => message)],
+  )
+  const waiting = new Map(rows.map(({ id, attempt }) => [Number(id), attempt]))
+  return due.filter(({ message, attempt }) => waiting.get(message) === attempt)
 }
 
 export interface StoredMessage extends Message {

@@ -36,14 +36,17 @@ const TIMESTAMP_WITHOUT_ZONE = 1114
 const types = {
   getTypeParser: (oid: number, format?: 'text' | 'binary') =>
     oid === TIMESTAMP_WITHOUT_ZONE
-      ? (text: string) => new Date(`${text.replace(' ', 'T')}Z`)
+      ? (text: string) => (text === 'infinity' ? Infinity : new Date(`${text.replace(' ', 'T')}Z`))
       : pg.types.getTypeParser(oid, format as 'text'),
 } as pg.CustomTypesConfig
 
 const CONNECT_TIMEOUT_MS = 5_000
 
-/** Twilio waits 15 seconds for the answer to a callback: before that, a database that hangs is taken for lost. */
+/** A database that hangs is taken for lost before Twilio's 15 seconds for a callback are over. */
 const QUERY_TIMEOUT_MS = 8_000
+
+/** Below that: a statement that we have given up would go on waiting, and keep its connection, on the server. */
+const LOCK_TIMEOUT_MS = 5_000
 
 /**
  * @param onIdleError told of connections that break while nobody uses them; the pool replaces them
@@ -64,7 +67,7 @@ export function openDatabase(
     application_name: 'sms-retry',
     // SET rather than the `options` parameter, which PgBouncer does not accept.
     onConnect: async (client) => {
-      await client.query("set time zone 'UTC'")
+      await client.query(`set time zone 'UTC'; set lock_timeout = ${LOCK_TIMEOUT_MS}`)
     },
   })
   pool.on('error', onIdleError)
@@ -157,13 +160,23 @@ async function untilKnown(pool: pg.Pool, transactionId: string): Promise<'commit
 
 /** For what is part of a transaction: if it fails, nothing is written. */
 function throwCertain(error: Error): never {
-  throw new DatabaseError(`The database failed: ${error.message}`, { cause: error, written: 'no' })
+  const text = `The database failed: ${error.message}`
+  throw new DatabaseError(text, { cause: error, written: 'no', isRefusal: isRefusal(error) })
 }
 
 /** For a commit, or a statement that is its own: what the server refused, it did not do; otherwise nobody knows. */
 function throwUncertain(error: Error): never {
-  const written = error instanceof pg.DatabaseError && !isEndOfConnection(error) ? 'no' : 'unknown'
-  throw new DatabaseError(`The database failed: ${error.message}`, { cause: error, written })
+  const isRefused = isRefusal(error)
+  const written = isRefused ? 'no' : 'unknown'
+  throw new DatabaseError(`The database failed: ${error.message}`, {
+    cause: error,
+    written,
+    isRefusal: isRefused,
+  })
+}
+
+function isRefusal(error: Error): boolean {
+  return error instanceof pg.DatabaseError && !isEndOfConnection(error)
 }
 
 /**

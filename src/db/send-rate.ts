@@ -11,13 +11,17 @@ export async function reserveSends(db: Db, attempts: number, perSecond: number):
   const seconds = attempts / perSecond
   // Further ahead than workers would have reserved: the database's clock was set back.
   const { rows } = await db.executeSql<{ wait: number }>(
-    `update sms_retry.send_rate
-        set next_at = case when next_at between clock_timestamp() and clock_timestamp() + interval '10 minutes'
-                           then next_at else clock_timestamp() end
+    `insert into sms_retry.send_rate as rate (next_at)
+     values (clock_timestamp() + make_interval(secs => $1::double precision))
+     on conflict (only_row) do update
+        set next_at = case when rate.next_at between clock_timestamp() and clock_timestamp() + interval '10 minutes'
+                           then rate.next_at else clock_timestamp() end
                       + make_interval(secs => $1::double precision)
      returning greatest(0, extract(epoch from next_at - clock_timestamp()) - $1::double precision)::double precision
                as "wait"`,
     [seconds],
   )
-  return rows[0]?.wait ?? 0
+  const [row] = rows
+  if (row === undefined) throw new Error('the rate gave no row')
+  return row.wait
 }

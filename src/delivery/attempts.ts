@@ -85,9 +85,20 @@ export function withTime(entry: Attempt, status: AttemptStatus, at: Date): Attem
   return { ...entry, times: { ...entry.times, [status]: at.toISOString() } }
 }
 
-/** The message without the attempt that was scheduled but never made. The first attempt always stays. */
+/** The entry of an attempt that was claimed, and certainly not made. */
+export function unclaimed(entry: Attempt, at: Date): Attempt {
+  const { submitting: _, ...times } = entry.times
+  return withTime({ ...entry, times }, 'pending', at)
+}
+
+/**
+ * The message without the attempt that was scheduled but never made. The first attempt always stays, and so does one
+ * that was claimed and taken for lost: news of it may still come.
+ */
 export function dropWaiting(message: Message): Message {
-  const waiting = message.attempts.findLast(({ status, number }) => status === 'pending' && number > 0)
+  const waiting = message.attempts.findLast(
+    ({ status, number, times }) => status === 'pending' && number > 0 && times.submitting === undefined,
+  )
   if (waiting === undefined) return message
   const attempts = message.attempts.filter((attempt) => attempt !== waiting)
   return { ...message, attempts, retryCount: attempts.at(-1)?.number ?? 0 }

@@ -3,7 +3,7 @@
 //
 // How order and repetition of reports are made harmless: a report is merged into its attempt's entry
 // (attempts.ts), where the higher status wins, and what the message is, is then read off the entries.
-import { dropWaiting, entriesOf, replaceEntry } from './attempts.ts'
+import { dropWaiting, entriesOf, replaceEntry, unclaimed } from './attempts.ts'
 import type { Circumstances, Decision } from './decision.ts'
 import { findAttempt } from './doubt.ts'
 import type { Answer, Attempt, Event, Message } from './message.ts'
@@ -45,7 +45,9 @@ function watched(decision: Exclude<Decision, { kind: 'ignore' }>, { policy, now 
     }
   }
   const reconcileAt = reconcileTime(message, policy.delayScale, now)
-  const isNews = isNever(reconcileAt) && message.reason?.endsWith(LEFT) !== true
+  // In a row from long before our time the reason stays as it was.
+  const isNews =
+    isNever(reconcileAt) && message.reconcileAt !== null && message.reason?.endsWith(LEFT) !== true
   const reason = isNews ? `${message.reason ?? 'Nothing more was heard'}. ${LEFT}` : message.reason
   return { ...decision, message: { ...message, reconcileAt, reason } }
 }
@@ -65,7 +67,7 @@ function decideEvent(known: Message, event: Event, circumstances: Circumstances)
     case 'cancel':
       return decideCancel(known)
     case 'reconcile':
-      return decideReconcile(known, circumstances)
+      return decideReconcile(known, event.isAlarmSet, circumstances)
     case 'listed':
       return decideListed(known, event, circumstances)
   }
@@ -132,8 +134,9 @@ function decideNotProcessed(
   { policy, now, random }: Circumstances,
 ): Decision {
   if (entry.status !== 'submitting') return record(message)
+  const unmade = unclaimed(entry, now)
   // An earlier attempt was delivered in the meantime: this one was never made, and need not be.
-  if (message.status !== 'submitting') return record(dropWaiting(unclaim(message, entry)))
+  if (message.status !== 'submitting') return record(dropWaiting(unclaim(message, unmade)))
   const delaySeconds = postponedDelaySeconds(
     policy,
     entry.postponements + 1,
@@ -141,7 +144,7 @@ function decideNotProcessed(
     random,
   )
   const reason = `Twilio did not process the request: ${answer.reason}`
-  return makeAgain(message, entry, addSeconds(now, delaySeconds), reason)
+  return makeAgain(message, unmade, addSeconds(now, delaySeconds), reason)
 }
 
 /** The attempt was certainly not made: it is to be made at `at`. */
@@ -185,14 +188,15 @@ function orGivenUp(message: Message, decision: Decision, { policy, now }: Circum
   return isNever(reconcileTime(message, policy.delayScale, now)) ? record(message) : decision
 }
 
-function decideReconcile(message: Message, { policy, now }: Circumstances): Decision {
+function decideReconcile(message: Message, isAlarmSet: boolean, { policy, now }: Circumstances): Decision {
   const { reconcileAt } = message
   if (isFinal(message.status)) return { kind: 'ignore', why: `it is ${message.status} already` }
   if (reconcileAt !== null && reconcileAt > now) return { kind: 'ignore', why: 'it was looked at just now' }
   if (!isOverdue(message, policy.delayScale, now)) return record(message)
   // A row from long before our time: nobody waits for it any more.
   if (reconcileAt === null && isNever(reconcileTime(message, policy.delayScale, now))) return record(message)
-  if (isWaiting(message)) return ringAgain(message, now)
+  // A job that is there is late because there are many, or because few may be made in a second.
+  if (isWaiting(message)) return isAlarmSet ? record(message) : ringAgain(message, now)
 
   const made = latestMade(message)
   // Neither a sid to ask for, nor a claim to look for.

@@ -26,7 +26,7 @@ export function findAttempt(message: Message, attempt: Attempt, listing: Listing
   const { claimedAt, entries, isComplete, others } = listing
   const { body } = message
   if (body === null) return { kind: 'undecided', why: 'the row has no text to look for' }
-  if (!isComplete) return { kind: 'undecided', why: "Twilio's list is too long to be searched" }
+  if (!isComplete) return { kind: 'undecided', why: "Twilio's list cannot be searched to its end" }
   const canBeOf = (claim: Date, { createdAt }: Listed): boolean => isWithin(claim, createdAt, listing)
 
   const known = sidsOf([message, ...others])

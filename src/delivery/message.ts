@@ -98,7 +98,11 @@ export type Event =
     }
   | { readonly kind: 'cancel' }
   /** The time to look at the message has come. */
-  | { readonly kind: 'reconcile' }
+  | {
+      readonly kind: 'reconcile'
+      /** Whether the alarm of the attempt that waits is about to ring. */
+      readonly isAlarmSet: boolean
+    }
   /** Asked for the message's sid, Twilio said that it has no such message. */
   | { readonly kind: 'missing' }
   /** An attempt in doubt was looked for in Twilio's message list. */

@@ -46,9 +46,13 @@ export function settle(
  * the row would not be found by them any more.
  */
 function sidOf({ sid }: Message, attempts: readonly Attempt[]): string | null {
-  const isOfOthers = attempts.some((attempt) => attempt.sid === sid && attempt.times.submitting === undefined)
+  const isOfOthers = attempts.some((attempt) => attempt.sid === sid && !isOurs(attempt))
   if (sid !== null && isOfOthers) return sid
   return attempts.findLast((attempt) => attempt.sid !== null)?.sid ?? sid
+}
+
+function isOurs({ times }: Attempt): boolean {
+  return times.pending !== undefined || times.submitting !== undefined
 }
 
 /** The latest attempt failed: is there to be another? */

@@ -20,7 +20,7 @@ function happens(message: Message, event: Event, elapsed: number): Decision {
 /** The message after Twilio was asked for it, with the answer still to come. */
 function asked(status: 'submitting' | 'sent', elapsed: number): Message {
   const message = { ...MESSAGES[status], reconcileAt: after(elapsed) }
-  const decision = happens(message, { kind: 'reconcile' }, elapsed)
+  const decision = happens(message, { kind: 'reconcile', isAlarmSet: false }, elapsed)
   if (decision.kind !== 'inquire') throw new Error(`not asked: ${decision.kind}`)
   return decision.message
 }
@@ -51,8 +51,8 @@ describe('after three days', () => {
     for (const elapsed of [HOURS_72, HOURS_72 + 900, 2 * HOURS_72]) {
       const message = asked(status, elapsed)
       expect(message).toEqual({ ...MESSAGES[status], reconcileAt: after(elapsed + 900) })
-      expect(happens(message, { kind: 'reconcile' }, elapsed + 899).kind).toBe('ignore')
-      expect(happens(message, { kind: 'reconcile' }, elapsed + 900).kind).toBe('inquire')
+      expect(happens(message, { kind: 'reconcile', isAlarmSet: false }, elapsed + 899).kind).toBe('ignore')
+      expect(happens(message, { kind: 'reconcile', isAlarmSet: false }, elapsed + 900).kind).toBe('inquire')
     }
   })
 
@@ -67,7 +67,7 @@ describe('after three days', () => {
     const left = outcomeOf(message, decision)
     expect(left.reason).toMatch(reason)
     expect(left.attempts).toEqual(message.attempts)
-    expect(happens(left, { kind: 'reconcile' }, 10 * HOURS_72).kind).toBe('ignore')
+    expect(happens(left, { kind: 'reconcile', isAlarmSet: false }, 10 * HOURS_72).kind).toBe('ignore')
   })
 
   test('an answer with news counts as ever', () => {

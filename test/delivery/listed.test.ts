@@ -100,9 +100,15 @@ describe('an attempt in doubt that is certainly not there', () => {
     const decision = decide(message, listed({ attempt: 1 }), circumstances())
     expect(decision).toMatchObject({
       kind: 'record',
-      message: { status: 'expired', success: false, nextRetryAt: null, retryCount: 0 },
+      message: { status: 'expired', success: false, nextRetryAt: null, retryCount: 1 },
     })
-    expect(outcomeOf(message, decision).reason).toMatch(/deadline/)
+    const expired = outcomeOf(message, decision)
+    expect(expired.reason).toMatch(/deadline/)
+    // It was claimed: should Twilio have it after all, its news is not lost.
+    expect(play(expired, [callback('delivered', null, 1)])).toMatchObject({
+      status: 'delivered',
+      success: true,
+    })
     const inTime = submittingMessage(1, 30001, { deadline: secondsFromNow(1) })
     expect(decide(inTime, listed({ attempt: 1 }), circumstances()).kind).toBe('schedule')
   })

@@ -22,7 +22,11 @@ const HOURS_72 = 72 * 3600
 /** The message when its time has come, `elapsed` seconds after it became what it is. */
 function look(message: Message, elapsed: number, fields: Partial<Message> = {}): Decision {
   const now = secondsFromNow(elapsed - 60)
-  return decide({ ...message, reconcileAt: now, ...fields }, { kind: 'reconcile' }, circumstances({ now }))
+  return decide(
+    { ...message, reconcileAt: now, ...fields },
+    { kind: 'reconcile', isAlarmSet: false },
+    circumstances({ now }),
+  )
 }
 
 const retrying = { ...MESSAGES.retrying, nextRetryAt: secondsFromNow(-60) }
@@ -30,7 +34,7 @@ const retrying = { ...MESSAGES.retrying, nextRetryAt: secondsFromNow(-60) }
 describe('a look', () => {
   test.each(STATUSES)('before the time that the row says does nothing: %s', (status) => {
     const message = { ...MESSAGES[status], reconcileAt: secondsFromNow(1) }
-    expect(decide(message, { kind: 'reconcile' }, circumstances()).kind).toBe('ignore')
+    expect(decide(message, { kind: 'reconcile', isAlarmSet: false }, circumstances()).kind).toBe('ignore')
   })
 
   test.each([
@@ -52,7 +56,9 @@ describe('a look', () => {
     const first = look(MESSAGES.sent, 300)
     if (first.kind !== 'inquire') throw new Error(`not asked: ${first.kind}`)
     const now = secondsFromNow(300 - 60)
-    expect(decide(first.message, { kind: 'reconcile' }, circumstances({ now })).kind).toBe('ignore')
+    expect(decide(first.message, { kind: 'reconcile', isAlarmSet: false }, circumstances({ now })).kind).toBe(
+      'ignore',
+    )
   })
 
   test.each(
@@ -173,5 +179,7 @@ describe('an attempt that was made and is overdue', () => {
 })
 
 test.each(['delivered', 'failed', 'canceled'] as const)('a message that is %s is not looked at', (status) => {
-  expect(decide(MESSAGES[status], { kind: 'reconcile' }, circumstances()).kind).toBe('ignore')
+  expect(decide(MESSAGES[status], { kind: 'reconcile', isAlarmSet: false }, circumstances()).kind).toBe(
+    'ignore',
+  )
 })
