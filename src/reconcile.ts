@@ -38,12 +38,11 @@ const MOST_ASKED_AT_ONCE = 10
 /** @throws DatabaseError if the database failed: what was not looked at by then is for the next sweep */
 export async function reconcile(deps: AttemptDeps, signal?: AbortSignal): Promise<Reconciled> {
   const sum = { looked: 0, rungAgain: 0, asked: 0, answered: 0, absent: 0, undecided: 0, failed: 0 }
-  const unreadable: number[] = []
+  const leftOut: number[] = []
   for (let pages = 0; pages < MOST_PAGES && signal?.aborted !== true; pages += 1) {
-    const { messages, inquiries, rungAgain } = await claimOverdue(deps, unreadable)
-    // None left; or all of them have been looked at by somebody else in the meantime.
-    if (messages === 0) break
-    sum.looked += messages
+    const { isDone, looked, inquiries, rungAgain } = await claimOverdue(deps, leftOut)
+    if (isDone) break
+    sum.looked += looked
     sum.rungAgain += rungAgain
     sum.asked += inquiries.length
     const inTurn = pLimit(MOST_ASKED_AT_ONCE)
@@ -61,15 +60,15 @@ export async function reconcile(deps: AttemptDeps, signal?: AbortSignal): Promis
 /**
  * Looks at a page of overdue messages, and sees to it that nobody else does so for a while.
  *
- * @param unreadable messages to be left out; those that cannot be recorded are added
+ * @param leftOut messages that are not looked at in this sweep; those that are locked or refused are added
  */
 async function claimOverdue(
   deps: AttemptDeps,
-  unreadable: number[],
-): Promise<{ messages: number; inquiries: Inquiry[]; rungAgain: number }> {
-  const overdue = await findOverdue(deps.database, PAGE_SIZE, unreadable)
+  leftOut: number[],
+): Promise<{ isDone: boolean; looked: number; inquiries: Inquiry[]; rungAgain: number }> {
+  const overdue = await findOverdue(deps.database, PAGE_SIZE, leftOut)
   const [first] = overdue
-  if (first === undefined) return { messages: 0, inquiries: [], rungAgain: 0 }
+  if (first === undefined) return { isDone: true, looked: 0, inquiries: [], rungAgain: 0 }
   const alarms = overdue.flatMap(({ message }) => alarmOf(message) ?? [])
   const set = await deps.queue.findSet(alarms, first.now)
   const looks = overdue.map(({ message }): Happening => {
@@ -78,14 +77,16 @@ async function claimOverdue(
     return { target: { id: message.id }, event: { kind: 'reconcile', isAlarmSet } }
   })
   const recorded = await recordEvents(deps, looks, 'skip').catch((error: unknown) =>
-    recordOneByOne(deps, looks, unreadable, error),
+    recordOneByOne(deps, looks, error),
   )
+  leftOut.push(...overdue.filter((_, i) => recorded[i]?.known !== true).map(({ message }) => message.id))
   const decisions = recorded.flatMap((outcome) =>
     outcome.known && outcome.decision.kind !== 'ignore' ? [outcome.decision] : [],
   )
   for (const decision of decisions) logLook(deps, decision)
   return {
-    messages: decisions.length,
+    isDone: false,
+    looked: decisions.length,
     inquiries: decisions.flatMap((decision) => (decision.kind === 'inquire' ? [decision.inquiry] : [])),
     rungAgain: decisions.filter(({ kind }) => kind === 'schedule').length,
   }
@@ -95,7 +96,6 @@ async function claimOverdue(
 async function recordOneByOne(
   deps: AttemptDeps,
   looks: readonly Happening[],
-  unreadable: number[],
   error: unknown,
 ): Promise<Recorded[]> {
   if (!(error instanceof DatabaseError) || !error.isRefusal) throw error
@@ -106,7 +106,7 @@ async function recordOneByOne(
     } catch (cause) {
       if (!(cause instanceof DatabaseError) || !cause.isRefusal) throw cause
       const messageId = 'id' in look.target ? look.target.id : Number.NaN
-      unreadable.push(messageId)
+      recorded.push({ known: false })
       deps.logger.error('An overdue message cannot be recorded', { messageId, ...errorFields(cause) })
     }
   }

@@ -48,6 +48,7 @@ export async function submitAttempt(
 ): Promise<Message> {
   const { messageId, attempt, claimedAt } = submission
   try {
+    await deps.twilio.ready()
     const isValid = sinceClaim() < CLAIM_VALID_SECONDS * 1000
     const { answer, processingTimeMs } = isValid
       ? await deps.twilio.submit(submission)

@@ -34,7 +34,7 @@ export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
   const pace = config.sendRatePerSecond === null ? null : paceOf(database, config.sendRatePerSecond)
   const runner = new AttemptRunner(deps, MOST_REQUESTS_AT_ONCE, pace)
   const sweeper = new Sweeper(deps)
-  await queue.work({ batchSize: pace?.atOnce ?? BATCH_SIZE }, (jobs) => runner.run(jobs))
+  await queue.work({ batchSize: batchSizeFor(config.sendRatePerSecond) }, (jobs) => runner.run(jobs))
   const everySeconds = Math.max(Math.ceil(SWEEP_SECONDS * policy.delayScale), LEAST_SWEEP_SECONDS)
   await queue.sweep({ everySeconds }, () => sweeper.sweep())
   // What was under way when the last worker died need not wait for the next sweep.
@@ -78,7 +78,12 @@ class Sweeper {
   }
 }
 
-/** A tenth of a second's attempts start together. No more jobs are taken at a time: those that wait are anybody's. */
+/** Half a second's attempts: jobs that wait are anybody's. Not one alone: then pg-boss would pause after each. */
+function batchSizeFor(perSecond: number | null): number {
+  return perSecond === null ? BATCH_SIZE : Math.min(Math.max(Math.floor(perSecond / 2), 2), BATCH_SIZE)
+}
+
+/** A tenth of a second's attempts start together. */
 function paceOf(db: Db, perSecond: number): Pace {
   return {
     atOnce: Math.min(Math.max(Math.floor(perSecond / 10), 1), BATCH_SIZE),

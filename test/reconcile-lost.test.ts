@@ -48,21 +48,21 @@ describe('waiting rows of others', () => {
   const insert = ({ database }: World, ago: string): Promise<object[]> =>
     database.query(
       `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content,
-                                   final_status, next_retry_at, success, retry_count, created_at)
+                                   final_status, next_retry_at, success, retry_count, error_message, created_at)
        values (1, '+12065550199', 'outbound', 5, 'Hello', 'retrying', now() - $1::interval, false, 1,
-               now() at time zone 'UTC' - $1::interval)`,
+               'carrier busy', now() at time zone 'UTC' - $1::interval)`,
       [ago],
     )
 
-  test('from long ago are not sent any more, and say so', async () => {
+  test('from long ago are not sent any more, and keep what they say', async () => {
     const world = await newTimedWorld()
     const deps = await newProcess(world)
     await insert(world, '73 hours')
+    const [before] = await rowsOf(world)
     expect(await reconcile(deps)).toEqual({ ...NOTHING, looked: 1 })
     expect(await jobsOf(world)).toEqual([])
-    expect(await rowsOf(world)).toMatchObject([
-      { final_status: 'retrying', error_message: expect.stringMatching(/three days/) },
-    ])
+    const left = { reconcile_at: '9999-12-31T00:00:00.000Z' }
+    expect(await rowsOf(world)).toEqual([{ ...before, sms_metadata: expect.objectContaining(left) }])
     expect(await reconcile(deps)).toEqual(NOTHING)
   })
 
@@ -138,7 +138,7 @@ describe('a plan', () => {
     expect(plans.toSorted((one, other) => one.messageId - other.messageId)).toEqual([
       { messageId: doubtful, attempt: 0, status: 'submitting', plan: "look for it in Twilio's list" },
       { messageId: accepted, attempt: 0, status: 'queued', plan: 'ask Twilio for its status' },
-      { messageId: waiting, attempt: 0, status: 'pending', plan: 'set its alarm again' },
+      { messageId: waiting, attempt: 0, status: 'pending', plan: 'set its alarm again, if it is gone' },
     ])
     expect(plans.some(({ messageId }) => messageId === inTime)).toBe(false)
     expect(await planReconcile(deps, 2)).toHaveLength(2)

@@ -22,9 +22,11 @@ CREATE TABLE public.sms_usage_logs (
 
 CREATE UNIQUE INDEX idx_sms_usage_logs_idempotency_key_is_unique ON public.sms_usage_logs USING btree (((sms_metadata ->> 'idempotency_key'::text))) WHERE ((sms_metadata ->> 'idempotency_key'::text) IS NOT NULL);
 
+CREATE INDEX idx_sms_usage_logs_in_flight ON public.sms_usage_logs USING btree (final_status, created_at) WHERE ((final_status)::text = ANY ((ARRAY['pending'::character varying, 'submitting'::character varying, 'retrying'::character varying, 'accepted'::character varying, 'scheduled'::character varying, 'queued'::character varying, 'sending'::character varying, 'sent'::character varying])::text[]));
+
 CREATE INDEX idx_sms_usage_logs_phone_number ON public.sms_usage_logs USING btree (phone_number) WHERE ((retry_count > 0) OR ((final_status)::text = ANY ((ARRAY['submitting'::character varying, 'failed'::character varying, 'canceled'::character varying, 'expired'::character varying])::text[])));
 
-CREATE INDEX idx_sms_usage_logs_reconcile ON public.sms_usage_logs USING btree (COALESCE((sms_metadata ->> 'reconcile_at'::text), ''::text) COLLATE "C") WHERE ((final_status)::text = ANY ((ARRAY['pending'::character varying, 'submitting'::character varying, 'retrying'::character varying, 'accepted'::character varying, 'scheduled'::character varying, 'queued'::character varying, 'sending'::character varying, 'sent'::character varying])::text[]));
+CREATE INDEX idx_sms_usage_logs_reconcile ON public.sms_usage_logs USING btree (COALESCE((sms_metadata ->> 'reconcile_at'::text), ''::text) COLLATE "C") WHERE (((final_status)::text = ANY ((ARRAY['pending'::character varying, 'submitting'::character varying, 'retrying'::character varying, 'accepted'::character varying, 'scheduled'::character varying, 'queued'::character varying, 'sending'::character varying, 'sent'::character varying])::text[])) AND ((message_direction)::text <> 'inbound'::text) AND ((COALESCE((sms_metadata ->> 'reconcile_at'::text), ''::text) COLLATE "C") < '9999'::text));
 
 CREATE INDEX idx_sms_usage_logs_retry ON public.sms_usage_logs USING btree (success, next_retry_at) WHERE ((success = false) AND (next_retry_at IS NOT NULL));
 

@@ -119,7 +119,7 @@ export function toChange(message: Message): object {
     status: message.status,
     success: message.success,
     retry_count: message.retryCount,
-    next_retry_at: message.nextRetryAt,
+    next_retry_at: message.nextRetryAt?.getTime() === ON_HOLD.getTime() ? 'infinity' : message.nextRetryAt,
     sid: message.sid,
     reason: message.reason,
     processing_time_ms: message.processingTimeMs,

@@ -121,7 +121,7 @@ export async function insertMessage(
   return row === undefined ? null : { id: Number(row.id), insertedAt: new Date(row.insertedAt) }
 }
 
-/** Of these attempts, the ones that still wait: by the message's id, and the number of the attempt. */
+/** Of these attempts, the ones that still wait, each once: by the message's id, and the number of the attempt. */
 export async function findWaiting<Due extends { readonly message: number; readonly attempt: number }>(
   db: Db,
   due: readonly Due[],
@@ -133,7 +133,8 @@ export async function findWaiting<Due extends { readonly message: number; readon
     [due.map(({ message }) => message)],
   )
   const waiting = new Map(rows.map(({ id, attempt }) => [Number(id), attempt]))
-  return due.filter(({ message, attempt }) => waiting.get(message) === attempt)
+  const still = due.filter(({ message, attempt }) => waiting.get(message) === attempt)
+  return [...new Map(still.map((each) => [each.message, each])).values()]
 }
 
 export interface StoredMessage extends Message {

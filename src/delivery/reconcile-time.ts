@@ -28,6 +28,9 @@ const LEAST_OVERDUE_SECONDS = 5
 
 const LONGEST_PAUSE_SECONDS = 900
 
+/** One that is due much later is looked at now and then all the same: somebody may have changed its time. */
+const LONGEST_WAIT_SECONDS = 6 * 3600
+
 /** Beyond every clock: Twilio is not asked any more. */
 export const NEVER = new Date('9999-12-31T00:00:00.000Z')
 
@@ -87,7 +90,8 @@ export function reconcileTime(message: Message, delayScale: number, now: Date): 
   const elapsed = secondsBetween(since, now)
   if (giveUp !== null && elapsed >= giveUp) return NEVER
   const next = Math.max(first, Math.min(growth * elapsed, elapsed + longestPause))
-  return addSeconds(since, Math.min(next, giveUp ?? next))
+  const latest = Math.min(giveUp ?? next, isWaiting(message) ? elapsed + LONGEST_WAIT_SECONDS : next)
+  return addSeconds(since, Math.min(next, latest))
 }
 
 /** The same for a message that Twilio is being asked about: it is not given up before the answer is there. */

@@ -23,6 +23,8 @@ const LONGEST_VALIDITY_SECONDS = 36_000
 
 /** None of its promises rejects. */
 export interface TwilioClient {
+  /** Resolves when nothing but the request itself is left to be done: the first time, code has to be loaded. */
+  ready(): Promise<void>
   submit(submission: Submission): Promise<{ answer: Answer; processingTimeMs: number }>
   fetch(sid: string): Promise<FetchAnswer>
   list(to: string, maxAgeSeconds: number, signal?: AbortSignal): Promise<ListAnswer>
@@ -36,6 +38,9 @@ export function createTwilioClient(config: TwilioConfig, publicBaseUrl: string):
     return loaded
   }
   return {
+    async ready() {
+      await load()
+    },
     async submit(submission) {
       const api = await load()
       const startedMs = performance.now()

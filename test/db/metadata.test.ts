@@ -262,7 +262,7 @@ describe("an app's own values under our keys do not stop its message", () => {
     const id = await insertRow({ status: 'sent', sid, metadata })
     const report = (event: Event) => record([{ target: { id }, event }])
     expect(await findMessage(database, id)).toMatchObject({ id, status: 'sent' })
-    await report({ kind: 'reconcile' })
+    await report({ kind: 'reconcile', isAlarmSet: false })
     expect(await findMessage(database, id)).toMatchObject({ status: 'sent', reconcileAt: expect.any(Date) })
     // The app has never told us of a failure: one is followed and retried as for any row with a sid.
     await report(callback('undelivered', 30003))

@@ -19,7 +19,7 @@ import {
 
 const ROWS = 1_000_000
 
-/** The indexes in the order in which the migrations build them; the last but two has gone in the end. */
+/** The indexes in the order in which the migrations build them. */
 const BUILDS = [
   'idx_sms_usage_logs_retry',
   'idx_sms_usage_logs_twilio_message_sid_is_unique',
@@ -164,12 +164,17 @@ describe('a migration that was cut off inside CREATE INDEX CONCURRENTLY', () => 
   })
 })
 
-test('a migration that was cut off inside DROP INDEX CONCURRENTLY is gone through with by the next', async () => {
+test('a migration that was cut off while it drops an invalid index is gone through with by the next', async () => {
   const database = await databaseWith(ORIGINAL_TABLE, ORIGINAL_ROWS)
   await migrated(database)
-  const invalid = { name: 'idx_sms_usage_logs_in_flight', valid: false }
-  await database.query(`create index ${invalid.name} on sms_usage_logs (final_status, created_at)`)
-  await database.query(`delete from sms_retry.migrations where name = '007-drop-in-flight-index'`)
+  const name = 'idx_sms_usage_logs_phone_number'
+  await database.query(`delete from sms_retry.migrations where name = '007-phone-number-index'`)
+  await database.query(`drop index ${name}`)
+  // As an interrupted build leaves it: the rows of the table forbid the index.
+  const building = database
+    .query(`create unique index concurrently ${name} on sms_usage_logs (message_direction)`)
+    .catch((error: Error) => error)
+  expect(await building).toMatchObject({ code: '23505' })
   // Whoever has used the table in a transaction that is still open may be using the index.
   const app = await connect(database)
   await app.query('begin')
@@ -179,14 +184,14 @@ test('a migration that was cut off inside DROP INDEX CONCURRENTLY is gone throug
     const [cut] = await database.query(
       `select pg_terminate_backend(pid) from pg_stat_activity
         where application_name = 'sms-retry migrate' and datname = current_database()
-          and wait_event = 'virtualxid'`,
+          and wait_event = 'virtualxid' and query like 'drop index%'`,
     )
     return cut
   })
   expect(await failing).toBeInstanceOf(Error)
-  expect(await indexesOf(database)).toContainEqual(invalid)
+  expect(await indexesOf(database)).toContainEqual({ name, valid: false })
   await app.query('commit')
-  expect(await migrated(database)).toEqual(['007-drop-in-flight-index'])
+  expect(await migrated(database)).toEqual(['007-phone-number-index'])
   expect(await indexesOf(database)).toEqual(ALL_INDEXES_VALID)
 })
 

@@ -70,6 +70,7 @@ export function indexesOf(database: TestDatabase): Promise<{ name: string; valid
 /** What the migrations leave behind in the end. */
 export const ALL_INDEXES_VALID = [
   'idx_sms_usage_logs_idempotency_key_is_unique',
+  'idx_sms_usage_logs_in_flight',
   'idx_sms_usage_logs_phone_number',
   'idx_sms_usage_logs_reconcile',
   'idx_sms_usage_logs_retry',

@@ -141,3 +141,12 @@ test('at the lowest rate, a second worker waits for the first, and a tenth for t
   const tooEarly = inOrder.filter(({ start }, i) => i > 0 && start < (inOrder[i - 1]?.end ?? 0))
   expect(tooEarly).toEqual([])
 })
+
+test('a row that is missing, because somebody has emptied the table, is put back once', async () => {
+  await own.query('truncate sms_retry.send_rate')
+  const reservations = await Promise.all(Array.from({ length: 8 }, () => reserve(1, 0.5)))
+  const inOrder = reservations.toSorted(byStart)
+  expect(inOrder[0]?.wait).toBe(0)
+  expect(inOrder.slice(1).map(({ start }) => start)).toEqual(inOrder.slice(0, -1).map(({ end }) => end))
+  expect(await own.query('select only_row from sms_retry.send_rate')).toEqual([{ only_row: true }])
+})

@@ -26,6 +26,9 @@ const CLOCK_SHIFTS: Record<ProcessName, number> = {
 /** A request that hangs is cut after this: a time-out, without its ten seconds. */
 const HANG_MS = 1_500
 
+/** Longer than a claim is valid. */
+const SUSPENDED_MS = 5_500
+
 /** A live process has recorded a claim's answer, or at least made its request, long before. */
 const CLAIM_SETTLED_MS = 2_000
 
@@ -38,6 +41,8 @@ export class FaultWorld {
   readonly #runtime: Runtime
   readonly #sender: Sender
   readonly #processes = new Map<ProcessName, CliProcess>()
+  /** Every process so far, also those that were killed. */
+  readonly #launched: (readonly [ProcessName, CliProcess])[] = []
   readonly #tokens: string[]
   /** Claims under way, and when they were first seen, by this process's clock. */
   readonly #claims = new Map<string, number>()
@@ -71,6 +76,7 @@ export class FaultWorld {
       slowMs: 800,
       now: clock.now,
       listRefused: seed % 2 === 0,
+      retryAfterSeconds: seed % 3 === 0 ? null : 1,
     })
     const proxy = await startDatabaseProxy(database.url, await freePort())
     const port = await freePort()
@@ -124,7 +130,9 @@ export class FaultWorld {
       NODE_OPTIONS: `--import=${SHIFTED_CLOCK}`,
       CLOCK_SHIFT_MS: `${CLOCK_SHIFTS[name]}`,
     }
-    this.#processes.set(name, startCli([name === 'web' ? 'web' : 'worker'], env))
+    const process = startCli([name === 'web' ? 'web' : 'worker'], env)
+    this.#processes.set(name, process)
+    this.#launched.push([name, process])
   }
 
   /** @returns true unless a process that had started was told to stop, and did not do so in good order */
@@ -135,6 +143,15 @@ export class FaultWorld {
     const code = await process?.ended
     this.#launch(name)
     return signal === 'SIGKILL' || !hadStarted || code === 0
+  }
+
+  /** A process that sleeps, while the others and the time go on. */
+  async suspend(name: ProcessName): Promise<void> {
+    const process = this.#processes.get(name)
+    process?.kill('SIGSTOP')
+    await this.advance(60)
+    await sleep(SUSPENDED_MS)
+    process?.kill('SIGCONT')
   }
 
   async terminateConnections(): Promise<void> {
@@ -152,16 +169,18 @@ export class FaultWorld {
     await this.#proxy.set('there')
   }
 
-  async disturbJobs(what: 'delete' | 'double' | 'later' | 'again'): Promise<void> {
+  async disturbJobs(what: 'delete' | 'double' | 'later' | 'again', random: () => number): Promise<void> {
+    // Most of them; which ones, the seed says.
+    const isDrawn = `abs(hashtext(data::text)) % 10 >= ${Math.floor(random() * 5)}`
     const job = 'sms_retry_pgboss.job'
     const isWaiting = "name = 'attempt' and state in ('created', 'retry', 'active')"
     const statements = {
-      delete: `delete from ${job} where ${isWaiting} and random() < 0.7`,
+      delete: `delete from ${job} where ${isWaiting} and ${isDrawn}`,
       double: `insert into ${job} (name, data, start_after, keep_until, policy)
                select name, data, start_after, keep_until, policy from ${job} where ${isWaiting}`,
       later: `update ${job} set start_after = start_after + interval '10 minutes' where ${isWaiting}`,
       again: `update ${job} set state = 'created', start_after = virtual.now()
-               where name = 'attempt' and state = 'completed' and random() < 0.5`,
+               where name = 'attempt' and state = 'completed' and ${isDrawn}`,
     }
     await this.database.query(statements[what])
   }
@@ -232,7 +251,7 @@ export class FaultWorld {
 
   /** What the processes printed. */
   output(): string {
-    return [...this.#processes].map(([name, { stderr }]) => `--- ${name}\n${stderr()}`).join('\n')
+    return this.#launched.map(([name, { stderr }]) => `--- ${name}\n${stderr()}`).join('\n')
   }
 
   async stop(): Promise<void> {

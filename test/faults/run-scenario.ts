@@ -85,6 +85,7 @@ class Run {
 
   async #act(step: Step): Promise<void> {
     const world = this.#world
+    if ('afterMs' in step) await sleep(step.afterMs)
     switch (step.kind) {
       case 'message':
         return this.#send(step)
@@ -104,10 +105,12 @@ class Run {
         if (!isInOrder) this.#faults.push(`${step.process} did not stop in good order after SIGTERM`)
         return
       }
+      case 'suspend':
+        return world.suspend(step.process)
       case 'database':
         return this.#loseDatabase(step.what)
       case 'jobs':
-        return world.disturbJobs(step.what)
+        return world.disturbJobs(step.what, this.#random)
       case 'callbacks again':
         return world.repeatCallbacks(step.copies, this.#random)
       case 'delivered after all':

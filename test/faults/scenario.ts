@@ -17,8 +17,15 @@ export type Action =
       readonly validForSeconds: number | null
     }
   | { readonly kind: 'chaos'; readonly faults: Partial<Chaos>; readonly lastsSeconds: number }
-  | { readonly kind: 'kill' | 'stop'; readonly process: ProcessName }
-  | { readonly kind: 'database'; readonly what: 'terminate' | 'cut' | 'silence' | 'restart' | 'crash' }
+  /** So many real milliseconds after messages for the worker were enqueued: it strikes in the middle of something. */
+  | { readonly kind: 'kill' | 'stop'; readonly process: ProcessName; readonly afterMs: number }
+  | {
+      readonly kind: 'database'
+      readonly what: 'terminate' | 'cut' | 'silence' | 'restart' | 'crash'
+      readonly afterMs: number
+    }
+  /** SIGSTOP, a minute that the process knows nothing of, SIGCONT. */
+  | { readonly kind: 'suspend'; readonly process: ProcessName; readonly afterMs: number }
   | { readonly kind: 'jobs'; readonly what: 'delete' | 'double' | 'later' | 'again' }
   | { readonly kind: 'callbacks again'; readonly copies: number }
   /** Twilio takes a failure back: `delivered` for an attempt that it has reported as failed. */
@@ -90,8 +97,12 @@ export function generateScenario(
     sent += action.copies
   }
   const faults = Math.max(4, Math.round(messages / 3))
-  for (let i = 0; i < faults; i += 1)
-    steps.push({ atSeconds: at(), ...drawFault(random, minutes, canRestart) })
+  for (let i = 0; i < faults; i += 1) {
+    const atSeconds = at()
+    const fault = drawFault(random, minutes, canRestart)
+    if ('afterMs' in fault) steps.push({ atSeconds, ...drawWork(random) })
+    steps.push({ atSeconds, ...fault })
+  }
   return steps.sort((one, other) => one.atSeconds - other.atSeconds)
 }
 
@@ -105,6 +116,12 @@ function drawMessage(random: Random, most: number): Extract<Action, { kind: 'mes
   }
 }
 
+/** Something for a worker to do, and for the endpoint a moment later. */
+function drawWork(random: Random): Extract<Action, { kind: 'message' }> {
+  const to = pick(random, RECIPIENTS)
+  return { kind: 'message', how: 'enqueue', to, copies: 1, validForSeconds: null }
+}
+
 function drawFault(random: Random, minutes: number, canRestart: boolean): Action {
   const kind = pick(random, [
     'chaos',
@@ -113,6 +130,7 @@ function drawFault(random: Random, minutes: number, canRestart: boolean): Action
     'kill',
     'kill',
     'stop',
+    'suspend',
     'database',
     'jobs',
     'callbacks again',
@@ -130,10 +148,13 @@ function drawFault(random: Random, minutes: number, canRestart: boolean): Action
     }
     case 'kill':
     case 'stop':
-      return { kind, process: pick(random, PROCESSES) }
+      return { kind, process: pick(random, PROCESSES), afterMs: Math.floor(random() * 900) }
+    case 'suspend':
+      return { kind, process: pick(random, ['worker 1', 'worker 2']), afterMs: Math.floor(random() * 900) }
     case 'database': {
       const what = pick(random, ['terminate', 'cut', 'silence', 'restart', 'crash'] as const)
-      return { kind, what: canRestart || (what !== 'restart' && what !== 'crash') ? what : 'cut' }
+      const isAllowed = canRestart || (what !== 'restart' && what !== 'crash')
+      return { kind, what: isAllowed ? what : 'cut', afterMs: Math.floor(random() * 900) }
     }
     case 'jobs':
       return { kind, what: pick(random, ['delete', 'double', 'later', 'again']) }
