@@ -71,6 +71,9 @@ export function openDatabase(
     },
   })
   pool.on('error', onIdleError)
+  // The pool hands a connection on without a listener, and whoever waits gets it a moment later: an end of the
+  // connection that was read together with the last answer would end the process.
+  pool.on('connect', (client) => client.on('error', () => undefined))
   let closing: Promise<void> | undefined
   return {
     executeSql: (text, values) => pool.query(text, values).catch(throwUncertain),
