@@ -1,6 +1,7 @@
 // The whole system for one run: a database with a virtual clock behind a proxy, the simulator, real processes of the
 // built command whose own clocks are wrong, and a sender. Each fault is a method.
 import { setTimeout as sleep } from 'node:timers/promises'
+import type pg from 'pg'
 import { freePort } from '../../src/embedded-postgres.ts'
 import { openRuntime, type Runtime } from '../../src/runtime.ts'
 import { openSender, type Sender } from '../../src/sender.ts'
@@ -222,12 +223,11 @@ export class FaultWorld {
 
   /** Moves the clock once nobody is in the middle of a request: what a request takes is real time. */
   async advance(seconds: number): Promise<void> {
-    while (!(await this.#isQuiet())) await sleep(50)
-    await this.clock.advance(seconds)
+    while (!(await this.clock.advance(seconds, (client) => this.#isQuiet(client)))) await sleep(50)
   }
 
-  async #isQuiet(): Promise<boolean> {
-    const rows = await this.database.query<{ claim: string }>(
+  async #isQuiet(client: pg.Client): Promise<boolean> {
+    const { rows } = await client.query<{ claim: string }>(
       `select id || ' ' || (sms_metadata -> 'attempts' -> -1 -> 'times' ->> 'submitting') as "claim"
          from sms_usage_logs where final_status = 'submitting'`,
     )
