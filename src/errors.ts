@@ -39,7 +39,9 @@ export class DatabaseError extends SmsRetryError {
    * to be asked. Every step can be repeated, a send with its idempotency key.
    */
   readonly written: 'no' | 'unknown'
-  /** True if the database was there and refused the statement: then the same would be refused again. */
+  /**
+   * True if the database was there and refused just this: it would refuse the same again, and may take everything else.
+   */
   readonly isRefusal: boolean
 
   constructor(
@@ -50,4 +52,9 @@ export class DatabaseError extends SmsRetryError {
     this.written = options.written ?? 'no'
     this.isRefusal = options.isRefusal ?? false
   }
+}
+
+/** More waits to be recorded than is good for anybody. Nothing was recorded; it is to come again later. */
+export class OverloadedError extends SmsRetryError {
+  readonly code = 'OVERLOADED'
 }

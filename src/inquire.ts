@@ -6,7 +6,6 @@ import type { Event, Message } from './delivery/message.ts'
 import { LATEST_ACCEPTANCE_SECONDS } from './delivery/reconcile-time.ts'
 import { DatabaseError } from './errors.ts'
 import { errorFields } from './log.ts'
-import { recordEvents } from './record-events.ts'
 import type { AttemptDeps } from './run-attempts.ts'
 
 export type Outcome = 'answered' | 'absent' | 'undecided' | 'failed'
@@ -25,9 +24,9 @@ export async function ask(deps: AttemptDeps, inquiry: Inquiry, signal?: AbortSig
     if (event.kind === 'missing') {
       deps.logger.warn('Twilio does not know an attempt any more', { messageId, attempt, sid: inquiry.sid })
     }
-    const [recorded] = await recordEvents(deps, [{ target: { id: messageId }, event }])
+    const recorded = await deps.recorder.record({ target: { id: messageId }, event })
     // Deleted, or told by a callback meanwhile.
-    if (recorded?.known !== true || recorded.decision.kind === 'ignore') return 'answered'
+    if (!recorded.known || recorded.decision.kind === 'ignore') return 'answered'
     return logFinding(deps, inquiry, recorded.decision.message)
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error
@@ -83,6 +82,8 @@ async function look(
     createdAt: new Date(after.getTime() - ageSeconds * 1000),
   }))
   const toleranceSeconds = ROUNDING_SECONDS + (after.getTime() - before.getTime()) / 1000
+  // A machine that was suspended before it asked: the list was cut off at an age that was right when it fell asleep.
+  if (toleranceSeconds > MARGIN_SECONDS) return { reason: 'too much time passed while the list was read' }
   // After the list was read: whoever has one of its entries by now, has recorded it or is `submitting`.
   const earliestRival = LATEST_ACCEPTANCE_SECONDS + 2 * toleranceSeconds
   const since = new Date(claimedAt.getTime() - earliestRival * 1000)

@@ -14,8 +14,8 @@ import { migrateQueue } from './queue.ts'
 export function migrate(config: DatabaseConfig, logger: Logger): Promise<string[]> {
   return whileMigrating(config, async (client) => {
     const applied = await migrateTable(client)
-    const onIdleError = (error: Error): unknown => logger.warn('A connection broke', errorFields(error))
-    const database = openDatabase(config, onIdleError, NO_TIMEOUT)
+    const onTrouble = (what: string, error: Error): unknown => logger.warn(what, errorFields(error))
+    const database = openDatabase(config, onTrouble, NO_TIMEOUT)
     try {
       await migrateQueue(database, logger)
     } finally {

@@ -10,7 +10,7 @@ import { DatabaseError } from './errors.ts'
 import { ask } from './inquire.ts'
 import { errorFields } from './log.ts'
 import { jobId, type ScheduledAlarm } from './queue.ts'
-import { type Happening, type Recorded, recordEvents } from './record-events.ts'
+import { type Happening, recordEach } from './record-events.ts'
 import type { AttemptDeps } from './run-attempts.ts'
 
 /** What a sweep came to, in messages. */
@@ -76,9 +76,16 @@ async function claimOverdue(
     const isAlarmSet = alarm !== null && set.has(jobId(alarm.messageId, alarm.alarm))
     return { target: { id: message.id }, event: { kind: 'reconcile', isAlarmSet } }
   })
-  const recorded = await recordEvents(deps, looks, 'skip').catch((error: unknown) =>
-    recordOneByOne(deps, looks, error),
-  )
+  const results = await recordEach(deps, looks, 'skip')
+  const recorded = results.map((result, i) => {
+    if (result.status === 'fulfilled') return result.value
+    // A row that the database does not accept must not stop all others; a database that is lost stops all.
+    const { reason } = result
+    if (!(reason instanceof DatabaseError) || !reason.isRefusal) throw reason
+    const messageId = overdue[i]?.message.id
+    deps.logger.error('An overdue message cannot be recorded', { messageId, ...errorFields(reason) })
+    return { known: false } as const
+  })
   leftOut.push(...overdue.filter((_, i) => recorded[i]?.known !== true).map(({ message }) => message.id))
   const decisions = recorded.flatMap((outcome) =>
     outcome.known && outcome.decision.kind !== 'ignore' ? [outcome.decision] : [],
@@ -90,27 +97,6 @@ async function claimOverdue(
     inquiries: decisions.flatMap((decision) => (decision.kind === 'inquire' ? [decision.inquiry] : [])),
     rungAgain: decisions.filter(({ kind }) => kind === 'schedule').length,
   }
-}
-
-/** One row that the database does not accept (a trigger or a constraint of the app's) must not stop all others. */
-async function recordOneByOne(
-  deps: AttemptDeps,
-  looks: readonly Happening[],
-  error: unknown,
-): Promise<Recorded[]> {
-  if (!(error instanceof DatabaseError) || !error.isRefusal) throw error
-  const recorded: Recorded[] = []
-  for (const look of looks) {
-    try {
-      recorded.push(...(await recordEvents(deps, [look], 'skip')))
-    } catch (cause) {
-      if (!(cause instanceof DatabaseError) || !cause.isRefusal) throw cause
-      const messageId = 'id' in look.target ? look.target.id : Number.NaN
-      recorded.push({ known: false })
-      deps.logger.error('An overdue message cannot be recorded', { messageId, ...errorFields(cause) })
-    }
-  }
-  return recorded
 }
 
 /** The alarm of the attempt that waits, if one does. */

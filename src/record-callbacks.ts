@@ -1,23 +1,17 @@
-// Use case: Twilio reports on attempts. Records a list of one or more status callbacks in one transaction.
+// Use case: Twilio reports on an attempt. The status callback is recorded beside others that came at the same time.
 import { isFinal } from './delivery/status.ts'
+import type { RecordingDeps } from './event-recorder.ts'
 import type { Logger } from './log.ts'
-import { type Happening, type RecordDeps, type Recorded, recordEvents } from './record-events.ts'
+import type { Happening, Recorded } from './record-events.ts'
 import type { StatusCallback } from './twilio/status-callback.ts'
 
 /**
- * @throws DatabaseError if the database failed: then nothing was recorded (or nobody can tell), and Twilio is to send
- *   them again, which does no harm
+ * @throws DatabaseError if the database failed: then it was not recorded (or nobody can tell), and Twilio is to send it
+ *   again, which does no harm
+ * @throws OverloadedError if too many wait to be recorded: likewise
  */
-export async function recordCallbacks(
-  deps: RecordDeps & { readonly logger: Logger },
-  callbacks: readonly StatusCallback[],
-): Promise<Recorded[]> {
-  const recorded = await recordEvents(deps, callbacks.map(toHappening))
-  for (const [i, outcome] of recorded.entries()) {
-    const callback = callbacks[i]
-    if (callback !== undefined) logOutcome(deps.logger, callback, outcome)
-  }
-  return recorded
+export async function recordCallback(deps: RecordingDeps, callback: StatusCallback): Promise<void> {
+  logOutcome(deps.logger, callback, await deps.recorder.record(toHappening(callback)))
 }
 
 function toHappening({ origin, sid, status, errorCode, errorText }: StatusCallback): Happening {

@@ -50,6 +50,27 @@ export function recordEvents(
 }
 
 /**
+ * The same, but what the database refuses (by a constraint or a trigger of the app's) fails alone: the list is halved
+ * until it is found. If the database is lost, all fail.
+ */
+export async function recordEach(
+  deps: RecordDeps,
+  happenings: readonly Happening[],
+  whatIsLocked: 'wait' | 'skip' = 'wait',
+): Promise<PromiseSettledResult<Recorded>[]> {
+  try {
+    const recorded = await recordEvents(deps, happenings, whatIsLocked)
+    return recorded.map((value) => ({ status: 'fulfilled', value }))
+  } catch (reason) {
+    const isLost = reason instanceof DatabaseError && !reason.isRefusal
+    if (isLost || happenings.length <= 1) return happenings.map(() => ({ status: 'rejected', reason }))
+    const middle = Math.ceil(happenings.length / 2)
+    const before = await recordEach(deps, happenings.slice(0, middle), whatIsLocked)
+    return [...before, ...(await recordEach(deps, happenings.slice(middle), whatIsLocked))]
+  }
+}
+
+/**
  * What only this process knows must not be lost to a database that is away for a moment, nor to a commit whose answer
  * got lost: it is recorded again, which does no harm if it was recorded already.
  *

@@ -7,31 +7,25 @@ import { CLAIM_VALID_SECONDS } from './delivery/reconcile-time.ts'
 import { DatabaseError } from './errors.ts'
 import { errorFields, type Logger } from './log.ts'
 import type { AttemptJob } from './queue.ts'
-import { type RecordDeps, type Recorded, recordEvents, untilRecorded } from './record-events.ts'
+import type { RecordingDeps } from './event-recorder.ts'
+import { type Recorded, untilRecorded } from './record-events.ts'
 import type { TwilioClient } from './twilio/client.ts'
 
-export interface AttemptDeps extends RecordDeps {
+export interface AttemptDeps extends RecordingDeps {
   readonly twilio: TwilioClient
-  readonly logger: Logger
 }
 
 /**
- * Claims the due attempts in one transaction.
+ * Claims a due attempt.
  *
- * @returns what is to be submitted; an attempt that somebody else has claimed, or that is not wanted any
- *   more, is not among it
- * @throws DatabaseError if the database failed: then nothing is to be submitted
+ * @returns what is to be submitted; null if somebody else has claimed it, or if it is not wanted any more
+ * @throws DatabaseError if the database failed: then it is not to be submitted
  */
-async function claimAttempts(deps: AttemptDeps, due: readonly AttemptJob[]): Promise<Submission[]> {
-  const recorded = await recordEvents(
-    deps,
-    due.map(({ message, attempt }) => ({ target: { id: message }, event: { kind: 'due', attempt } })),
-  )
-  return recorded.flatMap((outcome, i) => {
-    if (outcome.known && outcome.decision.kind === 'submit') return [outcome.decision.submission]
-    logNotSubmitted(deps.logger, due[i], outcome)
-    return []
-  })
+async function claimAttempt(deps: AttemptDeps, { message, attempt }: AttemptJob): Promise<Submission | null> {
+  const outcome = await deps.recorder.record({ target: { id: message }, event: { kind: 'due', attempt } })
+  if (outcome.known && outcome.decision.kind === 'submit') return outcome.decision.submission
+  logNotSubmitted(deps.logger, { message, attempt }, outcome)
+  return null
 }
 
 /**
@@ -55,8 +49,8 @@ export async function submitAttempt(
       : { answer: CLAIMED_TOO_LATE, processingTimeMs: 0 }
     const event = { kind: 'answer', attempt, claimedAt, answer, processingTimeMs } as const
     const happening = { target: { id: messageId }, event }
-    const [recorded] = await untilRecorded(() => recordEvents(deps, [happening]), RECORD_AGAIN_AFTER_MS)
-    if (recorded?.known !== true) {
+    const recorded = await untilRecorded(() => deps.recorder.record(happening), RECORD_AGAIN_AFTER_MS)
+    if (!recorded.known) {
       throw new DatabaseError(`Message ${messageId} was deleted while it was being sent`)
     }
     const { before, decision } = recorded
@@ -83,8 +77,8 @@ const CLAIMED_TOO_LATE: Answer = {
   retryAfterSeconds: null,
 }
 
-function logNotSubmitted(logger: Logger, job: AttemptJob | undefined, outcome: Recorded): void {
-  const fields = { messageId: job?.message, attempt: job?.attempt }
+function logNotSubmitted(logger: Logger, job: AttemptJob, outcome: Recorded): void {
+  const fields = { messageId: job.message, attempt: job.attempt }
   if (!outcome.known) return void logger.warn('A due attempt is not in the table', fields)
   const { decision } = outcome
   if (decision.kind === 'ignore') {
@@ -175,10 +169,12 @@ export class AttemptRunner {
     await this.#pace?.wait(due.length, this.#stopping.signal)
     if (this.#stopping.signal.aborted) throw new Error('The worker is being stopped')
     const sinceClaim = startStopwatch()
-    const claim = claimAttempts(this.#deps, due).then((submissions) => {
-      for (const submission of submissions) this.#start(submission, sinceClaim)
-    })
-    await keepUntilSettled(this.#claims, claim)
+    const claims = due.map((job) =>
+      claimAttempt(this.#deps, job).then((submission) => {
+        if (submission !== null) this.#start(submission, sinceClaim)
+      }),
+    )
+    await Promise.all(claims.map((claim) => keepUntilSettled(this.#claims, claim)))
   }
 
   #start(submission: Submission, sinceClaim: Stopwatch): void {

@@ -6,6 +6,7 @@ import { isTableCurrent } from './db/migrate.ts'
 import { type Database, openDatabase } from './db/pool.ts'
 import { createRetryPolicy, type RetryPolicy, type RetryPolicyOverrides } from './delivery/retry-policy.ts'
 import { ConfigError, SchemaError } from './errors.ts'
+import { EventRecorder, type RecordingDeps } from './event-recorder.ts'
 import { createLogger, errorFields, type Logger } from './log.ts'
 import { type Queue, startQueue } from './queue.ts'
 
@@ -54,9 +55,7 @@ export function openRuntime(options: Options, env: Env, required: readonly Requi
     config.retryDelayScale,
   )
   const logger = options.logger ?? createLogger({ level: config.logLevel, format: config.logFormat })
-  const database = openDatabase(config.database, (error) =>
-    logger.warn('A database connection broke while it was not in use', errorFields(error)),
-  )
+  const database = openDatabase(config.database, (what, error) => logger.warn(what, errorFields(error)))
   return { config, database, policy, logger }
 }
 
@@ -115,20 +114,27 @@ export async function startRuntimeQueue(
   }
 }
 
-/**
- * A queue that is started when it is first needed, and once more after a failure: a web process can start, and
- * answer its health check, while the database is away.
- */
-export class LazyQueue {
-  readonly #start: () => Promise<Queue>
-  #starting: Promise<Queue> | undefined
+/** What records events, with a queue that was started. */
+export function recordingOf({ database, policy, logger }: Runtime, queue: Queue): RecordingDeps {
+  const deps = { database, queue, policy, logger, random: Math.random }
+  return { ...deps, recorder: new EventRecorder(deps) }
+}
 
-  constructor({ database, logger }: Runtime) {
-    this.#start = () => startQueue(database, 'schedule', logger)
+/**
+ * The same, with a queue that is started when it is first needed, and once more after a failure: a web process can
+ * start, and answer its health check, while the database is away.
+ */
+export class LazyRecording {
+  readonly #start: () => Promise<RecordingDeps>
+  #starting: Promise<RecordingDeps> | undefined
+
+  constructor(runtime: Runtime) {
+    const { database, logger } = runtime
+    this.#start = async () => recordingOf(runtime, await startQueue(database, 'schedule', logger))
   }
 
   /** @throws DatabaseError or SchemaError */
-  get(): Promise<Queue> {
+  get(): Promise<RecordingDeps> {
     this.#starting ??= this.#start().catch((error: unknown) => {
       this.#starting = undefined
       throw error
@@ -137,7 +143,7 @@ export class LazyQueue {
   }
 
   async stop(timeoutMs: number): Promise<void> {
-    const queue = await this.#starting?.catch(() => undefined)
-    await queue?.stop(timeoutMs)
+    const recording = await this.#starting?.catch(() => undefined)
+    await recording?.queue.stop(timeoutMs)
   }
 }

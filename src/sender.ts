@@ -2,7 +2,7 @@
 import pLimit from 'p-limit'
 import { type CallerTransaction, dbOfCaller } from './db/pool.ts'
 import type { MessageInput } from './message-input.ts'
-import { type Runtime, startRuntimeQueue } from './runtime.ts'
+import { recordingOf, type Runtime, startRuntimeQueue } from './runtime.ts'
 import { type EnqueueResult, enqueueMessage, type SendResult, sendMessage } from './send-message.ts'
 import { MOST_REQUESTS_AT_ONCE } from './twilio/api.ts'
 import { createTwilioClient } from './twilio/client.ts'
@@ -41,10 +41,10 @@ const STOP_TIMEOUT_MS = 5_000
 
 /** Takes the runtime over: closes its database if it cannot start, and when the sender is closed. */
 export async function openSender(runtime: Runtime): Promise<Sender> {
-  const { config, database, policy, logger } = runtime
+  const { config, database, policy } = runtime
   const queue = await startRuntimeQueue(runtime, 'schedule')
   const twilio = createTwilioClient(config.twilio, config.publicBaseUrl)
-  const deps = { database, queue, policy, logger, twilio, random: Math.random }
+  const deps = { ...recordingOf(runtime, queue), twilio }
   const underWay = new Set<Promise<unknown>>()
   // Before the row is written: a request that waited for a connection would run into its time-out, and be in doubt
   // without ever having been made.

@@ -5,7 +5,7 @@ import type { Db } from './db/pool.ts'
 import { errorFields } from './log.ts'
 import { reconcile } from './reconcile.ts'
 import { type AttemptDeps, AttemptRunner, type Pace } from './run-attempts.ts'
-import { type Runtime, startRuntimeQueue } from './runtime.ts'
+import { recordingOf, type Runtime, startRuntimeQueue } from './runtime.ts'
 import { MOST_REQUESTS_AT_ONCE } from './twilio/api.ts'
 import { createTwilioClient } from './twilio/client.ts'
 
@@ -30,7 +30,7 @@ export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
   const { config, database, policy, logger } = runtime
   const queue = await startRuntimeQueue(runtime, 'work')
   const twilio = createTwilioClient(config.twilio, config.publicBaseUrl)
-  const deps = { database, queue, policy, logger, twilio, random: Math.random }
+  const deps = { ...recordingOf(runtime, queue), twilio }
   const pace = config.sendRatePerSecond === null ? null : paceOf(database, config.sendRatePerSecond)
   const runner = new AttemptRunner(deps, MOST_REQUESTS_AT_ONCE, pace)
   const sweeper = new Sweeper(deps)

@@ -15,6 +15,7 @@ const FLOORS: readonly (readonly [prefix: string, floor: number])[] = [
   ['db/', 1],
   ['queue.ts', 1],
   ['record-events.ts', 2],
+  ['event-recorder.ts', 2],
   ['message-input.ts', 2],
   ['send-message.ts', 2],
   ['record-callbacks.ts', 2],

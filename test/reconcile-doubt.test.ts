@@ -164,3 +164,35 @@ describe('an attempt in doubt that never arrived', () => {
     expect(await jobsOf(world)).toHaveLength(1)
   })
 })
+
+test('a process that sleeps before it reads the list does not take what it cannot see any more for absent', async () => {
+  let aheadMs = 0
+  const world = await newTimedWorld({ now: () => Date.now() + aheadMs })
+  const id = await sendWith(world, { hang: 1 })
+  aheadMs = 46_000
+  await passForRows(world, 46)
+  const deps = await newProcess(world)
+  let sleptMs = 0
+  const asleep: typeof deps = {
+    ...deps,
+    database: {
+      ...deps.database,
+      async executeSql<Row extends object>(text: string, values?: unknown[]) {
+        const { rows } = await deps.database.executeSql<Row>(text, values)
+        if (!text.startsWith('select clock_timestamp()')) return { rows }
+        return { rows: rows.map((row) => ({ ...row, now: new Date(Date.now() + sleptMs) })) }
+      },
+    },
+    twilio: {
+      ...deps.twilio,
+      list(to, maxAgeSeconds, signal) {
+        sleptMs = 600_000
+        aheadMs += sleptMs
+        return deps.twilio.list(to, maxAgeSeconds, signal)
+      },
+    },
+  }
+  expect(await reconcile(asleep)).toEqual({ ...NOTHING, looked: 1, asked: 1, failed: 1 })
+  expect(await rowOf(world, id)).toMatchObject({ final_status: 'submitting' })
+  expect(world.simulator.messages()).toHaveLength(1)
+})

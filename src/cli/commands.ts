@@ -8,7 +8,7 @@ import { createSender } from '../index.ts'
 import { createLogger } from '../log.ts'
 import { migrate } from '../migrate.ts'
 import { planReconcile, reconcile } from '../reconcile.ts'
-import { openRuntime, readPolicyFile, startRuntimeQueue } from '../runtime.ts'
+import { openRuntime, readPolicyFile, recordingOf, startRuntimeQueue } from '../runtime.ts'
 import { createTwilioClient } from '../twilio/client.ts'
 import { startWeb } from '../web.ts'
 import { runWorker } from '../worker.ts'
@@ -137,7 +137,7 @@ export async function reconcileCommand(
   const queue = await startRuntimeQueue(runtime, 'schedule')
   try {
     const twilio = createTwilioClient(config.twilio, config.publicBaseUrl)
-    const sum = await reconcile({ database, queue, policy, logger, twilio, random: Math.random })
+    const sum = await reconcile({ ...recordingOf(runtime, queue), twilio })
     print(flags.json ? JSON.stringify(sum, null, 2) : reconciledView(sum))
     return sum.failed === 0
   } finally {

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import type { DatabaseConfig } from '../config.ts'
 import { DatabaseError } from '../errors.ts'
+import { PreparedStatements } from './prepared.ts'
 
 /** Runs one statement: a pool, a client inside a transaction, or an adapter of an ORM's transaction. */
 export interface Db {
@@ -49,12 +50,13 @@ const QUERY_TIMEOUT_MS = 8_000
 const LOCK_TIMEOUT_MS = 5_000
 
 /**
- * @param onIdleError told of connections that break while nobody uses them; the pool replaces them
+ * @param onTrouble told of what is not as it should be, and is got over: connections that break while nobody uses them
+ *   (the pool replaces them), and prepared statements that get lost (it goes on without)
  * @param queryTimeoutMs for each statement; 0 for none
  */
 export function openDatabase(
   config: DatabaseConfig,
-  onIdleError: (error: Error) => void,
+  onTrouble: (what: string, error: Error) => void,
   queryTimeoutMs = QUERY_TIMEOUT_MS,
 ): Database {
   const pool = new pg.Pool({
@@ -70,15 +72,20 @@ export function openDatabase(
       await client.query(`set time zone 'UTC'; set lock_timeout = ${LOCK_TIMEOUT_MS}`)
     },
   })
-  pool.on('error', onIdleError)
+  pool.on('error', (error) => onTrouble('A database connection broke while it was not in use', error))
   // The pool hands a connection on without a listener, and whoever waits gets it a moment later: an end of the
   // connection that was read together with the last answer would end the process.
   pool.on('connect', (client) => client.on('error', () => undefined))
+  const prepared = new PreparedStatements((error) =>
+    onTrouble('Prepared statements got lost; the database is used without them, which costs more', error),
+  )
+  const transactions = { pool, prepared }
   let closing: Promise<void> | undefined
   return {
-    executeSql: (text, values) => pool.query(text, values).catch(throwUncertain),
-    transaction: (work) => inTransaction(pool, work),
-    certainTransaction: (work) => inCertainTransaction(pool, work),
+    executeSql: <Row extends object>(text: string, values?: unknown[]) =>
+      prepared.run(() => pool.query<Row>(prepared.toQuery(text, values))).catch(throwUncertain),
+    transaction: (work) => prepared.run(() => inTransaction(transactions, work)),
+    certainTransaction: (work) => prepared.run(() => inCertainTransaction(transactions, work)),
     close: () => {
       closing ??= pool.end()
       return closing
@@ -96,7 +103,12 @@ export function connectionOptions(config: DatabaseConfig): pg.ClientConfig {
   return { connectionString: url.toString(), ssl }
 }
 
-async function inTransaction<T>(pool: pg.Pool, work: (tx: Db) => Promise<T>): Promise<T> {
+interface Transactions {
+  readonly pool: pg.Pool
+  readonly prepared: PreparedStatements
+}
+
+async function inTransaction<T>({ pool, prepared }: Transactions, work: (tx: Db) => Promise<T>): Promise<T> {
   const client = await pool.connect().catch(throwCertain)
   // A connection that broke, or that has not answered in time, is in an unknown state: it is thrown away.
   let broken: Error | undefined
@@ -104,7 +116,7 @@ async function inTransaction<T>(pool: pg.Pool, work: (tx: Db) => Promise<T>): Pr
     broken = error
   }
   const execute = <Row extends object>(text: string, values?: unknown[]): Promise<{ rows: Row[] }> =>
-    client.query<Row>(text, values).catch((error: Error) => {
+    client.query<Row>(prepared.toQuery(text, values)).catch((error: Error) => {
       if (!(error instanceof pg.DatabaseError)) broken = error
       throw error
     })
@@ -125,10 +137,10 @@ async function inTransaction<T>(pool: pg.Pool, work: (tx: Db) => Promise<T>): Pr
   }
 }
 
-async function inCertainTransaction<T>(pool: pg.Pool, work: (tx: Db) => Promise<T>): Promise<T> {
+async function inCertainTransaction<T>(transactions: Transactions, work: (tx: Db) => Promise<T>): Promise<T> {
   let done: { readonly result: T; readonly transactionId: string | null } | undefined
   try {
-    await inTransaction(pool, async (tx) => {
+    await inTransaction(transactions, async (tx) => {
       const result = await work(tx)
       const { rows } = await tx.executeSql<{ id: string | null }>(
         'select txid_current_if_assigned()::text as "id"',
@@ -138,7 +150,8 @@ async function inCertainTransaction<T>(pool: pg.Pool, work: (tx: Db) => Promise<
   } catch (error) {
     if (!(error instanceof DatabaseError) || error.written === 'no' || done === undefined) throw error
     // Without a number it has written nothing.
-    const status = done.transactionId === null ? 'aborted' : await untilKnown(pool, done.transactionId)
+    const status =
+      done.transactionId === null ? 'aborted' : await untilKnown(transactions.pool, done.transactionId)
     if (status === 'aborted') throw new DatabaseError(error.message, { cause: error.cause, written: 'no' })
     if (status === null) throw error
   }
@@ -163,22 +176,23 @@ async function untilKnown(pool: pg.Pool, transactionId: string): Promise<'commit
 
 /** For what is part of a transaction: if it fails, nothing is written. */
 function throwCertain(error: Error): never {
-  const text = `The database failed: ${error.message}`
-  throw new DatabaseError(text, { cause: error, written: 'no', isRefusal: isRefusal(error) })
+  throw toDatabaseError(error, 'no')
 }
 
 /** For a commit, or a statement that is its own: what the server refused, it did not do; otherwise nobody knows. */
 function throwUncertain(error: Error): never {
-  const isRefused = isRefusal(error)
-  const written = isRefused ? 'no' : 'unknown'
-  throw new DatabaseError(`The database failed: ${error.message}`, {
-    cause: error,
-    written,
-    isRefusal: isRefused,
-  })
+  throw toDatabaseError(error, isAnswer(error) ? 'no' : 'unknown')
 }
 
-function isRefusal(error: Error): boolean {
+function toDatabaseError(error: Error, written: DatabaseError['written']): DatabaseError {
+  const isRefusal = isAnswer(error) && !CONCERNS_ALL.test(error.code ?? '')
+  return new DatabaseError(`The database failed: ${error.message}`, { cause: error, written, isRefusal })
+}
+
+/** A database that may not be written to (25006, a failover), lacks resources (53), or has lost its files (58). */
+const CONCERNS_ALL = /^(25006|53|58)/
+
+function isAnswer(error: Error): error is pg.DatabaseError {
   return error instanceof pg.DatabaseError && !isEndOfConnection(error)
 }
 

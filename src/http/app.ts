@@ -2,9 +2,9 @@
 import express, { type Express, type RequestHandler, type Router } from 'express'
 import { isTableCurrent } from '../db/migrate.ts'
 import { SchemaError } from '../errors.ts'
-import { recordCallbacks } from '../record-callbacks.ts'
+import { recordCallback } from '../record-callbacks.ts'
 import { untilRecorded } from '../record-events.ts'
-import { LazyQueue, type Runtime } from '../runtime.ts'
+import { LazyRecording, type Runtime } from '../runtime.ts'
 import { statusCallbackRoute } from './status-callback-route.ts'
 
 /** Ends the database connections that belong to a router or an app. Call it when the server is closed. */
@@ -15,39 +15,38 @@ export interface Closable {
 const STOP_TIMEOUT_MS = 5_000
 
 export function createStatusCallbackRouter(runtime: Runtime): Router & Closable {
-  const queue = new LazyQueue(runtime)
-  return Object.assign(routeOf(runtime, queue), { close: () => close(runtime, queue) })
+  const recording = new LazyRecording(runtime)
+  return Object.assign(routeOf(runtime, recording), { close: () => close(runtime, recording) })
 }
 
 export function createHttpApp(runtime: Runtime): Express & Closable {
-  const queue = new LazyQueue(runtime)
+  const recording = new LazyRecording(runtime)
   const app = express()
   app.disable('x-powered-by').disable('etag')
   app.get('/healthz', (_request, response) => {
     response.type('text/plain').send('ok\n')
   })
-  app.get('/readyz', readiness(runtime, queue))
-  app.use(routeOf(runtime, queue))
+  app.get('/readyz', readiness(runtime, recording))
+  app.use(routeOf(runtime, recording))
   app.use((_request, response) => {
     response.status(404).type('text/plain').send('Not found\n')
   })
-  return Object.assign(app, { close: () => close(runtime, queue) })
+  return Object.assign(app, { close: () => close(runtime, recording) })
 }
 
-function routeOf(runtime: Runtime, queue: LazyQueue): Router {
-  const { config, database, policy, logger } = runtime
+function routeOf(runtime: Runtime, recording: LazyRecording): Router {
+  const { config, logger } = runtime
   return statusCallbackRoute({
     accountSid: config.twilio.accountSid,
     authTokens: config.twilio.authTokens,
     publicBaseUrl: config.publicBaseUrl,
     logger,
-    record: async (callback) => {
-      const record = async () => {
-        const deps = { database, queue: await queue.get(), policy, logger, random: Math.random }
-        await recordCallbacks(deps, [callback])
-      }
-      await untilRecorded(record, RECORD_AGAIN_AFTER_MS, RECORD_WITHIN_MS)
-    },
+    record: (callback) =>
+      untilRecorded(
+        async () => recordCallback(await recording.get(), callback),
+        RECORD_AGAIN_AFTER_MS,
+        RECORD_WITHIN_MS,
+      ),
   })
 }
 
@@ -59,11 +58,11 @@ const RECORD_AGAIN_AFTER_MS = [500, 1_500]
 const RECORD_WITHIN_MS = 2_500
 
 /** 200 once the database can be reached and its schema is the one that this version needs. */
-function readiness(runtime: Runtime, queue: LazyQueue): RequestHandler {
+function readiness(runtime: Runtime, recording: LazyRecording): RequestHandler {
   // Anybody may ask; so one look at the database at a time serves all who ask meanwhile.
   let looking: Promise<string | null> | undefined
   return async (_request, response) => {
-    looking ??= whyNotReady(runtime, queue).finally(() => {
+    looking ??= whyNotReady(runtime, recording).finally(() => {
       looking = undefined
     })
     const why = await looking
@@ -74,9 +73,9 @@ function readiness(runtime: Runtime, queue: LazyQueue): RequestHandler {
   }
 }
 
-async function whyNotReady({ database, logger }: Runtime, queue: LazyQueue): Promise<string | null> {
+async function whyNotReady({ database, logger }: Runtime, recording: LazyRecording): Promise<string | null> {
   try {
-    const [isCurrent] = await Promise.all([isTableCurrent(database), queue.get()])
+    const [isCurrent] = await Promise.all([isTableCurrent(database), recording.get()])
     return isCurrent ? null : NOT_MIGRATED
   } catch (error) {
     logger.warn('Not ready', { why: error instanceof Error ? error.message : String(error) })
@@ -86,7 +85,7 @@ async function whyNotReady({ database, logger }: Runtime, queue: LazyQueue): Pro
 
 const NOT_MIGRATED = 'The schema is not up to date; run: sms-retry migrate'
 
-async function close({ database }: Runtime, queue: LazyQueue): Promise<void> {
-  await queue.stop(STOP_TIMEOUT_MS)
+async function close({ database }: Runtime, recording: LazyRecording): Promise<void> {
+  await recording.stop(STOP_TIMEOUT_MS)
   await database.close()
 }

@@ -6,7 +6,7 @@ import express, {
   type Response,
   Router,
 } from 'express'
-import { DatabaseError, SchemaError } from '../errors.ts'
+import { DatabaseError, OverloadedError, SchemaError } from '../errors.ts'
 import { errorFields, type Logger } from '../log.ts'
 import { isSignedByTwilio } from '../twilio/signature.ts'
 import { parseStatusCallback, STATUS_CALLBACK_PATH, type StatusCallback } from '../twilio/status-callback.ts'
@@ -16,7 +16,7 @@ export interface StatusCallbackRouteDeps {
   readonly authTokens: readonly string[]
   readonly publicBaseUrl: string
   readonly logger: Logger
-  /** Resolves once the callback is committed; rejects with DatabaseError if nothing was, or if nobody can tell. */
+  /** Resolves once the callback is committed; rejects with DatabaseError or OverloadedError if not, or if nobody can tell. */
   readonly record: (callback: StatusCallback) => Promise<void>
 }
 
@@ -86,6 +86,10 @@ function answerErrors(logger: Logger): ErrorRequestHandler {
     if (response.headersSent) return next(error)
     if (error instanceof DatabaseError || error instanceof SchemaError) {
       logger.error('Status callback not recorded: the database failed', errorFields(error))
+      return refuse(response, 503, 'Not recorded; send it again')
+    }
+    if (error instanceof OverloadedError) {
+      logger.warn('Status callback not recorded: too many at once', { why: error.message })
       return refuse(response, 503, 'Not recorded; send it again')
     }
     const status = error instanceof Error && 'status' in error ? error.status : undefined

@@ -4,6 +4,7 @@ import type { Reconciled } from '../../src/reconcile.ts'
 import { type AttemptDeps, AttemptRunner } from '../../src/run-attempts.ts'
 import type { ChaosChange } from '../../src/simulator/chaos.ts'
 import type { SimulatorOptions } from '../../src/simulator/simulator.ts'
+import { recordingOf } from '../../src/runtime.ts'
 import { createTwilioClient } from '../../src/twilio/client.ts'
 import type { World } from './world.ts'
 import { closeLater, message, newWorld } from './world-with.ts'
@@ -67,14 +68,15 @@ const PASS = `
 
 /** A process of its own, as far as reconciling is concerned. */
 export async function newProcess(world: World): Promise<AttemptDeps> {
-  const { config, database, policy, logger } = world.openRuntime()
+  const runtime = world.openRuntime()
+  const { config, database, logger } = runtime
   const queue = await startQueue(database, 'schedule', logger)
   closeLater(async () => {
     await queue.stop(1_000)
     await database.close()
   })
   const twilio = createTwilioClient(config.twilio, config.publicBaseUrl)
-  return { database, queue, policy, logger, twilio, random: Math.random }
+  return { ...recordingOf(runtime, queue), twilio }
 }
 
 /** The process, and what it asks Twilio for: numbers and sids. */

@@ -1,6 +1,7 @@
 // What the tests of the worker share: messages that wait for one, workers, and runners of attempts without one.
 import { startQueue } from '../../src/queue.ts'
 import { AttemptRunner, type Pace } from '../../src/run-attempts.ts'
+import { recordingOf } from '../../src/runtime.ts'
 import { createTwilioClient } from '../../src/twilio/client.ts'
 import { type RunningWorker, runWorker } from '../../src/worker.ts'
 import { waitFor } from './wait-for.ts'
@@ -41,12 +42,13 @@ export async function newWorker(world: World): Promise<RunningWorker> {
 }
 
 export async function newRunner(world: World, pace: Pace | null = null): Promise<AttemptRunner> {
-  const { config, database, policy, logger } = world.openRuntime()
+  const runtime = world.openRuntime()
+  const { config, database, logger } = runtime
   const queue = await startQueue(database, 'schedule', logger)
   closeLater(async () => {
     await queue.stop(1_000)
     await database.close()
   })
   const twilio = createTwilioClient(config.twilio, config.publicBaseUrl)
-  return new AttemptRunner({ database, queue, policy, logger, twilio, random: Math.random }, 10, pace)
+  return new AttemptRunner({ ...recordingOf(runtime, queue), twilio }, 10, pace)
 }
