@@ -1,5 +1,6 @@
 // The alarm clocks: one pg-boss job for each attempt that waits, and one for the next sweep over what is overdue. A job
 // holds ids only, and the row is the truth: losing a job or ringing twice does no harm.
+import pLimit from 'p-limit'
 import { type JobWithMetadata, PgBoss, type Queue as BossQueue } from 'pg-boss'
 import type { Database, Db } from './db/pool.ts'
 import type { Alarm } from './delivery/decision.ts'
@@ -54,7 +55,15 @@ export async function startQueue(
 ): Promise<Queue> {
   const { db, isFailure } = adapterOf(database)
   const supervise = role === 'work'
-  const boss = new PgBoss({ db, schema: QUEUE_SCHEMA, migrate: false, supervise, schedule: false })
+  const boss = new PgBoss({
+    db,
+    schema: QUEUE_SCHEMA,
+    migrate: false,
+    supervise,
+    superviseIntervalSeconds: SUPERVISE_SECONDS,
+    monitorIntervalSeconds: SUPERVISE_SECONDS,
+    schedule: false,
+  })
   // Without a listener, an error event would end the process.
   boss.on('error', createErrorLog(logger))
   try {
@@ -66,11 +75,14 @@ export async function startQueue(
     // What a failed start has set up so far, its timers above all, goes as well.
     await boss.stop({ graceful: false, close: false })
     const { message } = error as Error
-    if (isFailure(error)) throw new DatabaseError(`The database failed: ${message}`, { cause: error })
+    if (isFailure(error)) throwLost(error)
     throw new SchemaError(`The queue is not ready: ${message}. Run: sms-retry migrate`, { cause: error })
   }
   return queueOf(boss, logger)
 }
+
+/** Together with `expireInSeconds`: the jobs of a worker that died ring again within a minute. */
+const SUPERVISE_SECONDS = 10
 
 const LOG_AGAIN_AFTER_MS = 60_000
 
@@ -93,7 +105,7 @@ function createErrorLog(logger: Logger): (error: Error) => void {
  * The database for pg-boss, which reads the SQLSTATE off the driver's own errors; and a way to tell these from
  * its complaints about a schema that is missing or old.
  */
-function adapterOf(database: Database): { db: Db; isFailure: (error: unknown) => boolean } {
+function adapterOf(database: Database): { db: Db; isFailure: (error: unknown) => error is Error } {
   const failures = new WeakSet<object>()
   const executeSql: Db['executeSql'] = (text, values) =>
     database.executeSql<never>(text, values).catch((error: Error) => {
@@ -101,11 +113,22 @@ function adapterOf(database: Database): { db: Db; isFailure: (error: unknown) =>
       failures.add(original)
       throw original
     })
-  return { db: { executeSql }, isFailure: (error) => error instanceof Error && failures.has(error) }
+  return {
+    db: { executeSql },
+    isFailure: (error): error is Error => error instanceof Error && failures.has(error),
+  }
+}
+
+/** A look at many jobs must leave connections to others. */
+const MOST_LOOKS_AT_ONCE = 2
+
+function throwLost(error: Error): never {
+  throw new DatabaseError(`The database failed: ${error.message}`, { cause: error })
 }
 
 function queueOf(boss: PgBoss, logger: Logger): Queue {
   const timers: NodeJS.Timeout[] = []
+  const inTurn = pLimit(MOST_LOOKS_AT_ONCE)
   return {
     async schedule(tx, alarms) {
       if (alarms.length === 0) return
@@ -123,7 +146,9 @@ function queueOf(boss: PgBoss, logger: Logger): Queue {
     },
     async findSet(alarms, now) {
       const ids = alarms.map(({ messageId, alarm }) => jobId(messageId, alarm))
-      const found = await Promise.all(ids.map((id) => boss.findJobs(ATTEMPT_QUEUE, { id })))
+      const found = await Promise.all(
+        ids.map((id) => inTurn(() => boss.findJobs(ATTEMPT_QUEUE, { id }).catch(throwLost))),
+      )
       return new Set(
         found
           .flat()
@@ -134,7 +159,10 @@ function queueOf(boss: PgBoss, logger: Logger): Queue {
     async work({ batchSize }, handle) {
       const options = { batchSize, pollingIntervalSeconds: 0.5, burstWhenBatchFull: true }
       await boss.work(ATTEMPT_QUEUE, options, (jobs: { data: AttemptJob }[]) =>
-        handle(jobs.map(({ data }) => data)),
+        handle(jobs.map(({ data }) => data)).catch((error: Error) => {
+          // pg-boss keeps what is thrown in the job, with its cause; PostgreSQL's errors quote the row.
+          throw new Error(error.message)
+        }),
       )
     },
     async sweep({ everySeconds }, sweep) {
@@ -206,11 +234,11 @@ export async function migrateQueue(database: Database, logger: Logger): Promise<
 
 /**
  * A job of an attempt fails only if the database is away while it is handled; then it rings again, for hours if it
- * must. A handler ends once the attempt is claimed, so a minute is plenty.
+ * must. A handler ends once the attempt is claimed; should that take longer, the job rings twice, which does no harm.
  */
 const ATTEMPT_OPTIONS: QueueOptions = {
   policy: 'standard',
-  expireInSeconds: 60,
+  expireInSeconds: 30,
   retryLimit: 1000,
   retryDelay: 2,
   retryBackoff: true,

@@ -28,6 +28,8 @@ export interface Reconciled {
   readonly undecided: number
   /** - Twilio could not be asked, or the answer not recorded: asked again later */
   readonly failed: number
+  /** Not looked at: somebody has locked the row, or the database refuses to change it. */
+  readonly leftOut: number
 }
 
 const PAGE_SIZE = 50
@@ -35,12 +37,29 @@ const PAGE_SIZE = 50
 const MOST_PAGES = 100
 const MOST_ASKED_AT_ONCE = 10
 
-/** @throws DatabaseError if the database failed: what was not looked at by then is for the next sweep */
-export async function reconcile(deps: AttemptDeps, signal?: AbortSignal): Promise<Reconciled> {
-  const sum = { looked: 0, rungAgain: 0, asked: 0, answered: 0, absent: 0, undecided: 0, failed: 0 }
-  const leftOut: number[] = []
+/**
+ * @param refused messages that are not looked at; those that the database refuses to change are added
+ * @throws DatabaseError if the database failed: what was not looked at by then is for the next sweep
+ */
+export async function reconcile(
+  deps: AttemptDeps,
+  signal?: AbortSignal,
+  refused: Set<number> = new Set(),
+): Promise<Reconciled> {
+  const sum = {
+    looked: 0,
+    rungAgain: 0,
+    asked: 0,
+    answered: 0,
+    absent: 0,
+    undecided: 0,
+    failed: 0,
+    leftOut: 0,
+  }
+  const locked: number[] = []
+  const known = refused.size
   for (let pages = 0; pages < MOST_PAGES && signal?.aborted !== true; pages += 1) {
-    const { isDone, looked, inquiries, rungAgain } = await claimOverdue(deps, leftOut)
+    const { isDone, looked, inquiries, rungAgain } = await claimOverdue(deps, refused, locked)
     if (isDone) break
     sum.looked += looked
     sum.rungAgain += rungAgain
@@ -53,6 +72,7 @@ export async function reconcile(deps: AttemptDeps, signal?: AbortSignal): Promis
     // Twilio is away: there is no point in asking for the rest.
     if (outcomes.length > 0 && outcomes.every((outcome) => outcome === 'failed')) break
   }
+  sum.leftOut = refused.size - known + locked.length
   if (sum.looked > 0) deps.logger.info('Overdue messages reconciled', sum)
   return sum
 }
@@ -60,13 +80,15 @@ export async function reconcile(deps: AttemptDeps, signal?: AbortSignal): Promis
 /**
  * Looks at a page of overdue messages, and sees to it that nobody else does so for a while.
  *
- * @param leftOut messages that are not looked at in this sweep; those that are locked or refused are added
+ * @param refused messages that are left out; those that the database refuses to change are added
+ * @param locked likewise, those that somebody has locked
  */
 async function claimOverdue(
   deps: AttemptDeps,
-  leftOut: number[],
+  refused: Set<number>,
+  locked: number[],
 ): Promise<{ isDone: boolean; looked: number; inquiries: Inquiry[]; rungAgain: number }> {
-  const overdue = await findOverdue(deps.database, PAGE_SIZE, leftOut)
+  const overdue = await findOverdue(deps.database, PAGE_SIZE, [...refused, ...locked])
   const [first] = overdue
   if (first === undefined) return { isDone: true, looked: 0, inquiries: [], rungAgain: 0 }
   const alarms = overdue.flatMap(({ message }) => alarmOf(message) ?? [])
@@ -82,11 +104,16 @@ async function claimOverdue(
     // A row that the database does not accept must not stop all others; a database that is lost stops all.
     const { reason } = result
     if (!(reason instanceof DatabaseError) || !reason.isRefusal) throw reason
-    const messageId = overdue[i]?.message.id
+    const messageId = overdue[i]?.message.id ?? Number.NaN
     deps.logger.error('An overdue message cannot be recorded', { messageId, ...errorFields(reason) })
+    refused.add(messageId)
     return { known: false } as const
   })
-  leftOut.push(...overdue.filter((_, i) => recorded[i]?.known !== true).map(({ message }) => message.id))
+  for (const [i, { message }] of overdue.entries()) {
+    if (recorded[i]?.known === true || refused.has(message.id)) continue
+    locked.push(message.id)
+    deps.logger.debug('An overdue message is locked by somebody', { messageId: message.id })
+  }
   const decisions = recorded.flatMap((outcome) =>
     outcome.known && outcome.decision.kind !== 'ignore' ? [outcome.decision] : [],
   )

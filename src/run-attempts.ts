@@ -22,7 +22,12 @@ export interface AttemptDeps extends RecordingDeps {
  * @throws DatabaseError if the database failed: then it is not to be submitted
  */
 async function claimAttempt(deps: AttemptDeps, { message, attempt }: AttemptJob): Promise<Submission | null> {
-  const outcome = await deps.recorder.record({ target: { id: message }, event: { kind: 'due', attempt } })
+  const event = { kind: 'due', attempt } as const
+  const outcome = await deps.recorder.record({ target: { id: message }, event }).catch((error: unknown) => {
+    const fields = { messageId: message, attempt, ...errorFields(error) }
+    deps.logger.warn('A due attempt could not be claimed; it rings again', fields)
+    throw error
+  })
   if (outcome.known && outcome.decision.kind === 'submit') return outcome.decision.submission
   logNotSubmitted(deps.logger, { message, attempt }, outcome)
   return null
@@ -43,10 +48,9 @@ export async function submitAttempt(
   const { messageId, attempt, claimedAt } = submission
   try {
     await deps.twilio.ready()
-    const isValid = sinceClaim() < CLAIM_VALID_SECONDS * 1000
-    const { answer, processingTimeMs } = isValid
-      ? await deps.twilio.submit(submission)
-      : { answer: CLAIMED_TOO_LATE, processingTimeMs: 0 }
+    const left = leftOf(submission, sinceClaim() / 1000)
+    const { answer, processingTimeMs } =
+      left === null ? { answer: CLAIMED_TOO_LATE, processingTimeMs: 0 } : await deps.twilio.submit(left)
     const event = { kind: 'answer', attempt, claimedAt, answer, processingTimeMs } as const
     const happening = { target: { id: messageId }, event }
     const recorded = await untilRecorded(() => deps.recorder.record(happening), RECORD_AGAIN_AFTER_MS)
@@ -67,13 +71,22 @@ export async function submitAttempt(
 /** An answer exists only in this process's memory, and a refusal is never told again. */
 const RECORD_AGAIN_AFTER_MS = [200, 1_000, 3_000]
 
+/** What is to be submitted so long after its claim; null if nothing is, any more. */
+function leftOf(submission: Submission, elapsedSeconds: number): Submission | null {
+  const { validitySeconds } = submission
+  if (elapsedSeconds >= Math.min(CLAIM_VALID_SECONDS, validitySeconds ?? Number.POSITIVE_INFINITY))
+    return null
+  if (validitySeconds === null) return submission
+  return { ...submission, validitySeconds: validitySeconds - Math.floor(elapsedSeconds) }
+}
+
 /**
  * A claim that took too long to be committed, or a process that was suspended: the attempt may be taken for lost
  * already, and looked for. Nothing was submitted, so it can simply be put off.
  */
 const CLAIMED_TOO_LATE: Answer = {
   outcome: 'not_processed',
-  reason: `more than ${CLAIM_VALID_SECONDS} s passed between claim and request`,
+  reason: 'too much time passed between claim and request',
   retryAfterSeconds: null,
 }
 

@@ -21,6 +21,9 @@ const STOP_TIMEOUT_MS = 12_000
 const SWEEP_SECONDS = 5
 const LEAST_SWEEP_SECONDS = 1
 
+/** A row that the database refuses to change is not tried, and complained of, with every sweep. */
+const REMEMBER_REFUSED_MS = 600_000
+
 /**
  * Takes the runtime over: closes its database if it cannot start, and when the worker is stopped.
  *
@@ -53,6 +56,8 @@ export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
 class Sweeper {
   readonly #deps: AttemptDeps
   readonly #stopping = new AbortController()
+  readonly #refused = new Set<number>()
+  #forgottenMs = performance.now()
   #last: Promise<void> = Promise.resolve()
 
   constructor(deps: AttemptDeps) {
@@ -63,7 +68,11 @@ class Sweeper {
     this.#last = this.#last.then(async () => {
       if (this.#stopping.signal.aborted) return
       try {
-        await reconcile(this.#deps, this.#stopping.signal)
+        if (performance.now() - this.#forgottenMs > REMEMBER_REFUSED_MS) {
+          this.#refused.clear()
+          this.#forgottenMs = performance.now()
+        }
+        await reconcile(this.#deps, this.#stopping.signal, this.#refused)
       } catch (error) {
         this.#deps.logger.error('Overdue messages could not be reconciled', errorFields(error))
       }
@@ -78,9 +87,13 @@ class Sweeper {
   }
 }
 
-/** Half a second's attempts: jobs that wait are anybody's. Not one alone: then pg-boss would pause after each. */
+/**
+ * Half a second's attempts: jobs that wait are anybody's. One alone only at a rate that leaves time for the pause that
+ * pg-boss makes after it.
+ */
 function batchSizeFor(perSecond: number | null): number {
-  return perSecond === null ? BATCH_SIZE : Math.min(Math.max(Math.floor(perSecond / 2), 2), BATCH_SIZE)
+  if (perSecond === null) return BATCH_SIZE
+  return perSecond < 1 ? 1 : Math.min(Math.max(Math.floor(perSecond / 2), 2), BATCH_SIZE)
 }
 
 /** A tenth of a second's attempts start together. */

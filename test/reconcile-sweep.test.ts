@@ -40,7 +40,7 @@ describe('a row that the app has locked', () => {
     await app.query('select from sms_usage_logs where id = $1 for update', [locked])
     const deps = await newProcess(world)
     const ofLocked = await rowOf(world, locked)
-    expect(await reconcile(deps)).toEqual({ ...NOTHING, looked: 2, rungAgain: 2 })
+    expect(await reconcile(deps)).toEqual({ ...NOTHING, looked: 2, rungAgain: 2, leftOut: 1 })
     expect(await alarmsOf(world)).toEqual(
       [first, last].map((id) => ({ id: jobId(id, { attempt: 0, postponements: 1 }), state: 'created' })),
     )
@@ -81,7 +81,12 @@ test('a whole page of locked rows does not keep the others waiting', async () =>
   const app = await appClient(world)
   await app.query('begin')
   await app.query('select from sms_usage_logs where id = any($1::int[]) for update', [ids.slice(0, 52)])
-  expect(await reconcile(await newProcess(world))).toEqual({ ...NOTHING, looked: 3, rungAgain: 3 })
+  expect(await reconcile(await newProcess(world))).toEqual({
+    ...NOTHING,
+    looked: 3,
+    rungAgain: 3,
+    leftOut: 52,
+  })
 })
 
 describe('a row that the database does not let us write', () => {
@@ -99,21 +104,25 @@ describe('a row that the database does not let us write', () => {
       'by a constraint that is younger than the row',
       ['alter table sms_usage_logs add constraint "no 13" check (user_id <> 13) not valid'],
     ],
-  ])('%s does not stop the others, and is logged once in each sweep', async (_what, refusing) => {
+  ])('%s does not stop the others, and is logged once by whoever remembers it', async (_what, refusing) => {
     const world = await newTimedWorld()
     const [first, refused, last] = (await lost(world, 3)) as [number, number, number]
     await world.database.query('update sms_usage_logs set user_id = 13 where id = $1', [refused])
     for (const statement of refusing) await world.database.query(statement)
     const before = await rowOf(world, refused)
     const deps = await newProcess(world)
-    expect(await reconcile(deps)).toEqual({ ...NOTHING, looked: 2, rungAgain: 2 })
+    const remembered = new Set<number>()
+    const sum = await reconcile(deps, undefined, remembered)
+    expect(sum).toEqual({ ...NOTHING, looked: 2, rungAgain: 2, leftOut: 1 })
     expect((await alarmsOf(world)).map(({ id }) => id)).toEqual(
       [first, last].map((id) => jobId(id, { attempt: 0, postponements: 1 })),
     )
     expect(await rowOf(world, refused)).toEqual(before)
     const once = { message: NOT_RECORDED, fields: expect.objectContaining({ messageId: refused }) }
     expect(errorsIn(world)).toMatchObject([once])
-    expect(await reconcile(deps)).toEqual(NOTHING)
+    expect(await reconcile(deps, undefined, remembered)).toEqual(NOTHING)
+    expect(errorsIn(world)).toMatchObject([once])
+    expect(await reconcile(deps)).toEqual({ ...NOTHING, leftOut: 1 })
     expect(errorsIn(world)).toMatchObject([once, once])
   })
 
@@ -126,7 +135,7 @@ describe('a row that the database does not let us write', () => {
       'alter table sms_usage_logs add constraint "no 13" check (user_id <> 13) not valid',
     )
     const sum = await reconcile(await newProcess(world))
-    expect(sum).toEqual({ ...NOTHING, looked: 3, rungAgain: 3 })
+    expect(sum).toEqual({ ...NOTHING, looked: 3, rungAgain: 3, leftOut: 52 })
     expect(errorsIn(world)).toHaveLength(52)
   })
 })

@@ -99,6 +99,9 @@ export function reconciledView(sum: Reconciled): string {
     `  ${sum.rungAgain} due, without a job: alarm set again`,
     `  ${sum.asked} asked for at Twilio: ${sum.answered} answered, ${sum.absent} not there and made again, ` +
       `${sum.undecided} undecided, ${sum.failed} failed`,
+    ...(sum.leftOut === 0
+      ? []
+      : [`  ${sum.leftOut} left out: locked by somebody, or refused by the database`]),
   ].join('\n')
 }
 

@@ -50,6 +50,17 @@ const QUERY_TIMEOUT_MS = 8_000
 const LOCK_TIMEOUT_MS = 5_000
 
 /**
+ * Ours never pause in a transaction. A machine that dies in the middle of one says nothing, and the server would keep
+ * its rows locked until TCP gives the connection up, after two hours by default.
+ */
+const IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000
+
+const SESSION_SETTINGS = `
+  set time zone 'UTC';
+  set lock_timeout = ${LOCK_TIMEOUT_MS};
+  set idle_in_transaction_session_timeout = ${IDLE_IN_TRANSACTION_TIMEOUT_MS}`
+
+/**
  * @param onTrouble told of what is not as it should be, and is got over: connections that break while nobody uses them
  *   (the pool replaces them), and prepared statements that get lost (it goes on without)
  * @param queryTimeoutMs for each statement; 0 for none
@@ -69,7 +80,7 @@ export function openDatabase(
     application_name: 'sms-retry',
     // SET rather than the `options` parameter, which PgBouncer does not accept.
     onConnect: async (client) => {
-      await client.query(`set time zone 'UTC'; set lock_timeout = ${LOCK_TIMEOUT_MS}`)
+      await client.query(SESSION_SETTINGS)
     },
   })
   pool.on('error', (error) => onTrouble('A database connection broke while it was not in use', error))
@@ -189,8 +200,12 @@ function toDatabaseError(error: Error, written: DatabaseError['written']): Datab
   return new DatabaseError(`The database failed: ${error.message}`, { cause: error, written, isRefusal })
 }
 
-/** A database that may not be written to (25006, a failover), lacks resources (53), or has lost its files (58). */
-const CONCERNS_ALL = /^(25006|53|58)/
+/**
+ * What would be refused whatever was asked: by a database that may not be written to (25006, after a failover), that
+ * lacks resources (53) or its files (58); or what may be done a moment later: a deadlock or a conflict (40), a lock that
+ * was not to be had (55P03), a statement time-out (57014).
+ */
+const CONCERNS_ALL = /^(25006|40|53|55P03|57014|58)/
 
 function isAnswer(error: Error): error is pg.DatabaseError {
   return error instanceof pg.DatabaseError && !isEndOfConnection(error)

@@ -17,6 +17,7 @@ export const NOTHING: Reconciled = {
   absent: 0,
   undecided: 0,
   failed: 0,
+  leftOut: 0,
 }
 
 export interface TimedWorld extends World {
