@@ -6,7 +6,8 @@ import type { Logger } from './log.ts'
 import { type Happening, type RecordDeps, type Recorded, recordEach } from './record-events.ts'
 
 /** A transaction of so many takes about as long as a disk's flush; more would only make the first one wait. */
-const MOST_AT_ONCE = 100
+const MOST_AT_ONCE = Number(process.env['X_MOST'] ?? 100)
+const IN_FLIGHT = Number(process.env['X_FLIGHT'] ?? 1)
 
 /** Beyond it, whoever brings one is better told to come again. */
 const MOST_WAITING = 2_000
@@ -30,7 +31,7 @@ export class EventRecorder {
   readonly #deps: RecordDeps
   readonly #locked = pLimit(MOST_LOCKED_AT_ONCE)
   #waiting: Entry[] = []
-  #isWriting = false
+  #writing = 0
 
   constructor(deps: RecordDeps) {
     this.#deps = deps
@@ -48,8 +49,8 @@ export class EventRecorder {
     }
     return new Promise((resolve, reject) => {
       this.#waiting.push({ happening, resolve, reject })
-      if (this.#isWriting) return
-      this.#isWriting = true
+      if (this.#writing >= IN_FLIGHT) return
+      this.#writing += 1
       // Not before all that has arrived by now has been read: a list of due attempts, requests of several connections.
       setImmediate(() => void this.#writeAll())
     })
@@ -57,7 +58,7 @@ export class EventRecorder {
 
   async #writeAll(): Promise<void> {
     while (this.#waiting.length > 0) await this.#write(this.#waiting.splice(0, MOST_AT_ONCE))
-    this.#isWriting = false
+    this.#writing -= 1
   }
 
   /** Never rejects. A row that somebody has locked is not waited for here: all others would wait as well. */

@@ -1,9 +1,10 @@
-// The public API. Importing it starts nothing; each function starts what it says, and has a way to stop it.
+// The public API. Importing it starts nothing; each function starts what it says, and has a way to stop it. Sender and
+// worker are loaded when they are first asked for: an app that only mounts the endpoint need not pay for them.
 import type { Express, Router } from 'express'
 import { type Closable, createHttpApp, createStatusCallbackRouter } from './http/app.ts'
 import { type Options, openRuntime } from './runtime.ts'
-import { openSender, type Sender } from './sender.ts'
-import { type RunningWorker, runWorker } from './worker.ts'
+import type { Sender } from './sender.ts'
+import type { RunningWorker } from './worker.ts'
 
 export type { CallerTransaction } from './db/pool.ts'
 export type { RetryPolicyOverrides } from './delivery/retry-policy.ts'
@@ -37,6 +38,7 @@ const ENDPOINT_REQUIREMENTS = [
  *   reached, SchemaError if `sms-retry migrate` has not been run
  */
 export async function createSender(options: Options = {}): Promise<Sender> {
+  const { openSender } = await import('./sender.ts')
   return openSender(openRuntime(options, process.env, [...ENDPOINT_REQUIREMENTS, 'sender']))
 }
 
@@ -69,5 +71,6 @@ export function statusCallbackRouter(options: Options = {}): Router & Closable {
  *   reached, SchemaError if `sms-retry migrate` has not been run
  */
 export async function startWorker(options: Options = {}): Promise<RunningWorker> {
+  const { runWorker } = await import('./worker.ts')
   return runWorker(openRuntime(options, process.env, [...ENDPOINT_REQUIREMENTS, 'sender']))
 }

@@ -1,7 +1,8 @@
 // Logging by winston: JSON in production, readable lines in a terminal. One line per outcome, with message and
 // attempt, is written at the edges (use cases, http, worker). Nothing personal: phone numbers are masked here
 // once more, in case that an error's text carries one.
-import winston from 'winston'
+import { createRequire } from 'node:module'
+import type winston from 'winston'
 
 /**
  * What sms-retry needs of a logger; a winston logger fits, and so does `console`. A message's id comes in the field
@@ -31,7 +32,11 @@ export function errorFields(error: unknown): object {
   }
 }
 
+/** When it is first needed: an app that has a logger of its own need not pay for this one. */
+const loadWinston = (): typeof winston => createRequire(import.meta.url)('winston')
+
 export function createLogger(options: { level: string; format: 'json' | 'text' }): Logger {
+  const winston = loadWinston()
   const { combine, timestamp, json, colorize, printf } = winston.format
   const readable = combine(
     // hasColors honours NO_COLOR.
@@ -41,20 +46,26 @@ export function createLogger(options: { level: string; format: 'json' | 'text' }
       return `${String(at)} ${level} ${String(message)}${rest}`
     }),
   )
-  return winston.createLogger({
+  const logger = winston.createLogger({
     level: options.level,
-    format: combine(timestamp(), masked(), options.format === 'json' ? json() : readable),
+    format: combine(timestamp(), winston.format(masked)(), options.format === 'json' ? json() : readable),
     // Data belongs on stdout, words on stderr.
-    transports: [new winston.transports.Console({ stderrLevels: ['error', 'warn', 'info', 'debug'] })],
+    transports: [new winston.transports.Console({ stderrLevels: [...LEVELS] })],
   })
+  // Winston finds out late that nobody wants a line, when most of what it costs is spent.
+  const toLog = (level: (typeof LEVELS)[number]): Logger['error'] =>
+    logger.isLevelEnabled(level) ? (message, fields) => logger.log(level, message, fields) : () => undefined
+  return { error: toLog('error'), warn: toLog('warn'), info: toLog('info'), debug: toLog('debug') }
 }
 
+const LEVELS = ['error', 'warn', 'info', 'debug'] as const
+
 /** Winston keeps the level and the finished line under symbols, which stay as they are. */
-const masked = winston.format((info) => {
+function masked(info: winston.Logform.TransformableInfo): winston.Logform.TransformableInfo {
   const symbols = Object.getOwnPropertySymbols(info).map((key) => [key, info[key as never]] as const)
   const fields = Object.entries(info).map(([key, value]) => [key, maskDeep(value)] as const)
   return Object.fromEntries([...fields, ...symbols]) as winston.Logform.TransformableInfo
-})
+}
 
 function maskDeep(value: unknown): unknown {
   if (typeof value === 'string') return value.replace(NUMBER_IN_TEXT, '…$1')

@@ -1,7 +1,7 @@
 // The alarm clocks: one pg-boss job for each attempt that waits, and one for the next sweep over what is overdue. A job
 // holds ids only, and the row is the truth: losing a job or ringing twice does no harm.
 import pLimit from 'p-limit'
-import { type JobWithMetadata, PgBoss, type Queue as BossQueue } from 'pg-boss'
+import type { JobWithMetadata, PgBoss, Queue as BossQueue } from 'pg-boss'
 import type { Database, Db } from './db/pool.ts'
 import type { Alarm } from './delivery/decision.ts'
 import { DatabaseError, SchemaError } from './errors.ts'
@@ -11,6 +11,9 @@ import { errorFields, type Logger } from './log.ts'
 const QUEUE_SCHEMA = 'sms_retry_pgboss'
 const ATTEMPT_QUEUE = 'attempt'
 const RECONCILE_QUEUE = 'reconcile'
+
+/** When it is first needed: it is as much code as express, and an app that imports us may never start a queue. */
+const loadBoss = (): Promise<typeof import('pg-boss')> => import('pg-boss')
 
 type QueueOptions = Omit<BossQueue, 'name'>
 
@@ -33,8 +36,12 @@ export interface Queue {
   unschedule(tx: Db, alarms: readonly Omit<ScheduledAlarm, 'at'>[]): Promise<void>
   /** Of these alarms, the ones that will ring soon, or have just rung: by jobId. */
   findSet(alarms: readonly Omit<ScheduledAlarm, 'at'>[], now: Date): Promise<ReadonlySet<string>>
-  /** Calls `handle` with due jobs, up to `batchSize` at once; a job whose handling throws rings again. */
-  work(options: { batchSize: number }, handle: (jobs: AttemptJob[]) => Promise<void>): Promise<void>
+  /**
+   * Calls `handle` with due jobs, up to `batchSize` at once; a job whose handling throws rings again.
+   *
+   * @returns has it look for due jobs at once, instead of at its next poll
+   */
+  work(options: { batchSize: number }, handle: (jobs: AttemptJob[]) => Promise<void>): Promise<() => void>
   /**
    * Calls `sweep` every so many seconds, in one of the processes that share this database. It is told of no failure:
    * `sweep` must not reject.
@@ -55,6 +62,7 @@ export async function startQueue(
 ): Promise<Queue> {
   const { db, isFailure } = adapterOf(database)
   const supervise = role === 'work'
+  const { PgBoss } = await loadBoss()
   const boss = new PgBoss({
     db,
     schema: QUEUE_SCHEMA,
@@ -158,12 +166,13 @@ function queueOf(boss: PgBoss, logger: Logger): Queue {
     },
     async work({ batchSize }, handle) {
       const options = { batchSize, pollingIntervalSeconds: 0.5, burstWhenBatchFull: true }
-      await boss.work(ATTEMPT_QUEUE, options, (jobs: { data: AttemptJob }[]) =>
+      const worker = await boss.work(ATTEMPT_QUEUE, options, (jobs: { data: AttemptJob }[]) =>
         handle(jobs.map(({ data }) => data)).catch((error: Error) => {
           // pg-boss keeps what is thrown in the job, with its cause; PostgreSQL's errors quote the row.
           throw new Error(error.message)
         }),
       )
+      return () => boss.notifyWorker(worker)
     },
     async sweep({ everySeconds }, sweep) {
       // Of this queue one job can wait at most; another one is not added.
@@ -212,6 +221,7 @@ export function jobId(messageId: number, { attempt, postponements }: Alarm): str
 
 /** Creates or upgrades the queue's schema and sets the queue's options. Can be run again at any time. */
 export async function migrateQueue(database: Database, logger: Logger): Promise<void> {
+  const { PgBoss } = await loadBoss()
   const boss = new PgBoss({
     db: adapterOf(database).db,
     schema: QUEUE_SCHEMA,

@@ -3,7 +3,7 @@
 // serves many events.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { lockMessages, updateMessages } from './db/messages.ts'
-import type { Database, Db } from './db/pool.ts'
+import type { Database, Db, Transaction } from './db/pool.ts'
 import { decide } from './delivery/decide.ts'
 import type { Alarm, Circumstances, Decision } from './delivery/decision.ts'
 import type { Event, Message } from './delivery/message.ts'
@@ -170,13 +170,13 @@ class Batch {
     this.#changed.add(message.id)
   }
 
-  async write(tx: Db, queue: Queue): Promise<void> {
+  async write(tx: Transaction, queue: Queue): Promise<void> {
     if (this.#changed.size === 0) return
+    await queue.unschedule(tx, [...this.#unscheduled.values()])
     await updateMessages(
-      tx,
+      tx.atCommit,
       [...this.#messages.values()].filter(({ id }) => this.#changed.has(id)),
     )
-    await queue.unschedule(tx, [...this.#unscheduled.values()])
-    await queue.schedule(tx, [...this.#scheduled.values()])
+    await queue.schedule(tx.atCommit, [...this.#scheduled.values()])
   }
 }

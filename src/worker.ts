@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { reserveSends } from './db/send-rate.ts'
 import type { Db } from './db/pool.ts'
+import { DueWatch } from './due-watch.ts'
 import { errorFields } from './log.ts'
 import { reconcile } from './reconcile.ts'
 import { type AttemptDeps, AttemptRunner, type Pace } from './run-attempts.ts'
@@ -37,7 +38,9 @@ export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
   const pace = config.sendRatePerSecond === null ? null : paceOf(database, config.sendRatePerSecond)
   const runner = new AttemptRunner(deps, MOST_REQUESTS_AT_ONCE, pace)
   const sweeper = new Sweeper(deps)
-  await queue.work({ batchSize: batchSizeFor(config.sendRatePerSecond) }, (jobs) => runner.run(jobs))
+  const batchSize = batchSizeFor(config.sendRatePerSecond)
+  const wake = await queue.work({ batchSize }, (jobs) => runner.run(jobs))
+  const dueWatch = new DueWatch(database, wake, logger)
   const everySeconds = Math.max(Math.ceil(SWEEP_SECONDS * policy.delayScale), LEAST_SWEEP_SECONDS)
   await queue.sweep({ everySeconds }, () => sweeper.sweep())
   // What was under way when the last worker died need not wait for the next sweep.
@@ -46,7 +49,7 @@ export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
   return {
     async stop() {
       // All at once: the queue waits for handlers, and these may wait for room among the requests.
-      await Promise.all([queue.stop(STOP_TIMEOUT_MS), runner.stop(), sweeper.stop()])
+      await Promise.all([queue.stop(STOP_TIMEOUT_MS), runner.stop(), sweeper.stop(), dueWatch.stop()])
       await database.close()
     },
   }

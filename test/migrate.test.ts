@@ -32,6 +32,7 @@ const ALL_MIGRATIONS = [
   '006-reconcile-index',
   '007-phone-number-index',
   '008-send-rate',
+  '009-due-watch',
 ]
 
 const databases: TestDatabase[] = []
@@ -198,7 +199,7 @@ test('a database of an older version is not current until it is migrated', async
   // As the version left it that had the first five migrations.
   for (const statement of [
     'drop index idx_sms_usage_logs_reconcile, idx_sms_usage_logs_phone_number',
-    'drop table sms_retry.send_rate',
+    'drop table sms_retry.send_rate, sms_retry.due_watch',
     `delete from sms_retry.migrations where name > '006'`,
     `delete from sms_retry_pgboss.queue where name = 'reconcile'`,
   ])

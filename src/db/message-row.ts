@@ -1,6 +1,5 @@
 // One row of `sms_usage_logs` and the message that it stands for: the columns that are read, the keys of
 // `sms_metadata` that are ours, and the way there and back.
-import { z } from 'zod'
 import { reasonOf } from '../delivery/error-codes.ts'
 import type { Attempt, Message } from '../delivery/message.ts'
 import { type AttemptStatus, isAttemptStatus, isDeliveryStatus, isFailedAttempt } from '../delivery/status.ts'
@@ -86,29 +85,59 @@ function isTime(text: string): boolean {
 }
 
 /** An attempt as it stands in `sms_metadata`. Absent keys are null. */
-const attemptSchema = z.object({
-  number: z.int().min(0).max(MOST_ATTEMPTS),
-  status: z.custom<AttemptStatus>((word) => typeof word === 'string' && isAttemptStatus(word)),
-  sid: z.string().nullish(),
-  error_code: z.int().nullish(),
-  error_text: z.string().nullish(),
-  postponements: z.int().min(0).nullish(),
-  times: z.record(z.string(), z.string()).nullish(),
-})
+interface AttemptEntry {
+  readonly number: number
+  readonly status: AttemptStatus
+  readonly sid?: string | null
+  readonly error_code?: number | null
+  readonly error_text?: string | null
+  readonly postponements?: number | null
+  readonly times?: Readonly<Record<string, string>> | null
+}
 
 /** The metadata is the app's as well: an entry under our key that is not ours counts as nothing. */
 function toAttempts(entries: unknown): Attempt[] {
   if (!Array.isArray(entries)) return []
-  const ours = entries.flatMap((entry) => attemptSchema.safeParse(entry).data ?? [])
-  return ours.map((entry) => ({
+  return entries.filter(isAttemptEntry).map((entry) => ({
     number: entry.number,
     status: entry.status,
     sid: entry.sid ?? null,
     errorCode: entry.error_code ?? null,
     errorText: entry.error_text ?? null,
     postponements: entry.postponements ?? 0,
-    times: Object.fromEntries(Object.entries(entry.times ?? {}).filter(([, at]) => isTime(at))),
+    times: timesOf(entry.times ?? {}),
   }))
+}
+
+/** By hand: a schema would cost more than all the rest of a status callback's decision. */
+function isAttemptEntry(value: unknown): value is AttemptEntry {
+  if (value === null || typeof value !== 'object') return false
+  const entry = value as Record<keyof AttemptEntry, unknown>
+  return (
+    isWhole(entry.number, MOST_ATTEMPTS) &&
+    typeof entry.status === 'string' &&
+    isAttemptStatus(entry.status) &&
+    (entry.sid == null || typeof entry.sid === 'string') &&
+    (entry.error_code == null || Number.isSafeInteger(entry.error_code)) &&
+    (entry.error_text == null || typeof entry.error_text === 'string') &&
+    (entry.postponements == null || isWhole(entry.postponements, Number.MAX_SAFE_INTEGER)) &&
+    (entry.times == null || isRecordOfTexts(entry.times))
+  )
+}
+
+function isWhole(value: unknown, most: number): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= most
+}
+
+function isRecordOfTexts(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  return Object.values(value).every((text) => typeof text === 'string')
+}
+
+function timesOf(texts: Readonly<Record<string, string>>): Attempt['times'] {
+  const times: Record<string, string> = {}
+  for (const [status, at] of Object.entries(texts)) if (isTime(at)) times[status] = at
+  return times
 }
 
 /** The changed columns, as updateMessages takes them. */
@@ -129,7 +158,7 @@ export function toChange(message: Message): object {
       retry_strategy: message.retryCount > 0 ? 'exponential_backoff' : null,
       reconcile_at: message.reconcileAt?.toISOString(),
       attempts: message.attempts.map(
-        (attempt): z.input<typeof attemptSchema> => ({
+        (attempt): AttemptEntry => ({
           number: attempt.number,
           status: attempt.status,
           sid: attempt.sid,

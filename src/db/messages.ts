@@ -30,13 +30,17 @@ export async function lockMessages(
   const { rows } = await tx.executeSql<MessageRow & { now: Date }>(
     `select ${MESSAGE_COLUMNS}, clock_timestamp() as "now"
        from sms_usage_logs
-      where (id = any($1::bigint[]) or twilio_message_sid = any($2::text[])) and ${IS_OURS}
+      where ${sids.length === 0 ? IS_NAMED : IS_NAMED_OR_HAS_SID} and ${IS_OURS}
       order by id
         for no key update ${whatIsLocked === 'skip' ? 'skip locked' : ''}`,
-    [ids, sids],
+    sids.length === 0 ? [ids] : [ids, sids],
   )
   return rows.map((row) => ({ message: toMessage(row), now: row.now }))
 }
+
+/** By one index, where that is enough. */
+const IS_NAMED = 'id = any($1::bigint[])'
+const IS_NAMED_OR_HAS_SID = `(${IS_NAMED} or twilio_message_sid = any($2::text[]))`
 
 /** Writes what was decided of locked messages. `sms_metadata` keeps the keys that are not ours. */
 export async function updateMessages(tx: Db, messages: readonly Message[]): Promise<void> {

@@ -23,11 +23,12 @@ export function createHttpApp(runtime: Runtime): Express & Closable {
   const recording = new LazyRecording(runtime)
   const app = express()
   app.disable('x-powered-by').disable('etag')
+  // First: nearly all requests are callbacks.
+  app.use(routeOf(runtime, recording))
   app.get('/healthz', (_request, response) => {
     response.type('text/plain').send('ok\n')
   })
   app.get('/readyz', readiness(runtime, recording))
-  app.use(routeOf(runtime, recording))
   app.use((_request, response) => {
     response.status(404).type('text/plain').send('Not found\n')
   })
