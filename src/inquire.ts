@@ -3,7 +3,7 @@
 import { areTooMany, findOthers, readClock } from './db/overdue.ts'
 import type { Inquiry } from './delivery/decision.ts'
 import type { Event, Message } from './delivery/message.ts'
-import { LATEST_ACCEPTANCE_SECONDS } from './delivery/reconcile-time.ts'
+import { isNever, LATEST_ACCEPTANCE_SECONDS } from './delivery/reconcile-time.ts'
 import { DatabaseError } from './errors.ts'
 import { errorFields } from './log.ts'
 import type { AttemptDeps } from './run-attempts.ts'
@@ -27,7 +27,7 @@ export async function ask(deps: AttemptDeps, inquiry: Inquiry, signal?: AbortSig
     const recorded = await deps.recorder.record({ target: { id: messageId }, event })
     // Deleted, or told by a callback meanwhile.
     if (!recorded.known || recorded.decision.kind === 'ignore') return 'answered'
-    return logFinding(deps, inquiry, recorded.decision.message)
+    return logFinding(deps, inquiry, recorded.before, recorded.decision.message)
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error
     deps.logger.error('What became of an attempt could not be recorded', {
@@ -51,7 +51,7 @@ async function fetchReport(
   const answer = await twilio.fetch(sid)
   switch (answer.outcome) {
     case 'found':
-      return { kind: 'report', attempt, ...answer.message }
+      return { kind: 'fetched', attempt, ...answer.message }
     case 'missing':
       return { kind: 'missing' }
     case 'unavailable':
@@ -96,12 +96,14 @@ async function look(
 function logFinding(
   { logger }: AttemptDeps,
   { messageId, attempt, sid }: Inquiry,
-  { status, reason, nextRetryAt, attempts }: Message,
+  before: Message,
+  { status, reason, nextRetryAt, attempts, reconcileAt }: Message,
 ): Outcome {
   if (sid !== null) {
     // Not the reason: in a row of others, it may be a text of the app's own.
     const known = { messageId, attempt, sid, status, nextRetryAt }
-    logger.info('Twilio was asked for the status of an attempt', known)
+    const isNews = status !== before.status || isNever(reconcileAt)
+    logger[isNews ? 'info' : 'debug']('Twilio was asked for the status of an attempt', known)
     return 'answered'
   }
   const fields = { messageId, attempt, status, reason, nextRetryAt }
