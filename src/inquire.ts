@@ -62,6 +62,9 @@ async function fetchReport(
 /** Twilio's list is read back to a little before the claim. */
 const MARGIN_SECONDS = 60
 
+/** No further page of the list is asked for then; the last one may take a request's own time. */
+const LIST_SECONDS = 20
+
 /** Twilio's times are whole seconds. */
 const ROUNDING_SECONDS = 2
 
@@ -72,7 +75,10 @@ async function look(
 ): Promise<Event | Failure> {
   const before = await readClock(database)
   const sinceClaim = (before.getTime() - claimedAt.getTime()) / 1000
-  const answer = await twilio.list(to, sinceClaim + MARGIN_SECONDS, signal)
+  // One number's list must not hold up a sweep, which waits for all whom it has asked for.
+  const limit = AbortSignal.timeout(LIST_SECONDS * 1000)
+  const untilThen = signal === undefined ? limit : AbortSignal.any([signal, limit])
+  const answer = await twilio.list(to, sinceClaim + MARGIN_SECONDS, untilThen)
   if (answer.outcome === 'unavailable') return { reason: answer.reason }
   // Ages are by Twilio's clock alone, and so the entries' times by the database's; as exactly as the list was quick.
   // This process's own clocks are not to be trusted: a machine that was suspended meanwhile does not know it.
