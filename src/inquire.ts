@@ -3,7 +3,7 @@
 import { areTooMany, findOthers, readClock } from './db/overdue.ts'
 import type { Inquiry } from './delivery/decision.ts'
 import type { Event, Message } from './delivery/message.ts'
-import { LATEST_ACCEPTANCE_SECONDS } from './delivery/reconcile-time.ts'
+import { isNever, LATEST_ACCEPTANCE_SECONDS } from './delivery/reconcile-time.ts'
 import { DatabaseError } from './errors.ts'
 import { errorFields } from './log.ts'
 import type { AttemptDeps } from './run-attempts.ts'
@@ -27,7 +27,7 @@ export async function ask(deps: AttemptDeps, inquiry: Inquiry, signal?: AbortSig
     const recorded = await deps.recorder.record({ target: { id: messageId }, event })
     // Deleted, or told by a callback meanwhile.
     if (!recorded.known || recorded.decision.kind === 'ignore') return 'answered'
-    return logFinding(deps, inquiry, recorded.decision.message)
+    return logFinding(deps, inquiry, recorded.before, recorded.decision.message)
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error
     deps.logger.error('What became of an attempt could not be recorded', {
@@ -51,7 +51,7 @@ async function fetchReport(
   const answer = await twilio.fetch(sid)
   switch (answer.outcome) {
     case 'found':
-      return { kind: 'report', attempt, ...answer.message }
+      return { kind: 'fetched', attempt, ...answer.message }
     case 'missing':
       return { kind: 'missing' }
     case 'unavailable':
@@ -61,6 +61,9 @@ async function fetchReport(
 
 /** Twilio's list is read back to a little before the claim. */
 const MARGIN_SECONDS = 60
+
+/** No further page of the list is asked for then; the last one may take a request's own time. */
+const LIST_SECONDS = 20
 
 /** Twilio's times are whole seconds. */
 const ROUNDING_SECONDS = 2
@@ -72,7 +75,10 @@ async function look(
 ): Promise<Event | Failure> {
   const before = await readClock(database)
   const sinceClaim = (before.getTime() - claimedAt.getTime()) / 1000
-  const answer = await twilio.list(to, sinceClaim + MARGIN_SECONDS, signal)
+  // One number's list must not hold up a sweep, which waits for all whom it has asked for.
+  const limit = AbortSignal.timeout(LIST_SECONDS * 1000)
+  const untilThen = signal === undefined ? limit : AbortSignal.any([signal, limit])
+  const answer = await twilio.list(to, sinceClaim + MARGIN_SECONDS, untilThen)
   if (answer.outcome === 'unavailable') return { reason: answer.reason }
   // Ages are by Twilio's clock alone, and so the entries' times by the database's; as exactly as the list was quick.
   // This process's own clocks are not to be trusted: a machine that was suspended meanwhile does not know it.
@@ -96,12 +102,14 @@ async function look(
 function logFinding(
   { logger }: AttemptDeps,
   { messageId, attempt, sid }: Inquiry,
-  { status, reason, nextRetryAt, attempts }: Message,
+  before: Message,
+  { status, reason, nextRetryAt, attempts, reconcileAt }: Message,
 ): Outcome {
   if (sid !== null) {
     // Not the reason: in a row of others, it may be a text of the app's own.
     const known = { messageId, attempt, sid, status, nextRetryAt }
-    logger.info('Twilio was asked for the status of an attempt', known)
+    const isNews = status !== before.status || isNever(reconcileAt)
+    logger[isNews ? 'info' : 'debug']('Twilio was asked for the status of an attempt', known)
     return 'answered'
   }
   const fields = { messageId, attempt, status, reason, nextRetryAt }

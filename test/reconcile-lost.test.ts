@@ -98,6 +98,24 @@ describe('a message whose callbacks were lost', () => {
     expect(await reconcile(deps)).toEqual(NOTHING)
   })
 
+  test('is asked for again 15 minutes after a question that failed; after an answer, pauses double', async () => {
+    const world = await newTimedWorld({ callbackDelayMs: 600_000, chaos: { lookupError: 1 } })
+    const deps = await newProcess(world)
+    const { id } = await world.sender.send(message())
+    await world.pass(4_000)
+    expect(await reconcile(deps)).toEqual({ ...NOTHING, looked: 1, asked: 1, failed: 1 })
+    world.simulator.setChaos({ lookupError: 0 })
+    await world.pass(890)
+    expect(await reconcile(deps)).toEqual(NOTHING)
+    await world.pass(10)
+    expect(await reconcile(deps)).toEqual({ ...NOTHING, looked: 1, asked: 1, answered: 1 })
+    expect(await rowOf(world, id)).toMatchObject({ final_status: 'queued' })
+    await world.pass(4_890)
+    expect(await reconcile(deps)).toEqual(NOTHING)
+    await world.pass(20)
+    expect(await reconcile(deps)).toEqual({ ...NOTHING, looked: 1, asked: 1, answered: 1 })
+  })
+
   test('and that Twilio does not know any more stays as it is, and after three days is left', async () => {
     const world = await newTimedWorld({ maxKept: 1 })
     const { id } = await world.sender.send(message())

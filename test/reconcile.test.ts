@@ -152,6 +152,29 @@ test('a list whose pages come slowly: what is in it is found all the same', asyn
   expect(await rowOf(world, id)).toMatchObject({ final_status: 'sent', twilio_message_sid: sid })
 })
 
+test('a list that does not end, page by slow page, holds up a sweep for half a minute at most', async () => {
+  const { world } = await newWorldWith(
+    async (response, post) => {
+      if (post.fields['Body'] !== undefined) return void response.destroy()
+      const askedMs = Date.now()
+      await waitFor('4 s', () => Date.now() - askedMs > 4_000)
+      const next = `${post.path.split('?')[0]}?Page=1`
+      const now = { Date: new Date().toUTCString() }
+      return answerWith(200, { messages: [], next_page_uri: next }, now)(response, post)
+    },
+    { RETRY_DELAY_SCALE: '1' },
+  )
+  const { id } = await world.sender.send(message())
+  await passForRows(world, 45)
+  const startedMs = performance.now()
+  const sum = await reconcile(await newProcess(world))
+  expect(performance.now() - startedMs).toBeLessThan(30_000)
+  expect(sum).toEqual({ ...NOTHING, looked: 1, asked: 1, failed: 1 })
+  expect(await rowOf(world, id)).toMatchObject({ final_status: 'submitting' })
+  const reasons = world.log.filter(({ level }) => level === 'warn').map(({ fields }) => fields['reason'])
+  expect(reasons).toContain('the list could not be read in time')
+}, 120_000)
+
 describe('a process that is being stopped', () => {
   test('asks for no more than it is asking for already', async () => {
     let isStopping = false

@@ -61,9 +61,11 @@ function decideEvent(known: Message, event: Event, circumstances: Circumstances)
       return decideAnswer(answered, event, circumstances)
     }
     case 'report':
-      return orGivenUp(known, decideReport(known, event, circumstances), circumstances)
+      return decideReport(known, event, circumstances)
+    case 'fetched':
+      return orRecorded(known, decideReport(known, event, circumstances))
     case 'missing':
-      return orGivenUp(known, { kind: 'ignore', why: 'Twilio does not know its sid' }, circumstances)
+      return record(known)
     case 'cancel':
       return decideCancel(known)
     case 'reconcile':
@@ -110,9 +112,12 @@ function decideAnswer(
   }
   switch (answer.outcome) {
     case 'accepted':
-      return timed(message, settle(message, entry, answer, circumstances))
+      return orRecorded(message, settle(message, entry, answer, circumstances))
     case 'rejected':
-      return timed(message, settle(message, entry, { ...answer, status: 'failed', sid: null }, circumstances))
+      return orRecorded(
+        message,
+        settle(message, entry, { ...answer, status: 'failed', sid: null }, circumstances),
+      )
     case 'not_processed':
       return decideNotProcessed(message, entry, answer, circumstances)
     case 'unknown':
@@ -122,8 +127,8 @@ function decideAnswer(
   }
 }
 
-/** An answer that says nothing new (a callback was faster) still tells how long the request took. */
-function timed(message: Message, decision: Decision): Decision {
+/** An answer that says nothing new still tells how long the request took, or that the next question has time. */
+function orRecorded(message: Message, decision: Decision): Decision {
   return decision.kind === 'ignore' ? record(message) : decision
 }
 
@@ -161,7 +166,7 @@ function unclaim(message: Message, entry: Attempt): Message {
 
 function decideReport(
   message: Message,
-  report: Extract<Event, { kind: 'report' }>,
+  report: Extract<Event, { kind: 'report' | 'fetched' }>,
   circumstances: Circumstances,
 ): Decision {
   const entry = message.attempts.findLast(({ number, sid }) =>
@@ -180,12 +185,6 @@ function decideCancel(message: Message): Decision {
     return withdraw(message, end(message, 'canceled', 'Canceled before the next attempt'))
   const why = isFinal(message.status) ? `it is ${message.status} already` : 'Twilio may have it already'
   return { kind: 'ignore', why }
-}
-
-/** Asked for the last time, Twilio had nothing new to say: then the message is left as it is. */
-function orGivenUp(message: Message, decision: Decision, { policy, now }: Circumstances): Decision {
-  if (decision.kind !== 'ignore' || isNever(message.reconcileAt)) return decision
-  return isNever(reconcileTime(message, policy.delayScale, now)) ? record(message) : decision
 }
 
 function decideReconcile(message: Message, isAlarmSet: boolean, { policy, now }: Circumstances): Decision {

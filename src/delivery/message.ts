@@ -86,9 +86,12 @@ export type Event =
       readonly answer: Answer
       readonly processingTimeMs: number
     }
-  /** Twilio's word on an attempt, in a status callback or because it was asked. */
+  /**
+   * Twilio's word on an attempt: in a status callback, or fetched. That is recorded even if it says nothing new, so that
+   * the next question has time.
+   */
   | {
-      readonly kind: 'report'
+      readonly kind: 'report' | 'fetched'
       /** From the callback's URL; null where the URL is not ours, then the sid tells. */
       readonly attempt: number | null
       readonly sid: string

@@ -94,10 +94,14 @@ export function reconcileTime(message: Message, delayScale: number, now: Date): 
   return addSeconds(since, Math.min(next, latest))
 }
 
-/** The same for a message that Twilio is being asked about: it is not given up before the answer is there. */
-export function askAgainTime(message: Message, delayScale: number, now: Date): Date | null {
+/**
+ * The same for a message that Twilio is about to be asked about. There may be no answer, or nobody left to record it:
+ * so the pauses that grow long, and the end of all looks, come with the answer only.
+ */
+export function askAgainTime(message: Message, delayScale: number, now: Date): Date {
+  const soon = addSeconds(now, LONGEST_PAUSE_SECONDS * delayScale)
   const time = reconcileTime(message, delayScale, now)
-  return isNever(time) ? addSeconds(now, LONGEST_PAUSE_SECONDS * delayScale) : time
+  return time !== null && time < soon ? time : soon
 }
 
 /** True once the message has been what it is for so long that something may be wrong. */

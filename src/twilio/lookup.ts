@@ -49,8 +49,11 @@ const PAGE_SIZE = 100
 const MOST_PAGES = 20
 
 /**
- * The messages to this number that are not older than `maxAgeSeconds`, newest first. By number alone: Twilio's own
- * filter by date goes by the date of sending, which a message that was just accepted does not have.
+ * The messages to this number that are not older than `maxAgeSeconds`. By number alone: Twilio's own filter by date goes
+ * by the date of sending, which a message that was just accepted does not have. Its order may go by that date as well:
+ * so the list is read on until a whole page is older.
+ *
+ * @param signal no further page is asked for once it is aborted, and nothing is known then
  */
 export async function listMessagesTo(
   api: TwilioApi,
@@ -63,20 +66,24 @@ export async function listMessagesTo(
   let next: string | null = '/Messages.json'
   let parameters: Readonly<Record<string, string>> = { To: to, PageSize: `${PAGE_SIZE}` }
   for (let pages = 0; next !== null; pages += 1) {
-    if (signal?.aborted) return { outcome: 'unavailable', reason: 'the process is being stopped' }
+    if (signal?.aborted) return { outcome: 'unavailable', reason: whyAborted(signal) }
     if (pages === MOST_PAGES) return { outcome: 'listed', messages, isComplete: false }
     const response = await ask(api, next, parameters)
     if ('outcome' in response) return response
-    const page = toPage(response)
+    const page = toPage(response, maxAgeSeconds)
     if (page === null) return { outcome: 'unavailable', reason: 'the list cannot be read' }
     isComplete &&= page.isReadable
     messages.push(...page.messages.filter(({ ageSeconds }) => ageSeconds <= maxAgeSeconds))
-    const oldest = page.messages.at(-1)
-    if (oldest !== undefined && oldest.ageSeconds > maxAgeSeconds) break
+    if (page.isTooOld) break
     next = page.next
     parameters = {}
   }
   return { outcome: 'listed', messages, isComplete }
+}
+
+function whyAborted({ reason }: AbortSignal): string {
+  const isLate = reason instanceof DOMException && reason.name === 'TimeoutError'
+  return isLate ? 'the list could not be read in time' : 'the process is being stopped'
 }
 
 function ask(
@@ -97,9 +104,11 @@ interface Page {
   readonly next: string | null
   /** False if a message in it could not be read, and might be the one that is looked for. */
   readonly isReadable: boolean
+  /** True if there is something in it, and all of that is older than what is looked for. */
+  readonly isTooOld: boolean
 }
 
-function toPage({ body, headers }: HttpResponse): Page | null {
+function toPage({ body, headers }: HttpResponse, maxAgeSeconds: number): Page | null {
   const { messages, next_page_uri: next } = parseJson(body) ?? {}
   const nowMs = Date.parse(String(headers['date']))
   if (!Array.isArray(messages) || Number.isNaN(nowMs)) return null
@@ -110,6 +119,9 @@ function toPage({ body, headers }: HttpResponse): Page | null {
     messages: readable,
     next: typeof next === 'string' ? next : null,
     isReadable: readable.length === listed.length,
+    isTooOld:
+      messages.length > 0 &&
+      messages.every((message: unknown) => ageSecondsOf(message, nowMs) > maxAgeSeconds),
   }
 }
 
@@ -120,10 +132,16 @@ function isInbound(message: unknown): boolean {
 
 function toListed(message: unknown, nowMs: number): ListedMessage | null {
   const found = toFound(message)
-  const { body, date_created: created } = (message ?? {}) as Record<string, unknown>
-  const createdMs = Date.parse(String(created))
-  if (found === null || Number.isNaN(createdMs)) return null
-  return { ...found, body: typeof body === 'string' ? body : '', ageSeconds: (nowMs - createdMs) / 1000 }
+  const { body } = (message ?? {}) as { body?: unknown }
+  const ageSeconds = ageSecondsOf(message, nowMs)
+  if (found === null || Number.isNaN(ageSeconds)) return null
+  return { ...found, body: typeof body === 'string' ? body : '', ageSeconds }
+}
+
+/** NaN, which is neither older nor younger than anything, if it does not say. */
+function ageSecondsOf(message: unknown, nowMs: number): number {
+  const { date_created: created } = (message ?? {}) as { date_created?: unknown }
+  return (nowMs - Date.parse(String(created))) / 1000
 }
 
 function toFound(message: unknown): FoundMessage | null {

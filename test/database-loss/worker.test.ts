@@ -4,15 +4,18 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import pg from 'pg'
 import type { EmbeddedPostgres } from '../../src/embedded-postgres.ts'
+import type { Runtime } from '../../src/runtime.ts'
+import { runWorker } from '../../src/worker.ts'
 import { waitFor } from '../support/wait-for.ts'
-import type { World } from '../support/world.ts'
-import { message, newWorld, rowsOf } from '../support/world-with.ts'
+import type { LogLine, World } from '../support/world.ts'
+import { closeLater, message, newWorld, rowsOf } from '../support/world-with.ts'
 import {
   endConnections,
   expectSubmissions,
   type Lossy,
   linesWith,
   lossy,
+  submissions,
   useOwnServer,
 } from './lossy-world.ts'
 
@@ -102,6 +105,81 @@ describe('the database is lost', () => {
       const once = Object.fromEntries([...enqueued, 'new', 'without a job'].map((body) => [body, 1]))
       const twice = Object.fromEntries(old.map((body) => [body, 2]))
       expectSubmissions(world, { ...once, ...twice })
+    },
+    TIMEOUT_MS,
+  )
+})
+
+/** Begins what the database or its pool cannot cope with; ends it when the function that is returned is called. */
+type Strain = (world: World, runtime: Runtime) => Promise<() => Promise<unknown>>
+
+const POOL_SIZE = 2
+
+/** Something else in the worker's process keeps every connection of its pool. */
+const exhaustPool: Strain = async (_world, { database }) => {
+  const { promise: isReleased, resolve: release } = Promise.withResolvers<void>()
+  const taken = Array.from({ length: POOL_SIZE }, () => Promise.withResolvers<void>())
+  const holding = taken.map(({ resolve }) =>
+    database.transaction(async () => {
+      resolve()
+      await isReleased
+    }),
+  )
+  await Promise.all(taken.map(({ promise }) => promise))
+  return () => {
+    release()
+    return Promise.all(holding)
+  }
+}
+
+/** The app holds the whole table, for longer than a statement may take; it can be read meanwhile. */
+const letStatementsTimeOut: Strain = async ({ database }) => {
+  const holder = new pg.Client({ connectionString: database.url, statement_timeout: 0 })
+  await holder.connect()
+  await holder.query('begin')
+  await holder.query('lock table sms_usage_logs in exclusive mode')
+  let isHeld = true
+  return async () => {
+    if (isHeld) await holder.end()
+    isHeld = false
+  }
+}
+
+describe('the database is there, and does not do what it is asked for', () => {
+  test.each([
+    ['the pool is exhausted', exhaustPool, /The queue has a problem/],
+    ['statements time out', letStatementsTimeOut, /canceling statement due to statement timeout/],
+  ])(
+    '%s: due attempts and sweeps go on once that is over, and every attempt is made once',
+    async (_what, strain, complaint) => {
+      const world = await newWorld({
+        env: { RETRY_DELAY_SCALE: '0.01', DATABASE_POOL_MAX: `${POOL_SIZE}` },
+      })
+      const name = new URL(world.database.url).pathname.slice(1)
+      await world.database.query(`alter database ${name} set statement_timeout = '400ms'`)
+      const { log, openRuntime } = await lossy(world)
+      const runtime = openRuntime()
+      const worker = await runWorker(runtime)
+      closeLater(() => worker.stop())
+      const old = Array.from({ length: 10 }, (_, i) => `fails once ${i}`)
+      await Promise.all(old.map((body) => world.sender.send(message({ to: FAILS_ONCE, body }))))
+      await waitFor('the failures', async () => [...(await statuses(world))].join() === 'retrying')
+      await enqueue(world, ['without a job'], `delete from sms_retry_pgboss.job where state = 'created'`)
+      const release = await strain(world, runtime)
+      closeLater(release)
+      const isComplaint = (line: LogLine): boolean =>
+        line.level === 'error' && complaint.test(JSON.stringify(line))
+      await waitFor('a complaint', () => log.some(isComplaint), RECOVERED_WITHIN_MS)
+      // By then the retries are due, and the message without a job is overdue.
+      await sleep(6_000)
+      expect(submissions(world)).toEqual(Object.fromEntries(old.map((body) => [body, 1])))
+      await release()
+      await enqueue(world, ['new'])
+
+      const isOver = async (): Promise<boolean> => [...(await statuses(world))].join() === 'delivered'
+      await waitFor('every message to be delivered', isOver, RECOVERED_WITHIN_MS)
+      const twice = Object.fromEntries(old.map((body) => [body, 2]))
+      expectSubmissions(world, { 'without a job': 1, new: 1, ...twice })
     },
     TIMEOUT_MS,
   )

@@ -8,6 +8,7 @@ import {
   buildMessage,
   callback,
   cancel,
+  fetched,
   notProcessed,
   rejected,
   secondsFromNow,
@@ -134,6 +135,16 @@ export const DECISION_TABLE: readonly (readonly [Event | 'the latest attempt is 
       ['ignore', 'sent'],
     ],
   ],
+  // Because Twilio was asked: that it was, is worth recording.
+  [
+    fetched('sent'),
+    [
+      ['record sent', 'unknown submitting accepted scheduled queued sending'],
+      ['unschedule sent', 'pending'],
+      ['record stays', `sent ${DONE} undelivered failed retrying expired`],
+    ],
+  ],
+  [{ kind: 'missing' }, [['record stays', STATUSES.join(' ')]]],
   [
     callback('delivered'),
     [

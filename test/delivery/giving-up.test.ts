@@ -5,34 +5,34 @@ import { decide } from '../../src/delivery/decide.ts'
 import type { Decision } from '../../src/delivery/decision.ts'
 import type { Event, Message } from '../../src/delivery/message.ts'
 import { NEVER } from '../../src/delivery/reconcile-time.ts'
-import { callback, circumstances, listedEntry, outcomeOf, secondsFromNow } from './build-message.ts'
+import { callback, circumstances, fetched, listedEntry, outcomeOf, secondsFromNow } from './build-message.ts'
 import { MESSAGES } from './decision-table.ts'
 
 const HOURS_72 = 72 * 3600
 
 /** So many seconds after the messages became what they are. */
-const after = (elapsed: number): Date => secondsFromNow(elapsed - 60)
+const timeAfter = (elapsed: number): Date => secondsFromNow(elapsed - 60)
 
 function happens(message: Message, event: Event, elapsed: number): Decision {
-  return decide(message, event, circumstances({ now: after(elapsed) }))
+  return decide(message, event, circumstances({ now: timeAfter(elapsed) }))
 }
 
 /** The message after Twilio was asked for it, with the answer still to come. */
 function asked(status: 'submitting' | 'sent', elapsed: number): Message {
-  const message = { ...MESSAGES[status], reconcileAt: after(elapsed) }
+  const message = { ...MESSAGES[status], reconcileAt: timeAfter(elapsed) }
   const decision = happens(message, { kind: 'reconcile', isAlarmSet: false }, elapsed)
   if (decision.kind !== 'inquire') throw new Error(`not asked: ${decision.kind}`)
   return decision.message
 }
 
-const nothingNew = callback('sent')
+const nothingNew = fetched('sent')
 const missing: Event = { kind: 'missing' }
 
 function listed(fields: Partial<Extract<Event, { kind: 'listed' }>>): Event {
   return {
     kind: 'listed',
     attempt: 0,
-    claimedAt: after(0),
+    claimedAt: timeAfter(0),
     entries: [],
     toleranceSeconds: 2,
     isComplete: true,
@@ -50,7 +50,7 @@ describe('after three days', () => {
   ] as const)('a message that is %s is asked for, and asked for again until there is an answer', (status) => {
     for (const elapsed of [HOURS_72, HOURS_72 + 900, 2 * HOURS_72]) {
       const message = asked(status, elapsed)
-      expect(message).toEqual({ ...MESSAGES[status], reconcileAt: after(elapsed + 900) })
+      expect(message).toEqual({ ...MESSAGES[status], reconcileAt: timeAfter(elapsed + 900) })
       expect(happens(message, { kind: 'reconcile', isAlarmSet: false }, elapsed + 899).kind).toBe('ignore')
       expect(happens(message, { kind: 'reconcile', isAlarmSet: false }, elapsed + 900).kind).toBe('inquire')
     }
@@ -71,7 +71,7 @@ describe('after three days', () => {
   })
 
   test('an answer with news counts as ever', () => {
-    expect(happens(asked('sent', HOURS_72), callback('delivered'), HOURS_72 + 1)).toMatchObject({
+    expect(happens(asked('sent', HOURS_72), fetched('delivered'), HOURS_72 + 1)).toMatchObject({
       message: { status: 'delivered', reconcileAt: null, reason: null },
     })
     expect(happens(asked('submitting', HOURS_72), listed({}), HOURS_72 + 1)).toMatchObject({
@@ -82,8 +82,9 @@ describe('after three days', () => {
 
   test('a message that was left is not left again, nor says so twice', () => {
     const left = outcomeOf(MESSAGES.sent, happens(asked('sent', HOURS_72), nothingNew, HOURS_72))
-    expect(happens(left, nothingNew, HOURS_72 + 9).kind).toBe('ignore')
-    expect(happens(left, missing, HOURS_72 + 9).kind).toBe('ignore')
+    for (const event of [nothingNew, missing, callback('sent')]) {
+      expect(outcomeOf(left, happens(left, event, HOURS_72 + 9))).toEqual(left)
+    }
     const late = outcomeOf(left, happens(left, callback('queued'), HOURS_72 + 9))
     expect(late).toMatchObject({ reconcileAt: NEVER, reason: left.reason })
     expect(late.attempts).not.toEqual(left.attempts)
@@ -97,13 +98,21 @@ describe('before three days have passed', () => {
   test.each([
     ['that says nothing new', nothingNew],
     ['that Twilio does not know its sid', missing],
-  ])('an answer %s changes nothing', (_what, event) => {
-    expect(happens(asked('sent', HOURS_72 - 1), event, HOURS_72 - 1).kind).toBe('ignore')
+  ])('an answer %s only says when to look again', (_what, event) => {
+    const message = asked('sent', 9600)
+    const decision = happens(message, event, 9601)
+    expect(decision).toEqual({ kind: 'record', message: { ...message, reconcileAt: timeAfter(2 * 9601) } })
+  })
+
+  test('a callback that says nothing new is no answer', () => {
+    for (const elapsed of [300, HOURS_72]) {
+      expect(happens(asked('sent', elapsed), callback('sent'), elapsed + 1).kind).toBe('ignore')
+    }
   })
 
   test('an answer that does not decide says when to look again', () => {
     const decision = happens(asked('submitting', 45), undecided, 46)
-    expect(decision).toMatchObject({ kind: 'record', message: { reconcileAt: after(69) } })
+    expect(decision).toMatchObject({ kind: 'record', message: { reconcileAt: timeAfter(69) } })
     expect(outcomeOf(MESSAGES.submitting, decision).reason).not.toMatch(/three days/)
   })
 })

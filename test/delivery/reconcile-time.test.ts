@@ -2,7 +2,13 @@
 import { describe, expect, test } from '@jest/globals'
 import { decide } from '../../src/delivery/decide.ts'
 import type { Message } from '../../src/delivery/message.ts'
-import { firstLookSeconds, isOverdue, NEVER, reconcileTime } from '../../src/delivery/reconcile-time.ts'
+import {
+  askAgainTime,
+  firstLookSeconds,
+  isOverdue,
+  NEVER,
+  reconcileTime,
+} from '../../src/delivery/reconcile-time.ts'
 import { isFinal } from '../../src/delivery/status.ts'
 import { addSeconds, secondsBetween } from '../../src/delivery/transitions.ts'
 import { buildMessage, circumstances, due, NOW, outcomeOf, wordsOf } from './build-message.ts'
@@ -89,6 +95,27 @@ describe('the times of the looks, in seconds', () => {
     if (entry === undefined) throw new Error('the table has no attempt')
     const attempts = [{ ...entry, times: {} }]
     expect(lookAfter(messageIn('submitting', { attempts, createdAt: SINCE }), 0)).toBe(45)
+  })
+})
+
+describe('while Twilio is asked and has not answered', () => {
+  const askAgainAfter = (status: Message['status'], elapsed: number, scale = 1): number =>
+    secondsBetween(SINCE, askAgainTime(messageIn(status), scale, addSeconds(SINCE, elapsed)))
+
+  test.each([
+    ['submitting', 45, 67.5],
+    ['submitting', 2594.937, 3494.937],
+    ['sent', 300, 600],
+    ['sent', 1200, 2100],
+    ['sent', 18 * 3600, 18 * 3600 + 900],
+    ['sent', HOURS_72 - 1, HOURS_72],
+    ['sent', HOURS_72, HOURS_72 + 900],
+  ] as const)('the next look is at most 15 minutes away: %s for %d s, at %d s', (status, elapsed, expected) => {
+    expect(askAgainAfter(status, elapsed)).toBe(expected)
+  })
+
+  test('the scale shortens these as well', () => {
+    expect(askAgainAfter('sent', 18 * 3600, 0.1)).toBe(18 * 3600 + 90)
   })
 })
 

@@ -45,6 +45,8 @@ export class FaultWorld {
   /** Every process so far, also those that were killed. */
   readonly #launched: (readonly [ProcessName, CliProcess])[] = []
   readonly #tokens: string[]
+  /** The command of an older version while a deploy is under way: some processes run it. */
+  #olderCli: string | null
   /** Claims under way, and when they were first seen, by this process's clock. */
   readonly #claims = new Map<string, number>()
 
@@ -56,6 +58,7 @@ export class FaultWorld {
     env: Record<string, string>,
     runtime: Runtime,
     sender: Sender,
+    olderCli: string | null,
   ) {
     this.database = database
     this.simulator = simulator
@@ -65,9 +68,11 @@ export class FaultWorld {
     this.#runtime = runtime
     this.#sender = sender
     this.#tokens = [simulator.authToken]
+    this.#olderCli = olderCli
   }
 
-  static async start(database: TestDatabase, seed: number): Promise<FaultWorld> {
+  /** @param olderCli null if all processes are to run this version */
+  static async start(database: TestDatabase, seed: number, olderCli: string | null): Promise<FaultWorld> {
     const clock = await installVirtualClock(database)
     const simulator = await startSimulator({
       seed,
@@ -91,6 +96,7 @@ export class FaultWorld {
       env,
       runtime,
       await openSender(openRuntime({ logger: silentLogger }, env, ['DATABASE_URL', 'sender'])),
+      olderCli,
     )
     for (const name of PROCESSES) world.#launch(name)
     await untilReady(env.PUBLIC_BASE_URL)
@@ -131,9 +137,16 @@ export class FaultWorld {
       NODE_OPTIONS: `--import=${SHIFTED_CLOCK}`,
       CLOCK_SHIFT_MS: `${CLOCK_SHIFTS[name]}`,
     }
-    const process = startCli([name === 'web' ? 'web' : 'worker'], env)
+    const args = [name === 'web' ? 'web' : 'worker']
+    const process = startCli(args, env, (this.#isOldersTurn(name) && this.#olderCli) || undefined)
     this.#processes.set(name, process)
     this.#launched.push([name, process])
+  }
+
+  /** One of the two workers is older, and every second web process, the first one included. */
+  #isOldersTurn(name: ProcessName): boolean {
+    const before = this.#launched.filter(([launched]) => launched === name).length
+    return name === 'worker 2' || (name === 'web' && before % 2 === 0)
   }
 
   /** @returns true unless a process that had started was told to stop, and did not do so in good order */
@@ -239,10 +252,14 @@ export class FaultWorld {
     return areSettled && this.simulator.openRequests() === 0
   }
 
-  /** Ends every fault. */
+  /** Ends every fault; a deploy that is under way comes to its end. */
   async heal(): Promise<void> {
     this.simulator.setChaos(NO_CHAOS)
     await this.#proxy.set('there')
+    if (this.#olderCli !== null) {
+      this.#olderCli = null
+      for (const name of PROCESSES) await this.restart(name, 'SIGTERM')
+    }
     for (const [name, process] of this.#processes) {
       if (process.child.exitCode !== null || process.child.signalCode !== null) this.#launch(name)
     }

@@ -1,10 +1,11 @@
-// npm run simulate-faults -- --seed 1 --messages 60 --minutes 30 [--runs 1] [--shrink-minutes 10]
+// npm run simulate-faults -- --seed 1 --messages 60 --minutes 30 [--runs 1] [--shrink-minutes 10] [--older <git ref>]
 // A PostgreSQL of its own, the simulator, real processes; faults from the seed; then everything must converge.
 import { parseArgs } from 'node:util'
 import { startEmbeddedPostgres } from '../../src/embedded-postgres.ts'
 import { migrate } from '../../src/migrate.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { silentLogger } from '../support/silent-logger.ts'
+import { buildOlderVersion, type OlderVersion } from './older-version.ts'
 import { type RunResult, runScenario } from './run-scenario.ts'
 import { describe, generateScenario, type Step } from './scenario.ts'
 import { shrink } from './shrink.ts'
@@ -19,15 +20,18 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '30' },
     runs: { type: 'string', default: '1' },
     'shrink-minutes': { type: 'string', default: '10' },
+    older: { type: 'string' },
     verbose: { type: 'boolean', default: false },
   },
 })
 const firstSeed = whole('seed', values.seed ?? `${Math.floor(Math.random() * 1_000_000)}`)
 const size = { messages: whole('messages', values.messages), minutes: whole('minutes', values.minutes) }
 
-const server = await startEmbeddedPostgres(SERVER_SETTINGS)
 process.exitCode = 1
+const server = await startEmbeddedPostgres(SERVER_SETTINGS)
+let older: OlderVersion | undefined
 try {
+  if (values.older !== undefined) older = await buildOlderVersion(values.older)
   await server.createDatabase('template_migrated')
   await migrate({ url: server.url('template_migrated'), ssl: null, poolMax: 2 }, silentLogger)
   process.env['TEST_SERVER_URL'] = server.url('postgres')
@@ -38,6 +42,7 @@ try {
   process.exitCode = failed === 0 ? 0 : 1
 } finally {
   await server.stop()
+  await older?.remove()
 }
 
 async function simulate(seed: number): Promise<boolean> {
@@ -65,8 +70,9 @@ async function simulate(seed: number): Promise<boolean> {
   tell(`  The shortest history found, ${shortest.length} of ${steps.length} steps:`)
   tell(shortest.map((step) => `    ${describe(step)}`).join('\n'))
   tell(`  which ends in:\n${last.faults.map((fault) => `    ${fault}`).join('\n')}`)
+  const withOlder = values.older === undefined ? '' : ` --older ${values.older}`
   tell(
-    `  Again: npm run simulate-faults -- --seed ${seed} --messages ${size.messages} --minutes ${size.minutes}`,
+    `  Again: npm run simulate-faults -- --seed ${seed} --messages ${size.messages} --minutes ${size.minutes}${withOlder}`,
   )
   return false
 }
@@ -74,7 +80,7 @@ async function simulate(seed: number): Promise<boolean> {
 async function run(seed: number, steps: readonly Step[]): Promise<RunResult> {
   const database = await createTestDatabase()
   try {
-    return await runScenario(database, server, seed, steps)
+    return await runScenario(database, server, seed, steps, older?.cli)
   } finally {
     await database.drop()
   }

@@ -18,14 +18,18 @@ export interface RunResult {
   readonly output: string
 }
 
-/** @param server for the steps that restart it; null where it is shared */
+/**
+ * @param server for the steps that restart it; null where it is shared
+ * @param olderCli the command of an older version, which some of the processes run until the faults end
+ */
 export async function runScenario(
   database: TestDatabase,
   server: EmbeddedPostgres | null,
   seed: number,
   steps: readonly Step[],
+  olderCli: string | null = null,
 ): Promise<RunResult> {
-  const world = await FaultWorld.start(database, seed)
+  const world = await FaultWorld.start(database, seed, olderCli)
   try {
     const run = new Run(world, server, seed)
     const startedMs = world.clock.now()

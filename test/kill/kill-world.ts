@@ -79,8 +79,17 @@ export class KillWorld {
 
   /** Without a point, it lives. */
   launch(command: 'web' | 'worker', point?: KillPoint): CliProcess {
+    return this.#launch([command], point)
+  }
+
+  /** A process that sends one message itself. */
+  launchSend(to: string, point?: KillPoint): CliProcess {
+    return this.#launch(['send', '--user', '1', '--to', to, '--body', 'Hello'], point)
+  }
+
+  #launch(args: readonly string[], point: KillPoint | undefined): CliProcess {
     const killSwitch = { NODE_OPTIONS: `--import=${KILL_POINT}`, KILL_AT: point ?? '' }
-    const process = startCli([command], { ...this.#env, ...(point === undefined ? {} : killSwitch) })
+    const process = startCli(args, { ...this.#env, ...(point === undefined ? {} : killSwitch) })
     this.#processes.push(process)
     return process
   }

@@ -6,7 +6,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http'
 import pg from 'pg'
 
 export type KillPoint =
-  /** A due attempt's row is written, its claim not committed. */
+  /** The row of an attempt that is due, or is being sent, is written, its claim not committed. */
   | 'before claim'
   /** The claim is committed, no request begun. */
   | 'after claim'
@@ -47,14 +47,30 @@ subscribe('http.client.request.created', (event) => {
 /** What the transaction that is open on a connection has written to messages, as JSON. */
 const written = new WeakMap<object, string>()
 
-function beforeStatement(client: pg.Client, text: string, values: unknown): void {
-  const [first] = Array.isArray(values) ? (values as unknown[]) : []
+interface Statement {
+  readonly text: string
+  readonly values: readonly unknown[]
+}
+
+/** With and without a name to be prepared under. */
+function statementOf([query, values]: readonly unknown[]): Statement {
+  const { text, values: ownValues } =
+    typeof query === 'string' ? { text: query, values } : (query as { text: string; values?: unknown })
+  return { text, values: Array.isArray(ownValues) ? ownValues : [] }
+}
+
+function beforeStatement(client: pg.Client, { text, values }: Statement): void {
+  const [first] = values
   if (text === 'begin') {
     written.delete(client)
     if (answered.has('POST')) reach('before record')
     if (answered.has('GET')) reach('before finding')
   }
   if (text.startsWith('update sms_usage_logs')) written.set(client, String(first))
+  if (text.startsWith('insert into sms_usage_logs')) {
+    const [, , , , , status] = values
+    written.set(client, JSON.stringify({ status }))
+  }
   if (text === 'commit' && isClaim(client)) reach('before claim')
   if (text === 'commit' && isFailure(client)) reach('in callback')
   if (/\bset\b[^;]*state = 'completed'/i.test(text) && first === 'attempt') reach('before complete')
@@ -76,10 +92,10 @@ function isFailure(client: pg.Client): boolean {
 const query = pg.Client.prototype.query as (this: pg.Client, ...parts: unknown[]) => unknown
 
 pg.Client.prototype.query = function (this: pg.Client, ...parts: unknown[]) {
-  const [text, values] = parts
-  beforeStatement(this, String(text), values)
+  const statement = statementOf(parts)
+  beforeStatement(this, statement)
   const result = query.apply(this, parts)
-  if (text !== 'commit') return result
+  if (statement.text !== 'commit') return result
   return (result as Promise<unknown>).then((answer) => {
     afterCommit(this)
     return answer

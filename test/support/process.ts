@@ -15,9 +15,16 @@ export interface CliProcess {
   kill(signal: NodeJS.Signals): void
 }
 
-/** `env` is the whole environment, save the path to Node itself. */
-export function startCli(args: readonly string[], env: Record<string, string> = {}): CliProcess {
-  const child = spawn(process.execPath, [CLI, ...args], {
+/**
+ * @param env the whole environment, save the path to Node itself
+ * @param cli the command of another build than dist/
+ */
+export function startCli(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  cli: string = CLI,
+): CliProcess {
+  const child = spawn(process.execPath, [cli, ...args], {
     // Not here, where a developer's own .env would fill in what the test leaves out.
     cwd: tmpdir(),
     env: { PATH: process.env['PATH'], ...env },

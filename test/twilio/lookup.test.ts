@@ -130,12 +130,31 @@ describe('the pages of the list', () => {
     expect(agesIn(listed)).toEqual([3])
   })
 
-  test('are not followed beyond the age; what is older is left out', async () => {
+  test('are not followed beyond one that is older as a whole; what is older is left out', async () => {
     const { listed, paths } = await listFrom(
-      pages({ messages: [entry(1), entry(100)] }, { messages: [entry(100), entry(101)] }, { messages: [] }),
+      pages({ messages: [entry(1), entry(100)] }, { messages: [entry(102), entry(101)] }, { messages: [] }),
     )
-    expect(agesIn(listed)).toEqual([1, 100, 100])
+    expect(agesIn(listed)).toEqual([1, 100])
     expect(paths).toHaveLength(2)
+  })
+
+  test.each([
+    ['a message', entry(100)],
+    ['one that came in', entry(100, { direction: 'inbound' })],
+    ['one whose age is not known', entry(100, { date_created: null, direction: 'inbound' })],
+  ])('are followed beyond one that ends in what is older, while %s in it is not', async (_what, young) => {
+    // By the date of sending, which what is not sent yet does not have.
+    const { listed, paths } = await listFrom(
+      pages(
+        { messages: [entry(500), young, entry(101)] },
+        { messages: [entry(3)] },
+        { messages: [entry(600)] },
+        { messages: [entry(4)] },
+      ),
+    )
+    expect(agesIn(listed)).toContain(3)
+    expect(agesIn(listed)).not.toContain(4)
+    expect(paths).toHaveLength(3)
   })
 
   test('are twenty at most: then the list is incomplete', async () => {
@@ -161,6 +180,19 @@ describe('the pages of the list', () => {
     expect(paths).toHaveLength(2)
     const { paths: afterwards } = await listFrom(pages({ messages: [] }), 100, stopping.signal)
     expect(afterwards).toEqual([])
+  })
+
+  test('are not read on once the time is up: nothing is known', async () => {
+    const { listed, paths } = await listFrom(
+      async (response, post) => {
+        await new Promise((resolve) => setTimeout(resolve, 150))
+        pages(...Array.from({ length: 20 }, () => ({ messages: [entry(1)] })))(response, post)
+      },
+      100,
+      AbortSignal.timeout(400),
+    )
+    expect(listed).toEqual({ outcome: 'unavailable', reason: 'the list could not be read in time' })
+    expect(paths.length).toBeLessThanOrEqual(3)
   })
 
   test('of which one cannot be had: nothing is known', async () => {
