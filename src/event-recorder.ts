@@ -6,8 +6,10 @@ import type { Logger } from './log.ts'
 import { type Happening, type RecordDeps, type Recorded, recordEach } from './record-events.ts'
 
 /** A transaction of so many takes about as long as a disk's flush; more would only make the first one wait. */
-const MOST_AT_ONCE = Number(process.env['X_MOST'] ?? 100)
-const IN_FLIGHT = Number(process.env['X_FLIGHT'] ?? 1)
+const MOST_AT_ONCE = 100
+
+/** While the database writes the one list, this process decides the next. */
+const LISTS_AT_ONCE = 2
 
 /** Beyond it, whoever brings one is better told to come again. */
 const MOST_WAITING = 2_000
@@ -49,7 +51,7 @@ export class EventRecorder {
     }
     return new Promise((resolve, reject) => {
       this.#waiting.push({ happening, resolve, reject })
-      if (this.#writing >= IN_FLIGHT) return
+      if (this.#writing === LISTS_AT_ONCE) return
       this.#writing += 1
       // Not before all that has arrived by now has been read: a list of due attempts, requests of several connections.
       setImmediate(() => void this.#writeAll())
