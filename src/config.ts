@@ -67,6 +67,7 @@ const schema = z.object({
       message: 'must be a number from 0.1 to 1000 such as 10',
     })
     .transform(Number),
+  SEND_CONCURRENCY: wholeNumber(1, 1000),
   LOG_LEVEL: oneOf(['error', 'warn', 'info', 'debug']),
   LOG_FORMAT: oneOf(['json', 'text']),
   NODE_ENV: z.string(),
@@ -101,6 +102,8 @@ export interface TwilioConfig {
   readonly messagingServiceSid: string | null
   /** Null for Twilio itself. */
   readonly apiBaseUrl: string | null
+  /** Requests of this process that are under way at once, at most. */
+  readonly concurrency: number
 }
 
 /** Sections that were not asked for may be empty strings and lists; nothing reads them. */
@@ -203,6 +206,7 @@ function toConfig(env: { [Name in EnvName]?: z.output<typeof schema>[Name] | und
       fromNumber: env.TWILIO_FROM_NUMBER ?? null,
       messagingServiceSid: env.TWILIO_MESSAGING_SERVICE_SID ?? null,
       apiBaseUrl: env.TWILIO_API_BASE_URL ?? null,
+      concurrency: env.SEND_CONCURRENCY ?? 100,
     },
     publicBaseUrl: (env.PUBLIC_BASE_URL ?? '').replace(/\/+$/, ''),
     port: env.PORT ?? 3000,

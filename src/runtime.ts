@@ -36,6 +36,8 @@ export interface Options {
   readonly retryDelayScale?: number
   /** How many attempts all workers together may start in a second. */
   readonly sendRatePerSecond?: number
+  /** How many requests to Twilio this process makes at once. */
+  readonly sendConcurrency?: number
   /** Default: winston, by LOG_LEVEL and LOG_FORMAT. */
   readonly logger?: Logger
 }
@@ -60,7 +62,14 @@ export function openRuntime(options: Options, env: Env, required: readonly Requi
 }
 
 function withOptions(env: Env, options: Options): Env {
-  const { databaseUrl, publicBaseUrl, retryDelayScale, sendRatePerSecond, twilio = {} } = options
+  const {
+    databaseUrl,
+    publicBaseUrl,
+    retryDelayScale,
+    sendRatePerSecond,
+    sendConcurrency,
+    twilio = {},
+  } = options
   const { authToken, from, messagingServiceSid } = twilio
   // An option for the one kind of sender overrides the environment's other kind.
   const sender =
@@ -72,6 +81,7 @@ function withOptions(env: Env, options: Options): Env {
     PUBLIC_BASE_URL: publicBaseUrl,
     RETRY_DELAY_SCALE: retryDelayScale?.toString(),
     SEND_RATE_PER_SECOND: sendRatePerSecond?.toString(),
+    SEND_CONCURRENCY: sendConcurrency?.toString(),
     TWILIO_ACCOUNT_SID: twilio.accountSid,
     TWILIO_AUTH_TOKEN: typeof authToken === 'object' ? authToken.join(',') : authToken,
     TWILIO_API_KEY_SID: twilio.apiKeySid,

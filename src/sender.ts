@@ -4,7 +4,6 @@ import { type CallerTransaction, dbOfCaller } from './db/pool.ts'
 import type { MessageInput } from './message-input.ts'
 import { recordingOf, type Runtime, startRuntimeQueue } from './runtime.ts'
 import { type EnqueueResult, enqueueMessage, type SendResult, sendMessage } from './send-message.ts'
-import { MOST_REQUESTS_AT_ONCE } from './twilio/api.ts'
 import { createTwilioClient } from './twilio/client.ts'
 
 export interface Sender {
@@ -48,7 +47,7 @@ export async function openSender(runtime: Runtime): Promise<Sender> {
   const underWay = new Set<Promise<unknown>>()
   // Before the row is written: a request that waited for a connection would run into its time-out, and be in doubt
   // without ever having been made.
-  const inTurn = pLimit(MOST_REQUESTS_AT_ONCE)
+  const inTurn = pLimit(config.twilio.concurrency)
   return {
     send(message) {
       const sending = inTurn(() => sendMessage(deps, message)).finally(() => underWay.delete(sending))

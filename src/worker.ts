@@ -7,7 +7,6 @@ import { errorFields } from './log.ts'
 import { reconcile } from './reconcile.ts'
 import { type AttemptDeps, AttemptRunner, type Pace } from './run-attempts.ts'
 import { recordingOf, type Runtime, startRuntimeQueue } from './runtime.ts'
-import { MOST_REQUESTS_AT_ONCE } from './twilio/api.ts'
 import { createTwilioClient } from './twilio/client.ts'
 
 export interface RunningWorker {
@@ -15,7 +14,6 @@ export interface RunningWorker {
   stop(): Promise<void>
 }
 
-const BATCH_SIZE = 25
 const STOP_TIMEOUT_MS = 12_000
 
 /** So that an attempt in doubt is looked for within a minute of its claim. */
@@ -36,9 +34,10 @@ export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
   const twilio = createTwilioClient(config.twilio, config.publicBaseUrl)
   const deps = { ...recordingOf(runtime, queue), twilio }
   const pace = config.sendRatePerSecond === null ? null : paceOf(database, config.sendRatePerSecond)
-  const runner = new AttemptRunner(deps, MOST_REQUESTS_AT_ONCE, pace)
+  const { concurrency } = config.twilio
+  const runner = new AttemptRunner(deps, concurrency, pace)
   const sweeper = new Sweeper(deps)
-  const batchSize = batchSizeFor(config.sendRatePerSecond)
+  const batchSize = batchSizeFor(concurrency, config.sendRatePerSecond)
   const wake = await queue.work({ batchSize }, (jobs) => runner.run(jobs))
   const dueWatch = new DueWatch(database, wake, logger)
   const everySeconds = Math.max(Math.ceil(SWEEP_SECONDS * policy.delayScale), LEAST_SWEEP_SECONDS)
@@ -94,15 +93,17 @@ class Sweeper {
  * Half a second's attempts: jobs that wait are anybody's. One alone only at a rate that leaves time for the pause that
  * pg-boss makes after it.
  */
-function batchSizeFor(perSecond: number | null): number {
-  if (perSecond === null) return BATCH_SIZE
-  return perSecond < 1 ? 1 : Math.min(Math.max(Math.floor(perSecond / 2), 2), BATCH_SIZE)
+function batchSizeFor(concurrency: number, perSecond: number | null): number {
+  // While the requests of one half are under way, the next half is claimed.
+  const half = Math.ceil(concurrency / 2)
+  if (perSecond === null) return half
+  return perSecond < 1 ? 1 : Math.min(Math.max(Math.floor(perSecond / 2), 2), half)
 }
 
 /** A tenth of a second's attempts start together. */
 function paceOf(db: Db, perSecond: number): Pace {
   return {
-    atOnce: Math.min(Math.max(Math.floor(perSecond / 10), 1), BATCH_SIZE),
+    atOnce: Math.max(Math.floor(perSecond / 10), 1),
     async wait(attempts, signal) {
       const seconds = await reserveSends(db, attempts, perSecond)
       await sleep(seconds * 1000, undefined, { signal })

@@ -44,6 +44,7 @@ describe('a wrong environment', () => {
       TWILIO_MESSAGING_SERVICE_SID: 'MG123',
       RETRY_DELAY_SCALE: '-1',
       SEND_RATE_PER_SECOND: '0.01',
+      SEND_CONCURRENCY: '0',
       LOG_LEVEL: 'loud',
       LOG_FORMAT: 'xml',
     })

@@ -6,7 +6,6 @@ import { SchemaError } from '../src/errors.ts'
 import { openRuntime, type Runtime } from '../src/runtime.ts'
 import { openSender } from '../src/sender.ts'
 import { SIMULATOR_ACCOUNT_SID, SIMULATOR_AUTH_TOKEN } from '../src/simulator/simulator.ts'
-import { MOST_REQUESTS_AT_ONCE } from '../src/twilio/api.ts'
 import { runWorker } from '../src/worker.ts'
 import { type DatabaseProxy, startDatabaseProxy } from './http/database-proxy.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
@@ -87,7 +86,7 @@ test('of hundreds that are sent at once, no more are under way than there are co
   const runtime = await runtimeWith(async (response, post) => {
     underWay += 1
     most = Math.max(most, underWay)
-    await waitFor('all turns to be taken', () => most === MOST_REQUESTS_AT_ONCE)
+    await waitFor('all turns to be taken', () => most === runtime.config.twilio.concurrency)
     underWay -= 1
     REFUSAL(response, post)
   })
@@ -96,7 +95,7 @@ test('of hundreds that are sent at once, no more are under way than there are co
   const results = await Promise.all(Array.from({ length: 160 }, (_, i) => sender.send(message(i))))
   expect(new Set(results.map(({ status }) => status))).toEqual(new Set(['failed']))
   // All turns are taken, and none too many.
-  expect(most).toBe(MOST_REQUESTS_AT_ONCE)
+  expect(most).toBe(runtime.config.twilio.concurrency)
 })
 
 test.each([

@@ -2,9 +2,6 @@
 import type { TwilioConfig } from '../config.ts'
 import { REQUEST_TIMEOUT_SECONDS } from '../delivery/reconcile-time.ts'
 
-/** Requests beyond this wait for a connection, and their time-out runs meanwhile. */
-export const MOST_REQUESTS_AT_ONCE = 50
-
 const REQUEST_TIMEOUT_MS = REQUEST_TIMEOUT_SECONDS * 1000
 export const NO_ANSWER = `no answer within ${REQUEST_TIMEOUT_SECONDS} s`
 
@@ -51,7 +48,13 @@ export interface TwilioApi {
 export async function loadApi(config: TwilioConfig): Promise<TwilioApi> {
   const { default: twilio } = await import('twilio')
   // Without its autoRetry: trying again is our business, the package would do so without the row knowing.
-  const http = new twilio.RequestClient({ timeout: REQUEST_TIMEOUT_MS, maxSockets: MOST_REQUESTS_AT_ONCE })
+  // Requests beyond their number wait for a connection, and their time-out runs meanwhile. All are kept alive while they
+  // are idle, for as long as the time-out: a handshake costs more than the request.
+  const http = new twilio.RequestClient({
+    timeout: REQUEST_TIMEOUT_MS,
+    maxSockets: config.concurrency,
+    maxFreeSockets: config.concurrency,
+  })
   const httpClient = {
     async request(options: Parameters<typeof http.request>[0]) {
       const response = await http.request(options)
