@@ -1,0 +1,101 @@
+// One round of callbacks against one or more endpoints: the table as it was, the load, the processor time that it took,
+// and a look at what has become of the rows and the jobs.
+import type { MessageDatabase } from '../database.ts'
+import type { Load } from '../load.ts'
+import { familyProcessorMs } from '../processes.ts'
+import type { BenchCase, Figures } from '../section.ts'
+import { isUndelivered } from '../signed-callback.ts'
+
+/** Where an endpoint keeps its jobs. */
+export interface Jobs {
+  clear(): Promise<void>
+  count(): Promise<number>
+}
+
+export interface CallbackCase {
+  readonly name: string
+  readonly load: Load
+  readonly urls: readonly string[]
+  /** Null if nothing is written. */
+  readonly store: { readonly database: MessageDatabase; readonly jobs: Jobs } | null
+  /** Every process whose work it takes, with its children. */
+  readonly pids: readonly number[]
+  /** How long a round is to be. */
+  readonly seconds: number
+}
+
+/** For the just-in-time compiler. From the rate follows how many callbacks the other rounds send. */
+const WARM_UP_CALLBACKS_PER_SECOND = 1_000
+
+export function callbackCase(options: CallbackCase): Omit<BenchCase, 'close'> {
+  const { name, load, seconds } = options
+  let amount: number | undefined
+  return {
+    name,
+    async round() {
+      const figures = await sendAndCheck(
+        options,
+        amount ?? Math.min(WARM_UP_CALLBACKS_PER_SECOND * seconds, load.ids.length),
+      )
+      amount ??= Math.min(Math.ceil((figures['callbacks/s'] ?? 0) * seconds), load.ids.length)
+      return figures
+    },
+  }
+}
+
+async function sendAndCheck(
+  { name, load, urls, store, pids }: CallbackCase,
+  amount: number,
+): Promise<Figures> {
+  if (store !== null) {
+    await store.jobs.clear()
+    await store.database.reset()
+  }
+  const usedMs = (): number => pids.reduce((sum, pid) => sum + familyProcessorMs(pid), 0)
+  const beforeMs = usedMs()
+  const { seconds, p50Ms, p99Ms } = await load.send({ urls, amount })
+  const cpuMs = usedMs() - beforeMs
+  if (store !== null) await checkRecorded(name, store, load.ids.slice(0, amount))
+  return {
+    'callbacks/s': amount / seconds,
+    'p50 ms': p50Ms,
+    'p99 ms': p99Ms,
+    'cpu µs': (cpuMs * 1000) / amount,
+  }
+}
+
+/** A callback that was answered and not recorded would make any figure worthless. */
+async function checkRecorded(
+  name: string,
+  { database, jobs }: NonNullable<CallbackCase['store']>,
+  ids: readonly number[],
+): Promise<void> {
+  const undelivered = ids.filter(isUndelivered).length
+  const [counts] = await database.query<{ delivered: number; retrying: number }>(
+    `select (count(*) filter (where final_status = 'delivered' and success))::integer as "delivered",
+            (count(*) filter (where final_status = 'retrying' and next_retry_at > now()))::integer as "retrying"
+       from sms_usage_logs`,
+  )
+  const found = { ...counts, jobs: await jobs.count() }
+  const expected = { delivered: ids.length - undelivered, retrying: undelivered, jobs: undelivered }
+  if (JSON.stringify(found) !== JSON.stringify(expected)) {
+    throw new Error(`${name} has recorded ${JSON.stringify(found)} instead of ${JSON.stringify(expected)}`)
+  }
+}
+
+/** @param table of the jobs, empty before the first round */
+export function jobsInTable(database: MessageDatabase, table: string): Jobs {
+  return {
+    async clear() {
+      await database.query(`truncate ${table}`)
+    },
+    async count() {
+      const [row] = await database.query<{ count: number }>(
+        `select count(*)::integer as "count" from ${table}`,
+      )
+      return row?.count ?? 0
+    },
+  }
+}
+
+export const PRODUCT_JOBS = 'sms_retry_pgboss.job'

@@ -1,0 +1,51 @@
+// How long a callback takes while the machine has air: both endpoints at half of what the product has reached.
+import { createMessageDatabase } from '../database.ts'
+import { idsFrom, openLoad } from '../load.ts'
+import type { BenchCase, BenchContext, Section } from '../section.ts'
+import { callbackCase, jobsInTable, PRODUCT_JOBS } from './callback-case.ts'
+import { startPeer, startWebProcess } from './endpoints.ts'
+import { ratio } from './ratio.ts'
+import { type Own, openCases } from './shared-resources.ts'
+
+export const halfLoad: Section = {
+  name: 'latency at half load',
+  rounds: (isQuick) => (isQuick ? 1 : 5),
+  open: (context) => openCases((own) => openBoth(context, own)),
+  judge: (medians) => [
+    { what: 'p99, sms-retry : limit', value: ratio(medians, 'p99 ms', 'sms-retry', 'limit'), most: 3 },
+  ],
+}
+
+async function openBoth(
+  { server, isQuick, say }: BenchContext,
+  own: Own,
+): Promise<Omit<BenchCase, 'close'>[]> {
+  const rows = isQuick ? 20_000 : 60_000
+  const seconds = isQuick ? 1.5 : 5
+  const load = await own(openLoad(idsFrom(1, rows)))
+  const database = await own(createMessageDatabase(server, 'half_load', rows, true))
+  const jobs = jobsInTable(database, PRODUCT_JOBS)
+  const [limit, web] = [await own(startPeer('limit', {})), await own(startWebProcess(database.url))]
+
+  const full = callbackCase({
+    name: 'sms-retry',
+    load,
+    urls: [web.url],
+    store: { database, jobs },
+    pids: [],
+    seconds,
+  })
+  await full.round()
+  const perSecond = Math.round(((await full.round())['callbacks/s'] ?? 0) / 2)
+  const amount = Math.min(Math.ceil(perSecond * seconds), rows)
+  say(`${perSecond} callbacks a second`)
+  return [limit, web].map(({ url }) => ({
+    name: url === limit.url ? 'limit' : 'sms-retry',
+    async round() {
+      await jobs.clear()
+      await database.reset()
+      const { seconds: took, p50Ms, p99Ms } = await load.send({ urls: [url], amount, perSecond })
+      return { 'callbacks/s': amount / took, 'p50 ms': p50Ms, 'p99 ms': p99Ms }
+    },
+  }))
+}
