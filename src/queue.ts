@@ -103,7 +103,12 @@ function createErrorLog(logger: Logger): (error: Error) => void {
       notLogged += 1
       return
     }
-    logger.error('The queue has a problem', { ...errorFields(error), notLogged })
+    // pg-boss's workers emit an object that only looks like an error.
+    const { message, stack } = error
+    logger.error('The queue has a problem', {
+      ...errorFields(Object.assign(new Error(message), { stack })),
+      notLogged,
+    })
     loggedMs = performance.now()
     notLogged = 0
   }
