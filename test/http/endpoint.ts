@@ -75,6 +75,35 @@ export const TO = '+12065550199'
 
 /** Posts the callback over a socket of its own and reads until the server closes it. */
 export function post(target: Target, request: CallbackRequest): Promise<Answer> {
+  return exchange(
+    target.port,
+    bytesOf(target, { ...request, headers: { Connection: 'close', ...request.headers } }),
+  )
+}
+
+/**
+ * Posts the callbacks at once, over one socket, without waiting for answers in between (RFC 9112, 9.3.2).
+ *
+ * @returns the statuses of the answers, which come in the same order; fewer if the server hangs up before
+ */
+export function postTogether(target: Target, requests: readonly CallbackRequest[]): Promise<number[]> {
+  const bytes = Buffer.concat(requests.map((request) => bytesOf(target, request)))
+  return new Promise((resolve) => {
+    let received = ''
+    let statuses: number[] = []
+    const socket = connect(target.port, '127.0.0.1', () => socket.write(bytes))
+    socket.on('data', (chunk) => {
+      received += chunk.toString()
+      statuses = [...received.matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map(([, status]) => Number(status))
+      if (statuses.length === requests.length) socket.destroy()
+    })
+    // 'close' comes after it.
+    socket.on('error', () => undefined)
+    socket.on('close', () => resolve(statuses))
+  })
+}
+
+function bytesOf(target: Target, request: CallbackRequest): Buffer {
   const body = Buffer.from(request.body ?? encode(request.fields))
   const url = request.signedUrl ?? target.publicBaseUrl + request.path
   const headers: Record<string, string | null> = {
@@ -86,14 +115,13 @@ export function post(target: Target, request: CallbackRequest): Promise<Answer> 
       url,
       request.signedFields ?? request.fields,
     ),
-    Connection: 'close',
     ...request.headers,
   }
   const lines = Object.entries(headers).flatMap(([name, value]) =>
     value === null ? [] : [`${name}: ${value}\r\n`],
   )
   const head = `${request.method ?? 'POST'} ${request.path} HTTP/1.1\r\n${lines.join('')}\r\n`
-  return exchange(target.port, Buffer.concat([Buffer.from(head), body]))
+  return Buffer.concat([Buffer.from(head), body])
 }
 
 /** Sends the bytes, and returns the first answer among those that come back. */

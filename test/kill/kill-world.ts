@@ -8,6 +8,7 @@ import { openSender, type Sender } from '../../src/sender.ts'
 import { NO_CHAOS } from '../../src/simulator/chaos.ts'
 import { simulatedEnvironment } from '../../src/simulator/environment.ts'
 import { type Simulator, type SimulatorOptions, startSimulator } from '../../src/simulator/simulator.ts'
+import type { Target } from '../http/endpoint.ts'
 import { postSigned } from '../support/callbacks.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import type { KillPoint } from '../support/kill-point.ts'
@@ -92,6 +93,12 @@ export class KillWorld {
     const process = startCli(args, { ...this.#env, ...(point === undefined ? {} : killSwitch) })
     this.#processes.push(process)
     return process
+  }
+
+  /** The web process, for a test that plays Twilio itself. */
+  get target(): Target {
+    const { PORT, PUBLIC_BASE_URL } = this.#env
+    return { port: Number(PORT), publicBaseUrl: PUBLIC_BASE_URL, authToken: this.simulator.authToken }
   }
 
   untilWebIsReady(): Promise<void> {

@@ -1,0 +1,190 @@
+// A transaction ends one way or the other, and it is told which: also for the statements that are sent together with
+// the commit. What must not be done twice: certain-transaction.test.ts.
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { type Database, openDatabase, type Transaction } from '../../src/db/pool.ts'
+import { freePort } from '../../src/embedded-postgres.ts'
+import { DatabaseError } from '../../src/errors.ts'
+import { type DatabaseProxy, startDatabaseProxy } from '../http/database-proxy.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+
+let direct: TestDatabase
+let proxy: DatabaseProxy
+let database: Database
+
+beforeEach(async () => {
+  direct = await createTestDatabase(null)
+  await direct.query('create table thing (id integer unique check (id < 100))')
+  proxy = await startDatabaseProxy(direct.url, await freePort())
+  // One connection: whatever state it is left in is what the next one finds.
+  database = openDatabase({ url: proxy.url, ssl: null, poolMax: 1 }, () => undefined)
+})
+
+afterEach(async () => {
+  await database.close()
+  await proxy.close()
+  await direct.drop()
+})
+
+const INSERT = 'insert into thing values ($1)'
+const insert = (db: Pick<Database, 'executeSql'>, id: number): Promise<unknown> => db.executeSql(INSERT, [id])
+
+async function things(): Promise<number[]> {
+  const rows = await direct.query<{ id: number }>('select id from thing order by id')
+  return rows.map(({ id }) => id)
+}
+
+/** @returns what the transaction failed with */
+async function failureOf(work: (tx: Transaction) => Promise<unknown>): Promise<DatabaseError> {
+  const failure = await database.transaction(work).then(
+    () => 'committed',
+    (error: unknown) => error,
+  )
+  expect(failure).toBeInstanceOf(DatabaseError)
+  return failure as DatabaseError
+}
+
+/** The same connection, if it is one still, takes no more of what was before. */
+async function expectUsable(): Promise<void> {
+  await database.transaction(async (tx) => {
+    await insert(tx, 50)
+    await insert(tx.atCommit, 51)
+  })
+  expect(await things()).toEqual(expect.arrayContaining([50, 51]))
+}
+
+describe('statements that are sent with the commit', () => {
+  test('are committed together with those before, after them, in their order', async () => {
+    const result = await database.transaction(async (tx) => {
+      const [first, second] = [
+        insert(tx.atCommit, 2),
+        tx.atCommit.executeSql('update thing set id = id + 10'),
+      ]
+      expect([await first, await second]).toEqual([{ rows: [] }, { rows: [] }])
+      await insert(tx, 1)
+      await insert(tx.atCommit, 3)
+      expect(await things()).toEqual([])
+      return 'done'
+    })
+    expect(result).toBe('done')
+    expect(await things()).toEqual([3, 11, 12])
+    const transactions = await direct.query('select distinct xmin::text from thing where id <> 11')
+    expect(transactions).toHaveLength(1)
+  })
+
+  test('are not sent if the work fails, with an error that comes out as it is', async () => {
+    const changedItsMind = new Error('changed its mind')
+    const work = database.transaction(async (tx) => {
+      await insert(tx.atCommit, 1)
+      await insert(tx, 2)
+      throw changedItsMind
+    })
+    await expect(work).rejects.toBe(changedItsMind)
+    expect(await things()).toEqual([])
+    await expectUsable()
+  })
+
+  test.each([
+    ['the first', [100, 2, 3]],
+    ['one between', [1, 100, 3]],
+    ['the last', [1, 2, 100]],
+  ])('roll everything back if %s is refused: nothing is written, for certain', async (_which, ids) => {
+    const failure = await failureOf(async (tx) => {
+      await insert(tx, 10)
+      for (const id of ids) await insert(tx.atCommit, id)
+    })
+    // The cause is told, not what comes of it.
+    expect(failure).toMatchObject({ written: 'no', isRefusal: true, cause: { code: '23514' } })
+    expect(await things()).toEqual([])
+    await expectUsable()
+  })
+})
+
+describe.each<[told: string, isRefusal: boolean, refusals: readonly (readonly [by: string, text: string])[]]>(
+  [
+    [
+      'concerns this transaction alone',
+      true,
+      [
+        ['a constraint', 'insert into thing values (100)'],
+        ['an exception', `do $$ begin raise exception 'no'; end $$`],
+      ],
+    ],
+    [
+      'may concern all others as well',
+      false,
+      [
+        ['a deadlock', `do $$ begin raise exception 'no' using errcode = '40P01'; end $$`],
+        ['a lack of room', `do $$ begin raise exception 'no' using errcode = '53100'; end $$`],
+        ['a lock that is not to be had', 'set local lock_timeout = 1; lock table thing'],
+        ['a statement that takes too long', 'set local statement_timeout = 1; select pg_sleep(9)'],
+        ['a database that cannot be written to', 'set transaction read only; delete from thing'],
+      ],
+    ],
+  ],
+)('a refusal that %s', (_told, isRefusal, refusals) => {
+  test.each(refusals)('by %s: this is told, at the commit as before it', async (_by, text) => {
+    const app = openDatabase({ url: direct.url, ssl: null, poolMax: 1 }, () => undefined)
+    await app.transaction(async (theirs) => {
+      await theirs.executeSql('lock table thing in row exclusive mode')
+      const expected = { written: 'no', isRefusal }
+      expect(await failureOf((tx) => tx.executeSql(text))).toMatchObject(expected)
+      expect(await failureOf((tx) => tx.atCommit.executeSql(text))).toMatchObject(expected)
+    })
+    await app.close()
+    await expectUsable()
+  })
+})
+
+describe('the connection is lost', () => {
+  test.each([
+    ['before the commit arrives', 'never', []],
+    ['with the answer to the commit', 'unanswered', [1, 2]],
+  ] as const)('%s: nobody knows whether it is written', async (_when, which, written) => {
+    const lost = proxy.loseAt('commit', which)
+    const failure = await failureOf(async (tx) => {
+      await insert(tx, 1)
+      await insert(tx.atCommit, 2)
+    })
+    await lost
+    expect(failure).toMatchObject({ written: 'unknown', isRefusal: false })
+    expect(await things()).toEqual(written)
+    await expectUsable()
+  })
+
+  test.each(['begin', INSERT])('at "%s", before the end: nothing is written, for certain', async (text) => {
+    const lost = proxy.loseAt(text, 'unanswered')
+    const failure = await failureOf(async (tx) => {
+      await insert(tx, 1)
+      await insert(tx.atCommit, 2)
+    })
+    await lost
+    expect(failure).toMatchObject({ written: 'no', isRefusal: false })
+    expect(await things()).toEqual([])
+    await expectUsable()
+  })
+})
+
+describe('a statement fails, and the work goes on as if it had not', () => {
+  test.each([
+    ['with nothing', []],
+    ['with statements at the commit', [2]],
+  ])('%s: it is not told as committed', async (_how, later) => {
+    const failure = await failureOf(async (tx) => {
+      await insert(tx, 1)
+      await insert(tx, 100).catch(() => undefined)
+      for (const id of later) await insert(tx.atCommit, id)
+    })
+    expect(failure).toMatchObject({ written: 'no' })
+    expect(await things()).toEqual([])
+    await expectUsable()
+  })
+
+  test('its begin fails, for which the work did not wait: it is told as not written', async () => {
+    await database.executeSql('select 1')
+    const lost = proxy.loseAt('begin', 'never')
+    const failure = await failureOf(async () => 'nothing was asked for')
+    await lost
+    expect(failure).toMatchObject({ written: 'no' })
+    await expectUsable()
+  })
+})

@@ -1,0 +1,357 @@
+// Natural batches: events that come together are written together, and yet each is answered for itself, whatever
+// happens to its neighbours. What is decided of them is tested elsewhere.
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import pg from 'pg'
+import { type Database, openDatabase } from '../src/db/pool.ts'
+import { createRetryPolicy } from '../src/delivery/retry-policy.ts'
+import type { TwilioStatus } from '../src/delivery/status.ts'
+import { freePort } from '../src/embedded-postgres.ts'
+import { DatabaseError, OverloadedError } from '../src/errors.ts'
+import { EventRecorder } from '../src/event-recorder.ts'
+import { jobId, startQueue } from '../src/queue.ts'
+import type { Happening, Recorded } from '../src/record-events.ts'
+import { open } from './db/original-table.ts'
+import { startDatabaseProxy } from './http/database-proxy.ts'
+import { newSid } from './support/callbacks.ts'
+import { createTestDatabase, type TestDatabase } from './support/database.ts'
+import { silentLogger } from './support/silent-logger.ts'
+import { waitFor } from './support/wait-for.ts'
+
+let own: TestDatabase
+let first: Process
+let recorder: EventRecorder
+const ends: (() => Promise<unknown>)[] = []
+
+beforeEach(async () => {
+  own = await createTestDatabase()
+  first = await newProcess()
+  recorder = first.recorder
+})
+
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end()
+  await own.drop()
+})
+
+const policy = createRetryPolicy({ jitter: 0 })
+
+interface Process {
+  readonly recorder: EventRecorder
+  /** Can be called before the test is over. */
+  end(): Promise<void>
+}
+
+/** With connections of its own. */
+async function newProcess(database: Database = open(own, 5)): Promise<Process> {
+  const queue = await startQueue(database, 'schedule', silentLogger)
+  const end = async (): Promise<void> => {
+    await queue.stop(1_000)
+    await database.close()
+  }
+  ends.push(end)
+  return { recorder: new EventRecorder({ database, queue, policy, random: () => 0 }), end }
+}
+
+async function newClient(): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: own.url })
+  await client.connect()
+  ends.push(() => client.end())
+  return client
+}
+
+interface Sent {
+  readonly id: number
+  readonly sid: string
+}
+
+const APP = 7
+const REFUSED = 13
+
+/** Messages that Twilio has accepted. */
+function send(count: number, userId = APP): Promise<Sent[]> {
+  return own.query<Sent & Record<string, unknown>>(
+    `insert into sms_usage_logs
+       (user_id, phone_number, message_direction, message_length, message_content, twilio_message_sid)
+     select $2, '+12065550100', 'outbound', 5, 'Hello', 'SM' || md5(random()::text) from generate_series(1, $1)
+     returning id, twilio_message_sid as "sid"`,
+    [count, userId],
+  )
+}
+
+function report({ id, sid }: Sent, status: TwilioStatus, errorCode: number | null = null): Happening {
+  return { target: { id }, event: { kind: 'report', attempt: 0, sid, status, errorCode, errorText: null } }
+}
+const failed = (message: Sent): Happening => report(message, 'undelivered', 30003)
+
+const recordAll = (messages: readonly Sent[], by = recorder): Promise<PromiseSettledResult<Recorded>[]> =>
+  Promise.allSettled(messages.map((message) => by.record(failed(message))))
+
+/** What became of it: the kind of the decision, or the error's code. */
+function outcomeOf(result: PromiseSettledResult<Recorded>): string {
+  if (result.status === 'rejected') return String(result.reason.code)
+  return result.value.known ? result.value.decision.kind : 'unknown message'
+}
+
+/** How many rows each transaction that changed some of them has changed. */
+async function rowsByTransaction(): Promise<number[]> {
+  const rows = await own.query<{ rows: number }>(
+    `select count(*)::integer as "rows" from sms_usage_logs
+      where final_status <> 'unknown' group by xmin::text order by 1`,
+  )
+  return rows.map(({ rows: count }) => count)
+}
+
+async function recorded(): Promise<number[]> {
+  const rows = await own.query<{ id: number }>(
+    `select id from sms_usage_logs where final_status = 'retrying' order by id`,
+  )
+  return rows.map(({ id }) => id)
+}
+
+/** The messages that have a retry: once for each of its jobs. */
+async function retried(): Promise<number[]> {
+  const jobs = await own.query<{ id: string; message: number }>(
+    `select id, (data ->> 'message')::integer as "message" from sms_retry_pgboss.job where name = 'attempt'
+      order by 2`,
+  )
+  for (const { id, message } of jobs) expect(id).toBe(jobId(message, { attempt: 1, postponements: 0 }))
+  return jobs.map(({ message }) => message)
+}
+
+const idsOf = (messages: readonly Sent[]): number[] => messages.map(({ id }) => id).toSorted((a, b) => a - b)
+
+/** Rows and jobs are those of exactly these messages. */
+async function expectRecorded(messages: readonly Sent[]): Promise<void> {
+  expect(await recorded()).toEqual(idsOf(messages))
+  expect(await retried()).toEqual(idsOf(messages))
+}
+
+function untilWaiting(count: number): Promise<unknown> {
+  return waitFor(`${count} connections to wait for a lock`, async () => {
+    const waiting = await own.query(
+      `select 1 from pg_stat_activity
+        where datname = current_database() and application_name = 'sms-retry' and wait_event_type = 'Lock'`,
+    )
+    return waiting.length === count
+  })
+}
+
+describe('what comes together is written together', () => {
+  test('fifty events are one transaction', async () => {
+    const messages = await send(50)
+    expect((await recordAll(messages)).map(outcomeOf)).toEqual(Array(50).fill('schedule'))
+    expect(await rowsByTransaction()).toEqual([50])
+    await expectRecorded(messages)
+  })
+
+  test('an event that comes alone is written without waiting for another', async () => {
+    const messages = await send(3)
+    for (const message of messages) {
+      expect(await recorder.record(failed(message))).toMatchObject({ known: true })
+    }
+    expect(await rowsByTransaction()).toEqual([1, 1, 1])
+    await expectRecorded(messages)
+  })
+
+  test('what comes while lists are being written is the next list', async () => {
+    const messages = await send(32)
+    const app = await newClient()
+    await app.query('begin; lock table sms_usage_logs in access exclusive mode')
+    const one = recordAll(messages.slice(0, 1))
+    await untilWaiting(1)
+    const another = recordAll(messages.slice(1, 2))
+    await untilWaiting(2)
+    const later = recordAll(messages.slice(2))
+    await app.query('commit')
+    await Promise.all([one, another, later])
+    expect(await rowsByTransaction()).toEqual([1, 1, 30])
+    await expectRecorded(messages)
+  })
+
+  test('more than there is room for in a list are all written, in several', async () => {
+    const messages = await send(450)
+    expect((await recordAll(messages)).map(outcomeOf)).toEqual(Array(450).fill('schedule'))
+    expect(await rowsByTransaction()).toEqual([50, 100, 100, 100, 100])
+    await expectRecorded(messages)
+  })
+
+  test('several events of one message are decided in their order, each once', async () => {
+    const [message, ...others] = await send(10)
+    if (message === undefined) throw new Error('not sent')
+    const events = [failed(message), report(message, 'delivered'), failed(message)]
+    const results = Promise.all(events.map((event) => recorder.record(event)))
+    const neighbours = recordAll(others)
+    const steps = (await results).map((one) => one.known && [one.before.status, one.decision.kind])
+    expect(steps).toEqual([
+      ['unknown', 'schedule'],
+      ['retrying', 'unschedule'],
+      ['delivered', 'ignore'],
+    ])
+    expect((await neighbours).map(outcomeOf)).toEqual(Array(9).fill('schedule'))
+    expect(await rowsByTransaction()).toEqual([10])
+    await expectRecorded(others)
+  })
+
+  test('a message that is not in the table is told as unknown, beside others', async () => {
+    const messages = await send(2)
+    const stranger: Sent = { id: 2_000_000_000, sid: newSid() }
+    const bySid: Happening = { ...failed(stranger), target: { sid: stranger.sid } }
+    const results = await Promise.all([
+      recorder.record(failed(stranger)),
+      ...messages.map((message) => recorder.record(failed(message))),
+      recorder.record(bySid),
+    ])
+    expect(results.map(({ known }) => known)).toEqual([false, true, true, false])
+    await expectRecorded(messages)
+  })
+})
+
+describe('what the database refuses fails alone', () => {
+  test.each([
+    [
+      'a check constraint',
+      `alter table sms_usage_logs add constraint no_retries check (user_id <> ${REFUSED} or success) not valid`,
+    ],
+    [
+      'a trigger',
+      `create trigger refuse before update on sms_usage_logs
+       for each row when (new.user_id = ${REFUSED}) execute function refuse()`,
+    ],
+    [
+      'a trigger at the commit',
+      `create constraint trigger refuse after update on sms_usage_logs deferrable initially deferred
+       for each row when (new.user_id = ${REFUSED}) execute function refuse()`,
+    ],
+  ])('by %s: its neighbours are recorded', async (_what, rule) => {
+    await own.query(
+      `create function refuse() returns trigger language plpgsql as $$ begin raise exception 'not this one'; end $$`,
+    )
+    await own.query(rule)
+    const [before, bad, after] = [await send(30), await send(2, REFUSED), await send(30)]
+    const results = await recordAll([...before, ...bad, ...after])
+    expect(results.map(outcomeOf)).toEqual([
+      ...Array(30).fill('schedule'),
+      'DATABASE',
+      'DATABASE',
+      ...Array(30).fill('schedule'),
+    ])
+    expect(results[30]).toMatchObject({ reason: { written: 'no', isRefusal: true } })
+    await expectRecorded([...before, ...after])
+  })
+
+  test('because its job is refused: its row stays as it was', async () => {
+    const messages = await send(20)
+    const bad = messages.splice(10, 1)
+    await own.query(
+      `create function refuse() returns trigger language plpgsql as $$ begin raise exception 'not this one'; end $$`,
+    )
+    await own.query(
+      `create trigger refuse before insert on sms_retry_pgboss.job
+       for each row when ((new.data ->> 'message')::integer = ${bad[0]?.id}) execute function refuse()`,
+    )
+    const [results, refused] = await Promise.all([recordAll(messages), recordAll(bad)])
+    expect(results.map(outcomeOf)).toEqual(Array(19).fill('schedule'))
+    expect(refused).toMatchObject([{ reason: { code: 'DATABASE', written: 'no', isRefusal: true } }])
+    await expectRecorded(messages)
+  })
+})
+
+test('a row that somebody has locked is waited for aside, and recorded when the lock is gone', async () => {
+  const [locked, ...others] = await send(150)
+  if (locked === undefined) throw new Error('not sent')
+  const app = await newClient()
+  await app.query('begin')
+  await app.query('select 1 from sms_usage_logs where id = $1 for update', [locked.id])
+  let isRecorded = false
+  const waiting = recorder.record(failed(locked)).finally(() => {
+    isRecorded = true
+  })
+  expect((await recordAll(others.slice(0, 100))).map(outcomeOf)).toEqual(Array(100).fill('schedule'))
+  await untilWaiting(1)
+  // Also those that come later.
+  expect((await recordAll(others.slice(100))).map(outcomeOf)).toEqual(Array(49).fill('schedule'))
+  expect(isRecorded).toBe(false)
+  await expectRecorded(others)
+
+  await app.query('commit')
+  expect(await waiting).toMatchObject({ known: true, decision: { kind: 'schedule' } })
+  await expectRecorded([locked, ...others])
+})
+
+test('two processes with the same events in opposite orders: no deadlock, and each event counts once', async () => {
+  const messages = await send(300)
+  const second = await newProcess()
+  const results = await Promise.all([recordAll(messages), recordAll(messages.toReversed(), second.recorder)])
+  const outcomes = results.flat().map(outcomeOf).toSorted()
+  expect(outcomes).toEqual([...Array(300).fill('ignore'), ...Array(300).fill('schedule')])
+  await expectRecorded(messages)
+  // A connection has told the statistics everything when it has ended.
+  await Promise.all([first.end(), second.end()])
+  await waitFor('the connections to have ended', async () => {
+    const left = await own.query(
+      `select 1 from pg_stat_activity where datname = current_database() and application_name = 'sms-retry'`,
+    )
+    return left.length === 0
+  })
+  const [statistics] = await own.query(
+    'select deadlocks::integer from pg_stat_database where datname = current_database()',
+  )
+  expect(statistics).toEqual({ deadlocks: 0 })
+})
+
+test('when too many wait, further ones are refused at once and not recorded; the others are, after that', async () => {
+  const messages = await send(3_000)
+  const app = await newClient()
+  await app.query('begin; lock table sms_usage_logs in access exclusive mode')
+  let isOpen = false
+  const refusedMeanwhile: Sent[] = []
+  const results = Promise.allSettled(
+    messages.map((message) =>
+      recorder.record(failed(message)).catch((error: unknown) => {
+        if (!isOpen && error instanceof OverloadedError) refusedMeanwhile.push(message)
+        throw error
+      }),
+    ),
+  )
+  await untilWaiting(2)
+  isOpen = true
+  await app.query('commit')
+
+  const outcomes = (await results).map(outcomeOf)
+  const taken = messages.filter((_, i) => outcomes[i] === 'schedule')
+  const refused = messages.filter((_, i) => outcomes[i] === 'OVERLOADED')
+  expect(taken.length + refused.length).toBe(messages.length)
+  expect(refused.length).toBeGreaterThan(0)
+  expect(refusedMeanwhile).toEqual(refused)
+  await expectRecorded(taken)
+
+  // There is room again.
+  expect((await recordAll(refused)).map(outcomeOf)).toEqual(refused.map(() => 'schedule'))
+  await expectRecorded(messages)
+})
+
+test.each([
+  ['the rows are read', 'for no key update', 'no'],
+  ['the list is committed', 'commit', 'unknown'],
+])('a connection that is cut when %s fails exactly that list, and the others are recorded', async (_when, text, written) => {
+  const proxy = await startDatabaseProxy(own.url, await freePort())
+  ends.push(() => proxy.close())
+  const database = openDatabase({ url: proxy.url, ssl: null, poolMax: 5 }, () => undefined)
+  const { recorder: cutOff } = await newProcess(database)
+  const messages = await send(400)
+  const lost = proxy.loseAt(text, 'never')
+  const results = await recordAll(messages, cutOff)
+  await lost
+  const isLost = results.map(({ status }) => status === 'rejected')
+  const from = isLost.indexOf(true)
+  const [list, others] = [messages.slice(from, from + 100), messages.filter((_, i) => !isLost[i])]
+  expect(isLost).toEqual(messages.map((_, i) => i >= from && i < from + 100))
+  for (const result of results.slice(from, from + 100)) {
+    expect(result).toMatchObject({ reason: expect.any(DatabaseError) })
+    expect(result).toMatchObject({ reason: { written, isRefusal: false } })
+  }
+  await expectRecorded(others)
+
+  expect((await recordAll(list, cutOff)).map(outcomeOf)).toEqual(Array(100).fill('schedule'))
+  await expectRecorded(messages)
+})

@@ -1,0 +1,68 @@
+// The web process is killed while it records several callbacks in one list: at its commit, and before the answers.
+// Twilio sends all of them again, and each must be found as it was left. With one callback: reports.test.ts.
+import { expect, test } from '@jest/globals'
+import { type CallbackRequest, fingerprint, postTogether, statusPath } from '../http/endpoint.ts'
+import { callbackFields } from '../support/callbacks.ts'
+import { waitFor } from '../support/wait-for.ts'
+import { type KillWorld, withKillWorld } from './kill-world.ts'
+
+const SCALE = 0.02
+/** Undelivered with 30001 at first, delivered by the retry. */
+const FAILS_ONCE = '+15553000101'
+const RECOVERED = { status: 'delivered', success: true, retries: 1, codes: [30001] }
+
+test.each([
+  { point: 'in callback', recorded: 0 },
+  { point: 'after callback', recorded: 20 },
+] as const)(
+  'web killed $point, with twenty in one list: none is answered, $recorded are there, and after the repetition each is, once',
+  ({ point, recorded }) =>
+    withKillWorld(SCALE, { killWebAt: point, chaos: { dropCallbacks: 1 } }, async (world) => {
+      const worker = world.launch('worker')
+      await world.enqueue(Array<string>(20).fill(FAILS_ONCE))
+      await waitFor('all to be sent', async () => (await world.statuses()).every((one) => one === 'queued'))
+      // Nothing else is to write what is looked at.
+      worker.kill('SIGTERM')
+      await worker.ended
+      const callbacks = await undeliveredCallbacks(world)
+      expect(await postTogether(world.target, callbacks)).toEqual([])
+      await world.untilKilled(world.web, point)
+      expect(await transactionsOfFailures(world)).toEqual(recorded === 0 ? [] : [recorded])
+      expect(await world.jobsIn(['created', 'retry'])).toHaveLength(recorded)
+
+      world.launch('web')
+      await world.untilWebIsReady()
+      const before = await fingerprint(world.database)
+      expect(await postTogether(world.target, callbacks)).toEqual(Array(20).fill(204))
+      expect(await world.jobsIn(['created', 'retry'])).toHaveLength(20)
+      if (recorded === 20) expect(await fingerprint(world.database)).toEqual(before)
+
+      world.endFaults()
+      world.launch('worker')
+      await world.untilOver()
+      expect(await world.outcomes()).toEqual(Array(20).fill(RECOVERED))
+      expect(world.simulator.submissionCounts().accepted).toBe(40)
+      expect(world.simulator.doubleSubmissions()).toEqual([])
+    }),
+  180_000,
+)
+
+/** Of each message's first attempt, as the simulator would have sent it. */
+async function undeliveredCallbacks(world: KillWorld): Promise<CallbackRequest[]> {
+  const rows = await world.database.query<{ id: number; sid: string }>(
+    'select id, twilio_message_sid as "sid" from sms_usage_logs order by id',
+  )
+  return rows.map(({ id, sid }) => ({
+    path: statusPath(id),
+    fields: callbackFields(world.simulator.accountSid, sid, 'undelivered', { ErrorCode: '30001' }),
+  }))
+}
+
+/** How many failures each transaction has recorded that recorded some. */
+async function transactionsOfFailures(world: KillWorld): Promise<number[]> {
+  const transactions = await world.database.query<{ failures: number }>(
+    `select count(*)::integer as "failures" from sms_usage_logs
+      where final_status = 'retrying' group by xmin::text`,
+  )
+  return transactions.map(({ failures }) => failures)
+}
