@@ -51,7 +51,7 @@ export class DueWatch {
     const dueMs = await nextDueMs(this.#db)
     if (dueMs === null || dueMs > LOOK_AGAIN_MS) return LOOK_AGAIN_MS
     await this.#sleep(Math.max(dueMs + MARGIN_MS, 0))
-    this.#wake()
+    if (!this.#stopping.signal.aborted) this.#wake()
     return LEAST_PAUSE_MS
   }
 

@@ -1,6 +1,6 @@
 // Natural batches: what happens while one list of events is being written is the next list. There is no timer, so an
 // event that comes alone is written at once; and the more there are, the less each of them costs.
-import pLimit from 'p-limit'
+import pLimit, { type LimitFunction } from 'p-limit'
 import { OverloadedError } from './errors.ts'
 import type { Logger } from './log.ts'
 import { type Happening, type RecordDeps, type Recorded, recordEach } from './record-events.ts'
@@ -14,8 +14,9 @@ const LISTS_AT_ONCE = 2
 /** Beyond it, whoever brings one is better told to come again. */
 const MOST_WAITING = 2_000
 
-/** Each holds a connection while it waits. */
-const MOST_LOCKED_AT_ONCE = 2
+/** Events of rows that somebody has locked. Each holds a connection while it waits, for seconds if it must. */
+const LOCKED_AT_ONCE = 2
+const MOST_LOCKED = 100
 
 /** What the use cases need that record single events. */
 export interface RecordingDeps extends RecordDeps {
@@ -31,27 +32,31 @@ interface Entry {
 
 export class EventRecorder {
   readonly #deps: RecordDeps
-  readonly #locked = pLimit(MOST_LOCKED_AT_ONCE)
+  readonly #listsAtOnce: number
+  readonly #locked: LimitFunction
   #waiting: Entry[] = []
   #writing = 0
 
-  constructor(deps: RecordDeps) {
+  /** @param connections how many the process has: lists and locked rows leave one to everything else, if they can */
+  constructor(deps: RecordDeps, connections: number) {
     this.#deps = deps
+    this.#listsAtOnce = clamp(connections - 2, 1, LISTS_AT_ONCE)
+    this.#locked = pLimit(clamp(connections - this.#listsAtOnce - 1, 1, LOCKED_AT_ONCE))
   }
 
   /**
    * Records one event, beside others, and resolves once it is committed. One that the database refuses fails alone.
    *
    * @throws DatabaseError if the database failed: then it was not recorded, or `written` is `unknown`
-   * @throws OverloadedError if too many wait already: then it was not recorded
+   * @throws OverloadedError if too many wait already, or too many for rows that are locked: then it was not recorded
    */
   record(happening: Happening): Promise<Recorded> {
-    if (this.#waiting.length + this.#locked.pendingCount >= MOST_WAITING) {
+    if (this.#waiting.length >= MOST_WAITING) {
       return Promise.reject(new OverloadedError(`${MOST_WAITING} events wait to be recorded`))
     }
     return new Promise((resolve, reject) => {
       this.#waiting.push({ happening, resolve, reject })
-      if (this.#writing === LISTS_AT_ONCE) return
+      if (this.#writing === this.#listsAtOnce) return
       this.#writing += 1
       // Not before all that has arrived by now has been read: a list of due attempts, requests of several connections.
       setImmediate(() => void this.#writeAll())
@@ -73,6 +78,7 @@ export class EventRecorder {
       else if (result.status === 'rejected') entry.reject(result.reason)
       else if (result.value.known) entry.resolve(result.value)
       // Locked, or not there at all, which is rare.
+      else if (this.#locked.pendingCount >= MOST_LOCKED) entry.reject(new OverloadedError(TOO_MANY_LOCKED))
       else void this.#locked(() => this.#waitAndWrite(entry))
     }
   }
@@ -82,4 +88,10 @@ export class EventRecorder {
     if (result?.status === 'fulfilled') resolve(result.value)
     else reject(result?.reason)
   }
+}
+
+const TOO_MANY_LOCKED = `${MOST_LOCKED} events wait for messages that are locked, or not there`
+
+function clamp(value: number, least: number, most: number): number {
+  return Math.min(Math.max(value, least), most)
 }

@@ -12,8 +12,13 @@ const QUEUE_SCHEMA = 'sms_retry_pgboss'
 const ATTEMPT_QUEUE = 'attempt'
 const RECONCILE_QUEUE = 'reconcile'
 
+let boss: Promise<typeof import('pg-boss')> | undefined
+
 /** When it is first needed: it is as much code as express, and an app that imports us may never start a queue. */
-const loadBoss = (): Promise<typeof import('pg-boss')> => import('pg-boss')
+function loadBoss(): Promise<typeof import('pg-boss')> {
+  boss ??= import('pg-boss')
+  return boss
+}
 
 type QueueOptions = Omit<BossQueue, 'name'>
 

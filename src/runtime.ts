@@ -125,9 +125,9 @@ export async function startRuntimeQueue(
 }
 
 /** What records events, with a queue that was started. */
-export function recordingOf({ database, policy, logger }: Runtime, queue: Queue): RecordingDeps {
+export function recordingOf({ config, database, policy, logger }: Runtime, queue: Queue): RecordingDeps {
   const deps = { database, queue, policy, logger, random: Math.random }
-  return { ...deps, recorder: new EventRecorder(deps) }
+  return { ...deps, recorder: new EventRecorder(deps, config.database.poolMax) }
 }
 
 /**

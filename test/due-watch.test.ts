@@ -184,3 +184,11 @@ test('with the database away it goes on, and afterwards it wakes the queue again
   // Nobody has to do anything about it: without a watch, polling does.
   expect(new Set(log.map(({ level }) => level))).toEqual(new Set(['debug']))
 })
+
+test('one that is stopped while it waits for a retry does not wake the queue before this is due', async () => {
+  const dueAt = await retryIn(450)
+  const watching = watch()
+  await waitFor('the retry to be in sight', () => watching.asked() === 2)
+  await watching.stop()
+  expect(watching.wokenAt.filter((at) => at < dueAt)).toEqual([])
+})

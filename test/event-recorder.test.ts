@@ -42,14 +42,14 @@ interface Process {
 }
 
 /** With connections of its own. */
-async function newProcess(database: Database = open(own, 5)): Promise<Process> {
+async function newProcess(database: Database = open(own, 5), connections = 5): Promise<Process> {
   const queue = await startQueue(database, 'schedule', silentLogger)
   const end = async (): Promise<void> => {
     await queue.stop(1_000)
     await database.close()
   }
   ends.push(end)
-  return { recorder: new EventRecorder({ database, queue, policy, random: () => 0 }), end }
+  return { recorder: new EventRecorder({ database, queue, policy, random: () => 0 }, connections), end }
 }
 
 async function newClient(): Promise<pg.Client> {
@@ -354,4 +354,49 @@ test.each([
 
   expect((await recordAll(list, cutOff)).map(outcomeOf)).toEqual(Array(100).fill('schedule'))
   await expectRecorded(messages)
+})
+
+test('more for locked rows than can wait are refused, and all others are recorded', async () => {
+  const locked = await send(2_100)
+  const [other] = (await send(1)) as [Sent]
+  const app = await newClient()
+  await app.query('begin')
+  await app.query('select 1 from sms_usage_logs where id <> $1 for update', [other.id])
+  const underWay: Promise<PromiseSettledResult<Recorded>[]>[] = []
+  for (let start = 0; start < locked.length; start += 300) {
+    underWay.push(recordAll(locked.slice(start, start + 300)))
+    // As they come: the list before has been put aside.
+    expect(outcomeOf((await recordAll([other]))[0] as PromiseSettledResult<Recorded>)).not.toBe('OVERLOADED')
+  }
+  expect(await recorded()).toEqual([other.id])
+  await app.query('commit')
+  const outcomes = (await Promise.all(underWay)).flat().map(outcomeOf)
+  // Two wait in the database, a hundred for their turn.
+  expect(outcomes.filter((outcome) => outcome === 'OVERLOADED')).toHaveLength(locked.length - 102)
+  expect(outcomes.filter((outcome) => outcome === 'schedule')).toHaveLength(102)
+})
+
+test('with few connections a locked row leaves one to all others', async () => {
+  const { recorder: small } = await newProcess(open(own, 2), 2)
+  const [a, b, c] = (await send(3)) as [Sent, Sent, Sent]
+  const app = await newClient()
+  await app.query('begin')
+  await app.query('select 1 from sms_usage_logs where id <> $1 for update', [c.id])
+  const locked = recordAll([a, b], small)
+  await untilWaiting(1)
+  await small.record(failed(c))
+  expect(await recorded()).toEqual([c.id])
+  await app.query('commit')
+  expect((await locked).map(outcomeOf)).toEqual(['schedule', 'schedule'])
+})
+
+test('a table that is gone is not asked for with ever smaller lists', async () => {
+  const messages = await send(100)
+  await own.query('alter table sms_usage_logs rename to gone')
+  const results = await recordAll(messages)
+  await own.query('alter table gone rename to sms_usage_logs')
+  // Of one statement, not of one each.
+  const reasons = new Set(results.map((result) => (result.status === 'rejected' ? result.reason : null)))
+  expect(reasons.size).toBe(1)
+  expect([...reasons][0]).toMatchObject({ code: 'DATABASE', isRefusal: false })
 })

@@ -29,7 +29,7 @@ export async function nextDueMs(db: Db): Promise<number | null> {
   const { rows } = await db.executeSql<{ ms: number }>(
     `select (extract(epoch from next_retry_at - now()) * 1000)::double precision as "ms"
        from sms_usage_logs
-      where success = false and next_retry_at > now() - interval '100 ms'
+      where success = false and next_retry_at > now() - interval '500 ms'
       order by next_retry_at
       limit 1`,
   )

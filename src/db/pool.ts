@@ -133,7 +133,7 @@ async function inTransaction<T>(
   { pool, prepared }: Transactions,
   work: (tx: Transaction) => Promise<T>,
 ): Promise<T> {
-  const client = await pool.connect().catch(throwCertain)
+  const client = await pool.connect().catch(throwNotConnected)
   // A connection that broke, or that has not answered in time, is in an unknown state: it is thrown away.
   let broken: Error | undefined
   const onError = (error: Error): void => {
@@ -223,6 +223,11 @@ async function untilKnown(pool: pg.Pool, transactionId: string): Promise<'commit
   return null
 }
 
+/** Not even a login that is refused says anything about what was to be asked. */
+function throwNotConnected(error: Error): never {
+  throw new DatabaseError(`The database failed: ${error.message}`, { cause: error })
+}
+
 /** For what is part of a transaction: if it fails, nothing is written. */
 function throwCertain(error: Error): never {
   throw toDatabaseError(error, 'no')
@@ -240,10 +245,10 @@ function toDatabaseError(error: Error, written: DatabaseError['written']): Datab
 
 /**
  * What would be refused whatever was asked: by a database that may not be written to (25006, after a failover), that
- * lacks resources (53) or its files (58); or what may be done a moment later: a deadlock or a conflict (40), a lock that
+ * lacks the table (42P01), the right to it (42501), resources (53) or its files (58); or what may be done a moment later: a deadlock or a conflict (40), a lock that
  * was not to be had (55P03), a statement time-out (57014).
  */
-const CONCERNS_ALL = /^(25006|40|53|55P03|57014|58)/
+const CONCERNS_ALL = /^(25006|40|42P01|42501|53|55P03|57014|58)/
 
 function isAnswer(error: Error): error is pg.DatabaseError {
   return error instanceof pg.DatabaseError && !isEndOfConnection(error)

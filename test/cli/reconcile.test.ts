@@ -66,6 +66,7 @@ describe('reconcile', () => {
       absent: 1,
       undecided: 0,
       failed: 0,
+      leftOut: 0,
     })
     const again = await run(world, TO_JSON)
     expect({ ...again, stdout: JSON.parse(again.stdout) as unknown }).toEqual({

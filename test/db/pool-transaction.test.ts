@@ -188,3 +188,14 @@ describe('a statement fails, and the work goes on as if it had not', () => {
     await expectUsable()
   })
 })
+
+test.each([
+  ['3D000', { pathname: '/there_is_none' }],
+  ['28000', { username: 'nobody_here' }],
+])('a login that is refused with %s is no refusal of what was to be asked', async (_code, changes) => {
+  const url = Object.assign(new URL(direct.url), changes)
+  const other = openDatabase({ url: url.toString(), ssl: null, poolMax: 1 }, () => undefined)
+  const failure = await other.transaction((tx) => tx.executeSql('select 1')).catch((error: unknown) => error)
+  await other.close()
+  expect(failure).toMatchObject({ written: 'no', isRefusal: false })
+})
