@@ -53,9 +53,8 @@ export function createLogger(options: { level: string; format: 'json' | 'text' }
     transports: [new winston.transports.Console({ stderrLevels: [...LEVELS] })],
   })
   // Winston finds out late that nobody wants a line, when most of what it costs is spent.
-  const toLog = (level: (typeof LEVELS)[number]): Logger['error'] =>
-    logger.isLevelEnabled(level) ? (message, fields) => logger.log(level, message, fields) : () => undefined
-  return { error: toLog('error'), warn: toLog('warn'), info: toLog('info'), debug: toLog('debug') }
+  for (const level of LEVELS) if (!logger.isLevelEnabled(level)) logger[level] = () => logger
+  return logger
 }
 
 const LEVELS = ['error', 'warn', 'info', 'debug'] as const

@@ -371,9 +371,9 @@ test('more for locked rows than can wait are refused, and all others are recorde
   expect(await recorded()).toEqual([other.id])
   await app.query('commit')
   const outcomes = (await Promise.all(underWay)).flat().map(outcomeOf)
-  // Two wait in the database, a hundred for their turn.
-  expect(outcomes.filter((outcome) => outcome === 'OVERLOADED')).toHaveLength(locked.length - 102)
-  expect(outcomes.filter((outcome) => outcome === 'schedule')).toHaveLength(102)
+  // Two lists wait in the database, a thousand events for their turn.
+  expect(outcomes.filter((outcome) => outcome === 'OVERLOADED').length).toBeGreaterThan(500)
+  expect(outcomes.filter((outcome) => outcome === 'schedule').length).toBeGreaterThan(500)
 })
 
 test('with few connections a locked row leaves one to all others', async () => {

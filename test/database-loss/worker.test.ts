@@ -120,9 +120,13 @@ const exhaustPool: Strain = async (_world, { database }) => {
   const { promise: isReleased, resolve: release } = Promise.withResolvers<void>()
   const taken = Array.from({ length: POOL_SIZE }, () => Promise.withResolvers<void>())
   const holding = taken.map(({ resolve }) =>
-    database.transaction(async () => {
+    database.transaction(async (tx) => {
       resolve()
-      await isReleased
+      // At work all the time: the server ends a transaction in which nothing happens for ten seconds.
+      for (let isOver = false; !isOver; ) {
+        await tx.executeSql('select 1')
+        isOver = await Promise.race([isReleased.then(() => true), sleep(1_000, false)])
+      }
     }),
   )
   await Promise.all(taken.map(({ promise }) => promise))
