@@ -64,6 +64,8 @@ async function runAll(): Promise<SectionResult[]> {
   const isQuick = values.quick
   const title = `# Benchmark${isQuick ? ', quick' : ''}\n\n${await describeMachine(server)}\n`
   process.stdout.write(`${title}\n`)
+  const name = [new Date().toISOString().slice(0, 10), isQuick ? 'quick' : [], only ?? []].flat().join('-')
+  await mkdir(RESULTS, { recursive: true })
   const results: SectionResult[] = []
   const reports: string[] = []
   for (const section of chosen) {
@@ -79,10 +81,9 @@ async function runAll(): Promise<SectionResult[]> {
     process.stdout.write(`${report}\n`)
     results.push(result)
     reports.push(report)
+    // What has been measured is not lost if a later section fails.
+    await writeFile(`${RESULTS}/${name}.md`, [title, ...reports].join('\n'))
   }
-  const name = [new Date().toISOString().slice(0, 10), isQuick ? 'quick' : [], only ?? []].flat().join('-')
-  await mkdir(RESULTS, { recursive: true })
-  await writeFile(`${RESULTS}/${name}.md`, [title, ...reports].join('\n'))
   return results
 }
 

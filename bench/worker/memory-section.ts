@@ -24,7 +24,7 @@ export const workerMemory: Section = {
     const backlog = isQuick ? 1_000 : 5_000
     const [perSecond, seconds] = isQuick ? [100, 2] : [200, 20]
     const open = async (name: string, env: Readonly<Record<string, string>>): Promise<Open> => {
-      const database = `memory_${Object.keys(env).length}`
+      const database = `worker_memory_${Object.keys(env).length}`
       const worker = await openWorkerCase(stack, context, { name: database, workers: 1, twilio, env })
       const round = async (): Promise<Figures> => {
         const firstMs = Date.now() + LEAST_DELAY_MS
@@ -41,7 +41,7 @@ export const workerMemory: Section = {
       return { name, round }
     }
     const small = await open(SMALL, SMALL_HEAP)
-    return sharing(stack, [small, await open('default heap', {})])
+    return sharing(stack, isQuick ? [small] : [small, await open('default heap', {})])
   },
   judge: (medians) =>
     Object.entries(medians.get(SMALL) ?? {}).map(([what, value]) => ({
