@@ -85,7 +85,8 @@ class Lane {
 
   add(entry: Entry): void {
     if (this.#waiting.length >= this.#mostWaiting) {
-      return entry.reject(new OverloadedError(`${this.#mostWaiting} events wait to be recorded`))
+      entry.reject(new OverloadedError(`${this.#mostWaiting} events wait to be recorded`))
+      return
     }
     this.#waiting.push(entry)
     if (this.#writing === this.#listsAtOnce) return

@@ -160,3 +160,21 @@ describe('stop', () => {
     expect(world.simulator.messages()).toHaveLength(1)
   })
 })
+
+test('what pg-boss keeps of a claim that the database refused says nothing of the row', async () => {
+  const { world } = await newWorldWith(accept)
+  const id = await enqueue(world, { to: '+12065550177', body: 'A text nobody may read' })
+  await world.database.query(
+    `alter table sms_usage_logs add constraint "no user is busy" check (final_status <> 'submitting') not valid`,
+  )
+  await newWorker(world)
+  const output = await waitFor('the job to have failed', async () => {
+    const [job] = await world.database.query<{ output: object }>(
+      `select output from sms_retry_pgboss.job where name = 'attempt' and state = 'retry' and output is not null`,
+    )
+    return job?.output
+  })
+  expect(JSON.stringify(output)).toContain('no user is busy')
+  expect(JSON.stringify(output)).not.toMatch(/5550177|nobody may read/)
+  expect(await rowOf(world, id)).toMatchObject({ final_status: 'pending' })
+})

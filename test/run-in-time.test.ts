@@ -26,6 +26,27 @@ describe('in time', () => {
     expect(row.sms_metadata.attempts).toMatchObject([{ status: 'pending', postponements: 1 }])
   })
 
+  test('a claim during which its deadline passed makes no request', async () => {
+    const { world, twilio } = await newWorldWith(accept)
+    const id = await enqueue(world, { validForSeconds: 60 })
+    await world.database.query(
+      `update sms_usage_logs
+          set sms_metadata = sms_metadata || jsonb_build_object('deadline', now() + interval '1.9 seconds')`,
+    )
+    await world.database.query(
+      `create function be_slow() returns trigger language plpgsql as
+         $$ begin if new.final_status = 'submitting' then perform pg_sleep(2); end if; return new; end $$`,
+    )
+    await world.database.query(
+      'create trigger slow before update on sms_usage_logs for each row execute function be_slow()',
+    )
+    const runner = await newRunner(world)
+    await runner.run([{ message: id, attempt: 0 }])
+    await runner.stop()
+    expect(twilio.posts).toEqual([])
+    expect(await rowOf(world, id)).toMatchObject({ final_status: 'expired', success: false })
+  })
+
   test('with a pace, only so many are claimed together, and none before the pace allows it', async () => {
     const { world, twilio } = await newWorldWith(accept)
     const ids = [await enqueue(world), await enqueue(world), await enqueue(world)]

@@ -199,3 +199,20 @@ test.each([
   await other.close()
   expect(failure).toMatchObject({ written: 'no', isRefusal: false })
 })
+
+test('the server ends a transaction of ours in which nothing happens, as of a machine that died, and frees its rows', async () => {
+  await database.executeSql(INSERT, [1])
+  const locked = Promise.withResolvers<void>()
+  const over = Promise.withResolvers<void>()
+  const silent = database.transaction(async (tx) => {
+    await tx.executeSql('select from thing for update')
+    locked.resolve()
+    await over.promise
+  })
+  const failure = silent.catch((error: unknown) => error)
+  await locked.promise
+  // Waits for the row, for as long as it must.
+  await direct.query('update thing set id = 2')
+  over.resolve()
+  expect(await failure).toBeInstanceOf(DatabaseError)
+}, 60_000)
