@@ -3,19 +3,24 @@ import { describe, expect, test } from '@jest/globals'
 import { accept, answerWith } from './support/fake-twilio.ts'
 import { waitFor } from './support/wait-for.ts'
 import { enqueue, newRunner, newWorker, waitForStatus } from './support/workers.ts'
+import type { World } from './support/world.ts'
 import { appClient, jobCount, message, newWorld, newWorldWith, rowOf, rowsOf } from './support/world-with.ts'
+
+async function slowDownClaims({ database }: World, seconds: number): Promise<void> {
+  await database.query(
+    `create function be_slow() returns trigger language plpgsql as
+       $$ begin if new.final_status = 'submitting' then perform pg_sleep(${seconds}); end if; return new; end $$`,
+  )
+  await database.query(
+    'create trigger slow before update on sms_usage_logs for each row execute function be_slow()',
+  )
+}
 
 describe('in time', () => {
   test('a claim that took more than 5 s makes no request: by then the attempt may be looked for', async () => {
     const { world, twilio } = await newWorldWith(accept)
     const id = await enqueue(world)
-    await world.database.query(
-      `create function be_slow() returns trigger language plpgsql as
-         $$ begin if new.final_status = 'submitting' then perform pg_sleep(5.1); end if; return new; end $$`,
-    )
-    await world.database.query(
-      'create trigger slow before update on sms_usage_logs for each row execute function be_slow()',
-    )
+    await slowDownClaims(world, 5.1)
     const runner = await newRunner(world)
     await runner.run([{ message: id, attempt: 0 }])
     await runner.stop()
@@ -33,13 +38,7 @@ describe('in time', () => {
       `update sms_usage_logs
           set sms_metadata = sms_metadata || jsonb_build_object('deadline', now() + interval '1.9 seconds')`,
     )
-    await world.database.query(
-      `create function be_slow() returns trigger language plpgsql as
-         $$ begin if new.final_status = 'submitting' then perform pg_sleep(2); end if; return new; end $$`,
-    )
-    await world.database.query(
-      'create trigger slow before update on sms_usage_logs for each row execute function be_slow()',
-    )
+    await slowDownClaims(world, 2)
     const runner = await newRunner(world)
     await runner.run([{ message: id, attempt: 0 }])
     await runner.stop()

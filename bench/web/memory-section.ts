@@ -6,7 +6,7 @@ import { residentMb } from '../processes.ts'
 import type { Bar, BenchCase, BenchContext, Figures, Section } from '../section.ts'
 import { jobsInTable, PRODUCT_JOBS } from './callback-case.ts'
 import { SMALL_HEAP, startWebProcess } from './endpoints.ts'
-import { figureOf } from './ratio.ts'
+import { medianOf } from '../worker/figures.ts'
 import { type Own, openCases } from './shared-resources.ts'
 
 const PORTION = 100_000
@@ -20,7 +20,7 @@ export const memory: Section = {
   rounds: () => 1,
   open: (context) => openCases((own) => openBoth(context, own)),
   judge(medians): Bar[] {
-    const figure = (name: string): number => figureOf(medians, SMALL, name)
+    const figure = (name: string): number => medianOf(medians, SMALL, name)
     const growthMb = figure(after(PORTIONS * PORTION)) - figure(after(2 * PORTION))
     return [
       // Otherwise the next bar is about another load.

@@ -1,5 +1,6 @@
 // Ratios of medians, for the bars.
 import type { Figures } from '../section.ts'
+import { medianOf } from '../worker/figures.ts'
 
 /** Not a number if one of the cases was left out. */
 export function ratio(
@@ -8,9 +9,5 @@ export function ratio(
   one: string,
   other: string,
 ): number {
-  return figureOf(medians, one, figure) / figureOf(medians, other, figure)
-}
-
-export function figureOf(medians: ReadonlyMap<string, Figures>, name: string, figure: string): number {
-  return medians.get(name)?.[figure] ?? Number.NaN
+  return medianOf(medians, one, figure) / medianOf(medians, other, figure)
 }
