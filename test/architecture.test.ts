@@ -23,6 +23,7 @@ const FLOORS: readonly (readonly [prefix: string, floor: number])[] = [
   ['run-attempts.ts', 2],
   ['reconcile.ts', 2],
   ['inquire.ts', 2],
+  ['act-on-message.ts', 2],
   ['migrate.ts', 2],
   ['runtime.ts', 3],
   ['sender.ts', 3],

@@ -3,6 +3,7 @@
 import { reasonOf } from '../delivery/error-codes.ts'
 import type { Attempt, Message } from '../delivery/message.ts'
 import { type AttemptStatus, isAttemptStatus, isDeliveryStatus, isFailedAttempt } from '../delivery/status.ts'
+import { MOST_ATTEMPTS } from '../delivery/transitions.ts'
 
 /** Keys of `sms_metadata` that belong to sms-retry. All others belong to the app and are preserved. */
 export const OWN_METADATA_KEYS = [
@@ -51,6 +52,7 @@ export function toMessage(row: MessageRow): Message {
     body: row.body,
     status: isDeliveryStatus(row.status) ? row.status : 'unknown',
     success: row.success,
+    // What others have written is brought into the range that an attempt's number can have.
     retryCount: Math.min(Math.max(row.retryCount, 0), MOST_ATTEMPTS),
     maxRetries: row.maxRetries,
     nextRetryAt: row.nextRetryAt === Number.POSITIVE_INFINITY ? ON_HOLD : finite(row.nextRetryAt),
@@ -63,9 +65,6 @@ export function toMessage(row: MessageRow): Message {
     reconcileAt: toTime(row.reconcileAt),
   }
 }
-
-/** What others have written is brought into the range that an attempt's number can have. */
-const MOST_ATTEMPTS = 999
 
 /** `infinity`, which somebody wrote by hand so that the message waits. */
 const ON_HOLD = new Date('9999-12-31T00:00:00.000Z')

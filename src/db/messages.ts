@@ -42,13 +42,17 @@ export async function lockMessages(
 const IS_NAMED = 'id = any($1::bigint[])'
 const IS_NAMED_OR_HAS_SID = `(${IS_NAMED} or twilio_message_sid = any($2::text[]))`
 
-/** Writes what was decided of locked messages. `sms_metadata` keeps the keys that are not ours. */
+/**
+ * Writes what was decided of locked messages. `sms_metadata` keeps the keys that are not ours; a retry that a person has
+ * asked for beyond the limit raises it.
+ */
 export async function updateMessages(tx: Db, messages: readonly Message[]): Promise<void> {
   await tx.executeSql(
     `update sms_usage_logs as m
         set final_status = c.status,
             success = c.success,
             retry_count = c.retry_count,
+            max_retries = case when c.retry_count > coalesce(m.max_retries, 3) then c.retry_count else m.max_retries end,
             next_retry_at = c.next_retry_at,
             twilio_message_sid = c.sid,
             error_message = c.reason,
@@ -145,9 +149,9 @@ export interface StoredMessage extends Message {
   readonly userId: number
 }
 
-const STORED_COLUMNS = `${MESSAGE_COLUMNS}, user_id as "userId"`
+export const STORED_COLUMNS = `${MESSAGE_COLUMNS}, user_id as "userId"`
 
-type StoredRow = MessageRow & { readonly userId: number }
+export type StoredRow = MessageRow & { readonly userId: number }
 
 export async function findByIdempotencyKey(db: Db, key: string): Promise<StoredMessage | null> {
   const { rows } = await db.executeSql<StoredRow>(
@@ -187,6 +191,6 @@ export async function listMessages(
   return rows.map(toStoredMessage)
 }
 
-function toStoredMessage(row: StoredRow): StoredMessage {
+export function toStoredMessage(row: StoredRow): StoredMessage {
   return { ...toMessage(row), userId: row.userId }
 }

@@ -98,6 +98,7 @@ const OUR_INDEXES = [
   'in_flight',
   'reconcile',
   'phone_number',
+  'time',
 ].map((name) => `idx_sms_usage_logs_${name}`)
 
 /** CREATE INDEX CONCURRENTLY that was interrupted leaves an index behind that is never used and never mended. */

@@ -1,5 +1,6 @@
-// Figures over many messages.
+// Figures over many messages, read off the index over their times: an index entry has all that is counted.
 import { IS_OURS } from './message-row.ts'
+import { readClock } from './overdue.ts'
 import type { Db } from './pool.ts'
 
 export interface Overview {
@@ -8,6 +9,8 @@ export interface Overview {
   readonly deliveredByRetry: number
   /** undelivered, failed, expired */
   readonly failed: number
+  /** Those of them that had a retry. */
+  readonly failedAfterRetry: number
   readonly canceled: number
   /** Waiting for a retry. */
   readonly retrying: number
@@ -18,26 +21,86 @@ export interface Overview {
   readonly retries: number
 }
 
-/** Counts the messages that sms-retry manages. Reads the whole table. */
-export async function countMessages(db: Db): Promise<Overview> {
-  const { rows } = await db.executeSql<Overview>(
-    `with message as (
-       select coalesce(final_status, 'unknown') as status, coalesce(retry_count, 0) as retries
-         from sms_usage_logs
-        where ${IS_OURS})
-     select count(*)::int as "messages",
-            (count(*) filter (where status in ('delivered', 'read') and retries = 0))::int as "deliveredAtFirst",
-            (count(*) filter (where status in ('delivered', 'read') and retries > 0))::int as "deliveredByRetry",
-            (count(*) filter (where status in ('undelivered', 'failed', 'expired')))::int as "failed",
-            (count(*) filter (where status = 'canceled'))::int as "canceled",
-            (count(*) filter (where status = 'retrying'))::int as "retrying",
-            (count(*) filter (where status not in
-              ('delivered', 'read', 'undelivered', 'failed', 'expired', 'canceled')))::int as "inFlight",
-            (count(*) filter (where retries > 0))::int as "retried",
-            coalesce(sum(retries), 0)::int as "retries"
-       from message`,
+/** The messages that were created in a part of the time. */
+export interface Bucket extends Overview {
+  readonly start: Date
+}
+
+/** The messages of the last so many seconds, in parts of so many seconds. */
+export interface Span {
+  readonly seconds: number
+  readonly bucketSeconds: number
+}
+
+/** Counts the messages that sms-retry manages: those created in the last so many seconds, or all. */
+export async function countMessages(db: Db, lastSeconds: number | null = null): Promise<Overview> {
+  return sum(await readGroups(db, lastSeconds, null))
+}
+
+/** The same for a span, as a whole and part by part; the first and the last part are cut off by the span. */
+export async function countMessagesByTime(
+  db: Db,
+  { seconds, bucketSeconds }: Span,
+): Promise<{ readonly whole: Overview; readonly buckets: readonly Bucket[] }> {
+  const now = await readClock(db)
+  const groups = await readGroups(db, seconds, bucketSeconds)
+  const ofBucket = Map.groupBy(groups, ({ bucket }) => bucket)
+  const startOf = (time: number): number => Math.floor(time / bucketSeconds) * bucketSeconds
+  const buckets: Bucket[] = []
+  const end = startOf(now.getTime() / 1000)
+  for (let start = startOf(now.getTime() / 1000 - seconds); start <= end; start += bucketSeconds) {
+    buckets.push({ start: new Date(start * 1000), ...sum(ofBucket.get(start) ?? []) })
+  }
+  return { whole: sum(groups), buckets }
+}
+
+interface Group {
+  /** Seconds since 1970; 0 if everything is one part. */
+  readonly bucket: number
+  readonly status: string
+  readonly retries: number
+  readonly messages: number
+}
+
+/**
+ * The numbers are written into the text: with parameters, PostgreSQL would go over to a plan that does not know how
+ * long the span is.
+ */
+async function readGroups(
+  db: Db,
+  lastSeconds: number | null,
+  bucketSeconds: number | null,
+): Promise<Group[]> {
+  const { rows } = await db.executeSql<Group>(
+    `select ${bucketSeconds === null ? '0' : `extract(epoch from date_bin('${bucketSeconds} s', created_at, '1970-01-01'))::int`} as "bucket",
+            coalesce(final_status, 'unknown') as "status", coalesce(retry_count, 0) as "retries",
+            count(*)::int as "messages"
+       from sms_usage_logs
+      where ${IS_OURS} and ${lastSeconds === null ? 'true' : `created_at >= (now() at time zone 'UTC') - interval '${lastSeconds} s'`}
+      group by 1, 2, 3`,
   )
-  const [overview] = rows
-  if (overview === undefined) throw new Error('count(*) gave no row')
-  return overview
+  return rows
+}
+
+const DELIVERED: readonly string[] = ['delivered', 'read']
+const FAILED: readonly string[] = ['undelivered', 'failed', 'expired']
+
+function sum(groups: readonly Group[]): Overview {
+  const count = (isCounted: (group: Group) => boolean): number =>
+    groups.reduce((total, group) => total + (isCounted(group) ? group.messages : 0), 0)
+  const isDelivered = ({ status }: Group): boolean => DELIVERED.includes(status)
+  const isFailed = ({ status }: Group): boolean => FAILED.includes(status)
+  const isCanceled = ({ status }: Group): boolean => status === 'canceled'
+  return {
+    messages: count(() => true),
+    deliveredAtFirst: count((group) => isDelivered(group) && group.retries === 0),
+    deliveredByRetry: count((group) => isDelivered(group) && group.retries > 0),
+    failed: count(isFailed),
+    failedAfterRetry: count((group) => isFailed(group) && group.retries > 0),
+    canceled: count(isCanceled),
+    retrying: count(({ status }) => status === 'retrying'),
+    inFlight: count((group) => !isDelivered(group) && !isFailed(group) && !isCanceled(group)),
+    retried: count(({ retries }) => retries > 0),
+    retries: groups.reduce((total, { retries, messages }) => total + retries * messages, 0),
+  }
 }

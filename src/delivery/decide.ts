@@ -4,6 +4,7 @@
 // How order and repetition of reports are made harmless: a report is merged into its attempt's entry
 // (attempts.ts), where the higher status wins, and what the message is, is then read off the entries.
 import { dropWaiting, entriesOf, replaceEntry, unclaimed } from './attempts.ts'
+import { decideCancel, decideRetry } from './by-hand.ts'
 import type { Circumstances, Decision } from './decision.ts'
 import { findAttempt } from './doubt.ts'
 import type { Answer, Attempt, Event, Message } from './message.ts'
@@ -26,7 +27,6 @@ import {
   record,
   ringAgain,
   secondsBetween,
-  withdraw,
 } from './transitions.ts'
 
 /** What `event` makes of `message`. Same input, same decision. */
@@ -66,6 +66,8 @@ function decideEvent(known: Message, event: Event, circumstances: Circumstances)
       return orRecorded(known, decideReport(known, event, circumstances))
     case 'missing':
       return record(known)
+    case 'retry':
+      return decideRetry(known, event, circumstances)
     case 'cancel':
       return decideCancel(known)
     case 'reconcile':
@@ -178,13 +180,6 @@ function decideReport(
     return { kind: 'ignore', why: 'another sid is known for this attempt' }
   }
   return settle(message, entry, report, circumstances)
-}
-
-function decideCancel(message: Message): Decision {
-  if (isWaiting(message))
-    return withdraw(message, end(message, 'canceled', 'Canceled before the next attempt'))
-  const why = isFinal(message.status) ? `it is ${message.status} already` : 'Twilio may have it already'
-  return { kind: 'ignore', why }
 }
 
 function decideReconcile(message: Message, isAlarmSet: boolean, { policy, now }: Circumstances): Decision {

@@ -99,6 +99,15 @@ export type Event =
       readonly errorCode: number | null
       readonly errorText: string | null
     }
+  /** A person wants it tried again now. */
+  | {
+      readonly kind: 'retry'
+      /** The number of the latest attempt that this person knows of; null for whichever it is. */
+      readonly after: number | null
+      /** Even if the policy never retries the error code. */
+      readonly force: boolean
+    }
+  /** A person wants it called off. */
   | { readonly kind: 'cancel' }
   /** The time to look at the message has come. */
   | {

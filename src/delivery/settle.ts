@@ -69,8 +69,11 @@ function decideFailure(
   const rule = ruleFor(policy, failed.errorCode)
   if (rule.action === 'stop') return giveUp(failed.status, 'Trying again would not help')
   const limit = Math.min(rule.retries, message.maxRetries)
-  if (failed.number >= limit)
-    return giveUp(failed.status, `Given up after ${failed.number} of ${limit} retries`)
+  if (failed.number >= limit) {
+    // More than the limit, if a person has asked for them.
+    const made = failed.number > limit ? `${failed.number}` : `${failed.number} of ${limit}`
+    return giveUp(failed.status, `Given up after ${made} retries`)
+  }
   if (message.body === null) return giveUp(failed.status, `Not tried again: ${NO_TEXT}`)
   const number = failed.number + 1
   const at = addSeconds(now, retryDelaySeconds(policy, rule, number, random))

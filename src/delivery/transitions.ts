@@ -6,6 +6,9 @@ import type { Attempt, Message } from './message.ts'
 import { type DeliveryStatus, isFailedAttempt, isFailure } from './status.ts'
 
 export const BEYOND_DEADLINE = 'The next try would come after the deadline'
+/** An attempt's number has at most three digits: in the callback's URL, and in the job's id. */
+export const MOST_ATTEMPTS = 999
+
 export const NO_TEXT = 'the row has no text (message_content)'
 
 /** The latest attempt that was made: what the message is, follows from it. */

@@ -24,6 +24,7 @@ const NOTHING: Overview = {
   deliveredAtFirst: 0,
   deliveredByRetry: 0,
   failed: 0,
+  failedAfterRetry: 0,
   canceled: 0,
   retrying: 0,
   inFlight: 0,
@@ -41,6 +42,7 @@ const QUESTIONS: Record<keyof Overview, string> = {
   deliveredAtFirst: `select count(*) from ours where final_status = any('{delivered,read}') and coalesce(retry_count, 0) = 0`,
   deliveredByRetry: `select count(*) from ours where final_status = any('{delivered,read}') and retry_count > 0`,
   failed: `select count(*) from ours where final_status = any('{undelivered,failed,expired}')`,
+  failedAfterRetry: `select count(*) from ours where final_status = any('{undelivered,failed,expired}') and retry_count > 0`,
   canceled: `select count(*) from ours where final_status = 'canceled'`,
   retrying: `select count(*) from ours where final_status = 'retrying'`,
   inFlight: `select count(*) from ours where coalesce(final_status, 'unknown') = any(

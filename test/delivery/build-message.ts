@@ -141,6 +141,14 @@ export const due = (attempt: number): Event => ({ kind: 'due', attempt })
 
 export const cancel: Event = { kind: 'cancel' }
 
+/** Asked for by hand. */
+export const retry = (fields: { after?: number; force?: boolean } = {}): Event => ({
+  kind: 'retry',
+  after: null,
+  force: false,
+  ...fields,
+})
+
 /** The message as the decision leaves it. */
 export function outcomeOf(before: Message, decision: Decision): Message {
   return decision.kind === 'ignore' ? before : decision.message
@@ -171,6 +179,8 @@ export function wordsOf(event: Event): string {
     }
     case 'due':
       return `due ${event.attempt}`
+    case 'retry':
+      return event.force ? 'forced retry' : 'retry'
     case 'cancel':
     case 'reconcile':
     case 'missing':

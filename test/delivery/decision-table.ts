@@ -11,6 +11,7 @@ import {
   fetched,
   notProcessed,
   rejected,
+  retry,
   secondsFromNow,
   sidOf,
   unknownOutcome,
@@ -210,6 +211,21 @@ export const DECISION_TABLE: readonly (readonly [Event | 'the latest attempt is 
     [
       ['unschedule canceled', 'pending retrying'],
       ['ignore', `${UNFINISHED} ${DONE} undelivered failed expired`],
+    ],
+  ],
+  [
+    retry(),
+    [
+      ['schedule retrying', 'canceled'],
+      // A worker is about to make it; Twilio may have it; the policy never retries these codes; it is too late.
+      ['ignore', `pending retrying ${UNFINISHED} delivered read undelivered failed expired`],
+    ],
+  ],
+  [
+    retry({ force: true }),
+    [
+      ['schedule retrying', 'canceled undelivered failed'],
+      ['ignore', `pending retrying ${UNFINISHED} delivered read expired`],
     ],
   ],
 ]

@@ -1,0 +1,103 @@
+// What waits, and what nobody knows of: read off the index over messages that are not final.
+import type { DeliveryStatus } from '../delivery/status.ts'
+import { IS_OURS } from './message-row.ts'
+import { iso } from './messages.ts'
+import type { Db } from './pool.ts'
+
+export interface Backlog {
+  /** Messages that are not final, by status; a status that none has is left out. */
+  readonly byStatus: Readonly<Partial<Record<DeliveryStatus, number>>>
+  /** Attempts that a worker should make now. */
+  readonly due: number
+  /** Since when the oldest of them has been due. */
+  readonly oldestDueAt: Date | null
+  /** Attempts that are due later, and when the first of them is. */
+  readonly deferred: number
+  readonly nextDueAt: Date | null
+  /** Attempts that were claimed, and whose outcome is not known after more than a request can take. */
+  readonly inDoubt: number
+  readonly oldestInDoubtAt: Date | null
+  /** The database's clock. */
+  readonly now: Date
+}
+
+/** Longer than any request of a worker takes. */
+export const IN_DOUBT_AFTER_SECONDS = 30
+
+const IS_IN_FLIGHT = `final_status in ('pending', 'submitting', 'retrying', 'accepted', 'scheduled', 'queued', 'sending', 'sent')`
+
+/** When the latest attempt was claimed, as text; a row that somebody else wrote does not say. */
+const CLAIMED_AT = `coalesce(sms_metadata #>> '{attempts,-1,times,submitting}', ${iso(`created_at at time zone 'UTC'`)})`
+
+export const IS_IN_DOUBT = `final_status = 'submitting' and ${CLAIMED_AT} < ${iso(`now() - interval '${IN_DOUBT_AFTER_SECONDS} s'`)}`
+
+const IS_WAITING = `final_status in ('pending', 'retrying')`
+const DUE_AT = 'coalesce(next_retry_at, created_at)'
+
+interface BacklogRow {
+  readonly status: DeliveryStatus
+  readonly messages: number
+  readonly due: number
+  readonly oldestDueAt: Date | null
+  readonly nextDueAt: Date | null
+  readonly inDoubt: number
+  readonly oldestInDoubtAt: string | null
+  readonly now: Date
+}
+
+export async function readBacklog(db: Db): Promise<Backlog> {
+  const { rows } = await db.executeSql<BacklogRow>(
+    `with in_flight as materialized (
+       select final_status as status, ${IS_WAITING} and ${DUE_AT} <= now() as is_due, ${DUE_AT} as due_at,
+              ${IS_IN_DOUBT} as is_in_doubt,
+              case when final_status = 'submitting' then ${CLAIMED_AT} end as claimed_at
+         from sms_usage_logs
+        where ${IS_IN_FLIGHT} and ${IS_OURS})
+     select clock."now", g.*
+       from (select now() as "now") as clock
+       left join (
+         select status, count(*)::int as "messages", (count(*) filter (where is_due))::int as "due",
+                min(due_at) filter (where is_due) as "oldestDueAt",
+                min(due_at) filter (where not is_due and due_at < 'infinity' and ${IS_WAITING.replace('final_status', 'status')}) as "nextDueAt",
+                (count(*) filter (where is_in_doubt))::int as "inDoubt",
+                min(claimed_at) filter (where is_in_doubt) as "oldestInDoubtAt"
+           from in_flight
+          group by status) as g on true`,
+  )
+  const groups = rows.filter(({ status }) => status !== null)
+  const total = (count: (row: BacklogRow) => number): number =>
+    groups.reduce((sum, row) => sum + count(row), 0)
+  const waiting = total(({ status, messages }) =>
+    status === 'pending' || status === 'retrying' ? messages : 0,
+  )
+  const due = total((row) => row.due)
+  return {
+    byStatus: Object.fromEntries(groups.map(({ status, messages }) => [status, messages])),
+    due,
+    oldestDueAt: earliest(groups.map(({ oldestDueAt }) => oldestDueAt)),
+    deferred: waiting - due,
+    nextDueAt: earliest(groups.map(({ nextDueAt }) => nextDueAt)),
+    inDoubt: total((row) => row.inDoubt),
+    oldestInDoubtAt: earliest(
+      groups.map(({ oldestInDoubtAt }) => (oldestInDoubtAt === null ? null : new Date(oldestInDoubtAt))),
+    ),
+    now: rows[0]?.now ?? new Date(),
+  }
+}
+
+function earliest(times: readonly (Date | null)[]): Date | null {
+  const known = times.filter((time) => time !== null)
+  return known.length === 0 ? null : new Date(Math.min(...known.map((time) => time.getTime())))
+}
+
+/** Of the messages created in the last so many seconds. */
+export async function countInDoubt(db: Db, lastSeconds: number): Promise<number> {
+  const { rows } = await db.executeSql<{ count: number }>(
+    `select count(*)::int as "count"
+       from sms_usage_logs
+      where ${IS_IN_DOUBT} and ${IS_OURS}
+        and created_at >= (now() at time zone 'UTC') - make_interval(secs => $1::double precision)`,
+    [lastSeconds],
+  )
+  return rows[0]?.count ?? 0
+}

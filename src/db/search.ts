@@ -1,0 +1,89 @@
+// Looking for messages among many: newest first, page by page. The index over the messages' times has what is asked
+// for, so that the table is read for the messages found only (and, for an error code, for those that had trouble).
+import type { DeliveryStatus } from '../delivery/status.ts'
+import { IS_TROUBLED } from './failures.ts'
+import { IS_OURS } from './message-row.ts'
+import { type StoredMessage, STORED_COLUMNS, type StoredRow, toStoredMessage } from './messages.ts'
+import type { Db } from './pool.ts'
+
+/** Everything that is not null has to hold. */
+export interface Search {
+  readonly statuses: readonly DeliveryStatus[] | null
+  /** One of its attempts failed with this code. */
+  readonly code: number | null
+  /** The last digits of the recipient's number. */
+  readonly digits: string | null
+  readonly userId: number | null
+  /** Created at or after; before. */
+  readonly since: Date | null
+  readonly until: Date | null
+}
+
+/** The last message of a page: the next page begins after it. */
+export interface Cursor {
+  /** As PostgreSQL writes it, in microseconds. */
+  readonly createdAt: string
+  readonly id: number
+}
+
+export interface SearchPage {
+  readonly messages: readonly StoredMessage[]
+  /** Null if there are no more. */
+  readonly next: Cursor | null
+}
+
+/** Rows without a time (created_at is nullable) are not found. */
+export async function searchMessages(
+  db: Db,
+  { statuses, code, digits, userId, since, until }: Search,
+  after: Cursor | null,
+  limit: number,
+): Promise<SearchPage> {
+  const { rows } = await db.executeSql<StoredRow & { readonly position: string }>(
+    `select ${STORED_COLUMNS}, m.created_at::timestamp::text as "position"
+       from (
+         select id as found, created_at as found_at
+           from sms_usage_logs
+          where ${IS_OURS}
+            and created_at >= coalesce($5::timestamptz at time zone 'UTC', '-infinity')
+            and created_at < coalesce($6::timestamptz at time zone 'UTC', 'infinity')
+            and (created_at, id) < (coalesce($7::timestamp, 'infinity'), coalesce($8::bigint, 0))
+            and ($1::text[] is null or coalesce(final_status, 'unknown') = any($1))
+            and ($3::text is null or phone_number like '%' || $3)
+            and ($4::integer is null or user_id = $4)
+            and ($2::integer is null or ${IS_TROUBLED})
+          order by created_at desc, id desc
+         offset 0) as f
+       join sms_usage_logs as m on m.id = f.found
+      where $2::integer is null
+         or jsonb_path_exists(m.sms_metadata, '$.attempts[*] ? (@.error_code == $code)', jsonb_build_object('code', $2))
+      order by f.found_at desc, f.found desc
+      limit $9::integer`,
+    [
+      statuses,
+      code,
+      digits,
+      userId,
+      since?.toISOString() ?? null,
+      until?.toISOString() ?? null,
+      after?.createdAt ?? null,
+      after?.id ?? null,
+      limit + 1,
+    ],
+  )
+  const page = rows.slice(0, limit)
+  const last = page.at(-1)
+  return {
+    messages: page.map(toStoredMessage),
+    next:
+      rows.length > limit && last !== undefined ? { createdAt: last.position, id: Number(last.id) } : null,
+  }
+}
+
+export async function findIdBySid(db: Db, sid: string): Promise<number | null> {
+  const { rows } = await db.executeSql<{ id: number | string }>(
+    `select id from sms_usage_logs where twilio_message_sid = $1::text and ${IS_OURS}`,
+    [sid],
+  )
+  return rows[0] === undefined ? null : Number(rows[0].id)
+}

@@ -1,0 +1,106 @@
+// What a person asks for, on real rows and jobs: done once, however often it is asked for at the same time.
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { type Acted, actOnMessage } from '../src/act-on-message.ts'
+import type { RecordDeps } from '../src/record-events.ts'
+import type { Runtime } from '../src/runtime.ts'
+import { type Queue, startQueue } from '../src/queue.ts'
+import { jobs } from './http/endpoint.ts'
+import { startWorld, type World } from './support/world.ts'
+
+let world: World
+let runtime: Runtime
+let queue: Queue
+let deps: RecordDeps & Pick<Runtime, 'logger'>
+
+beforeAll(async () => {
+  world = await startWorld({ env: { RETRY_DELAY_SCALE: '1' } })
+  runtime = world.openRuntime()
+  const { database, policy, logger } = runtime
+  queue = await startQueue(database, 'schedule', logger)
+  deps = { database, queue, policy, logger, random: () => 0 }
+})
+
+afterAll(async () => {
+  await queue.stop(1_000)
+  await runtime.database.close()
+  await world.stop()
+})
+
+/** Refused by the API, as often as the number's last digits say. */
+async function send(to: string): Promise<number> {
+  return (await world.sender.send({ userId: 1, to, body: 'Hello' })).id
+}
+
+async function rowOf(id: number): Promise<Record<string, unknown> | undefined> {
+  const [row] = await world.database.query(
+    `select final_status as "status", retry_count as "retryCount", max_retries as "maxRetries",
+            next_retry_at <= now() as "isDue", sms_metadata ->> 'mine' as "mine"
+       from sms_usage_logs where id = $1`,
+    [id],
+  )
+  return row
+}
+
+const jobsOf = async (id: number): Promise<number[]> =>
+  (await jobs(world.database)).flatMap(({ data }) => (data.message === id ? [data.attempt] : []))
+
+const outcomes = (acted: readonly Acted[]): string[] => acted.map(({ outcome }) => outcome).toSorted()
+
+const retry = (after: number | null = null, force = false) => ({ kind: 'retry', after, force }) as const
+
+test('retry now, ten times at once: one attempt with one job, beyond the limit, and the rest of the row stays', async () => {
+  const id = await send('+15552161001')
+  await world.database.query(
+    `update sms_usage_logs set max_retries = 0, sms_metadata = sms_metadata || '{"mine": "kept"}' where id = $1`,
+    [id],
+  )
+  expect(await rowOf(id)).toMatchObject({ status: 'failed', retryCount: 0 })
+  const acted = await Promise.all(Array.from({ length: 10 }, () => actOnMessage(deps, id, retry(0, true))))
+  expect(outcomes(acted)).toEqual(['done', ...Array<string>(9).fill('nothing_to_do')])
+  expect(await rowOf(id)).toEqual({
+    status: 'retrying',
+    retryCount: 1,
+    maxRetries: 1,
+    isDue: true,
+    mine: 'kept',
+  })
+  expect(await jobsOf(id)).toEqual([1])
+})
+
+test('a retry that waits is brought forward: its old job goes, and a worker makes it once', async () => {
+  const id = await send('+15552161101')
+  expect(await rowOf(id)).toMatchObject({ status: 'retrying', retryCount: 1, isDue: false })
+  expect((await actOnMessage(deps, id, retry())).outcome).toBe('done')
+  expect(await rowOf(id)).toMatchObject({ status: 'retrying', retryCount: 1, maxRetries: 3, isDue: true })
+  expect(await jobsOf(id)).toEqual([1])
+})
+
+test('cancel, ten times at once: canceled once, and its job is gone; retry brings it back', async () => {
+  const id = await send('+15552161102')
+  const acted = await Promise.all(
+    Array.from({ length: 10 }, () => actOnMessage(deps, id, { kind: 'cancel' })),
+  )
+  expect(outcomes(acted)).toEqual(['done', ...Array<string>(9).fill('nothing_to_do')])
+  expect(await rowOf(id)).toMatchObject({ status: 'canceled', retryCount: 0 })
+  expect(await jobsOf(id)).toEqual([])
+  expect((await actOnMessage(deps, id, retry())).outcome).toBe('done')
+  expect(await jobsOf(id)).toEqual([1])
+})
+
+test('a message that is not there is told as such', async () => {
+  expect(await actOnMessage(deps, 2_000_000_000, retry())).toEqual({ outcome: 'unknown_message' })
+})
+
+test('what was brought forward and forced is made by a worker, and delivered', async () => {
+  await world.startWorker()
+  await expect
+    .poll(async () => {
+      const rows = await world.database.query<{ status: string }>(
+        'select final_status as "status" from sms_usage_logs',
+      )
+      return rows.map(({ status }) => status).filter((status) => status !== 'delivered')
+    })
+    .toEqual([])
+  expect(world.simulator.doubleSubmissions()).toEqual([])
+  expect(world.log.filter(({ message }) => message === 'Done by hand').length).toBeGreaterThanOrEqual(4)
+})
