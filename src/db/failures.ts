@@ -32,6 +32,8 @@ interface FailureRow extends Omit<FailureCode, 'retries'> {
   readonly retry: number | null
   /** True for the row over all retries of a code. */
   readonly isWhole: boolean
+  /** Messages that were looked at in all. */
+  readonly considered: number
   readonly made: number
   readonly delivered: number
   readonly delaySeconds: number | null
@@ -42,34 +44,51 @@ const numberIn = (json: string): string => `case when ${json} ~ '^\\d{1,9}$' the
 const timeIn = (json: string): string =>
   `case when ${json} ~ '^\\d{4}-(0\\d|1[0-2])-([0-2]\\d|3[01])T([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d' then (${json})::timestamptz end`
 
-/** By code, the most frequent first. Of messages created in the last so many seconds. */
-export async function countFailures(db: Db, lastSeconds: number): Promise<FailureCode[]> {
+/** Enough to judge a policy by, and as many as can be read while somebody waits. */
+export const MOST_CONSIDERED = 10_000
+
+export interface Failures {
+  /** By code, the most frequent first. */
+  readonly codes: readonly FailureCode[]
+  /** False if there were more messages with trouble than were read: then they are the newest ones. */
+  readonly isComplete: boolean
+}
+
+/** Of messages created in the last so many seconds. */
+export async function countFailures(db: Db, lastSeconds: number): Promise<Failures> {
   const { rows } = await db.executeSql<FailureRow>(
-    `with failed as (
+    `with troubled as materialized (
+       select id
+         from sms_usage_logs
+        where ${IS_OURS} and ${IS_TROUBLED}
+          and created_at >= (now() at time zone 'UTC') - interval '${lastSeconds} s'
+        order by created_at desc, id desc
+        limit ${MOST_CONSIDERED}),
+     failed as (
        select m.id, ${numberIn(`a ->> 'error_code'`)} as code,
               ${numberIn(`following ->> 'number'`)} as retry, following ->> 'status' as retry_status,
               m.final_status in ('delivered', 'read') as is_recovered,
               extract(epoch from ${timeIn(`(following #>> '{times,submitting}')`)}
                                - ${timeIn(`(a #>> array['times', a ->> 'status'])`)}) as delay
-         from sms_usage_logs as m
+         from troubled
+         join sms_usage_logs as m using (id)
         cross join lateral jsonb_array_elements(
           case when jsonb_typeof(m.sms_metadata -> 'attempts') = 'array' then m.sms_metadata -> 'attempts' end)
               with ordinality as e (a, position)
         cross join lateral (select m.sms_metadata -> 'attempts' -> e.position::int as following) as n
-        where ${IS_OURS} and ${IS_TROUBLED}
-          and created_at >= (now() at time zone 'UTC') - interval '${lastSeconds} s'
-          and a ->> 'status' in ('undelivered', 'failed'))
+        where a ->> 'status' in ('undelivered', 'failed'))
      select code, retry, grouping(retry) = 1 as "isWhole", count(*)::int as "attempts",
             count(distinct id)::int as "messages",
             (count(distinct id) filter (where is_recovered))::int as "recovered",
             (count(*) filter (where retry_status in ('delivered', 'read', 'undelivered', 'failed')))::int as "made",
             (count(*) filter (where retry_status in ('delivered', 'read')))::int as "delivered",
-            avg(delay)::double precision as "delaySeconds"
+            avg(delay)::double precision as "delaySeconds",
+            (select count(*) from troubled)::int as "considered"
        from failed
       group by grouping sets ((code), (code, retry))
       order by count(*) desc, code, retry`,
   )
-  return rows
+  const codes = rows
     .filter(({ isWhole }) => isWhole)
     .map(({ code, attempts, messages, recovered }) => ({
       code,
@@ -78,6 +97,7 @@ export async function countFailures(db: Db, lastSeconds: number): Promise<Failur
       recovered,
       retries: rows.flatMap((row) => (row.code === code && !row.isWhole ? toRetryOutcome(row) : [])),
     }))
+  return { codes, isComplete: (rows[0]?.considered ?? 0) < MOST_CONSIDERED }
 }
 
 function toRetryOutcome({ retry, made, delivered, delaySeconds }: FailureRow): RetryOutcome[] {

@@ -72,12 +72,14 @@ async function readGroups(
   bucketSeconds: number | null,
 ): Promise<Group[]> {
   const { rows } = await db.executeSql<Group>(
-    `select ${bucketSeconds === null ? '0' : `extract(epoch from date_bin('${bucketSeconds} s', created_at, '1970-01-01'))::int`} as "bucket",
-            coalesce(final_status, 'unknown') as "status", coalesce(retry_count, 0) as "retries",
-            count(*)::int as "messages"
-       from sms_usage_logs
-      where ${IS_OURS} and ${lastSeconds === null ? 'true' : `created_at >= (now() at time zone 'UTC') - interval '${lastSeconds} s'`}
-      group by 1, 2, 3`,
+    `select ${bucketSeconds === null ? '0' : 'extract(epoch from start)::int'} as "bucket",
+            coalesce(final_status, 'unknown') as "status", coalesce(retry_count, 0) as "retries", "messages"
+       from (
+         select ${bucketSeconds === null ? 'null' : `date_bin('${bucketSeconds} s', created_at, '1970-01-01')`} as start,
+                final_status, retry_count, count(*)::int as "messages"
+           from sms_usage_logs
+          where ${IS_OURS} and ${lastSeconds === null ? 'true' : `created_at >= (now() at time zone 'UTC') - interval '${lastSeconds} s'`}
+          group by 1, 2, 3) as g`,
   )
   return rows
 }

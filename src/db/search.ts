@@ -32,17 +32,33 @@ export interface SearchPage {
   readonly next: Cursor | null
 }
 
-/** Rows without a time (created_at is nullable) are not found. */
+/** For a code, each message that had trouble is read: so many at once, while somebody waits. */
+const MOST_READ = 10_000
+
+type FoundRow = StoredRow & {
+  readonly position: string
+  readonly isLastRead: boolean
+  readonly isMatch: boolean
+}
+
+const HAS_CODE = `jsonb_path_exists(
+  m.sms_metadata, '$.attempts[*] ? (@.error_code == $code)', jsonb_build_object('code', $2::integer))`
+
+/**
+ * A page may have fewer messages than `limit` although there are more: for a code, so many are read at once. Rows
+ * without a time (created_at is nullable) are not found.
+ */
 export async function searchMessages(
   db: Db,
   { statuses, code, digits, userId, since, until }: Search,
   after: Cursor | null,
   limit: number,
 ): Promise<SearchPage> {
-  const { rows } = await db.executeSql<StoredRow & { readonly position: string }>(
-    `select ${STORED_COLUMNS}, m.created_at::timestamp::text as "position"
+  const { rows } = await db.executeSql<FoundRow>(
+    `select ${STORED_COLUMNS}, m.created_at::timestamp::text as "position", f.nth = ${MOST_READ} as "isLastRead",
+            $2::integer is null or ${HAS_CODE} as "isMatch"
        from (
-         select id as found, created_at as found_at
+         select id as found, created_at as found_at, row_number() over (order by created_at desc, id desc) as nth
            from sms_usage_logs
           where ${IS_OURS}
             and created_at >= coalesce($5::timestamptz at time zone 'UTC', '-infinity')
@@ -53,10 +69,9 @@ export async function searchMessages(
             and ($4::integer is null or user_id = $4)
             and ($2::integer is null or ${IS_TROUBLED})
           order by created_at desc, id desc
-         offset 0) as f
+          limit case when $2::integer is null then $9::integer else ${MOST_READ} end) as f
        join sms_usage_logs as m on m.id = f.found
-      where $2::integer is null
-         or jsonb_path_exists(m.sms_metadata, '$.attempts[*] ? (@.error_code == $code)', jsonb_build_object('code', $2))
+      where $2::integer is null or ${HAS_CODE} or f.nth = ${MOST_READ}
       order by f.found_at desc, f.found desc
       limit $9::integer`,
     [
@@ -71,12 +86,13 @@ export async function searchMessages(
       limit + 1,
     ],
   )
-  const page = rows.slice(0, limit)
+  const isFull = rows.length > limit
+  const page = isFull ? rows.slice(0, limit) : rows
   const last = page.at(-1)
+  const goesOn = last !== undefined && (isFull || (code !== null && last.isLastRead))
   return {
-    messages: page.map(toStoredMessage),
-    next:
-      rows.length > limit && last !== undefined ? { createdAt: last.position, id: Number(last.id) } : null,
+    messages: page.filter(({ isMatch }) => isMatch).map(toStoredMessage),
+    next: goesOn ? { createdAt: last.position, id: Number(last.id) } : null,
   }
 }
 

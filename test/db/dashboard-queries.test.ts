@@ -1,0 +1,311 @@
+// What the dashboard reads: against plain SQL of one question each, and by which index.
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { countInDoubt, readBacklog } from '../../src/db/backlog.ts'
+import { countFailures } from '../../src/db/failures.ts'
+import { countMessages, countMessagesByTime } from '../../src/db/overview.ts'
+import type { Database, Db } from '../../src/db/pool.ts'
+import { type Cursor, type Search, searchMessages } from '../../src/db/search.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { open } from './original-table.ts'
+
+const ROWS = 40_000
+const DAY = 86_400
+
+let own: TestDatabase
+let database: Database
+
+/**
+ * A message every minute and a half, so that they reach back over more than 30 days; of every 20, one failed twice and
+ * was delivered, one failed for good, one waits, one is canceled, one is in doubt, and one is not ours.
+ */
+beforeAll(async () => {
+  own = await createTestDatabase()
+  database = open(own)
+  await own.query(
+    `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content, created_at,
+                                 final_status, success, next_retry_at, retry_count, twilio_message_sid, sms_metadata)
+     select n % 7, '+1206' || lpad((n * 7919 % 10000000)::text, 7, '0'),
+            case when kind = 6 then 'inbound' else 'outbound' end, 600, repeat('Hello ', 100), now() at time zone 'UTC' - n * interval '90 s',
+            case kind when 2 then 'undelivered' when 3 then 'retrying' when 4 then 'canceled' when 5 then 'submitting'
+                      else 'delivered' end,
+            kind not in (2, 3), case when kind = 3 then now() + (n % 40 - 20) * interval '1 min' end,
+            case kind when 1 then 2 when 2 then 1 when 3 then 1 else 0 end,
+            case when kind <> 5 then 'SM' || md5(n::text) end,
+            jsonb_build_object('attempts', case kind
+              when 1 then jsonb_build_array(
+                jsonb_build_object('number', 0, 'status', 'undelivered', 'error_code', 30003, 'times',
+                  '{"submitting": "2026-07-01T12:00:00.000Z", "undelivered": "2026-07-01T12:00:10.000Z"}'::jsonb),
+                jsonb_build_object('number', 1, 'status', 'undelivered', 'error_code', 30003, 'times',
+                  '{"submitting": "2026-07-01T12:05:10.000Z", "undelivered": "2026-07-01T12:05:20.000Z"}'::jsonb),
+                jsonb_build_object('number', 2, 'status', 'delivered', 'times',
+                  '{"submitting": "2026-07-01T12:15:20.000Z", "delivered": "2026-07-01T12:15:30.000Z"}'::jsonb))
+              when 2 then jsonb_build_array(
+                jsonb_build_object('number', 0, 'status', 'failed', 'error_code', 30001, 'times',
+                  '{"submitting": "2026-07-01T12:00:00.000Z", "failed": "2026-07-01T12:00:10.000Z"}'::jsonb),
+                jsonb_build_object('number', 1, 'status', 'undelivered', 'error_code', 30006, 'times',
+                  '{"submitting": "2026-07-01T12:01:10.000Z", "undelivered": "2026-07-01T12:01:20.000Z"}'::jsonb))
+              when 3 then jsonb_build_array(
+                jsonb_build_object('number', 0, 'status', 'undelivered', 'error_code', 30003, 'times',
+                  '{"undelivered": "2026-07-01T12:00:10.000Z"}'::jsonb),
+                '{"number": 1, "status": "pending"}'::jsonb)
+              when 5 then jsonb_build_array(jsonb_build_object('number', 0, 'status', 'submitting', 'times',
+                  jsonb_build_object('submitting', to_char(now() at time zone 'UTC' - (n % 100) * interval '1 s',
+                                                           'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))))
+              else '[]'::jsonb end)
+       from (select n, n % 20 as kind from generate_series(1, ${ROWS}) as n) as s`,
+  )
+  // Commits are not waited for here; but pages count as visible to all only once these are on disk.
+  await own.query('checkpoint')
+  await own.query('vacuum analyze sms_usage_logs')
+}, 120_000)
+
+afterAll(async () => {
+  await database.close()
+  await own.drop()
+})
+
+async function truth(question: string): Promise<number> {
+  const [row] = await own.query<{ n: string | null }>(
+    `select (select ${question} from sms_usage_logs where message_direction <> 'inbound')::text as "n"`,
+  )
+  return Number(row?.n)
+}
+
+const within = (seconds: number): string => `created_at >= now() at time zone 'UTC' - interval '${seconds} s'`
+
+describe.each([
+  ['an hour', { seconds: 3600, bucketSeconds: 300 }],
+  ['a day', { seconds: DAY, bucketSeconds: 3600 }],
+  ['30 days', { seconds: 30 * DAY, bucketSeconds: DAY }],
+])('the last %s', (_what, span) => {
+  test('is counted as plain SQL counts it, and its parts add up', async () => {
+    const { whole, buckets } = await countMessagesByTime(database, span)
+    expect(whole).toEqual(await countMessages(database, span.seconds))
+    expect(whole.messages).toBe(await truth(`count(*) filter (where ${within(span.seconds)})`))
+    expect(whole.deliveredByRetry).toBe(
+      await truth(
+        `count(*) filter (where ${within(span.seconds)} and final_status = 'delivered' and retry_count > 0)`,
+      ),
+    )
+    expect(whole.failedAfterRetry).toBe(
+      await truth(
+        `count(*) filter (where ${within(span.seconds)} and final_status = 'undelivered' and retry_count > 0)`,
+      ),
+    )
+    expect(whole.messages).toBeGreaterThan(30)
+    for (const figure of ['messages', 'deliveredAtFirst', 'failed', 'inFlight', 'retries'] as const) {
+      expect(buckets.reduce((sum, bucket) => sum + bucket[figure], 0)).toBe(whole[figure])
+    }
+    const starts = buckets.map(({ start }) => start.getTime() / 1000)
+    expect(starts.slice(1).map((start, i) => start - (starts[i] ?? 0))).toEqual(
+      Array(starts.length - 1).fill(span.bucketSeconds),
+    )
+  })
+
+  test('its parts begin where a bucket begins, and have what was created in them', async () => {
+    const { buckets } = await countMessagesByTime(database, span)
+    const middle = buckets[Math.floor(buckets.length / 2)]
+    const start = middle?.start.toISOString()
+    expect(middle?.messages).toBe(
+      await truth(
+        `count(*) filter (where created_at >= '${start}'::timestamp
+                            and created_at < '${start}'::timestamp + interval '${span.bucketSeconds} s')`,
+      ),
+    )
+  })
+
+  test('what is in doubt in it', async () => {
+    const claimed = `(sms_metadata #>> '{attempts,0,times,submitting}')::timestamptz`
+    const inDoubt = `count(*) filter (where ${within(span.seconds)} and final_status = 'submitting' and ${claimed} < now() - interval '30 s')`
+    expect(await countInDoubt(database, span.seconds)).toBe(await truth(inDoubt))
+  })
+})
+
+test('failures by code: how many, what was recovered, and what each retry made of it', async () => {
+  const { codes, isComplete } = await countFailures(database, 30 * DAY)
+  const [first, ...others] = codes
+  expect(isComplete).toBe(true)
+  const of = (kind: number): string => `count(*) filter (where ${within(30 * DAY)} and id % 20 = ${kind})`
+  const recovered = await truth(of(1))
+  const waiting = await truth(of(3))
+  const failed = await truth(of(2))
+  expect(recovered).toBeGreaterThan(1000)
+  expect(first).toEqual({
+    code: 30003,
+    attempts: 2 * recovered + waiting,
+    messages: recovered + waiting,
+    recovered,
+    retries: [
+      { retry: 1, made: recovered, delivered: 0, delaySeconds: 300 },
+      { retry: 2, made: recovered, delivered: recovered, delaySeconds: 600 },
+    ],
+  })
+  expect(others).toEqual([
+    {
+      code: 30001,
+      attempts: failed,
+      messages: failed,
+      recovered: 0,
+      retries: [{ retry: 1, made: failed, delivered: 0, delaySeconds: 60 }],
+    },
+    { code: 30006, attempts: failed, messages: failed, recovered: 0, retries: [] },
+  ])
+})
+
+test('what an app wrote under our keys does not end the count', async () => {
+  const [row] = await own.query<{ id: number }>(
+    `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, final_status, sms_metadata)
+     select 1, '+12065550100', 'outbound', 0, 'failed', metadata
+       from unnest($1::jsonb[]) as metadata returning id`,
+    [
+      [
+        '{"attempts": "none"}',
+        '{"attempts": {"status": "failed"}}',
+        '[1]',
+        'null',
+        '{"attempts": [{"status": "failed", "error_code": "9x", "times": {"failed": "soon"}}, {"number": 1e99}]}',
+        '{"attempts": [null, 1, [], {"status": "failed", "error_code": 99999999999}]}',
+      ],
+    ],
+  )
+  const without = (await countFailures(database, DAY)).codes.find(({ code }) => code === null)
+  expect(without).toMatchObject({ attempts: 2, messages: 2, recovered: 0 })
+  await own.query('delete from sms_usage_logs where id >= $1', [row?.id])
+})
+
+test('the backlog: what is due, deferred and in doubt, and since when', async () => {
+  const backlog = await readBacklog(database)
+  const claimed = `(sms_metadata #>> '{attempts,0,times,submitting}')::timestamptz`
+  const inDoubt = `final_status = 'submitting' and ${claimed} < '${backlog.now.toISOString()}'::timestamptz - interval '30 s'`
+  const isDue = `final_status = 'retrying' and next_retry_at <= '${backlog.now.toISOString()}'`
+  expect(backlog).toMatchObject({
+    byStatus: {
+      retrying: await truth(`count(*) filter (where final_status = 'retrying')`),
+      submitting: await truth(`count(*) filter (where final_status = 'submitting')`),
+    },
+    due: await truth(`count(*) filter (where ${isDue})`),
+    deferred: await truth(`count(*) filter (where final_status = 'retrying' and not (${isDue}))`),
+    inDoubt: await truth(`count(*) filter (where ${inDoubt})`),
+  })
+  expect(backlog.oldestDueAt?.getTime()).toBe(
+    await truth(`floor(extract(epoch from min(next_retry_at)) * 1000)`),
+  )
+  expect(backlog.oldestInDoubtAt?.getTime()).toBe(
+    await truth(
+      `floor(extract(epoch from min(${claimed}) filter (where final_status = 'submitting')) * 1000)`,
+    ),
+  )
+})
+
+const ALL: Search = { statuses: null, code: null, digits: null, userId: null, since: null, until: null }
+
+async function searchAll(search: Search, pageSize: number): Promise<number[]> {
+  const ids: number[] = []
+  let next: Cursor | null = null
+  do {
+    const page = await searchMessages(database, search, next, pageSize)
+    ids.push(...page.messages.map(({ id }) => id))
+    next = page.next
+  } while (next !== null)
+  return ids
+}
+
+describe('a search', () => {
+  test.each<[string, Partial<Search>, string]>([
+    ['nothing in particular, for a day', { since: new Date(Date.now() - DAY * 1000) }, ''],
+    ['a status', { statuses: ['submitting'] }, `and final_status = 'submitting'`],
+    [
+      'one of several statuses',
+      { statuses: ['canceled', 'undelivered'] },
+      `and final_status in ('canceled', 'undelivered')`,
+    ],
+    ['the last digits', { digits: '1237' }, `and phone_number like '%1237'`],
+    ['a user and a code', { userId: 3, code: 30003 }, `and user_id = 3 and id % 20 in (1, 3)`],
+    ['a code of a later attempt', { code: 30006 }, `and id % 20 = 2`],
+    ['a time', { until: new Date(Date.now() - 39 * DAY * 1000) }, ''],
+    ['nothing that exists', { code: 11111 }, 'and false'],
+  ])('for %s finds, page by page, what plain SQL finds', async (_what, fields, condition) => {
+    const search = { ...ALL, ...fields }
+    const found = await searchAll(search, 97)
+    const rows = await own.query<{ id: number }>(
+      `select id from sms_usage_logs
+        where message_direction <> 'inbound' ${condition}
+          and created_at >= coalesce($1::timestamptz at time zone 'UTC', '-infinity')
+          and created_at < coalesce($2::timestamptz at time zone 'UTC', 'infinity')
+        order by created_at desc, id desc`,
+      [search.since, search.until],
+    )
+    expect(found).toEqual(rows.map(({ id }) => id))
+    if (condition !== 'and false') expect(found.length).toBeGreaterThan(2)
+  })
+
+  test('many messages of the same instant are paged without loss', async () => {
+    await own.query(
+      `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, final_status, created_at)
+       select 99, '+12065550100', 'outbound', 0, 'failed', '2020-01-01' from generate_series(1, 50)`,
+    )
+    const ids = await searchAll({ ...ALL, userId: 99 }, 7)
+    expect(new Set(ids).size).toBe(50)
+    await own.query('delete from sms_usage_logs where user_id = 99')
+  })
+})
+
+describe('by which index', () => {
+  /** The nodes of the plan that read the table, with the index that they use. */
+  async function scansOf(run: (db: Db) => Promise<unknown>): Promise<string[]> {
+    const scans: string[] = []
+    const visit = (node: Record<string, unknown>): void => {
+      const type = String(node['Node Type'])
+      if (
+        type.includes('Scan') &&
+        /sms_usage_logs/.test(JSON.stringify([node['Relation Name'], node['Index Name']]))
+      )
+        scans.push(
+          `${type} ${String(node['Index Name'] ?? node['Relation Name']).replace('idx_sms_usage_logs_', '')}`,
+        )
+      for (const inner of (node['Plans'] ?? []) as Record<string, unknown>[]) visit(inner)
+    }
+    const explaining = {
+      async executeSql(text: string, values: unknown[] = []) {
+        if (!text.includes('sms_usage_logs')) return { rows: [{ now: new Date() }] }
+        const [plan] = await own.query<{ 'QUERY PLAN': [{ Plan: Record<string, unknown> }] }>(
+          `explain (format json) ${text}`,
+          values,
+        )
+        visit(plan?.['QUERY PLAN'][0].Plan ?? {})
+        return { rows: [] }
+      },
+    } as Db
+    await run(explaining)
+    return scans.toSorted()
+  }
+
+  const DAY_SPAN = { seconds: DAY, bucketSeconds: 3600 }
+
+  test.each<[string, (db: Db) => Promise<unknown>, string[]]>([
+    ['the overview', (db) => countMessagesByTime(db, DAY_SPAN), ['Index Only Scan time']],
+    [
+      '30 days of it',
+      (db) => countMessagesByTime(db, { seconds: 30 * DAY, bucketSeconds: DAY }),
+      ['Index Only Scan time'],
+    ],
+    [
+      'a search',
+      (db) => searchMessages(db, { ...ALL, digits: '1237' }, null, 50),
+      ['Index Only Scan time', 'Index Scan sms_usage_logs_pkey'],
+    ],
+  ])('%s does not read the whole table', async (_what, run, expected) => {
+    expect(await scansOf(run)).toEqual(expected)
+  })
+
+  test.each<[string, (db: Db) => Promise<unknown>]>([
+    ['failures of a day', (db) => countFailures(db, DAY)],
+    ['the backlog', (db) => readBacklog(db)],
+    ['what is in doubt', (db) => countInDoubt(db, DAY)],
+    ['a search for a code', (db) => searchMessages(db, { ...ALL, code: 30003 }, null, 50)],
+  ])('%s does not read the whole table', async (_what, run) => {
+    const scans = await scansOf(run)
+    expect(scans.length).toBeGreaterThan(0)
+    expect(scans.filter((scan) => scan.startsWith('Seq Scan'))).toEqual([])
+  })
+})
