@@ -16,7 +16,7 @@ export type Acted =
  * Tries a message again now, or calls it off, as far as its state allows.
  *
  * @throws DatabaseError if the database failed: then nothing was done, or `written` is `unknown` and asking again is safe
- *   (for a retry: with `after`)
+ *   (a retry with what was `seen`)
  */
 export async function actOnMessage(
   deps: RecordDeps & { readonly logger: Logger },

@@ -68,6 +68,11 @@ const schema = z.object({
     })
     .transform(Number),
   SEND_CONCURRENCY: wholeNumber(1, 1000),
+  DASHBOARD_USERNAME: z
+    .string()
+    .refine((text) => !text.includes(':'), 'must have no colon, such as operator'),
+  DASHBOARD_PASSWORD: z.string(),
+  DASHBOARD_SHOW_CONTENT: oneOf(['true', 'false']),
   LOG_LEVEL: oneOf(['error', 'warn', 'info', 'debug']),
   LOG_FORMAT: oneOf(['json', 'text']),
   NODE_ENV: z.string(),
@@ -106,10 +111,18 @@ export interface TwilioConfig {
   readonly concurrency: number
 }
 
+export interface DashboardConfig {
+  /** Null if there is to be no dashboard. */
+  readonly credentials: { readonly username: string; readonly password: string } | null
+  /** Whether it shows whole phone numbers and texts. */
+  readonly showContent: boolean
+}
+
 /** Sections that were not asked for may be empty strings and lists; nothing reads them. */
 export interface Config {
   readonly database: DatabaseConfig
   readonly twilio: TwilioConfig
+  readonly dashboard: DashboardConfig
   /** Where Twilio reaches this application's root, without a slash at the end. */
   readonly publicBaseUrl: string
   readonly port: number
@@ -171,6 +184,11 @@ function contradictions(given: Env): string[] {
   if ((given['TWILIO_API_KEY_SID'] === undefined) !== (given['TWILIO_API_KEY_SECRET'] === undefined)) {
     faults.push('TWILIO_API_KEY_SID and TWILIO_API_KEY_SECRET must be set together')
   }
+  if ((given['DASHBOARD_USERNAME'] === undefined) !== (given['DASHBOARD_PASSWORD'] === undefined)) {
+    faults.push(
+      'DASHBOARD_USERNAME and DASHBOARD_PASSWORD must be set together; leave both out for no dashboard',
+    )
+  }
   const databaseUrl = urlOf(given['DATABASE_URL'] ?? '')
   const files = ['sslrootcert', 'sslcert', 'sslkey'].filter((name) => databaseUrl?.searchParams.has(name))
   if (given['DATABASE_SSL'] !== undefined && files.length > 0) {
@@ -193,6 +211,7 @@ function contradictions(given: Env): string[] {
 
 function toConfig(env: { [Name in EnvName]?: z.output<typeof schema>[Name] | undefined }): Config {
   const { TWILIO_API_KEY_SID: keySid, TWILIO_API_KEY_SECRET: keySecret } = env
+  const { DASHBOARD_USERNAME: username, DASHBOARD_PASSWORD: password } = env
   return {
     database: {
       url: env.DATABASE_URL ?? '',
@@ -207,6 +226,10 @@ function toConfig(env: { [Name in EnvName]?: z.output<typeof schema>[Name] | und
       messagingServiceSid: env.TWILIO_MESSAGING_SERVICE_SID ?? null,
       apiBaseUrl: env.TWILIO_API_BASE_URL ?? null,
       concurrency: env.SEND_CONCURRENCY ?? 100,
+    },
+    dashboard: {
+      credentials: username !== undefined && password !== undefined ? { username, password } : null,
+      showContent: env.DASHBOARD_SHOW_CONTENT === 'true',
     },
     publicBaseUrl: (env.PUBLIC_BASE_URL ?? '').replace(/\/+$/, ''),
     port: env.PORT ?? 3000,

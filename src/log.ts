@@ -22,6 +22,11 @@ export function maskNumber(number: string): string {
   return `…${number.slice(-4)}`
 }
 
+/** A text, such as an error's, with its phone numbers masked. */
+export function maskNumbersIn(text: string): string {
+  return text.replace(NUMBER_IN_TEXT, '…$1')
+}
+
 /** The facts of an error that help and that hold no row contents (PostgreSQL's `detail` does). */
 export function errorFields(error: unknown): object {
   if (!(error instanceof Error)) return { error: String(error) }
@@ -67,7 +72,7 @@ function masked(info: winston.Logform.TransformableInfo): winston.Logform.Transf
 }
 
 function maskDeep(value: unknown): unknown {
-  if (typeof value === 'string') return value.replace(NUMBER_IN_TEXT, '…$1')
+  if (typeof value === 'string') return maskNumbersIn(value)
   if (Array.isArray(value)) return value.map(maskDeep)
   if (value instanceof Error) return maskDeep(errorFields(value))
   if (value === null || typeof value !== 'object' || value instanceof Date) return value

@@ -38,6 +38,13 @@ export interface Options {
   readonly sendRatePerSecond?: number
   /** How many requests to Twilio this process makes at once. */
   readonly sendConcurrency?: number
+  /** The dashboard of `createApp`: off unless it has both credentials. */
+  readonly dashboard?: {
+    readonly username?: string
+    readonly password?: string
+    /** Whole phone numbers and texts, instead of the last digits. */
+    readonly showContent?: boolean
+  }
   /** Default: winston, by LOG_LEVEL and LOG_FORMAT. */
   readonly logger?: Logger
 }
@@ -69,6 +76,7 @@ function withOptions(env: Env, options: Options): Env {
     sendRatePerSecond,
     sendConcurrency,
     twilio = {},
+    dashboard = {},
   } = options
   const { authToken, from, messagingServiceSid } = twilio
   // An option for the one kind of sender overrides the environment's other kind.
@@ -82,6 +90,9 @@ function withOptions(env: Env, options: Options): Env {
     RETRY_DELAY_SCALE: retryDelayScale?.toString(),
     SEND_RATE_PER_SECOND: sendRatePerSecond?.toString(),
     SEND_CONCURRENCY: sendConcurrency?.toString(),
+    DASHBOARD_USERNAME: dashboard.username,
+    DASHBOARD_PASSWORD: dashboard.password,
+    DASHBOARD_SHOW_CONTENT: dashboard.showContent?.toString(),
     TWILIO_ACCOUNT_SID: twilio.accountSid,
     TWILIO_AUTH_TOKEN: typeof authToken === 'object' ? authToken.join(',') : authToken,
     TWILIO_API_KEY_SID: twilio.apiKeySid,

@@ -15,8 +15,9 @@ export interface RunningWeb {
 const REQUEST_TIMEOUT_MS = 15_000
 const FINISH_TIMEOUT_MS = 15_000
 
-export async function startWeb(runtime: Runtime): Promise<RunningWeb> {
-  const app = createHttpApp(runtime)
+/** @param options.isOpen serves the dashboard without a password: for the demo, which listens on this machine only */
+export async function startWeb(runtime: Runtime, { isOpen = false } = {}): Promise<RunningWeb> {
+  const app = createHttpApp(runtime, isOpen)
   const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS }, app)
   const { host, port } = runtime.config
   await new Promise<void>((resolve, reject) => {

@@ -47,7 +47,7 @@ const jobsOf = async (id: number): Promise<number[]> =>
 
 const outcomes = (acted: readonly Acted[]): string[] => acted.map(({ outcome }) => outcome).toSorted()
 
-const retry = (after: number | null = null, force = false) => ({ kind: 'retry', after, force }) as const
+const retry = (force = false) => ({ kind: 'retry', seen: null, force }) as const
 
 test('retry now, ten times at once: one attempt with one job, beyond the limit, and the rest of the row stays', async () => {
   const id = await send('+15552161001')
@@ -56,7 +56,11 @@ test('retry now, ten times at once: one attempt with one job, beyond the limit, 
     [id],
   )
   expect(await rowOf(id)).toMatchObject({ status: 'failed', retryCount: 0 })
-  const acted = await Promise.all(Array.from({ length: 10 }, () => actOnMessage(deps, id, retry(0, true))))
+  const acted = await Promise.all(
+    Array.from({ length: 10 }, () =>
+      actOnMessage(deps, id, { ...retry(true), seen: { status: 'failed', retryCount: 0 } }),
+    ),
+  )
   expect(outcomes(acted)).toEqual(['done', ...Array<string>(9).fill('nothing_to_do')])
   expect(await rowOf(id)).toEqual({
     status: 'retrying',

@@ -45,6 +45,8 @@ describe('a wrong environment', () => {
       RETRY_DELAY_SCALE: '-1',
       SEND_RATE_PER_SECOND: '0.01',
       SEND_CONCURRENCY: '0',
+      DASHBOARD_USERNAME: 'oper:ator',
+      DASHBOARD_SHOW_CONTENT: 'yes',
       LOG_LEVEL: 'loud',
       LOG_FORMAT: 'xml',
     })
@@ -52,9 +54,14 @@ describe('a wrong environment', () => {
     expect(named).toEqual(
       ENV_NAMES.filter(
         (name) =>
-          !['HOST', 'TWILIO_API_KEY_SECRET', 'RETRY_POLICY_FILE', 'NODE_ENV', 'TWILIO_FROM_NUMBER'].includes(
-            name,
-          ),
+          ![
+            'HOST',
+            'TWILIO_API_KEY_SECRET',
+            'RETRY_POLICY_FILE',
+            'NODE_ENV',
+            'TWILIO_FROM_NUMBER',
+            'DASHBOARD_PASSWORD',
+          ].includes(name),
       ),
     )
     expect(message).toContain('.env.example')

@@ -1,4 +1,5 @@
 // What waits, and what nobody knows of: read off the index over messages that are not final.
+import { IN_DOUBT_AFTER_SECONDS } from '../delivery/reconcile-time.ts'
 import type { DeliveryStatus } from '../delivery/status.ts'
 import { IS_OURS } from './message-row.ts'
 import { iso } from './messages.ts'
@@ -20,9 +21,6 @@ export interface Backlog {
   /** The database's clock. */
   readonly now: Date
 }
-
-/** Longer than any request of a worker takes. */
-export const IN_DOUBT_AFTER_SECONDS = 30
 
 const IS_IN_FLIGHT = `final_status in ('pending', 'submitting', 'retrying', 'accepted', 'scheduled', 'queued', 'sending', 'sent')`
 

@@ -31,10 +31,11 @@ export function decideCancel(message: Message): Decision {
  */
 export function decideRetry(
   message: Message,
-  { after, force }: Extract<Event, { kind: 'retry' }>,
+  { seen, force }: Extract<Event, { kind: 'retry' }>,
   { policy, now }: Circumstances,
 ): Decision {
-  if (after !== null && message.retryCount !== after) return ignore('it was tried again in the meantime')
+  const isAsSeen = seen === null || (seen.status === message.status && seen.retryCount === message.retryCount)
+  if (!isAsSeen) return ignore('it has changed in the meantime')
   if (isDelivered(message.status)) return ignore(`it is ${message.status} already`)
   if (isTooLate(now, message)) return ignore('its deadline has passed')
   if (message.body === null) return ignore(NO_TEXT)

@@ -102,8 +102,8 @@ export type Event =
   /** A person wants it tried again now. */
   | {
       readonly kind: 'retry'
-      /** The number of the latest attempt that this person knows of; null for whichever it is. */
-      readonly after: number | null
+      /** What the message was when this person saw it; null for whatever it is now. */
+      readonly seen: { readonly status: DeliveryStatus; readonly retryCount: number } | null
       /** Even if the policy never retries the error code. */
       readonly force: boolean
     }

@@ -17,6 +17,9 @@ const TWILIO_AT_WORK_SECONDS = 30
 export const LATEST_ACCEPTANCE_SECONDS =
   CLAIM_VALID_SECONDS + REQUEST_TIMEOUT_SECONDS + TWILIO_AT_WORK_SECONDS
 
+/** An attempt whose outcome is not known so long after its claim is in doubt: its request takes no longer. */
+export const IN_DOUBT_AFTER_SECONDS = 30
+
 /** Callbacks of a delivery come within seconds; some carriers never report. */
 const WITH_TWILIO_SECONDS = 300
 const GIVE_UP_SECONDS = 72 * 3600

@@ -33,8 +33,8 @@ export async function demoCommand(flags: DemoFlags): Promise<boolean> {
   const interrupted = nextSignal().then(() => 'interrupted' as const)
   const world = await startWorld(flags.seed)
   try {
+    tell(`Dashboard:         ${world.dashboardUrl}`)
     tell(`Simulated phones:  ${world.simulator.url}/inbox`)
-    tell(`Status callbacks:  ${world.callbacksUrl}`)
     const running = run(world, flags.messages)
     // Once the world is stopped below, what is left of the run fails, and nobody needs to know.
     running.catch(() => undefined)
@@ -54,7 +54,7 @@ interface World {
   readonly runtime: Runtime
   readonly sender: Sender
   readonly simulator: Simulator
-  readonly callbacksUrl: string
+  readonly dashboardUrl: string
   stop(): Promise<void>
 }
 
@@ -80,13 +80,13 @@ async function startWorld(seed: number): Promise<World> {
     const runtime = open()
     stops.push(() => runtime.database.close())
     await migrate(runtime.config.database, runtime.logger)
-    const web = await startWeb(open())
+    const web = await startWeb(open(), { isOpen: true })
     stops.push(() => web.stop())
     const worker = await runWorker(open())
     stops.push(() => worker.stop())
     const sender = await openSender(open())
     stops.push(() => sender.close())
-    return { runtime, sender, simulator, callbacksUrl: `${web.url}/twilio/status`, stop }
+    return { runtime, sender, simulator, dashboardUrl: `${web.url}/`, stop }
   } catch (error) {
     await stop()
     throw error

@@ -5,6 +5,7 @@ import { SchemaError } from '../errors.ts'
 import { recordCallback } from '../record-callbacks.ts'
 import { untilRecorded } from '../record-events.ts'
 import { LazyRecording, type Runtime } from '../runtime.ts'
+import type { Credentials } from './dashboard/sign-in.ts'
 import { statusCallbackRoute } from './status-callback-route.ts'
 
 /** Ends the database connections that belong to a router or an app. Call it when the server is closed. */
@@ -19,7 +20,8 @@ export function createStatusCallbackRouter(runtime: Runtime): Router & Closable 
   return Object.assign(routeOf(runtime, recording), { close: () => close(runtime, recording) })
 }
 
-export function createHttpApp(runtime: Runtime): Express & Closable {
+/** @param isOpen serves the dashboard to everybody: for a process that only this machine can reach */
+export function createHttpApp(runtime: Runtime, isOpen = false): Express & Closable {
   const recording = new LazyRecording(runtime)
   const app = express()
   app.disable('x-powered-by').disable('etag')
@@ -29,6 +31,8 @@ export function createHttpApp(runtime: Runtime): Express & Closable {
     response.type('text/plain').send('ok\n')
   })
   app.get('/readyz', readiness(runtime, recording))
+  const credentials = isOpen ? 'open' : runtime.config.dashboard.credentials
+  if (credentials !== null) app.use(lazyDashboard(runtime, recording, credentials))
   app.use((_request, response) => {
     response.status(404).type('text/plain').send('Not found\n')
   })
@@ -49,6 +53,22 @@ function routeOf(runtime: Runtime, recording: LazyRecording): Router {
         RECORD_WITHIN_MS,
       ),
   })
+}
+
+/** When somebody first looks: most web processes serve status callbacks for days before that. */
+function lazyDashboard(
+  runtime: Runtime,
+  recording: LazyRecording,
+  credentials: Credentials | 'open',
+): RequestHandler {
+  let route: Promise<Router> | undefined
+  return async (request, response, next) => {
+    route ??= import('./dashboard/dashboard-route.ts').then(({ dashboardRoute }) =>
+      dashboardRoute(runtime, recording, credentials),
+    )
+    const handle = await route
+    handle(request, response, next)
+  }
 }
 
 /**

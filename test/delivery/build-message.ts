@@ -142,9 +142,9 @@ export const due = (attempt: number): Event => ({ kind: 'due', attempt })
 export const cancel: Event = { kind: 'cancel' }
 
 /** Asked for by hand. */
-export const retry = (fields: { after?: number; force?: boolean } = {}): Event => ({
+export const retry = (fields: { seen?: Message; force?: boolean } = {}): Event => ({
   kind: 'retry',
-  after: null,
+  seen: null,
   force: false,
   ...fields,
 })

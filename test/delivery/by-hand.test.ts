@@ -26,6 +26,8 @@ const whyNot = (message: Message, event: Event): string => {
 /** Attempts 0 to 3 failed with a code that allows three retries. */
 const usedUp = play(submittingMessage(3), [callback('undelivered', 30001, 3)])
 
+const waitingFor30003 = play(submittingMessage(), [callback('undelivered', 30003)])
+
 describe('retry now, of a message that failed', () => {
   test('is made although its retries are used up, and raises the limit by what it needs', () => {
     expect(usedUp).toMatchObject({ status: 'undelivered', retryCount: 3, maxRetries: 3 })
@@ -75,11 +77,11 @@ describe('retry now, of a message that failed', () => {
 })
 
 describe('retry now, of a message that waits', () => {
-  const waiting = play(submittingMessage(), [callback('undelivered', 30003)])
+  const waiting = waitingFor30003
 
   test('brings the same attempt forward, with a new alarm in place of the old one', () => {
     expect(waiting.nextRetryAt).toEqual(secondsFromNow(300))
-    expect(decide(waiting, retry({ after: 1 }), circumstances())).toMatchObject({
+    expect(decide(waiting, retry({ seen: waiting }), circumstances())).toMatchObject({
       kind: 'schedule',
       alarm: { attempt: 1, postponements: 1 },
       replaces: { attempt: 1, postponements: 0 },
@@ -89,15 +91,18 @@ describe('retry now, of a message that waits', () => {
   })
 
   test('asked for twice, does it once', () => {
-    const once = play(waiting, [retry({ after: 1 })])
-    expect(whyNot(once, retry({ after: 1 }))).toBe('it is due already')
+    const once = play(waiting, [retry({ seen: waiting })])
+    expect(whyNot(once, retry({ seen: waiting }))).toBe('it is due already')
   })
 })
 
-describe('a page that was opened before something happened', () => {
-  test('asks for nothing any more', () => {
-    const failedAgain = play(usedUp, [retry({ after: 3 }), due(4), rejected(30001, 4)])
-    expect(whyNot(failedAgain, retry({ after: 3 }))).toBe('it was tried again in the meantime')
+describe('who saw the message before something happened', () => {
+  test.each<[string, Message, readonly Event[]]>([
+    ['it was retried and failed again', usedUp, [retry(), due(4), rejected(30001, 4)]],
+    ['its retry was made, and failed for good', waitingFor30003, [retry(), due(1), rejected(21610, 1)]],
+    ['it was called off', waitingFor30003, [cancel]],
+  ])('%s: asks for nothing any more', (_what, seen, events) => {
+    expect(whyNot(play(seen, events), retry({ seen, force: true }))).toBe('it has changed in the meantime')
   })
 })
 

@@ -1,38 +1,8 @@
-// Owns how HTML is written here: everything put into a template is escaped unless it is HTML itself, and every
-// page has one style and one policy under which a browser runs no script. The words are left to the pages.
+// Owns how a page of the simulator looks: one style, and one policy under which a browser runs no script. The words are left
+// to the pages.
 import { createHash } from 'node:crypto'
 import type { Response } from 'express'
-
-/** Only the template below makes these, so text can not pass for HTML. */
-export class Html {
-  readonly text: string
-  constructor(text: string) {
-    this.text = text
-  }
-}
-
-type HtmlPart = Html | string | number | readonly HtmlPart[]
-
-export function html(literals: TemplateStringsArray, ...parts: HtmlPart[]): Html {
-  return new Html(literals.map((literal, index) => literal + render(parts[index] ?? '')).join(''))
-}
-
-function render(part: HtmlPart): string {
-  if (part instanceof Html) return part.text
-  return typeof part === 'object' ? part.map(render).join('') : escapeHtml(String(part))
-}
-
-const ENTITIES: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-}
-
-function escapeHtml(text: string): string {
-  return text.replaceAll(/[&<>"']/g, (character) => ENTITIES[character] ?? '')
-}
+import { Html, html } from '../html.ts'
 
 const STYLE = `
 :root { color-scheme: light dark; --ink: #1c2430; --page: #fafbfc; --line: #d9dfe7; --soft: #eef2f6;

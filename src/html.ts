@@ -1,0 +1,33 @@
+// How HTML is written here: everything that is put into a template is escaped, unless it is HTML itself. The words are
+// left to the pages.
+
+/** Only the template below makes these, so text can not pass for HTML. */
+export class Html {
+  readonly text: string
+  constructor(text: string) {
+    this.text = text
+  }
+}
+
+type HtmlPart = Html | string | number | readonly HtmlPart[]
+
+export function html(literals: TemplateStringsArray, ...parts: HtmlPart[]): Html {
+  return new Html(literals.map((literal, index) => literal + render(parts[index] ?? '')).join(''))
+}
+
+function render(part: HtmlPart): string {
+  if (part instanceof Html) return part.text
+  return typeof part === 'object' ? part.map(render).join('') : escapeHtml(String(part))
+}
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
+
+function escapeHtml(text: string): string {
+  return text.replaceAll(/[&<>"']/g, (character) => ENTITIES[character] ?? '')
+}

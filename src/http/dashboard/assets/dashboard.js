@@ -1,0 +1,104 @@
+// Draws the chart and reads the page again now and then. Every page is complete without it.
+/* global uPlot */
+
+const main = document.querySelector('main')
+let plot = null
+
+/** In the page's own colours, which follow the browser's light or dark. */
+function drawChart() {
+  plot?.destroy()
+  plot = null
+  const place = document.getElementById('chart')
+  if (place === null || typeof uPlot === 'undefined') return
+  place.hidden = false
+  const series = JSON.parse(place.dataset.series)
+  const style = getComputedStyle(document.body)
+  const probe = document.createElement('span')
+  document.body.append(probe)
+  const colour = (name) => {
+    probe.style.color = `var(--${name})`
+    return getComputedStyle(probe).color
+  }
+  const [ink, line, good, bad] = ['ink', 'line', 'good', 'bad'].map(colour)
+  probe.remove()
+  const axis = {
+    stroke: ink,
+    font: `12px ${style.fontFamily}`,
+    grid: { stroke: line, width: 1 },
+    ticks: { stroke: line },
+  }
+  const width = () => place.clientWidth - 32
+  plot = new uPlot(
+    {
+      width: width(),
+      height: 260,
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'UTC'),
+      scales: {
+        '%': { range: (_plot, least) => [Math.min(least ?? 90, 90), 100] },
+        failures: { range: (_plot, _least, most) => [0, Math.max(most ?? 0, 4)] },
+      },
+      axes: [
+        axis,
+        { ...axis, scale: '%', values: (_plot, ticks) => ticks.map((tick) => `${tick} %`), size: 60 },
+        { ...axis, scale: 'failures', side: 1, grid: { show: false } },
+      ],
+      series: [
+        {
+          value: (_plot, seconds) =>
+            seconds === null ? '' : new Date(seconds * 1000).toISOString().slice(0, 16).replace('T', ' '),
+        },
+        {
+          label: 'Delivered share',
+          scale: '%',
+          stroke: good,
+          width: 2,
+          spanGaps: true,
+          points: { show: true },
+          value: (_plot, value) => (value === null ? '–' : `${value.toFixed(1)} %`),
+        },
+        {
+          label: 'Failed',
+          scale: 'failures',
+          stroke: bad,
+          fill: bad,
+          paths: uPlot.paths.bars({ size: [0.5, 24] }),
+          points: { show: false },
+        },
+      ],
+    },
+    series,
+    place,
+  )
+}
+
+async function refresh() {
+  const state = document.getElementById('refreshed')
+  try {
+    const response = await fetch(location.href, { headers: { Accept: 'text/html' } })
+    const next = new DOMParser().parseFromString(await response.text(), 'text/html').querySelector('main')
+    if (!response.ok || next === null) throw new Error(`${response.status}`)
+    const isOpen = document.querySelector('details')?.open ?? false
+    main.replaceChildren(...next.childNodes)
+    const details = document.querySelector('details')
+    if (details !== null) details.open = isOpen
+    drawChart()
+    state.textContent = `Refreshed at ${new Date().toISOString().slice(11, 19)}.`
+  } catch (error) {
+    state.textContent = `Not refreshed (${error.message}); trying again.`
+  }
+}
+
+/** Not while nobody looks, nor while somebody is about to press something. */
+function canRefresh() {
+  return document.visibilityState === 'visible' && !main.contains(document.activeElement)
+}
+
+drawChart()
+addEventListener('resize', drawChart)
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', drawChart)
+const seconds = Number(main.dataset.refreshSeconds)
+if (seconds > 0) {
+  const loop = () =>
+    setTimeout(() => (canRefresh() ? refresh() : Promise.resolve()).finally(loop), seconds * 1000)
+  loop()
+}

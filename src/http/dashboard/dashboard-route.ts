@@ -1,0 +1,200 @@
+// The dashboard: which address shows which page, who may see it, and what may be done there. Every page is made on the
+// server from one or two statements; a browser without JavaScript misses the chart and the refreshing.
+import { randomBytes } from 'node:crypto'
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import express, {
+  type ErrorRequestHandler,
+  type Request,
+  type RequestHandler,
+  type Response,
+  Router,
+} from 'express'
+import { type Action, actOnMessage } from '../../act-on-message.ts'
+import { findMessage, type StoredMessage } from '../../db/messages.ts'
+import { readClock } from '../../db/overdue.ts'
+import { findIdBySid } from '../../db/search.ts'
+import { DatabaseError, SchemaError } from '../../errors.ts'
+import { errorFields, type Logger } from '../../log.ts'
+import type { LazyRecording, Runtime } from '../../runtime.ts'
+import { errorCodesPage } from './error-codes-page.ts'
+import { FormTokens } from './form-tokens.ts'
+import { type Page, securityHeaders, sendPage, sendTrouble } from './layout.ts'
+import { confirmPage, messagePage, NOTICES, possibleActions, type View } from './message-page.ts'
+import { messagesPage, parseForm } from './messages-page.ts'
+import { overviewPage } from './overview-page.ts'
+import { queuePage } from './queue-page.ts'
+import { type Credentials, signIn } from './sign-in.ts'
+import { spanNamed } from './spans.ts'
+
+/** Every address of the dashboard; whatever else is asked for is not its business. */
+const ADDRESSES = ['/', '/error-codes', '/messages', '/messages/*rest', '/queue', '/assets/:file']
+
+const LARGEST_FORM_BYTES = 2_000
+
+/** @param credentials `open` for a process that only this machine can reach: then nobody is asked for any */
+export function dashboardRoute(
+  runtime: Runtime,
+  recording: LazyRecording,
+  credentials: Credentials | 'open',
+): Router {
+  const { database, policy, logger, config } = runtime
+  const { showContent } = config.dashboard
+  const tokens = new FormTokens(
+    credentials === 'open' ? randomBytes(32).toString('hex') : credentials.password,
+  )
+  const router = Router({ caseSensitive: true })
+  if (credentials !== 'open') router.all(ADDRESSES, signIn(credentials, logger))
+  router.all(ADDRESSES, securityHeaders)
+  router.get('/assets/:file', sendAsset)
+
+  const ofSpan =
+    (
+      page: (base: string, span: NonNullable<ReturnType<typeof spanNamed>>) => Promise<Page>,
+    ): RequestHandler =>
+    async (request, response) => {
+      const span = spanNamed(request.query['span'])
+      if (span === null) return sendTrouble(request, response, { status: 400, ...NO_SUCH_SPAN })
+      sendPage(request, response, await page(request.baseUrl, span))
+    }
+  router.get(
+    '/',
+    ofSpan((base, span) => overviewPage(database, base, span)),
+  )
+  router.get(
+    '/error-codes',
+    ofSpan((base, span) => errorCodesPage(database, base, span, policy)),
+  )
+  router.get('/queue', async (request, response) => {
+    sendPage(request, response, await queuePage(database, request.baseUrl))
+  })
+  router.get('/messages', async (request, response) => {
+    const form = parseForm(request.query, await readClock(database))
+    if (typeof form === 'string') {
+      return sendTrouble(request, response, { status: 400, title: 'This cannot be looked for', text: form })
+    }
+    sendPage(request, response, await messagesPage(database, request.baseUrl, form, showContent))
+  })
+  router.get('/messages/find', async (request, response) => {
+    const what = String(request.query['what'] ?? '').trim()
+    const id = /^\d{1,15}$/.test(what) ? Number(what) : await findIdBySid(database, what)
+    if (id === null) return sendTrouble(request, response, { status: 404, ...NO_SUCH_MESSAGE })
+    response.redirect(303, `${request.baseUrl}/messages/${id}`)
+  })
+
+  /** Shows something of the message that the address names. */
+  const ofMessage =
+    (
+      show: (
+        message: StoredMessage,
+        view: View,
+        request: Request,
+        response: Response,
+      ) => Promise<void> | void,
+    ): RequestHandler =>
+    async (request, response) => {
+      const id = String(request.params['id'])
+      const message = /^\d{1,15}$/.test(id) ? await findMessage(database, Number(id)) : null
+      if (message === null) return sendTrouble(request, response, { status: 404, ...NO_SUCH_MESSAGE })
+      const notice = NOTICES[String(request.query['notice'])] ?? null
+      const view = { base: request.baseUrl, policy, now: await readClock(database), showContent, notice }
+      await show(message, view, request, response)
+    }
+  router.get(
+    '/messages/:id',
+    ofMessage((message, view, request, response) => sendPage(request, response, messagePage(message, view))),
+  )
+  /** What a form asks for is in the form, as it was confirmed; the token is for just that. */
+  const tokenOf = ({ id }: StoredMessage, action: string): string => tokens.make(`${id} ${action}`)
+  for (const kind of ['retry', 'cancel'] as const) {
+    const path = `/messages/:id/${kind}`
+    router.get(
+      path,
+      ofMessage((message, view, request, response) => {
+        const action = possibleActions(message, view)[kind]
+        if (action === null) return toMessage(request, response, message.id, 'nothing')
+        const form = { action: JSON.stringify(action), token: tokenOf(message, JSON.stringify(action)) }
+        sendPage(request, response, confirmPage(message, view, action, form))
+      }),
+    )
+    router.post(
+      path,
+      express.urlencoded({ extended: false, limit: LARGEST_FORM_BYTES }),
+      ofMessage(async (message, _view, request, response) => {
+        const { action, token } = (request.body ?? {}) as Record<string, unknown>
+        if (
+          typeof action !== 'string' ||
+          isFromElsewhere(request) ||
+          !FormTokens.areSame(token, tokenOf(message, action))
+        ) {
+          return sendTrouble(request, response, { status: 403, ...NOT_OURS })
+        }
+        // The token says that it is ours, unchanged.
+        const { outcome } = await actOnMessage(
+          await recording.get(),
+          message.id,
+          JSON.parse(action) as Action,
+        )
+        toMessage(request, response, message.id, outcome === 'done' ? kind : 'nothing')
+      }),
+    )
+  }
+  router.use(ADDRESSES, answerTrouble(logger))
+  return router
+}
+
+function toMessage(request: Request, response: Response, id: number, notice: string): void {
+  response.redirect(303, `${request.baseUrl}/messages/${id}?notice=${notice}`)
+}
+
+/** What browsers say of where a request comes from; the token is for those that do not say it. */
+function isFromElsewhere(request: Request): boolean {
+  return !['same-origin', 'none', undefined].includes(request.get('Sec-Fetch-Site'))
+}
+
+const NO_SUCH_SPAN = { title: 'There is no such span', text: 'Choose one of 1h, 24h, 7d and 30d.' }
+const NO_SUCH_MESSAGE = { title: 'There is no such message', text: 'Or sms-retry does not manage it.' }
+const NOT_OURS = {
+  title: 'This form is not from here',
+  text: 'Nothing was done. Open the message again, and press its button there.',
+}
+
+const require = createRequire(import.meta.url)
+const own = (name: string): string => fileURLToPath(new URL(`assets/${name}`, import.meta.url))
+const ASSETS: Readonly<Record<string, () => string>> = {
+  'dashboard.css': () => own('dashboard.css'),
+  'dashboard.js': () => own('dashboard.js'),
+  'icon.svg': () => own('icon.svg'),
+  'uplot.css': () => require.resolve('uplot/dist/uPlot.min.css'),
+  'uplot.js': () => require.resolve('uplot/dist/uPlot.iife.min.js'),
+}
+
+const sendAsset: RequestHandler<{ file: string }> = (request, response, next) => {
+  const { file } = request.params
+  const path = Object.hasOwn(ASSETS, file) ? ASSETS[file]?.() : undefined
+  if (path === undefined) return next()
+  response.set('Cache-Control', 'private, max-age=300')
+  response.sendFile(path, (error) => error && next(error))
+}
+
+function answerTrouble(logger: Logger): ErrorRequestHandler {
+  return (error: unknown, request, response, next) => {
+    if (response.headersSent) return next(error)
+    if (error instanceof DatabaseError || error instanceof SchemaError) {
+      logger.warn('Dashboard: the database failed', errorFields(error))
+      return sendTrouble(request, response, { status: 503, ...AWAY })
+    }
+    const status = error instanceof Error && 'status' in error ? Number(error.status) : 500
+    if (status >= 400 && status < 500) {
+      return sendTrouble(request, response, { status, title: 'This request cannot be read', text: '' })
+    }
+    logger.error('Dashboard: a page failed', errorFields(error))
+    sendTrouble(request, response, { status: 500, title: 'Something is wrong', text: 'The log says more.' })
+  }
+}
+
+const AWAY = {
+  title: 'The database is away',
+  text: 'Or its schema is not up to date. This page comes back by itself.',
+  refreshSeconds: 5,
+}

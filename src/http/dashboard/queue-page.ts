@@ -1,0 +1,34 @@
+// What waits, what nobody knows of, and who is at work.
+import { readBacklog } from '../../db/backlog.ts'
+import type { Db } from '../../db/pool.ts'
+import { type Html, html } from '../../html.ts'
+import type { Page } from './layout.ts'
+import { count, moment, statusBadge } from './words.ts'
+
+export async function queuePage(db: Db, base: string): Promise<Page> {
+  const backlog = await readBacklog(db)
+  const { now, due, oldestDueAt, deferred, nextDueAt, inDoubt, oldestInDoubtAt, byStatus } = backlog
+  const figure = (key: string, label: string, value: number, of: Html): Html =>
+    html`<div data-figure="${key}"><dt>${label}</dt><dd>${count(value)}</dd><dd class="quiet">${of}</dd></div>`
+  const statuses = Object.entries(byStatus).toSorted(([, one], [, other]) => other - one)
+  return {
+    title: 'Queue',
+    refreshSeconds: 5,
+    content: html`
+<h1>Queue and workers</h1>
+<dl class="figures">
+${figure('due', 'Due', due, due === 0 ? html`nothing waits for a worker` : html`the oldest: ${moment(oldestDueAt, now)}`)}
+${figure('deferred', 'Deferred', deferred, deferred === 0 ? html`nothing is due later` : html`the next: ${moment(nextDueAt, now)}`)}
+${figure('in-doubt', 'In doubt', inDoubt, inDoubt === 0 ? html`all outcomes are known or under way` : html`the oldest: ${moment(oldestInDoubtAt, now)}`)}
+</dl>
+<h2>Messages that are not final</h2>
+${
+  statuses.length === 0
+    ? html`<p class="empty">None.</p>`
+    : html`<div class="wide"><table><thead><tr><th>Status</th><th class="number">Messages</th></tr></thead><tbody>${statuses.map(
+        ([status, messages]) =>
+          html`<tr><td><a href="${base}/messages?status=${status}">${statusBadge(status as never)}</a></td><td class="number">${count(messages)}</td></tr>`,
+      )}</tbody></table></div>`
+}`,
+  }
+}
