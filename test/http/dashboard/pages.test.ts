@@ -1,8 +1,13 @@
 // What the pages say, against plain SQL; what they hide; and what they make of an odd question.
+import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import express from 'express'
+import { createHttpApp } from '../../../src/http/app.ts'
+import { openRuntime } from '../../../src/runtime.ts'
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 import * as endpoint from '../endpoint.ts'
-import { CREDENTIALS, figureOf, get, type Seen, unescape } from './operator.ts'
+import { basic, CREDENTIALS, figureOf, get, type Seen, unescape } from './operator.ts'
 
 let database: TestDatabase
 let masked: endpoint.Endpoint
@@ -293,4 +298,31 @@ test('every link and file of every page is there', async () => {
 
 test('an unknown span is refused', async () => {
   expect((await get(masked, '/?span=1y')).status).toBe(400)
+})
+
+test('mounted under a prefix, every link leads there', async () => {
+  const app = express()
+  const options = { databaseUrl: database.url, dashboard: { username: 'me', password: 'and nobody else' } }
+  const env = {
+    PUBLIC_BASE_URL: 'https://sms.example.com/sms',
+    TWILIO_ACCOUNT_SID: endpoint.ACCOUNT_SID,
+    TWILIO_AUTH_TOKEN: endpoint.AUTH_TOKEN,
+  }
+  const runtime = openRuntime({ ...options, logger: silentLogger }, env, ['DATABASE_URL'])
+  const own = createHttpApp(runtime)
+  const server = app.use('/sms', own).listen(0)
+  try {
+    const { port } = server.address() as AddressInfo
+    const at = { url: `http://localhost:${port}` }
+    const signedIn = { Authorization: basic('me', 'and nobody else') }
+    const { text, status } = await get(at, '/sms/messages', signedIn)
+    expect(status).toBe(200)
+    const links = [...text.matchAll(/(?:href|src|action)="([^"]+)"/g)].map(([, link = '']) => unescape(link))
+    expect(links.filter((link) => !link.startsWith('/sms/'))).toEqual([])
+    for (const link of links.filter((each) => !each.endsWith('/find')).slice(0, 15))
+      expect([link, (await get(at, link, signedIn)).status]).toEqual([link, 200])
+  } finally {
+    await new Promise((resolve) => server.close(resolve))
+    await own.close()
+  }
 })
