@@ -41,14 +41,14 @@ export async function post(
 
 const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', '#39': "'" }
 
-export function unescape(text: string): string {
+export function unescapeHtml(text: string): string {
   return text.replaceAll(/&(amp|lt|gt|quot|#39);/g, (_all, name: string) => ENTITIES[name] ?? '')
 }
 
 /** The hidden fields of the page's form, as a browser would send them. */
 export function formOf({ text }: Seen): Record<string, string> {
   const fields = text.matchAll(/<input type="hidden" name="(\w+)" value="([^"]*)">/g)
-  return Object.fromEntries([...fields].map(([, name = '', value = '']) => [name, unescape(value)]))
+  return Object.fromEntries([...fields].map(([, name = '', value = '']) => [name, unescapeHtml(value)]))
 }
 
 /** What the page says under this key, as a number. */

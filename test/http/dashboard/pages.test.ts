@@ -7,7 +7,7 @@ import { openRuntime } from '../../../src/runtime.ts'
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts'
 import { silentLogger } from '../../support/silent-logger.ts'
 import * as endpoint from '../endpoint.ts'
-import { basic, CREDENTIALS, figureOf, get, type Seen, unescape } from './operator.ts'
+import { basic, CREDENTIALS, figureOf, get, type Seen, unescapeHtml } from './operator.ts'
 
 let database: TestDatabase
 let masked: endpoint.Endpoint
@@ -124,7 +124,7 @@ test('error codes: how many, what the policy does, what was recovered, and the w
   expect(row('30003')).toContain('20 of 60')
   expect(row('30003')).toMatch(/retry 1 after 5 min: 50.0 % <span[^>]*>20 of 40/)
   expect(row('30006')).toContain('never again')
-  const href = unescape(/<a href="([^"]+)"/.exec(row('30006'))?.[1] ?? '')
+  const href = unescapeHtml(/<a href="([^"]+)"/.exec(row('30006'))?.[1] ?? '')
   expect(idsOn(await get(masked, href))).toHaveLength(20)
 })
 
@@ -139,7 +139,7 @@ describe('messages', () => {
       const page: Seen = await get(masked, path)
       ids.push(...idsOn(page))
       const href: string | undefined = /<a rel="next" href="([^"]+)"/.exec(page.text)?.[1]
-      path = href === undefined ? undefined : unescape(href)
+      path = href === undefined ? undefined : unescapeHtml(href)
     }
     expect(ids).toHaveLength(await truth('count(*)'))
     expect(new Set(ids).size).toBe(ids.length)
@@ -162,7 +162,7 @@ describe('messages', () => {
       expect(page.status).toBe(200)
       found += idsOn(page).length
       const href: string | undefined = /<a rel="next" href="([^"]+)"/.exec(page.text)?.[1]
-      path = href === undefined ? undefined : unescape(href)
+      path = href === undefined ? undefined : unescapeHtml(href)
     }
     if (expected === null) expect(found).toBeGreaterThan(0)
     else expect(found).toBe(expected)
@@ -290,7 +290,7 @@ test('every link and file of every page is there', async () => {
   ]
   for (const path of pages) {
     const { text } = await get(masked, path)
-    const links = [...text.matchAll(/(?:href|src)="([^"]+)"/g)].map(([, link = '']) => unescape(link))
+    const links = [...text.matchAll(/(?:href|src)="([^"]+)"/g)].map(([, link = '']) => unescapeHtml(link))
     for (const link of links.slice(0, 25))
       expect([link, (await get(masked, link)).status]).toEqual([link, 200])
   }
@@ -317,7 +317,9 @@ test('mounted under a prefix, every link leads there', async () => {
     const signedIn = { Authorization: basic('me', 'and nobody else') }
     const { text, status } = await get(at, '/sms/messages', signedIn)
     expect(status).toBe(200)
-    const links = [...text.matchAll(/(?:href|src|action)="([^"]+)"/g)].map(([, link = '']) => unescape(link))
+    const links = [...text.matchAll(/(?:href|src|action)="([^"]+)"/g)].map(([, link = '']) =>
+      unescapeHtml(link),
+    )
     expect(links.filter((link) => !link.startsWith('/sms/'))).toEqual([])
     for (const link of links.filter((each) => !each.endsWith('/find')).slice(0, 15))
       expect([link, (await get(at, link, signedIn)).status]).toEqual([link, 200])
