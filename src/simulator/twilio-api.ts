@@ -1,6 +1,7 @@
 // Owns the routes that speak Twilio's HTTP: who may ask, and how fetch and list are answered. The rules behind the
 // answers are left to submit-message.ts and list-messages.ts, and the answer to a POST to answer-submission.ts.
 import express, { type ErrorRequestHandler, type Request, type Response, Router } from 'express'
+import { accountResource } from './account-resource.ts'
 import { answerSubmission } from './answer-submission.ts'
 import { drawLookupError } from './chaos.ts'
 import { jsonAnswer, refusalAnswer } from './http-answer.ts'
@@ -39,6 +40,12 @@ export function createTwilioApi(deps: TwilioApiDeps): Router {
     if (mayAsk(request, authToken(), settings)) next()
     else refuse(response, refusal(20003))
   })
+  router.get(`${account}.json`, (request, response) => {
+    // The key is one of Twilio's standard keys, which may not read the account.
+    if (isByApiKey(request, settings)) refuse(response, refusal(20003))
+    else if (request.params.accountSid !== settings.accountSid) refuse(response, notFound(request))
+    else answerJson(response, accountResource(settings, authToken()))
+  })
   router.use(account, (request, response, next) => {
     if (request.params.accountSid === settings.accountSid) next()
     else refuse(response, notFound(request))
@@ -66,14 +73,17 @@ export function createTwilioApi(deps: TwilioApiDeps): Router {
   return router
 }
 
-function mayAsk(request: Request, authToken: string, { accountSid, apiKey }: SimulatorSettings): boolean {
+function mayAsk(request: Request, authToken: string, settings: SimulatorSettings): boolean {
+  return credentialsOf(request) === `${settings.accountSid}:${authToken}` || isByApiKey(request, settings)
+}
+
+function isByApiKey(request: Request, { apiKey }: SimulatorSettings): boolean {
+  return apiKey !== null && credentialsOf(request) === `${apiKey.sid}:${apiKey.secret}`
+}
+
+function credentialsOf(request: Request): string | null {
   const given = /^Basic (.+)$/i.exec(request.get('authorization') ?? '')?.[1]
-  if (given === undefined) return false
-  const credentials = Buffer.from(given, 'base64').toString()
-  return (
-    credentials === `${accountSid}:${authToken}` ||
-    (apiKey !== null && credentials === `${apiKey.sid}:${apiKey.secret}`)
-  )
+  return given === undefined ? null : Buffer.from(given, 'base64').toString()
 }
 
 function notFound(request: Request): Refusal {
