@@ -100,18 +100,23 @@ export async function listCommand(
     listMessages(database, flags.status ?? null, flags.limit),
   )
   if (flags.json) print(JSON.stringify(messages.map(messageJson), null, 2))
-  else if (messages.length > 0) print(listView(messages))
+  else if (messages.length > 0) print(listView(messages, new Date()))
   else tell('No messages.')
 }
 
 /** @returns false if there is no such message */
-export async function showCommand(env: Env, id: number, flags: { readonly json?: true }): Promise<boolean> {
+export async function showCommand(
+  env: Env,
+  id: number,
+  flags: { readonly showContent?: true; readonly json?: true },
+): Promise<boolean> {
   const message = await withDatabase(env, (database) => findMessage(database, id))
   if (message === null) {
     tell(`There is no message ${id}.`)
     return false
   }
-  print(flags.json ? JSON.stringify(messageJson(message), null, 2) : showView(message))
+  const { json, showContent = false } = flags
+  print(json ? JSON.stringify(messageJson(message), null, 2) : showView(message, showContent))
   return true
 }
 

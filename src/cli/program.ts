@@ -88,7 +88,7 @@ function createProgram(env: Env, exitWith: (code: number) => void): Command {
     .description('list the newest messages')
     .addOption(new Option('--status <status>', 'only those').choices(DELIVERY_STATUSES))
     .option('--limit <count>', 'how many at most, up to 10,000', limitOf, 50)
-    .option('--json', 'print JSON')
+    .option('--json', 'print JSON, numbers and texts included')
     .addHelpText('after', example('sms-retry list --status retrying'))
     .action(async (options) => {
       const { listCommand } = await import('./commands.ts')
@@ -99,7 +99,8 @@ function createProgram(env: Env, exitWith: (code: number) => void): Command {
     .command('show')
     .description('show one message and its attempts')
     .argument('<id>', 'the id of the row', wholeNumber)
-    .option('--json', 'print JSON')
+    .option('--show-content', 'with the whole number and the text')
+    .option('--json', 'print JSON, number and text included')
     .addHelpText('after', example('sms-retry show 42'))
     .action(async (id, options) => {
       const { showCommand } = await import('./commands.ts')
