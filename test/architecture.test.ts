@@ -29,6 +29,8 @@ const FLOORS: readonly (readonly [prefix: string, floor: number])[] = [
   ['runtime.ts', 3],
   ['sender.ts', 3],
   ['http/', 3],
+  ['doctor.ts', 4],
+  ['doctor/', 4],
   ['web.ts', 4],
   ['worker.ts', 4],
   ['index.ts', 5],

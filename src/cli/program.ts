@@ -1,10 +1,11 @@
 // The commands: flags to use cases, results to stdout, words for people to stderr, exit code 0 (ok), 1 (failed)
 // or 2 (wrong usage). Each command loads what it needs when it runs, so that --help is quick.
 import { readFileSync } from 'node:fs'
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { Command, CommanderError, Option } from 'commander'
 import { type Env, parseConfig } from '../config.ts'
 import { DELIVERY_STATUSES } from '../delivery/status.ts'
 import { ConfigError, InvalidMessageError, SmsRetryError } from '../errors.ts'
+import { limitOf, secondsOf, shareOf, wholeNumber } from './arguments.ts'
 
 const OK = 0
 const FAILED = 1
@@ -128,6 +129,19 @@ function createProgram(env: Env, exitWith: (code: number) => void): Command {
       exitWith((await reconcileCommand(env, options)) ? OK : FAILED)
     })
 
+  program
+    .command('doctor')
+    .description(
+      'check settings, database, schema, queue, Twilio account and endpoint; say how to mend what is wrong',
+    )
+    .option('--timeout <seconds>', 'how long the endpoint may take for an answer', secondsOf, 10)
+    .option('--json', 'print JSON')
+    .addHelpText('after', example('sms-retry doctor'))
+    .action(async (options) => {
+      const { doctorCommand } = await import('./doctor.ts')
+      exitWith((await doctorCommand(env, options)) ? OK : FAILED)
+    })
+
   const share = (flag: string, what: string): Option =>
     new Option(`${flag} <share>`, `share of ${what}, 0 to 1`).argParser(shareOf).default(0)
   program
@@ -178,24 +192,6 @@ function createProgram(env: Env, exitWith: (code: number) => void): Command {
 
 function example(command: string): string {
   return `\nExample:\n  $ ${command}`
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.')
-  return Number(text)
-}
-
-function limitOf(text: string): number {
-  const limit = wholeNumber(text)
-  if (limit < 1 || limit > 10_000) throw new InvalidArgumentError('It must be from 1 to 10000.')
-  return limit
-}
-
-function shareOf(text: string): number {
-  const share = Number(text)
-  if (text.trim() === '' || !(share >= 0 && share <= 1))
-    throw new InvalidArgumentError('It must be a number from 0 to 1.')
-  return share
 }
 
 function version(): string {

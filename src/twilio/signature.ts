@@ -18,3 +18,12 @@ export function isSignedByTwilio(
   if (signature === undefined || !URL.canParse(url)) return false
   return authTokens.some((token) => webhooks.validateRequest(token, signature, url, fields))
 }
+
+/** What Twilio would send as the signature of these fields to this URL. */
+export function signAsTwilio(
+  authToken: string,
+  url: string,
+  fields: Readonly<Record<string, string>>,
+): string {
+  return webhooks.getExpectedTwilioSignature(authToken, url, fields)
+}
