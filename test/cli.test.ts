@@ -33,7 +33,10 @@ describe('help', () => {
     const { code, stdout, stderr } = await run(['--help'])
     expect([code, stderr]).toEqual([0, ''])
     const commands = [...stdout.matchAll(/^ {2}([a-z]+) /gm)].map(([, name = '']) => name)
-    const wanted = ['migrate', 'web', 'worker', 'send', 'list', 'show', 'policy', 'simulate', 'demo']
+    const wanted = [
+      ...['migrate', 'web', 'worker', 'send', 'list', 'show', 'retry', 'cancel', 'stats', 'policy'],
+      ...['reconcile', 'doctor', 'simulate', 'demo'],
+    ]
     expect(commands).toEqual(expect.arrayContaining(wanted))
     for (const command of commands.filter((name) => name !== 'help')) {
       const help = await run([command, '--help'])

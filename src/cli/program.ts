@@ -5,7 +5,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { type Env, parseConfig } from '../config.ts'
 import { DELIVERY_STATUSES } from '../delivery/status.ts'
 import { ConfigError, InvalidMessageError, SmsRetryError } from '../errors.ts'
-import { limitOf, secondsOf, shareOf, wholeNumber } from './arguments.ts'
+import { limitOf, secondsOf, shareOf, spanOf, wholeNumber } from './arguments.ts'
 
 const OK = 0
 const FAILED = 1
@@ -106,6 +106,44 @@ function createProgram(env: Env, exitWith: (code: number) => void): Command {
     .action(async (id, options) => {
       const { showCommand } = await import('./commands.ts')
       exitWith((await showCommand(env, id, options)) ? OK : FAILED)
+    })
+
+  program
+    .command('retry')
+    .description('try a message again now, even if its retries are used up')
+    .argument('<id>', 'the id of the row', wholeNumber)
+    .option('--force', 'even if the policy never retries its error code')
+    .option('--json', 'print JSON')
+    .addHelpText('after', example('sms-retry retry 42'))
+    .action(async (id, options) => {
+      const { retryCommand } = await import('./act.ts')
+      exitWith((await retryCommand(env, id, options)) ? OK : FAILED)
+    })
+
+  program
+    .command('cancel')
+    .description('call off the attempt that a message waits for')
+    .argument('<id>', 'the id of the row', wholeNumber)
+    .option('--json', 'print JSON')
+    .addHelpText('after', example('sms-retry cancel 42'))
+    .action(async (id, options) => {
+      const { cancelCommand } = await import('./act.ts')
+      exitWith((await cancelCommand(env, id, options)) ? OK : FAILED)
+    })
+
+  program
+    .command('stats')
+    .description('show what became of the messages, and why some failed')
+    .addOption(
+      new Option('--since <time>', 'created in the last so many minutes, hours or days: 30m, 24h, 7d')
+        .argParser(spanOf)
+        .default(24 * 3600, '24h'),
+    )
+    .option('--json', 'print JSON')
+    .addHelpText('after', example('sms-retry stats --since 7d'))
+    .action(async (options) => {
+      const { statsCommand } = await import('./stats.ts')
+      await statsCommand(env, options)
     })
 
   program
