@@ -73,6 +73,12 @@ const schema = z.object({
     .refine((text) => !text.includes(':'), 'must have no colon, such as operator'),
   DASHBOARD_PASSWORD: z.string(),
   DASHBOARD_SHOW_CONTENT: oneOf(['true', 'false']),
+  METRICS_TOKEN: z
+    .string()
+    .regex(
+      /^[\x21-\x7e]{16,}$/,
+      'must have at least 16 characters and no spaces, such as the output of: openssl rand -hex 32',
+    ),
   LOG_LEVEL: oneOf(['error', 'warn', 'info', 'debug']),
   LOG_FORMAT: oneOf(['json', 'text']),
   NODE_ENV: z.string(),
@@ -131,6 +137,8 @@ export interface Config {
   readonly retryDelayScale: number
   /** Attempts that all workers together start in a second; null for as many as they can. */
   readonly sendRatePerSecond: number | null
+  /** Who has it may read the metrics; null for nobody. */
+  readonly metricsToken: string | null
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug'
   readonly logFormat: 'json' | 'text'
 }
@@ -265,6 +273,7 @@ function toConfig(env: { [Name in EnvName]?: z.output<typeof schema>[Name] | und
     retryPolicyFile: env.RETRY_POLICY_FILE ?? null,
     retryDelayScale: env.RETRY_DELAY_SCALE ?? 1,
     sendRatePerSecond: env.SEND_RATE_PER_SECOND ?? null,
+    metricsToken: env.METRICS_TOKEN ?? null,
     logLevel: env.LOG_LEVEL ?? 'info',
     logFormat: env.LOG_FORMAT ?? (env.NODE_ENV === 'production' ? 'json' : 'text'),
   }

@@ -11,7 +11,14 @@ import type { StatusCallback } from './twilio/status-callback.ts'
  * @throws OverloadedError if too many wait to be recorded: likewise
  */
 export async function recordCallback(deps: RecordingDeps, callback: StatusCallback): Promise<void> {
-  logOutcome(deps.logger, callback, await deps.recorder.record(toHappening(callback)))
+  const outcome = await deps.recorder.record(toHappening(callback))
+  deps.metrics.callbacks[resultOf(outcome)].inc()
+  logOutcome(deps.logger, callback, outcome)
+}
+
+function resultOf(outcome: Recorded): 'recorded' | 'ignored' | 'unknown_message' {
+  if (!outcome.known) return 'unknown_message'
+  return outcome.decision.kind === 'ignore' ? 'ignored' : 'recorded'
 }
 
 function toHappening({ origin, sid, status, errorCode, errorText }: StatusCallback): Happening {

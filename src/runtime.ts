@@ -7,7 +7,9 @@ import { type Database, openDatabase } from './db/pool.ts'
 import { createRetryPolicy, type RetryPolicy, type RetryPolicyOverrides } from './delivery/retry-policy.ts'
 import { ConfigError, SchemaError } from './errors.ts'
 import { EventRecorder, type RecordingDeps } from './event-recorder.ts'
+import type { Instance } from './instance.ts'
 import { createLogger, errorFields, type Logger } from './log.ts'
+import { Metrics } from './metrics.ts'
 import { type Queue, startQueue } from './queue.ts'
 
 export interface TwilioOptions {
@@ -54,6 +56,7 @@ export interface Runtime {
   readonly database: Database
   readonly policy: RetryPolicy
   readonly logger: Logger
+  readonly metrics: Metrics
 }
 
 /** @throws ConfigError that names every fault */
@@ -65,7 +68,8 @@ export function openRuntime(options: Options, env: Env, required: readonly Requi
   )
   const logger = options.logger ?? createLogger({ level: config.logLevel, format: config.logFormat })
   const database = openDatabase(config.database, (what, error) => logger.warn(what, errorFields(error)))
-  return { config, database, policy, logger }
+  const metrics = new Metrics(policy, () => database.connections())
+  return { config, database, policy, logger, metrics }
 }
 
 function withOptions(env: Env, options: Options): Env {
@@ -136,8 +140,9 @@ export async function startRuntimeQueue(
 }
 
 /** What records events, with a queue that was started. */
-export function recordingOf({ config, database, policy, logger }: Runtime, queue: Queue): RecordingDeps {
-  const deps = { database, queue, policy, logger, random: Math.random }
+export function recordingOf(runtime: Runtime, queue: Queue): RecordingDeps {
+  const { config, database, policy, logger, metrics } = runtime
+  const deps = { database, queue, policy, logger, metrics, random: Math.random }
   return { ...deps, recorder: new EventRecorder(deps, config.database.poolMax) }
 }
 
@@ -149,9 +154,12 @@ export class LazyRecording {
   readonly #start: () => Promise<RecordingDeps>
   #starting: Promise<RecordingDeps> | undefined
 
-  constructor(runtime: Runtime) {
+  constructor(runtime: Runtime, instance: Instance) {
     const { database, logger } = runtime
-    this.#start = async () => recordingOf(runtime, await startQueue(database, 'schedule', logger))
+    this.#start = async () => {
+      instance.start()
+      return recordingOf(runtime, await startQueue(database, 'schedule', logger))
+    }
   }
 
   /** @throws DatabaseError or SchemaError */

@@ -1,6 +1,7 @@
 // The sender that app code shares: the use cases of send-message.ts with the connections that they need.
 import pLimit from 'p-limit'
 import { type CallerTransaction, dbOfCaller } from './db/pool.ts'
+import { Instance } from './instance.ts'
 import type { MessageInput } from './message-input.ts'
 import { recordingOf, type Runtime, startRuntimeQueue } from './runtime.ts'
 import { type EnqueueResult, enqueueMessage, type SendResult, sendMessage } from './send-message.ts'
@@ -44,6 +45,8 @@ export async function openSender(runtime: Runtime): Promise<Sender> {
   const queue = await startRuntimeQueue(runtime, 'schedule')
   const twilio = createTwilioClient(config.twilio, config.publicBaseUrl)
   const deps = { ...recordingOf(runtime, queue), twilio }
+  const instance = new Instance(runtime, 'sender')
+  instance.start()
   const underWay = new Set<Promise<unknown>>()
   // Before the row is written: a request that waited for a connection would run into its time-out, and be in doubt
   // without ever having been made.
@@ -58,6 +61,7 @@ export async function openSender(runtime: Runtime): Promise<Sender> {
     async close() {
       await Promise.allSettled(underWay)
       await queue.stop(STOP_TIMEOUT_MS)
+      await instance.stop()
       await database.close()
     },
   }

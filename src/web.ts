@@ -2,6 +2,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createHttpApp } from './http/app.ts'
+import { Instance } from './instance.ts'
 import type { Runtime } from './runtime.ts'
 
 export interface RunningWeb {
@@ -17,13 +18,15 @@ const FINISH_TIMEOUT_MS = 15_000
 
 /** @param options.isOpen serves the dashboard without a password: for the demo, which listens on this machine only */
 export async function startWeb(runtime: Runtime, { isOpen = false } = {}): Promise<RunningWeb> {
-  const app = createHttpApp(runtime, isOpen)
+  const instance = new Instance(runtime, 'web')
+  const app = createHttpApp(runtime, { isOpen, instance })
   const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS }, app)
   const { host, port } = runtime.config
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, host, resolve)
   })
+  instance.start()
   const address = server.address() as AddressInfo
   const url = `http://${host === '0.0.0.0' || host === '::' ? 'localhost' : host}:${address.port}`
   runtime.logger.info('Web process listens', {

@@ -33,6 +33,7 @@ const ALL_MIGRATIONS = [
   '007-phone-number-index',
   '008-send-rate',
   '009-due-watch',
+  '011-instances',
 ]
 
 const databases: TestDatabase[] = []

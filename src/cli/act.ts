@@ -4,7 +4,7 @@ import type { Env } from '../config.ts'
 import { findMessage, type StoredMessage } from '../db/messages.ts'
 import { nextStepOf } from '../delivery/next-step.ts'
 import { createLogger } from '../log.ts'
-import { openRuntime, startRuntimeQueue } from '../runtime.ts'
+import { openRuntime, recordingOf, startRuntimeQueue } from '../runtime.ts'
 import { messageJson } from './views.ts'
 
 export interface ActFlags {
@@ -40,14 +40,14 @@ async function act(
 ): Promise<boolean> {
   const logger = createLogger({ level: env['LOG_LEVEL'] || 'warn', format: 'text' })
   const runtime = openRuntime({ logger }, env, ['DATABASE_URL'])
-  const { database, policy } = runtime
+  const { database } = runtime
   const queue = await startRuntimeQueue(runtime, 'schedule')
   try {
     const found = await findMessage(database, id)
     const acted =
       found === null
         ? ({ outcome: 'unknown_message' } as const)
-        : await actOnMessage({ database, queue, policy, logger, random: Math.random }, id, actionFor(found))
+        : await actOnMessage(recordingOf(runtime, queue), id, actionFor(found))
     if (found === null || acted.outcome === 'unknown_message') {
       tell(`There is no message ${id}.`)
       return false

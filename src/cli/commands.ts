@@ -5,6 +5,7 @@ import { type Database, openDatabase } from '../db/pool.ts'
 import { createRetryPolicy } from '../delivery/retry-policy.ts'
 import type { DeliveryStatus } from '../delivery/status.ts'
 import { createSender } from '../index.ts'
+import { Instance } from '../instance.ts'
 import { createLogger } from '../log.ts'
 import { migrate } from '../migrate.ts'
 import { planReconcile, reconcile } from '../reconcile.ts'
@@ -140,6 +141,8 @@ export async function reconcileCommand(
     return true
   }
   const queue = await startRuntimeQueue(runtime, 'schedule')
+  const instance = new Instance(runtime, 'worker')
+  instance.start()
   try {
     const twilio = createTwilioClient(config.twilio, config.publicBaseUrl)
     const sum = await reconcile({ ...recordingOf(runtime, queue), twilio })
@@ -147,6 +150,7 @@ export async function reconcileCommand(
     return sum.failed === 0
   } finally {
     await queue.stop(STOP_TIMEOUT_MS)
+    await instance.stop()
     await database.close()
   }
 }

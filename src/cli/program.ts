@@ -1,10 +1,10 @@
 // The commands: flags to use cases, results to stdout, words for people to stderr, exit code 0 (ok), 1 (failed)
 // or 2 (wrong usage). Each command loads what it needs when it runs, so that --help is quick.
-import { readFileSync } from 'node:fs'
 import { Command, CommanderError, Option } from 'commander'
 import { type Env, parseConfig } from '../config.ts'
 import { DELIVERY_STATUSES } from '../delivery/status.ts'
 import { ConfigError, InvalidMessageError, SmsRetryError } from '../errors.ts'
+import { readVersion } from '../version.ts'
 import { limitOf, secondsOf, shareOf, spanOf, wholeNumber } from './arguments.ts'
 
 const OK = 0
@@ -34,7 +34,7 @@ export async function runProgram(argv: readonly string[], env: Env): Promise<num
 function createProgram(env: Env, exitWith: (code: number) => void): Command {
   const program = new Command('sms-retry')
     .description('Retries for text messages sent through Twilio')
-    .version(version(), '-V, --version')
+    .version(readVersion(), '-V, --version')
     .exitOverride()
     .configureHelp({ showGlobalOptions: false })
     .showHelpAfterError('(sms-retry --help shows the commands, sms-retry <command> --help one of them)')
@@ -230,11 +230,4 @@ function createProgram(env: Env, exitWith: (code: number) => void): Command {
 
 function example(command: string): string {
   return `\nExample:\n  $ ${command}`
-}
-
-function version(): string {
-  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string
-  }
-  return manifest.version
 }

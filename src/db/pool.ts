@@ -32,8 +32,16 @@ export interface Database extends Db {
    * @throws DatabaseError whose `written` is `no`, or `unknown` if the database did not come back in time
    */
   certainTransaction<T>(work: (tx: Db) => Promise<T>): Promise<T>
+  connections(): Connections
   /** Waits for statements under way. Can be called again. */
   close(): Promise<void>
+}
+
+export interface Connections {
+  readonly total: number
+  readonly idle: number
+  /** Who waits for one. */
+  readonly waiting: number
 }
 
 const TIMESTAMP_WITHOUT_ZONE = 1114
@@ -107,6 +115,7 @@ export function openDatabase(
       prepared.run(() => pool.query<Row>(prepared.toQuery(text, values))).catch(throwUncertain),
     transaction: (work) => prepared.run(() => inTransaction(transactions, work)),
     certainTransaction: (work) => prepared.run(() => inCertainTransaction(transactions, work)),
+    connections: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     close: () => {
       closing ??= pool.end()
       return closing
