@@ -47,20 +47,26 @@ export class Instance {
     this.#role = role
   }
 
-  /** Writes the row now and every 15 s. Can be called again. */
-  start(): void {
+  /** Writes the row now and every 15 s; resolves after the first time. Never rejects. Can be called again. */
+  async start(): Promise<void> {
     if (this.#timer !== undefined || this.#isStopped) return
-    this.#timer = setInterval(() => this.#writeOrLog(), WRITE_EVERY_MS).unref()
-    this.#writeOrLog()
+    this.#timer = setInterval(() => void this.#writeOrLog(), WRITE_EVERY_MS).unref()
+    await this.#writeOrLog()
   }
 
-  /** Writes the row unless that is being done already, and starts if it has not started yet. */
+  /**
+   * Writes the row, unless that is being done already.
+   *
+   * @throws DatabaseError
+   */
   async write(): Promise<void> {
-    this.start()
+    // A row that came after the stop would count everything once more.
+    if (this.#isStopped) return
+    void this.start()
     this.#writing ??= this.#write().finally(() => {
       this.#writing = undefined
     })
-    return this.#writing
+    await this.#writing
   }
 
   /** The last figures are counted with the departed at once. Never rejects: otherwise others do so a minute later. */
@@ -78,8 +84,8 @@ export class Instance {
     }
   }
 
-  #writeOrLog(): void {
-    this.write().catch((error: unknown) => this.#logFailure(error))
+  async #writeOrLog(): Promise<void> {
+    await this.write().catch((error: unknown) => this.#logFailure(error))
   }
 
   #logFailure(error: unknown): void {

@@ -157,7 +157,7 @@ export class LazyRecording {
   constructor(runtime: Runtime, instance: Instance) {
     const { database, logger } = runtime
     this.#start = async () => {
-      instance.start()
+      void instance.start()
       return recordingOf(runtime, await startQueue(database, 'schedule', logger))
     }
   }

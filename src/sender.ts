@@ -46,7 +46,7 @@ export async function openSender(runtime: Runtime): Promise<Sender> {
   const twilio = createTwilioClient(config.twilio, config.publicBaseUrl)
   const deps = { ...recordingOf(runtime, queue), twilio }
   const instance = new Instance(runtime, 'sender')
-  instance.start()
+  await instance.start()
   const underWay = new Set<Promise<unknown>>()
   // Before the row is written: a request that waited for a connection would run into its time-out, and be in doubt
   // without ever having been made.

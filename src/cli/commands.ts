@@ -142,7 +142,7 @@ export async function reconcileCommand(
   }
   const queue = await startRuntimeQueue(runtime, 'schedule')
   const instance = new Instance(runtime, 'worker')
-  instance.start()
+  await instance.start()
   try {
     const twilio = createTwilioClient(config.twilio, config.publicBaseUrl)
     const sum = await reconcile({ ...recordingOf(runtime, queue), twilio })
