@@ -33,16 +33,15 @@ function logOutcome(
   { origin, sid, status, errorCode }: StatusCallback,
   outcome: Recorded,
 ): void {
-  const report = { attempt: origin?.attempt, sid, reported: status, errorCode }
+  const report = { sid, reported: status, errorCode }
   if (!outcome.known) {
-    logger.warn('Status callback for a message that is not in the table', {
-      messageId: origin?.messageId,
-      ...report,
-    })
+    logger.warn('Status callback for a message that is not in the table', { ...origin, ...report })
     return
   }
   const { before, decision } = outcome
-  const fields = { messageId: before.id, ...report }
+  const { attempts } = decision.kind === 'ignore' ? before : decision.message
+  const attempt = origin?.attempt ?? attempts.findLast((each) => each.sid === sid)?.number
+  const fields = { messageId: before.id, attempt, ...report }
   if (decision.kind === 'ignore') {
     logger.debug('Status callback changed nothing', { ...fields, why: decision.why })
     return

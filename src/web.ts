@@ -26,7 +26,7 @@ export async function startWeb(runtime: Runtime, { isOpen = false } = {}): Promi
     server.once('error', reject)
     server.listen(port, host, resolve)
   })
-  instance.start()
+  void instance.start()
   const address = server.address() as AddressInfo
   const url = `http://${host === '0.0.0.0' || host === '::' ? 'localhost' : host}:${address.port}`
   runtime.logger.info('Web process listens', {
@@ -42,6 +42,7 @@ export async function startWeb(runtime: Runtime, { isOpen = false } = {}): Promi
       await closed
       clearTimeout(cut)
       await app.close()
+      runtime.logger.info('Web process has stopped')
     },
   }
 }

@@ -46,7 +46,7 @@ export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
   // What was under way when the last worker died need not wait for the next sweep.
   void sweeper.sweep()
   const instance = new Instance(runtime, 'worker')
-  instance.start()
+  await instance.start()
   logger.info('Worker waits for due attempts')
   return {
     async stop() {
@@ -54,6 +54,7 @@ export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
       await Promise.all([queue.stop(STOP_TIMEOUT_MS), runner.stop(), sweeper.stop(), dueWatch.stop()])
       await instance.stop()
       await database.close()
+      logger.info('Worker has stopped')
     },
   }
 }

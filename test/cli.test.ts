@@ -142,7 +142,7 @@ describe('what runs until it is told to stop', () => {
     web.kill(signal)
     const { code, stdout, stderr } = await endOf(web)
     expect({ code, stdout }).toEqual({ code: 0, stdout: '' })
-    expect(stderr).toContain('Stopped')
+    expect(stderr).toContain('Web process has stopped')
     expect(stderr).not.toContain(world.env['TWILIO_AUTH_TOKEN'])
   })
 
@@ -161,7 +161,7 @@ describe('what runs until it is told to stop', () => {
     worker.kill('SIGTERM')
     const { code, stdout, stderr } = await endOf(worker)
     expect({ code, stdout }).toEqual({ code: 0, stdout: '' })
-    expect(stderr).toContain('Stopped')
+    expect(stderr).toContain('Worker has stopped')
   })
 
   test('simulate prints its address and what to set, serves Twilio’s API, and ends on SIGTERM', async () => {
