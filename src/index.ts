@@ -43,7 +43,8 @@ export async function createSender(options: Options = {}): Promise<Sender> {
 }
 
 /**
- * The Express app of the web process: `POST /twilio/status`, `GET /healthz`, `GET /readyz`. The database is
+ * The Express app of the web process: `POST /twilio/status`, `GET /healthz`, `GET /readyz`, and `GET /metrics` if
+ * METRICS_TOKEN is set. The database is
  * connected on first use, so that the app starts while it is away.
  *
  * @throws ConfigError if options or environment are incomplete

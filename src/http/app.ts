@@ -1,4 +1,4 @@
-// The web process's Express app: the status callback endpoint and the health checks.
+// The web process's Express app: the status callback endpoint, the metrics and the health checks.
 import express, { type Express, type RequestHandler, type Router } from 'express'
 import { isTableCurrent } from '../db/migrate.ts'
 import { SchemaError } from '../errors.ts'
