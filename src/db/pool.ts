@@ -40,7 +40,7 @@ export interface Database extends Db {
 export interface Connections {
   readonly total: number
   readonly idle: number
-  /** Who waits for one. */
+  /** Who waits until somebody gives one back. */
   readonly waiting: number
 }
 
@@ -115,12 +115,17 @@ export function openDatabase(
       prepared.run(() => pool.query<Row>(prepared.toQuery(text, values))).catch(throwUncertain),
     transaction: (work) => prepared.run(() => inTransaction(transactions, work)),
     certainTransaction: (work) => prepared.run(() => inCertainTransaction(transactions, work)),
-    connections: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
+    connections: () => connectionsOf(pool),
     close: () => {
       closing ??= pool.end()
       return closing
     },
   }
+}
+
+function connectionsOf({ totalCount: total, idleCount: idle, waitingCount, options }: pg.Pool): Connections {
+  // Who has just asked counts as waiting for a moment, even if one is free or can be made.
+  return { total, idle, waiting: Math.max(0, waitingCount - idle - (options.max - total)) }
 }
 
 /** A connection of its own for migrations, which need session locks and longer statements. */
