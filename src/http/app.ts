@@ -2,13 +2,11 @@
 import express, { type Express, type RequestHandler, type Router } from 'express'
 import { isTableCurrent } from '../db/migrate.ts'
 import { SchemaError } from '../errors.ts'
-import { Exposition } from '../exposition.ts'
 import { Instance } from '../instance.ts'
 import { recordCallback } from '../record-callbacks.ts'
 import { untilRecorded } from '../record-events.ts'
 import { LazyRecording, type Runtime } from '../runtime.ts'
 import type { Credentials } from './dashboard/sign-in.ts'
-import { metricsRoute } from './metrics-route.ts'
 import { statusCallbackRoute } from './status-callback-route.ts'
 
 /** Ends the database connections that belong to a router or an app. Call it when the server is closed. */
@@ -38,9 +36,7 @@ export function createHttpApp(
   // First: nearly all requests are callbacks.
   app.use(routeOf(runtime, recording))
   const { metricsToken } = runtime.config
-  if (metricsToken !== null) {
-    app.use(metricsRoute(metricsToken, new Exposition(runtime, instance), runtime.logger))
-  }
+  if (metricsToken !== null) app.all('/metrics', lazyMetrics(runtime, instance, metricsToken))
   app.get('/healthz', (_request, response) => {
     response.type('text/plain').send('ok\n')
   })
@@ -68,6 +64,16 @@ function routeOf(runtime: Runtime, recording: LazyRecording): Router {
         RECORD_WITHIN_MS,
       ),
   })
+}
+
+/** When Prometheus first asks: what an app imports that only mounts the endpoint should be little. */
+function lazyMetrics(runtime: Runtime, instance: Instance, token: string): RequestHandler {
+  let route: Promise<RequestHandler> | undefined
+  return async (request, response, next) => {
+    route ??= import('./metrics-route.ts').then(({ metricsRoute }) => metricsRoute(token, runtime, instance))
+    const handle = await route
+    return handle(request, response, next)
+  }
 }
 
 /** When somebody first looks: most web processes serve status callbacks for days before that. */
