@@ -3,6 +3,7 @@ import { type Action, actOnMessage } from '../act-on-message.ts'
 import type { Env } from '../config.ts'
 import { findMessage, type StoredMessage } from '../db/messages.ts'
 import { nextStepOf } from '../delivery/next-step.ts'
+import { Instance } from '../instance.ts'
 import { createLogger } from '../log.ts'
 import { openRuntime, recordingOf, startRuntimeQueue } from '../runtime.ts'
 import { messageJson } from './views.ts'
@@ -42,6 +43,8 @@ async function act(
   const runtime = openRuntime({ logger }, env, ['DATABASE_URL'])
   const { database } = runtime
   const queue = await startRuntimeQueue(runtime, 'schedule')
+  const instance = new Instance(runtime, 'sender')
+  await instance.start()
   try {
     const found = await findMessage(database, id)
     const acted =
@@ -63,6 +66,7 @@ async function act(
     return true
   } finally {
     await queue.stop(STOP_TIMEOUT_MS)
+    await instance.stop()
     await database.close()
   }
 }
