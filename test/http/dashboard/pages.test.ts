@@ -6,6 +6,7 @@ import { createHttpApp } from '../../../src/http/app.ts'
 import { openRuntime } from '../../../src/runtime.ts'
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts'
 import { silentLogger } from '../../support/silent-logger.ts'
+import { waitFor } from '../../support/wait-for.ts'
 import * as endpoint from '../endpoint.ts'
 import { basic, CREDENTIALS, figureOf, get, type Seen, unescapeHtml } from './operator.ts'
 
@@ -277,6 +278,14 @@ test('what waits: due, deferred and in doubt', async () => {
       `count(*) filter (where final_status = 'submitting' and created_at < now() at time zone 'UTC' - interval '30 s')`,
     ),
   )
+})
+
+test('which processes run, and that none of them is a worker', async () => {
+  // Two web processes write their rows when they first need the database.
+  await waitFor('both rows', async () => {
+    const { text } = await get(masked, '/queue')
+    return text.match(/data-role="web"/g)?.length === 2 && text.includes('No worker is running')
+  })
 })
 
 test('every link and file of every page is there', async () => {
