@@ -9,7 +9,7 @@ import { waitFor } from '../support/wait-for.ts'
 import { startWorld, type World } from '../support/world.ts'
 import { type Ended, type InstalledPackage, installPackage, run, runTool } from './install-package.ts'
 
-const LARGEST_PACKED_BYTES = 200_000
+const LARGEST_PACKED_BYTES = 250_000
 const OK = { code: 0, stderr: '' }
 
 let installed: InstalledPackage
@@ -123,8 +123,11 @@ describe('its command', () => {
   test('simulate serves the simulator', async () => {
     const port = await freePort()
     const simulating = startCli(['simulate', '--port', `${port}`], {}, join(installed.project, COMMAND))
-    await waitFor('its first page', () => fetch(`http://127.0.0.1:${port}/`).catch(() => null))
-    simulating.kill('SIGTERM')
+    try {
+      await waitFor('its first page', () => fetch(`http://127.0.0.1:${port}/`).catch(() => null))
+    } finally {
+      simulating.kill('SIGTERM')
+    }
     expect(await simulating.ended).toBe(0)
   })
 

@@ -30,7 +30,7 @@ export async function alsoWrites(db: CallerTransaction): Promise<Express> {
   await Promise.all([worker.stop(), router.close()])
   // @ts-expect-error: a message has a text
   await sender.send({ userId: 7, to: '+12065550199' })
-  // @ts-expect-error: a pool is no transaction
+  // @ts-expect-error: this is no transaction
   await sender.enqueue(message, { db: {} })
   // @ts-expect-error: there is no such option
   createApp({ databaseURL: 'postgres://localhost/app' })
