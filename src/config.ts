@@ -150,7 +150,7 @@ export function parseConfig(env: Env, required: readonly Requirement[]): Config 
   if (faults.length > 0) {
     const texts = faults.map(({ text }) => text)
     throw new ConfigError(
-      `The configuration is not valid:\n  ${texts.join('\n  ')}\nSee .env.example for every name and its meaning.`,
+      `The configuration is not valid:\n  ${texts.join('\n  ')}\nThe README describes every name, under Configuration.`,
     )
   }
   return config

@@ -26,19 +26,20 @@ export interface TwilioOptions {
   readonly apiBaseUrl?: string
 }
 
-/** Every option that is left out comes from the environment; see .env.example for the names. */
+/** Every option that is left out comes from the environment; the README lists the names. */
 export interface Options {
+  /** Such as postgres://user:password@localhost:5432/app. */
   readonly databaseUrl?: string
   readonly twilio?: TwilioOptions
   /** Where Twilio reaches the status callback endpoint's application, such as https://sms.example.com. */
   readonly publicBaseUrl?: string
   /** Overrides single codes or the default; RETRY_POLICY_FILE is not read then. */
   readonly retryPolicy?: RetryPolicyOverrides
-  /** Multiplies every delay between retries, and every waiting time before Twilio is asked. */
+  /** Multiplies every delay between retries and every waiting time before Twilio is asked, 0.001 to 1000. Default 1. */
   readonly retryDelayScale?: number
-  /** How many attempts all workers together may start in a second. */
+  /** How many attempts all workers together may start in a second, 0.1 to 1000. Default: as many as they can. */
   readonly sendRatePerSecond?: number
-  /** How many requests to Twilio this process makes at once. */
+  /** How many requests to Twilio this process makes at once, 1 to 1000. Default 100. */
   readonly sendConcurrency?: number
   /** The dashboard of `createApp`: off unless it has both credentials. */
   readonly dashboard?: {

@@ -65,7 +65,7 @@ describe('a wrong environment', () => {
           ].includes(name),
       ),
     )
-    expect(message).toContain('.env.example')
+    expect(message).toContain('README')
   })
 
   test('everything that is missing comes at once, each with an example', () => {

@@ -9,7 +9,7 @@ export const examineConfiguration: Examine = (patient) => {
   const faults = patient.faults.map(({ text }) =>
     failed(
       text,
-      'Put it right in the environment (or the file .env) of every process; .env.example describes each name.',
+      'Put it right in the environment (or the file .env) of every process; the README describes each name.',
     ),
   )
   const found = [...faults, ...policyFaults(patient), ...oddities(patient)]

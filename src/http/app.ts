@@ -9,8 +9,8 @@ import { LazyRecording, type Runtime } from '../runtime.ts'
 import type { Credentials } from './dashboard/sign-in.ts'
 import { statusCallbackRoute } from './status-callback-route.ts'
 
-/** Ends the database connections that belong to a router or an app. Call it when the server is closed. */
 export interface Closable {
+  /** Ends the database connections of a router or an app. Call it once the server is closed; it can be called again. */
   close(): Promise<void>
 }
 
