@@ -85,7 +85,7 @@ export async function pruneWindow(db: Db, act: PruneAct, window: PruneWindow): P
      chosen as materialized (
        select id
          from sms_usage_logs
-        where id = any(array(select id from looked)) and ${IS_OURS} and ${IS_OVER} and ${IS_QUIET} ${ACTS[act].choose}),
+        where id = any(array(select id from looked)) and ${IS_OVER} and ${IS_QUIET} ${ACTS[act].choose}),
      pruned as (${ACTS[act].act})
      select (select count(*) from pruned)::int as "pruned", created_at::timestamp::text as "position", id
        from looked
