@@ -34,6 +34,7 @@ export interface Pruned {
 }
 
 const BATCH_SIZE = 1_000
+const LONGEST_PAUSE_MS = 1_000
 const MS_A_DAY = 86_400_000
 
 /**
@@ -72,7 +73,7 @@ export async function prune(
     pruned += batch.pruned
     onBatch(sofar(false))
     // As long as the batch took: half of the time belongs to others. What was only read is in nobody's way.
-    if (batch.pruned > 0 && !dryRun) await sleep(performance.now() - startedMs)
+    if (batch.pruned > 0 && !dryRun) await sleep(Math.min(performance.now() - startedMs, LONGEST_PAUSE_MS))
   }
   return sofar(false)
 }

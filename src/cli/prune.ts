@@ -53,7 +53,7 @@ const print = (text: string): void => void process.stdout.write(`${text}\n`)
 const tell = (text: string): void => void process.stderr.write(`${text}\n`)
 
 function progressOf({ pruned, lookedUpTo }: Pruned): string {
-  return `So far: ${pruned.toLocaleString('en')}, up to ${lookedUpTo ?? 'now'}.`
+  return `So far: ${pruned.toLocaleString('en')}, up to ${lookedUpTo ?? 'nothing'}.`
 }
 
 function resultOf({ pruned, createdBefore }: Pruned, { contentOnly, dryRun }: PruneFlags): string {
