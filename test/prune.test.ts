@@ -15,6 +15,7 @@ import { open } from './db/original-table.ts'
 import { runCli } from './cli/run-cli.ts'
 import { newSid } from './support/callbacks.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
+import { newMetrics } from './support/metrics.ts'
 import { startCli } from './support/process.ts'
 import { silentLogger } from './support/silent-logger.ts'
 import { waitFor } from './support/wait-for.ts'
@@ -35,10 +36,12 @@ afterEach(async () => {
   await own.drop()
 })
 
+const policy = createRetryPolicy({ jitter: 0 })
 const deps = () => ({
   database,
   queue,
-  policy: createRetryPolicy({ jitter: 0 }),
+  policy,
+  metrics: newMetrics(policy),
   random: () => 0,
   logger: silentLogger,
 })

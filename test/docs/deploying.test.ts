@@ -18,7 +18,9 @@ test('app.json names only what is read, and what it sets is valid', async () => 
   const names = Object.keys(env).filter((name) => name !== 'NODE_OPTIONS')
   expect(names.filter((name) => !(ENV_NAMES as readonly string[]).includes(name))).toEqual([])
   const set = Object.fromEntries(names.map((name) => [name, env[name]?.value]))
-  expect(() => parseConfig({ ...set, DASHBOARD_PASSWORD: 'generated' }, [])).not.toThrow()
+  expect(() =>
+    parseConfig({ ...set, DASHBOARD_PASSWORD: 'generated', METRICS_TOKEN: 'generated'.repeat(2) }, []),
+  ).not.toThrow()
   expect(buildpacks).toHaveLength(1)
 })
 
