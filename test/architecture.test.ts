@@ -28,6 +28,7 @@ const FLOORS: readonly (readonly [prefix: string, floor: number])[] = [
   ['reconcile.ts', 2],
   ['inquire.ts', 2],
   ['act-on-message.ts', 2],
+  ['prune.ts', 2],
   ['migrate.ts', 2],
   ['instance.ts', 2],
   ['exposition.ts', 2],

@@ -1,5 +1,6 @@
 // What the commands take as arguments, from text. Wrong ones end the command with exit code 2, before anything is done.
 import { InvalidArgumentError } from 'commander'
+import { LEAST_AGE_DAYS } from '../prune.ts'
 
 export function wholeNumber(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.')
@@ -19,6 +20,16 @@ export function spanOf(text: string): number {
   const [, count, unit = ''] = /^([1-9]\d{0,4})([mhd])$/.exec(text) ?? []
   if (count === undefined) throw new InvalidArgumentError('It must be a time such as 30m, 24h or 7d.')
   return Number(count) * (SECONDS_OF_UNIT[unit] ?? 0)
+}
+
+/** How old messages are that may go, in days. */
+export function daysOf(text: string): number {
+  const days = Number(/^(\d{1,5})d$/.exec(text)?.[1] ?? Number.NaN)
+  if (!(days >= LEAST_AGE_DAYS))
+    throw new InvalidArgumentError(
+      `It must be a number of days such as 90d, ${LEAST_AGE_DAYS}d at least: callbacks may come three days late.`,
+    )
+  return days
 }
 
 export function secondsOf(text: string): number {

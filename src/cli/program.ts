@@ -5,7 +5,7 @@ import { type Env, parseConfig } from '../config.ts'
 import { DELIVERY_STATUSES } from '../delivery/status.ts'
 import { ConfigError, InvalidMessageError, SmsRetryError } from '../errors.ts'
 import { readVersion } from '../version.ts'
-import { limitOf, secondsOf, shareOf, spanOf, wholeNumber } from './arguments.ts'
+import { daysOf, limitOf, secondsOf, shareOf, spanOf, wholeNumber } from './arguments.ts'
 
 const OK = 0
 const FAILED = 1
@@ -165,6 +165,19 @@ function createProgram(env: Env, exitWith: (code: number) => void): Command {
     .action(async (options) => {
       const { reconcileCommand } = await import('./commands.ts')
       exitWith((await reconcileCommand(env, options)) ? OK : FAILED)
+    })
+
+  program
+    .command('prune')
+    .description('delete messages that are over and older than so many days, or only their texts')
+    .requiredOption('--older-than <days>', 'such as 90d', daysOf)
+    .option('--content-only', 'keep the rows: only texts and the wording of errors go')
+    .option('--dry-run', 'only count them')
+    .option('--json', 'print JSON')
+    .addHelpText('after', example('sms-retry prune --older-than 90d --content-only'))
+    .action(async (options) => {
+      const { pruneCommand } = await import('./prune.ts')
+      exitWith((await pruneCommand(env, options)) ? OK : FAILED)
     })
 
   program

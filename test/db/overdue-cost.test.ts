@@ -2,9 +2,9 @@
 // cost on a table of any size. Which ones they are: overdue.test.ts.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { findOthers, findOverdue } from '../../src/db/overdue.ts'
-import type { Db } from '../../src/db/pool.ts'
 import { newSid } from '../support/callbacks.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { planOf, rowsReadBy } from './plan.ts'
 
 const PAST = '2026-01-01T00:00:00.000Z'
 const FUTURE = '9000-01-01T00:00:00.000Z'
@@ -46,7 +46,7 @@ describe('on a large table', () => {
   afterAll(() => own.drop())
 
   test('those overdue are read off the index', async () => {
-    const { root, scans } = await planOf((db) => findOverdue(db, 50))
+    const { root, scans } = await planOf(own, (db) => findOverdue(db, 50))
     expect(root['Actual Rows']).toBe(50)
     expect(scans.map((node) => node['Index Name'])).toEqual(['idx_sms_usage_logs_reconcile'])
     expect(scans.map(rowsReadBy)).toEqual([50])
@@ -57,7 +57,7 @@ describe('on a large table', () => {
     ['for some of its entries', Array.from({ length: 50 }, newSid)],
   ])('others are read off the indexes, %s', async (_what, sids) => {
     const others = { messageId: 1, to: NUMBER, since: new Date(PAST), sids }
-    const { root, scans } = await planOf((db) => findOthers(db, others))
+    const { root, scans } = await planOf(own, (db) => findOthers(db, others))
     expect(root['Actual Rows']).toBe(5)
     expect(scans.map((node) => node['Node Type'])).not.toContainEqual(expect.stringContaining('Seq Scan'))
     expect(scans.map((node) => node['Index Name'])).toContain('idx_sms_usage_logs_phone_number')
@@ -65,51 +65,10 @@ describe('on a large table', () => {
   })
 
   test('while a question without an index reads the whole table, and this shows', async () => {
-    const { scans } = await planOf((db) =>
+    const { scans } = await planOf(own, (db) =>
       db.executeSql('select from sms_usage_logs where user_id = $1', [2]),
     )
     expect(scans.map((node) => node['Node Type'])).toEqual(['Seq Scan'])
     expect(scans.map(rowsReadBy)).toEqual([ROWS])
   })
 })
-
-interface PlanNode {
-  readonly 'Node Type': string
-  readonly 'Index Name'?: string
-  readonly 'Actual Rows': number
-  readonly 'Actual Loops': number
-  readonly 'Rows Removed by Filter'?: number
-  readonly 'Rows Removed by Index Recheck'?: number
-  readonly Plans?: readonly PlanNode[]
-}
-
-/** Has PostgreSQL carry out the statement that `run` makes, and tell how. */
-async function planOf(run: (db: Db) => Promise<unknown>): Promise<{ root: PlanNode; scans: PlanNode[] }> {
-  const statements: [text: string, values: unknown[] | undefined][] = []
-  const recorder: Db = {
-    async executeSql(text, values) {
-      statements.push([text, values])
-      return { rows: [] }
-    },
-  }
-  await run(recorder)
-  expect(statements).toHaveLength(1)
-  const [[text, values] = ['']] = statements
-  const [row] = await own.query<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
-    `explain (analyze, format json) ${text}`,
-    values,
-  )
-  if (row === undefined) throw new Error('no plan')
-  const root = row['QUERY PLAN'][0].Plan
-  return { root, scans: nodesOf(root).filter((node) => node['Node Type'].endsWith('Scan')) }
-}
-
-function nodesOf(node: PlanNode): PlanNode[] {
-  return [node, ...(node.Plans ?? []).flatMap(nodesOf)]
-}
-
-/** Rows of the table or entries of an index, those included that were of no use. */
-function rowsReadBy(node: PlanNode): number {
-  const ofNoUse = (node['Rows Removed by Filter'] ?? 0) + (node['Rows Removed by Index Recheck'] ?? 0)
-  return (node['Actual Rows'] + ofNoUse) * node['Actual Loops']
-}
