@@ -9,7 +9,7 @@ import type { Cursor } from './db/search.ts'
 
 /**
  * Twice as long as callbacks are late and attempts are in doubt: until then, the row is what a callback is recorded in, and
- * what an entry of Twilio's list is compared with. Holds for a message's time and for the last that happened to it.
+ * what an entry of Twilio's list is compared with.
  */
 export const LEAST_AGE_DAYS = 7
 
@@ -53,8 +53,7 @@ export async function prune(
   if (!(olderThanDays >= LEAST_AGE_DAYS))
     throw new RangeError(`messages are kept for ${LEAST_AGE_DAYS} days at least`)
   const now = await readClock(db)
-  const daysAgo = (days: number): Date => new Date(now.getTime() - days * MS_A_DAY)
-  const [createdBefore, quietSince] = [daysAgo(olderThanDays), daysAgo(LEAST_AGE_DAYS)]
+  const createdBefore = new Date(now.getTime() - olderThanDays * MS_A_DAY)
   const act: PruneAct = dryRun ? `count ${what}` : what
 
   let after: Cursor | null = null
@@ -67,7 +66,7 @@ export async function prune(
   })
   while (signal?.aborted !== true) {
     const startedMs = performance.now()
-    const batch = await pruneWindow(db, act, { createdBefore, quietSince, after, limit: batchSize })
+    const batch = await pruneWindow(db, act, { createdBefore, after, limit: batchSize })
     if (batch.last === null) return sofar(true)
     after = batch.last
     pruned += batch.pruned

@@ -10,8 +10,6 @@ export type PruneAct = 'count content' | 'count rows' | 'content' | 'rows'
 
 export interface PruneWindow {
   readonly createdBefore: Date
-  /** A message to which something has happened since then stays, however old it is. */
-  readonly quietSince: Date
   /** The last message of the window before. */
   readonly after: Cursor | null
   /** How many messages are looked at. */
@@ -35,9 +33,6 @@ const WITH_TWILIO = DELIVERY_STATUSES.filter(
 /** Final, or with Twilio and given up: some carriers never report, and such a message stays `sent` for ever. */
 const IS_OVER = `(final_status in (${listOf(FINAL)})
         or final_status in (${listOf(WITH_TWILIO)}) and (sms_metadata ->> 'reconcile_at') collate "C" >= '9999')`
-
-const IS_QUIET = `jsonb_path_exists(sms_metadata, '$.attempts[*].times.* ? (@ >= $since)',
-                               jsonb_build_object('since', $2::text), true) is not true`
 
 /** Strict: what others keep there in another form is neither found nor changed. */
 const HAS_CONTENT = `(message_content is not null
@@ -79,13 +74,13 @@ export async function pruneWindow(db: Db, act: PruneAct, window: PruneWindow): P
          from sms_usage_logs
         where ${IS_OURS}
           and created_at < $1::timestamptz at time zone 'UTC'
-          and (created_at, id) > (coalesce($3::timestamp, '-infinity'), coalesce($4::bigint, 0))
+          and (created_at, id) > (coalesce($2::timestamp, '-infinity'), coalesce($3::bigint, 0))
         order by created_at, id
-        limit $5::integer),
+        limit $4::integer),
      chosen as materialized (
        select id
          from sms_usage_logs
-        where id = any(array(select id from looked)) and ${IS_OVER} and ${IS_QUIET} ${ACTS[act].choose}),
+        where id = any(array(select id from looked)) and ${IS_OVER} ${ACTS[act].choose}),
      pruned as (${ACTS[act].act})
      select (select count(*) from pruned)::int as "pruned", created_at::timestamp::text as "position", id
        from looked
@@ -93,7 +88,6 @@ export async function pruneWindow(db: Db, act: PruneAct, window: PruneWindow): P
       limit 1`,
     [
       window.createdBefore.toISOString(),
-      window.quietSince.toISOString(),
       window.after?.createdAt ?? null,
       window.after?.id ?? null,
       window.limit,
