@@ -158,9 +158,10 @@ async function inTransaction<T>(
   }
   try {
     // Not waited for: it is sent together with the first statement.
-    const begun = tx.executeSql('begin')
-    const [result] = await Promise.all([work(tx), begun])
-    await untilCommitted([...last, COMMIT].map(({ text, values }) => execute(text, values)))
+    const [begun, working] = inOneWrite(client, () => [tx.executeSql('begin'), work(tx)] as const)
+    const [result] = await Promise.all([working, begun])
+    const sent = inOneWrite(client, () => [...last, COMMIT].map(({ text, values }) => execute(text, values)))
+    await untilCommitted(sent)
     return result
   } catch (error) {
     if (broken === undefined) await client.query('rollback').catch(onError)
@@ -168,6 +169,17 @@ async function inTransaction<T>(
   } finally {
     client.off('error', onError)
     client.release(broken)
+  }
+}
+
+/** What `send` sends at once goes out in one system call, and wakes the server once. */
+function inOneWrite<T>({ connection }: pg.Client, send: () => T): T {
+  const { stream } = connection
+  stream.cork()
+  try {
+    return send()
+  } finally {
+    stream.uncork()
   }
 }
 

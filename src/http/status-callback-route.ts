@@ -24,16 +24,12 @@ const FORM = 'application/x-www-form-urlencoded'
 /** Many times what the fields of a callback come to. */
 const LARGEST_BODY_BYTES = 16_384
 const MOST_FIELDS = 100
+const OTHER_CHARSET = /charset=(?!"?(utf-8)?"?\s*(;|$))/i
 
 /** The route alone, for mounting into an app. Everything is refused before any cryptography that can be. */
 export function statusCallbackRoute(deps: StatusCallbackRouteDeps): Router {
   const router = Router({ caseSensitive: true, strict: true })
-  const parseForm = express.urlencoded({
-    extended: false,
-    limit: LARGEST_BODY_BYTES,
-    parameterLimit: MOST_FIELDS,
-  })
-  router.post(STATUS_CALLBACK_PATH, requireForm, parseForm, (request, response) =>
+  router.post(STATUS_CALLBACK_PATH, requireForm, formReader(), (request, response) =>
     receive(deps, request, response),
   )
   router.all(STATUS_CALLBACK_PATH, (_request, response) => {
@@ -44,9 +40,58 @@ export function statusCallbackRoute(deps: StatusCallbackRouteDeps): Router {
 }
 
 const requireForm: RequestHandler = (request, response, next) => {
-  if (request.is(FORM)) next()
-  else refuse(response, 415, `Content-Type must be ${FORM}`)
+  if (!request.is(FORM)) refuse(response, 415, `Content-Type must be ${FORM}`)
+  else if (OTHER_CHARSET.test(request.get('Content-Type') ?? ''))
+    refuse(response, 415, 'The charset must be UTF-8')
+  else next()
 }
+
+/** Puts the fields of the form into `body`, as express.urlencoded does at twice the cost. */
+function formReader(): RequestHandler {
+  // The type has been looked at.
+  const readBytes = express.raw({ type: () => true, limit: LARGEST_BODY_BYTES })
+  return (request, response, next) => {
+    const before: unknown = request.body
+    readBytes(request, response, (error: unknown) => {
+      if (error !== undefined) return next(error)
+      // Otherwise there was nothing to be read, or another body parser has read it.
+      if (request.body !== before) {
+        const pairs = (request.body as Buffer).toString().split('&', MOST_FIELDS + 1)
+        if (pairs.length > MOST_FIELDS) return refuse(response, 413, 'Too large')
+        request.body = toFields(pairs)
+      }
+      next()
+    })
+  }
+}
+
+/** A field that came more than once is a list. */
+function toFields(pairs: readonly string[]): Fields {
+  // Without a prototype no name is special.
+  const fields = Object.create(null) as Fields
+  for (const pair of pairs) {
+    if (pair === '') continue
+    const end = pair.indexOf('=')
+    const name = unescapeText(end === -1 ? pair : pair.slice(0, end))
+    const value = end === -1 ? '' : unescapeText(pair.slice(end + 1))
+    const before = fields[name]
+    fields[name] = before === undefined ? value : [before, value].flat()
+  }
+  return fields
+}
+
+/** What is not UTF-8 stays as it came: then that is what was signed. */
+function unescapeText(text: string): string {
+  const spaced = text.replaceAll('+', ' ')
+  if (!spaced.includes('%')) return spaced
+  try {
+    return decodeURIComponent(spaced)
+  } catch {
+    return spaced
+  }
+}
+
+type Fields = Record<string, string | string[]>
 
 async function receive(deps: StatusCallbackRouteDeps, request: Request, response: Response): Promise<void> {
   const { accountSid, authTokens, publicBaseUrl, logger } = deps
@@ -54,7 +99,7 @@ async function receive(deps: StatusCallbackRouteDeps, request: Request, response
     logger.error('Status callback refused: another body parser has read the form; mount the router before it')
     return refuse(response, 403, 'The signature cannot be checked')
   }
-  const fields = (request.body ?? {}) as Record<string, string | string[]>
+  const fields = (request.body ?? {}) as Fields
   // Never from Host or X-Forwarded headers, which the sender chooses, nor from the origin of a request target
   // in absolute form (RFC 9112, 3.2.2). `url` is the path below the mount point.
   const target = request.url.replace(/^https?:\/\/[^/?#]*/i, '')
@@ -93,7 +138,7 @@ function answerErrors(logger: Logger): ErrorRequestHandler {
       return refuse(response, 503, 'Not recorded; send it again')
     }
     const status = error instanceof Error && 'status' in error ? error.status : undefined
-    // What express.urlencoded throws: body too large, unsupported charset or encoding, aborted, malformed.
+    // What express.raw throws: body too large, unsupported encoding, aborted, malformed.
     if (status === 413 || status === 415)
       return refuse(response, status, status === 413 ? 'Too large' : 'Unsupported encoding')
     if (typeof status === 'number' && status >= 400 && status < 500)

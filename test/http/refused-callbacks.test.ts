@@ -170,6 +170,15 @@ describe('the fields of a good callback, cut elsewhere under the same signature'
         return { path: `${path}`, signedUrl, ...recut({ [`?${query}`]: '' }) }
       },
     ],
+    [
+      'the query is hidden in a field without a name',
+      400,
+      () => {
+        const [path, query] = endpoint.statusPath(row.id).split('?')
+        const signedUrl = `${target.publicBaseUrl}${path}?${query}`
+        return { path: `${path}`, signedUrl, ...recut({ '': `?${query}` }) }
+      },
+    ],
   ])('%s: %i', async (_what, status, change) => {
     expect(await post(change())).toMatchObject({ status })
   })
@@ -187,11 +196,18 @@ describe('what is no form that can be read', () => {
     ['a content type that is none', 415, () => ({ headers: { 'Content-Type': ';;;' } })],
     ['multipart', 415, () => ({ headers: { 'Content-Type': 'multipart/form-data; boundary=x' } })],
     ['another charset', 415, () => ({ headers: form('; charset=utf-16') })],
+    [
+      'a charset in which the same bytes mean something else',
+      415,
+      () => ({ headers: form('; charset="iso-8859-1"') }),
+    ],
+    ['two charsets', 415, () => ({ headers: form('; charset=utf-8; charset=utf-16') })],
     ['a charset that does not exist', 415, () => ({ headers: form('; charset=klingon') })],
     ['an unknown encoding', 415, () => ({ headers: { 'Content-Encoding': 'rot13' } })],
     ['broken gzip', 400, () => ({ headers: { 'Content-Encoding': 'gzip' } })],
     ['20 KB', 413, () => ({ fields: good({ Padding: 'x'.repeat(20_000) }) })],
     ['20 MB in 20 KB of gzip', 413, () => gzipped('x'.repeat(20_000_000))],
+    ['one field 101 times', 413, () => ({ fields: { ...good(), Padding: Array(101 - 9).fill('1') } })],
     ['101 fields', 413, () => ({ fields: good(padding(101 - 9)) })],
     ['no body and no length', 415, () => ({ body: '', headers: { 'Content-Length': null } })],
   ])('%s: %i', async (_what, status, change) => {

@@ -50,6 +50,8 @@ async function stored(): Promise<{ final_status: string; retry_error: string | n
 
 type Case = readonly [what: string, change: () => Changes]
 
+const FORM = 'application/x-www-form-urlencoded'
+
 describe('recorded', () => {
   test.each<Case>([
     ['no query: the sid tells the message', () => ({ path: '/twilio/status' })],
@@ -66,6 +68,10 @@ describe('recorded', () => {
       'a charset without a value',
       () => ({ headers: { 'Content-Type': 'application/x-www-form-urlencoded; charset' } }),
     ],
+    ['a charset in quotes', () => ({ headers: { 'Content-Type': `${FORM}; charset="utf-8"` } })],
+    ['a charset and something else', () => ({ headers: { 'Content-Type': `${FORM}; charset=utf-8 ; a=b` } })],
+    ['an empty charset', () => ({ headers: { 'Content-Type': `${FORM}; charset=` } })],
+    ['ampersands too many', () => ({ body: `&&${endpoint.encode(failure())}&` })],
     ['gzip', () => ({ body: gzipSync(endpoint.encode(failure())), headers: { 'Content-Encoding': 'gzip' } })],
     ['chunks', () => chunked(endpoint.encode(failure()))],
     ['100 fields', () => ({ fields: failure(padding(100 - 9)) })],
@@ -96,6 +102,16 @@ describe('recorded', () => {
       status: 204,
     })
     expect(await stored()).toEqual({ final_status: 'retrying', retry_error: kept ?? text })
+  })
+
+  test.each([
+    ['a plus', '1+%2B', '1 +'],
+    ['a percent sign that escapes nothing, beside a plus', '5%+off', '5% off'],
+    ['an equals sign that is not escaped', 'a=b]=c', 'a=b]=c'],
+  ])('an error message with %s', async (_what, written, meant) => {
+    const body = endpoint.encode(failure({ ErrorMessage: 'HERE' })).replace('HERE', written)
+    expect(await post({ fields: failure({ ErrorMessage: meant }), body })).toMatchObject({ status: 204 })
+    expect(await stored()).toEqual({ final_status: 'retrying', retry_error: meant })
   })
 
   test('surrogates escaped one by one, which is no UTF-8, do not make it fail', async () => {
