@@ -14,14 +14,15 @@ import { type Refusal, refusal } from './twilio-errors.ts'
 import { writeAnswer } from './write-answer.ts'
 
 export interface TwilioApiDeps extends SubmitDeps {
-  authToken: () => string
+  /** Each of them will do. */
+  authTokens: () => readonly string[]
   openRequests: OpenRequests
   /** GETs throw dice of their own: how often an app asks must not move the faults of its POSTs. */
   random: SubmitDeps['random'] & { lookups: Random }
 }
 
 export function createTwilioApi(deps: TwilioApiDeps): Router {
-  const { settings, messages, chaos, random, authToken, openRequests } = deps
+  const { settings, messages, chaos, random, authTokens, openRequests } = deps
   const account = `/${API_VERSION}/Accounts/:accountSid`
   const list = `${account}/Messages.json`
   const one = `${account}/Messages/:sid.json`
@@ -36,7 +37,7 @@ export function createTwilioApi(deps: TwilioApiDeps): Router {
 
   router.use(`/${API_VERSION}`, (request, response, next) => {
     openRequests.add(response)
-    if (mayAsk(request, authToken(), settings)) next()
+    if (mayAsk(request, authTokens(), settings)) next()
     else refuse(response, refusal(20003))
   })
   router.use(account, (request, response, next) => {
@@ -66,12 +67,16 @@ export function createTwilioApi(deps: TwilioApiDeps): Router {
   return router
 }
 
-function mayAsk(request: Request, authToken: string, { accountSid, apiKey }: SimulatorSettings): boolean {
+function mayAsk(
+  request: Request,
+  authTokens: readonly string[],
+  { accountSid, apiKey }: SimulatorSettings,
+): boolean {
   const given = /^Basic (.+)$/i.exec(request.get('authorization') ?? '')?.[1]
   if (given === undefined) return false
   const credentials = Buffer.from(given, 'base64').toString()
   return (
-    credentials === `${accountSid}:${authToken}` ||
+    authTokens.some((token) => credentials === `${accountSid}:${token}`) ||
     (apiKey !== null && credentials === `${apiKey.sid}:${apiKey.secret}`)
   )
 }
