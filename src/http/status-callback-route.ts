@@ -8,8 +8,8 @@ import express, {
 } from 'express'
 import { DatabaseError, OverloadedError, SchemaError } from '../errors.ts'
 import { errorFields, type Logger } from '../log.ts'
-import { isSignedByTwilio } from '../twilio/signature.ts'
 import { parseStatusCallback, STATUS_CALLBACK_PATH, type StatusCallback } from '../twilio/status-callback.ts'
+import { ForgeryLimit } from './forgery-limit.ts'
 
 export interface StatusCallbackRouteDeps {
   readonly accountSid: string
@@ -29,8 +29,9 @@ const OTHER_CHARSET = /charset=(?!"?(utf-8)?"?\s*(;|$))/i
 /** The route alone, for mounting into an app. Everything is refused before any cryptography that can be. */
 export function statusCallbackRoute(deps: StatusCallbackRouteDeps): Router {
   const router = Router({ caseSensitive: true, strict: true })
+  const forgeryLimit = new ForgeryLimit(deps.authTokens, deps.logger)
   router.post(STATUS_CALLBACK_PATH, requireForm, formReader(), (request, response) =>
-    receive(deps, request, response),
+    receive(deps, forgeryLimit, request, response),
   )
   router.all(STATUS_CALLBACK_PATH, (_request, response) => {
     response.set('Allow', 'POST').status(405).end()
@@ -93,8 +94,13 @@ function unescapeText(text: string): string {
 
 type Fields = Record<string, string | string[]>
 
-async function receive(deps: StatusCallbackRouteDeps, request: Request, response: Response): Promise<void> {
-  const { accountSid, authTokens, publicBaseUrl, logger } = deps
+async function receive(
+  deps: StatusCallbackRouteDeps,
+  forgeryLimit: ForgeryLimit,
+  request: Request,
+  response: Response,
+): Promise<void> {
+  const { accountSid, publicBaseUrl, logger } = deps
   if (typeof request.body === 'string' || Buffer.isBuffer(request.body)) {
     logger.error('Status callback refused: another body parser has read the form; mount the router before it')
     return refuse(response, 403, 'The signature cannot be checked')
@@ -103,11 +109,9 @@ async function receive(deps: StatusCallbackRouteDeps, request: Request, response
   // Never from Host or X-Forwarded headers, which the sender chooses, nor from the origin of a request target
   // in absolute form (RFC 9112, 3.2.2). `url` is the path below the mount point.
   const target = request.url.replace(/^https?:\/\/[^/?#]*/i, '')
-  const signedUrl = publicBaseUrl + target
-  if (!isSignedByTwilio(authTokens, request.get('X-Twilio-Signature'), signedUrl, fields)) {
-    logger.warn('Status callback refused: its signature is not that of the account', { hint: SIGNATURE_HINT })
-    return refuse(response, 403, 'The signature is missing or wrong')
-  }
+  const signature = request.get('X-Twilio-Signature')
+  const judged = await forgeryLimit.judge(signature, publicBaseUrl + target, fields)
+  if (judged.verdict === 'forged') return refuseForged(response, judged.retryAfterSeconds)
   const query = target.indexOf('?')
   const callback = parseStatusCallback(query === -1 ? '' : target.slice(query), fields)
   if ('unreadable' in callback) {
@@ -122,8 +126,10 @@ async function receive(deps: StatusCallbackRouteDeps, request: Request, response
   response.status(204).end()
 }
 
-const SIGNATURE_HINT =
-  'Check that PUBLIC_BASE_URL is what Twilio calls, and that TWILIO_AUTH_TOKEN is the primary token'
+function refuseForged(response: Response, retryAfterSeconds: number | null): void {
+  if (retryAfterSeconds !== null) response.set('Retry-After', `${retryAfterSeconds}`)
+  refuse(response, retryAfterSeconds === null ? 403 : 429, 'The signature is missing or wrong')
+}
 
 /** The one place where errors become HTTP answers. */
 function answerErrors(logger: Logger): ErrorRequestHandler {
