@@ -26,12 +26,14 @@ const FILLERS = 2
  * Creates a database with messages 1 to `rows`.
  *
  * @param isResettable keeps a copy of the rows
+ * @param fill inserts the messages from $1 to $2
  */
 export async function createMessageDatabase(
   server: EmbeddedPostgres,
   name: string,
   rows: number,
   isResettable: boolean,
+  fill = FILL,
 ): Promise<MessageDatabase> {
   await server.createDatabase(name)
   const url = server.url(name)
@@ -46,7 +48,7 @@ export async function createMessageDatabase(
   await query(await readFile(INITIAL_TABLE, 'utf8'))
   const share = Math.ceil(rows / FILLERS)
   const shares = Array.from({ length: FILLERS }, (_, i) => [i * share + 1, Math.min((i + 1) * share, rows)])
-  await Promise.all(shares.map((range) => query(FILL, range)))
+  await Promise.all(shares.map((range) => query(fill, range)))
   await query(`select setval('sms_usage_logs_id_seq', $1)`, [rows])
   if (isResettable) await query('create table bench_rows as table sms_usage_logs')
   await migrate({ url, ssl: null, poolMax: 2 }, silentLogger)

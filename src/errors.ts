@@ -58,3 +58,8 @@ export class DatabaseError extends SmsRetryError {
 export class OverloadedError extends SmsRetryError {
   readonly code = 'OVERLOADED'
 }
+
+/** A package that only the demo needs is not installed. The message says how to get it. */
+export class NotInstalledError extends SmsRetryError {
+  readonly code = 'NOT_INSTALLED'
+}

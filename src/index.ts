@@ -32,10 +32,16 @@ const ENDPOINT_REQUIREMENTS = [
 ] as const
 
 /**
- * The one sender that app code shares. Create it once per process.
+ * Opens the one sender that app code shares: create it once per process, and close it when the process ends. Options
+ * that are left out come from the environment.
  *
- * @throws ConfigError if options or environment are incomplete, DatabaseError if the database cannot be
- *   reached, SchemaError if `sms-retry migrate` has not been run
+ * @throws ConfigError if options or environment are incomplete or wrong; it names every fault
+ * @throws DatabaseError if the database cannot be reached
+ * @throws SchemaError if `sms-retry migrate` has not been run
+ * @example
+ * const sender = await createSender({ publicBaseUrl: 'https://sms.example.com' })
+ * const { id, status } = await sender.send({ userId: 7, to: '+15551234567', body: 'Your order has shipped' })
+ * await sender.close()
  */
 export async function createSender(options: Options = {}): Promise<Sender> {
   const { openSender } = await import('./sender.ts')
@@ -43,32 +49,50 @@ export async function createSender(options: Options = {}): Promise<Sender> {
 }
 
 /**
- * The Express app of the web process: `POST /twilio/status`, `GET /healthz`, `GET /readyz`. The database is
- * connected on first use, so that the app starts while it is away.
+ * Creates the Express app of the web process: `POST /twilio/status`, `GET /healthz`, `GET /readyz`, `GET /metrics` if
+ * it has a token, and the dashboard if it has credentials. It does not listen by itself, and makes no attempt. The
+ * database is connected on first use, so that the app starts while it is away; until it is back, Twilio is answered
+ * 503, and sends again.
  *
- * @throws ConfigError if options or environment are incomplete
+ * @throws ConfigError if options or environment are incomplete or wrong; it names every fault
+ * @example
+ * const app = createApp()
+ * const server = app.listen(3000)
+ * // at the end:
+ * server.close(() => app.close())
  */
 export function createApp(options: Options = {}): Express & Closable {
   return createHttpApp(openRuntime(options, process.env, ENDPOINT_REQUIREMENTS))
 }
 
 /**
- * The status callback endpoint alone, for an Express 5 app that you already have. It parses its own body, so
- * mount it before body parsers. `publicBaseUrl` is where Twilio reaches the mount point.
+ * Creates the status callback endpoint alone, `POST /twilio/status`, for an Express 5 app that you already have. It
+ * parses its own body, so mount it before body parsers. Behind `express.json()` and `express.urlencoded()` it works as
+ * well; a parser that makes a text or bytes of the form must come after it, or every callback is refused with 403.
+ * `publicBaseUrl` is where Twilio reaches the mount point, with the prefix that a proxy takes away: neither Host nor
+ * X-Forwarded headers are looked at.
  *
- * @throws ConfigError if options or environment are incomplete
+ * @throws ConfigError if options or environment are incomplete or wrong; it names every fault
  * @example
- * app.use('/sms', statusCallbackRouter({ publicBaseUrl: 'https://shop.example.com/sms' }))
+ * const router = statusCallbackRouter({ publicBaseUrl: 'https://shop.example.com/sms' })
+ * app.use('/sms', router)
+ * // at the end:
+ * server.close(() => router.close())
  */
 export function statusCallbackRouter(options: Options = {}): Router & Closable {
   return createStatusCallbackRouter(openRuntime(options, process.env, ENDPOINT_REQUIREMENTS))
 }
 
 /**
- * Starts making the attempts that are due, in this process. Any number of workers can share one database.
+ * Starts making the attempts that are due, in this process: those of enqueued messages, and the retries. Any number of
+ * workers can share one database. A failure after the start does not end it: it is logged, and tried again.
  *
- * @throws ConfigError if options or environment are incomplete, DatabaseError if the database cannot be
- *   reached, SchemaError if `sms-retry migrate` has not been run
+ * @throws ConfigError if options or environment are incomplete or wrong; it names every fault
+ * @throws DatabaseError if the database cannot be reached
+ * @throws SchemaError if `sms-retry migrate` has not been run
+ * @example
+ * const worker = await startWorker()
+ * process.once('SIGTERM', () => void worker.stop())
  */
 export async function startWorker(options: Options = {}): Promise<RunningWorker> {
   const { runWorker } = await import('./worker.ts')

@@ -4,13 +4,13 @@ import { areTooMany, findOthers, readClock } from './db/overdue.ts'
 import type { Inquiry } from './delivery/decision.ts'
 import type { Event, Message } from './delivery/message.ts'
 import { isNever, LATEST_ACCEPTANCE_SECONDS } from './delivery/reconcile-time.ts'
-import { DatabaseError } from './errors.ts'
+import { DatabaseError, OverloadedError } from './errors.ts'
 import { errorFields } from './log.ts'
 import type { AttemptDeps } from './run-attempts.ts'
 
 export type Outcome = 'answered' | 'absent' | 'undecided' | 'failed'
 
-/** Never rejects: an inquiry that fails is made again later. */
+/** An inquiry that fails is made again later. */
 export async function ask(deps: AttemptDeps, inquiry: Inquiry, signal?: AbortSignal): Promise<Outcome> {
   const { messageId, attempt } = inquiry
   try {
@@ -29,7 +29,7 @@ export async function ask(deps: AttemptDeps, inquiry: Inquiry, signal?: AbortSig
     if (!recorded.known || recorded.decision.kind === 'ignore') return 'answered'
     return logFinding(deps, inquiry, recorded.before, recorded.decision.message)
   } catch (error) {
-    if (!(error instanceof DatabaseError)) throw error
+    if (!(error instanceof DatabaseError || error instanceof OverloadedError)) throw error
     deps.logger.error('What became of an attempt could not be recorded', {
       messageId,
       attempt,

@@ -67,8 +67,8 @@ export function createLogger(options: { level: string; format: 'json' | 'text' }
     // hasColors honours NO_COLOR.
     ...(process.stderr.isTTY && process.stderr.hasColors() ? [colorize()] : []),
     printf(({ timestamp: at, level, message, ...fields }) => {
-      const rest = Object.keys(fields).length === 0 ? '' : ` ${JSON.stringify(fields)}`
-      return `${String(at)} ${level} ${String(message)}${rest}`
+      const rest = Object.entries(fields).map(inWords).join('')
+      return `${String(at)} ${level} ${String(message)}${rest}${stackOf(fields)}`
     }),
   )
   const logger = winston.createLogger({
@@ -83,6 +83,40 @@ export function createLogger(options: { level: string; format: 'json' | 'text' }
 }
 
 const LEVELS = ['error', 'warn', 'info', 'debug'] as const
+
+/** ` name=value` for a person at a terminal; nothing for what is not there. */
+function inWords([name, value]: [string, unknown]): string {
+  if (value === null || value === undefined) return ''
+  if (isErrorFields(value)) return ` ${name}=${JSON.stringify(describeError(value))}`
+  if (value instanceof Date) return ` ${name}=${value.toISOString()}`
+  const isPlain = typeof value === 'string' && /^[^\s"=]+$/.test(value)
+  return ` ${name}=${isPlain ? value : JSON.stringify(value)}`
+}
+
+/** As errorFields makes them. */
+interface ErrorFields {
+  readonly name: string
+  readonly message: string
+  readonly stack?: string
+  readonly code?: unknown
+  readonly cause?: { readonly error?: unknown }
+}
+
+function isErrorFields(value: unknown): value is ErrorFields {
+  return typeof value === 'object' && value !== null && 'name' in value && 'message' in value
+}
+
+/** The error and its causes, in one line. */
+function describeError({ name, message, code, cause }: ErrorFields): string {
+  const own = `${name}: ${message}${code === undefined ? '' : ` (${String(code)})`}`
+  return isErrorFields(cause?.error) ? `${own}, caused by ${describeError(cause.error)}` : own
+}
+
+/** An error with a code says what is wrong; any other one is a bug, and where it happened is what one wants to know. */
+function stackOf({ error }: Record<string, unknown>): string {
+  if (!isErrorFields(error) || error.code !== undefined || error.stack === undefined) return ''
+  return error.stack.replace(/^.*?(?=\n {4}at )/s, '')
+}
 
 /** Winston keeps the level and the finished line under symbols, which stay as they are. */
 function masked(info: winston.Logform.TransformableInfo): winston.Logform.TransformableInfo {

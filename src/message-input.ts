@@ -11,13 +11,13 @@ export interface MessageInput {
   /** 1 to 1,600 characters. */
   readonly body: string
   /**
-   * Names this message once and for all. Sending with the same key again, at any time and from any process,
-   * gives the same row and sends nothing; with another recipient, text or user it throws.
+   * Names this message once and for all, in 1 to 255 characters. Sending with the same key again, at any time and from
+   * any process, gives the same row and sends nothing; with another recipient, text or user it throws.
    */
   readonly idempotencyKey?: string | undefined
-  /** Never submitted after so many seconds; Twilio is told to give up then as well. */
+  /** Never submitted after so many seconds, 1 to 2,592,000 (30 days); Twilio is told to give up then as well. */
   readonly validForSeconds?: number | undefined
-  /** Kept in `sms_metadata`, beside our own keys, whose names it may not use. */
+  /** Kept in `sms_metadata`, beside our own keys, whose names it may not use: at most 16,384 bytes of JSON. */
   readonly metadata?: Readonly<Record<string, unknown>> | undefined
 }
 

@@ -63,16 +63,21 @@ export async function reconcile(
     if (isDone) break
     sum.looked += looked
     sum.rungAgain += rungAgain
+    deps.metrics.reconciled.rung_again.inc(rungAgain)
     sum.asked += inquiries.length
     const inTurn = pLimit(MOST_ASKED_AT_ONCE)
     const outcomes = await Promise.all(
       inquiries.map((inquiry) => inTurn(() => (signal?.aborted ? 'failed' : ask(deps, inquiry, signal)))),
     )
-    for (const outcome of outcomes) sum[outcome] += 1
+    for (const outcome of outcomes) {
+      sum[outcome] += 1
+      deps.metrics.reconciled[outcome].inc()
+    }
     // Twilio is away: there is no point in asking for the rest.
     if (outcomes.length > 0 && outcomes.every((outcome) => outcome === 'failed')) break
   }
   sum.leftOut = refused.size - known + locked.length
+  deps.metrics.reconciled.left_out.inc(sum.leftOut)
   if (sum.looked > 0) deps.logger.info('Overdue messages reconciled', sum)
   return sum
 }

@@ -11,7 +11,14 @@ import type { StatusCallback } from './twilio/status-callback.ts'
  * @throws OverloadedError if too many wait to be recorded: likewise
  */
 export async function recordCallback(deps: RecordingDeps, callback: StatusCallback): Promise<void> {
-  logOutcome(deps.logger, callback, await deps.recorder.record(toHappening(callback)))
+  const outcome = await deps.recorder.record(toHappening(callback))
+  deps.metrics.callbacks[resultOf(outcome)].inc()
+  logOutcome(deps.logger, callback, outcome)
+}
+
+function resultOf(outcome: Recorded): 'recorded' | 'ignored' | 'unknown_message' {
+  if (!outcome.known) return 'unknown_message'
+  return outcome.decision.kind === 'ignore' ? 'ignored' : 'recorded'
 }
 
 function toHappening({ origin, sid, status, errorCode, errorText }: StatusCallback): Happening {
@@ -26,16 +33,15 @@ function logOutcome(
   { origin, sid, status, errorCode }: StatusCallback,
   outcome: Recorded,
 ): void {
-  const report = { attempt: origin?.attempt, sid, reported: status, errorCode }
+  const report = { sid, reported: status, errorCode }
   if (!outcome.known) {
-    logger.warn('Status callback for a message that is not in the table', {
-      messageId: origin?.messageId,
-      ...report,
-    })
+    logger.warn('Status callback for a message that is not in the table', { ...origin, ...report })
     return
   }
   const { before, decision } = outcome
-  const fields = { messageId: before.id, ...report }
+  const { attempts } = decision.kind === 'ignore' ? before : decision.message
+  const attempt = origin?.attempt ?? attempts.findLast((each) => each.sid === sid)?.number
+  const fields = { messageId: before.id, attempt, ...report }
   if (decision.kind === 'ignore') {
     logger.debug('Status callback changed nothing', { ...fields, why: decision.why })
     return

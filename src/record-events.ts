@@ -9,12 +9,14 @@ import type { Alarm, Circumstances, Decision } from './delivery/decision.ts'
 import type { Event, Message } from './delivery/message.ts'
 import type { RetryPolicy } from './delivery/retry-policy.ts'
 import { DatabaseError } from './errors.ts'
+import type { Metrics } from './metrics.ts'
 import { jobId, type Queue, type ScheduledAlarm } from './queue.ts'
 
 export interface RecordDeps {
   readonly database: Database
   readonly queue: Queue
   readonly policy: RetryPolicy
+  readonly metrics: Metrics
   /** Draws in [0, 1), for the jitter. */
   readonly random: () => number
 }
@@ -36,17 +38,20 @@ export type Recorded =
  * @param whatIsLocked by somebody else: waited for, or left out as if it were not known
  * @throws DatabaseError if the database failed: then nothing was recorded, or `written` is `unknown`
  */
-export function recordEvents(
+export async function recordEvents(
   deps: RecordDeps,
   happenings: readonly Happening[],
   whatIsLocked: 'wait' | 'skip' = 'wait',
 ): Promise<Recorded[]> {
-  return deps.database.transaction(async (tx) => {
+  const recorded = await deps.database.transaction(async (tx) => {
     const batch = new Batch(await lockRows(tx, happenings, whatIsLocked))
-    const recorded = happenings.map((happening) => batch.apply(happening, deps))
+    const decided = happenings.map((happening) => batch.apply(happening, deps))
     await batch.write(tx, deps.queue)
-    return recorded
+    return decided
   })
+  deps.metrics.listed(happenings.length)
+  for (const each of recorded) if (each.known) deps.metrics.decided(each.before, each.decision)
+  return recorded
 }
 
 /**

@@ -28,7 +28,11 @@ async function claimAttempt(deps: AttemptDeps, { message, attempt }: AttemptJob)
     deps.logger.warn('A due attempt could not be claimed; it rings again', fields)
     throw error
   })
-  if (outcome.known && outcome.decision.kind === 'submit') return outcome.decision.submission
+  if (outcome.known && outcome.decision.kind === 'submit') {
+    const { submission } = outcome.decision
+    deps.metrics.claimed(outcome.before, submission.claimedAt)
+    return submission
+  }
   logNotSubmitted(deps.logger, { message, attempt }, outcome)
   return null
 }
@@ -50,7 +54,7 @@ export async function submitAttempt(
     await deps.twilio.ready()
     const left = leftOf(submission, sinceClaim() / 1000)
     const { answer, processingTimeMs } =
-      left === null ? { answer: CLAIMED_TOO_LATE, processingTimeMs: 0 } : await deps.twilio.submit(left)
+      left === null ? { answer: CLAIMED_TOO_LATE, processingTimeMs: 0 } : await submit(deps, left)
     const event = { kind: 'answer', attempt, claimedAt, answer, processingTimeMs } as const
     const happening = { target: { id: messageId }, event }
     const recorded = await untilRecorded(() => deps.recorder.record(happening), RECORD_AGAIN_AFTER_MS)
@@ -66,6 +70,15 @@ export async function submitAttempt(
     deps.logger.error('The answer to an attempt could not be recorded; it stays in doubt', fields)
     throw error
   }
+}
+
+async function submit(
+  { twilio, metrics }: AttemptDeps,
+  submission: Submission,
+): ReturnType<TwilioClient['submit']> {
+  const answered = await twilio.submit(submission)
+  metrics.submitted(answered.answer, answered.processingTimeMs)
+  return answered
 }
 
 /** An answer exists only in this process's memory, and a refusal is never told again. */

@@ -7,7 +7,9 @@ import { type Database, openDatabase } from './db/pool.ts'
 import { createRetryPolicy, type RetryPolicy, type RetryPolicyOverrides } from './delivery/retry-policy.ts'
 import { ConfigError, SchemaError } from './errors.ts'
 import { EventRecorder, type RecordingDeps } from './event-recorder.ts'
+import type { Instance } from './instance.ts'
 import { createLogger, errorFields, type Logger } from './log.ts'
+import { Metrics } from './metrics.ts'
 import { type Queue, startQueue } from './queue.ts'
 
 export interface TwilioOptions {
@@ -24,19 +26,20 @@ export interface TwilioOptions {
   readonly apiBaseUrl?: string
 }
 
-/** Every option that is left out comes from the environment; see .env.example for the names. */
+/** Every option that is left out comes from the environment; the README lists the names. */
 export interface Options {
+  /** Such as postgres://user:password@localhost:5432/app. */
   readonly databaseUrl?: string
   readonly twilio?: TwilioOptions
   /** Where Twilio reaches the status callback endpoint's application, such as https://sms.example.com. */
   readonly publicBaseUrl?: string
   /** Overrides single codes or the default; RETRY_POLICY_FILE is not read then. */
   readonly retryPolicy?: RetryPolicyOverrides
-  /** Multiplies every delay between retries, and every waiting time before Twilio is asked. */
+  /** Multiplies every delay between retries and every waiting time before Twilio is asked, 0.001 to 1000. Default 1. */
   readonly retryDelayScale?: number
-  /** How many attempts all workers together may start in a second. */
+  /** How many attempts all workers together may start in a second, 0.1 to 1000. Default: as many as they can. */
   readonly sendRatePerSecond?: number
-  /** How many requests to Twilio this process makes at once. */
+  /** How many requests to Twilio this process makes at once, 1 to 1000. Default 100. */
   readonly sendConcurrency?: number
   /** The dashboard of `createApp`: off unless it has both credentials. */
   readonly dashboard?: {
@@ -54,6 +57,7 @@ export interface Runtime {
   readonly database: Database
   readonly policy: RetryPolicy
   readonly logger: Logger
+  readonly metrics: Metrics
 }
 
 /** @throws ConfigError that names every fault */
@@ -65,7 +69,8 @@ export function openRuntime(options: Options, env: Env, required: readonly Requi
   )
   const logger = options.logger ?? createLogger({ level: config.logLevel, format: config.logFormat })
   const database = openDatabase(config.database, (what, error) => logger.warn(what, errorFields(error)))
-  return { config, database, policy, logger }
+  const metrics = new Metrics(policy, () => database.connections())
+  return { config, database, policy, logger, metrics }
 }
 
 function withOptions(env: Env, options: Options): Env {
@@ -136,8 +141,9 @@ export async function startRuntimeQueue(
 }
 
 /** What records events, with a queue that was started. */
-export function recordingOf({ config, database, policy, logger }: Runtime, queue: Queue): RecordingDeps {
-  const deps = { database, queue, policy, logger, random: Math.random }
+export function recordingOf(runtime: Runtime, queue: Queue): RecordingDeps {
+  const { config, database, policy, logger, metrics } = runtime
+  const deps = { database, queue, policy, logger, metrics, random: Math.random }
   return { ...deps, recorder: new EventRecorder(deps, config.database.poolMax) }
 }
 
@@ -149,9 +155,12 @@ export class LazyRecording {
   readonly #start: () => Promise<RecordingDeps>
   #starting: Promise<RecordingDeps> | undefined
 
-  constructor(runtime: Runtime) {
+  constructor(runtime: Runtime, instance: Instance) {
     const { database, logger } = runtime
-    this.#start = async () => recordingOf(runtime, await startQueue(database, 'schedule', logger))
+    this.#start = async () => {
+      void instance.start()
+      return recordingOf(runtime, await startQueue(database, 'schedule', logger))
+    }
   }
 
   /** @throws DatabaseError or SchemaError */

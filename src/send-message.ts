@@ -44,8 +44,11 @@ export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promi
   const sinceClaim = startStopwatch()
   const inserted = await insertForCertain(deps, toNewMessage(message, 'submitting', deps.policy))
   if (inserted === null) {
-    const twin = findTwin(deps.database, message)
-    return toResult(await twin.catch((error: unknown) => throwNotSubmitted(error, 'no')))
+    const finding = findTwin(deps.database, message)
+    const twin = await finding.catch((error: unknown) => throwNotSubmitted(error, 'no'))
+    const { id: messageId, retryCount: attempt, status } = twin
+    deps.logger.debug('Not sent: its idempotency key is known', { messageId, attempt, status })
+    return toResult(twin)
   }
   const { id, insertedAt: claimedAt } = inserted
   const submission = {

@@ -2,6 +2,7 @@
 import { createServer, type ServerOptions } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createHttpApp } from './http/app.ts'
+import { Instance } from './instance.ts'
 import type { Runtime } from './runtime.ts'
 
 export interface RunningWeb {
@@ -30,7 +31,8 @@ const FINISH_TIMEOUT_MS = 15_000
 
 /** @param options.isOpen serves the dashboard without a password: for the demo, which listens on this machine only */
 export async function startWeb(runtime: Runtime, { isOpen = false } = {}): Promise<RunningWeb> {
-  const app = createHttpApp(runtime, isOpen)
+  const instance = new Instance(runtime, 'web')
+  const app = createHttpApp(runtime, { isOpen, instance })
   const server = createServer(LIMITS, app)
   server.maxHeadersCount = MOST_HEADERS
   server.maxConnections = MOST_CONNECTIONS
@@ -41,6 +43,7 @@ export async function startWeb(runtime: Runtime, { isOpen = false } = {}): Promi
     server.once('error', reject)
     server.listen(port, host, resolve)
   })
+  void instance.start()
   const address = server.address() as AddressInfo
   const url = `http://${host === '0.0.0.0' || host === '::' ? 'localhost' : host}:${address.port}`
   runtime.logger.info('Web process listens', {
@@ -56,6 +59,7 @@ export async function startWeb(runtime: Runtime, { isOpen = false } = {}): Promi
       await closed
       clearTimeout(cut)
       await app.close()
+      runtime.logger.info('Web process has stopped')
     },
   }
 }

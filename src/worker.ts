@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { reserveSends } from './db/send-rate.ts'
 import type { Db } from './db/pool.ts'
 import { DueWatch } from './due-watch.ts'
+import { Instance } from './instance.ts'
 import { errorFields } from './log.ts'
 import { reconcile } from './reconcile.ts'
 import { type AttemptDeps, AttemptRunner, type Pace } from './run-attempts.ts'
@@ -44,12 +45,16 @@ export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
   await queue.sweep({ everySeconds }, () => sweeper.sweep())
   // What was under way when the last worker died need not wait for the next sweep.
   void sweeper.sweep()
+  const instance = new Instance(runtime, 'worker')
+  await instance.start()
   logger.info('Worker waits for due attempts')
   return {
     async stop() {
       // All at once: the queue waits for handlers, and these may wait for room among the requests.
       await Promise.all([queue.stop(STOP_TIMEOUT_MS), runner.stop(), sweeper.stop(), dueWatch.stop()])
+      await instance.stop()
       await database.close()
+      logger.info('Worker has stopped')
     },
   }
 }

@@ -16,9 +16,9 @@ let deps: RecordDeps & Pick<Runtime, 'logger'>
 beforeAll(async () => {
   world = await startWorld({ env: { RETRY_DELAY_SCALE: '1' } })
   runtime = world.openRuntime()
-  const { database, policy, logger } = runtime
+  const { database, policy, logger, metrics } = runtime
   queue = await startQueue(database, 'schedule', logger)
-  deps = { database, queue, policy, logger, random: () => 0 }
+  deps = { database, queue, policy, logger, metrics, random: () => 0 }
 })
 
 afterAll(async () => {

@@ -33,7 +33,10 @@ describe('help', () => {
     const { code, stdout, stderr } = await run(['--help'])
     expect([code, stderr]).toEqual([0, ''])
     const commands = [...stdout.matchAll(/^ {2}([a-z]+) /gm)].map(([, name = '']) => name)
-    const wanted = ['migrate', 'web', 'worker', 'send', 'list', 'show', 'policy', 'simulate', 'demo']
+    const wanted = [
+      ...['migrate', 'web', 'worker', 'send', 'list', 'show', 'retry', 'cancel', 'stats', 'policy'],
+      ...['reconcile', 'doctor', 'simulate', 'demo'],
+    ]
     expect(commands).toEqual(expect.arrayContaining(wanted))
     for (const command of commands.filter((name) => name !== 'help')) {
       const help = await run([command, '--help'])
@@ -139,7 +142,7 @@ describe('what runs until it is told to stop', () => {
     web.kill(signal)
     const { code, stdout, stderr } = await endOf(web)
     expect({ code, stdout }).toEqual({ code: 0, stdout: '' })
-    expect(stderr).toContain('Stopped')
+    expect(stderr).toContain('Web process has stopped')
     expect(stderr).not.toContain(world.env['TWILIO_AUTH_TOKEN'])
   })
 
@@ -158,7 +161,7 @@ describe('what runs until it is told to stop', () => {
     worker.kill('SIGTERM')
     const { code, stdout, stderr } = await endOf(worker)
     expect({ code, stdout }).toEqual({ code: 0, stdout: '' })
-    expect(stderr).toContain('Stopped')
+    expect(stderr).toContain('Worker has stopped')
   })
 
   test('simulate prints its address and what to set, serves Twilio’s API, and ends on SIGTERM', async () => {

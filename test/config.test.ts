@@ -47,6 +47,7 @@ describe('a wrong environment', () => {
       SEND_CONCURRENCY: '0',
       DASHBOARD_USERNAME: 'oper:ator',
       DASHBOARD_SHOW_CONTENT: 'yes',
+      METRICS_TOKEN: 'two words',
       LOG_LEVEL: 'loud',
       LOG_FORMAT: 'xml',
     })
@@ -64,7 +65,7 @@ describe('a wrong environment', () => {
           ].includes(name),
       ),
     )
-    expect(message).toContain('.env.example')
+    expect(message).toContain('README')
   })
 
   test('everything that is missing comes at once, each with an example', () => {
@@ -133,6 +134,9 @@ describe('each value', () => {
     ['TWILIO_FROM_NUMBER', 'A shop with a long name', false],
     ['TWILIO_FROM_NUMBER', '15551234567', false],
     ['TWILIO_FROM_NUMBER', '+1 555 123 4567', false],
+    ['METRICS_TOKEN', 'x'.repeat(16), true],
+    ['METRICS_TOKEN', `${'x'.repeat(16)} ${'y'.repeat(16)}`, false],
+    ['METRICS_TOKEN', `${'x'.repeat(16)}é`, false],
     ['RETRY_DELAY_SCALE', '0.001', true],
     ['RETRY_DELAY_SCALE', '.5', true],
     ['RETRY_DELAY_SCALE', '0', false],

@@ -14,6 +14,7 @@ import { open } from './db/original-table.ts'
 import { startDatabaseProxy } from './http/database-proxy.ts'
 import { newSid } from './support/callbacks.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
+import { newMetrics } from './support/metrics.ts'
 import { silentLogger } from './support/silent-logger.ts'
 import { waitFor } from './support/wait-for.ts'
 
@@ -49,7 +50,8 @@ async function newProcess(database: Database = open(own, 5), connections = 5): P
     await database.close()
   }
   ends.push(end)
-  return { recorder: new EventRecorder({ database, queue, policy, random: () => 0 }, connections), end }
+  const deps = { database, queue, policy, metrics: newMetrics(policy), random: () => 0 }
+  return { recorder: new EventRecorder(deps, connections), end }
 }
 
 async function newClient(): Promise<pg.Client> {

@@ -40,9 +40,8 @@ describe('phone numbers are masked', () => {
     for (const format of ['json', 'text'] as const) {
       const { logger, lines } = newLogger({ format })
       logger.info(message, fields)
-      expect(lines()).toHaveLength(1)
       expect(lines()[0]).toContain('…0199')
-      expect(lines()[0]).not.toContain('2065550199')
+      expect(lines().join('\n')).not.toContain('2065550199')
     }
   })
 
@@ -139,9 +138,40 @@ describe('format and level', () => {
   test('text is one line, with its fields', () => {
     const { logger, lines } = newLogger({ format: 'text' })
     logger.info('Sent', { attempt: 3, reason: 'two\nlines' })
+    expect(lines()).toEqual([expect.stringMatching(/^\S+Z info Sent attempt=3 reason="two\\nlines"$/)])
+  })
+
+  test.each<[what: string, fields: object, text: string]>([
+    ['a word stands as it is', { status: 'queued', sid: 'SM1' }, 'status=queued sid=SM1'],
+    ['a sentence in quotes', { reason: 'Given up.' }, 'reason="Given up."'],
+    ['a time as in JSON', { at: new Date('2026-01-02T03:04:05.678Z') }, 'at=2026-01-02T03:04:05.678Z'],
+    ['what is not there is left out', { reason: null, nextRetryAt: undefined, attempt: 0 }, 'attempt=0'],
+    ['what is nested as JSON', { counts: { asked: 1 } }, 'counts={"asked":1}'],
+    ['nothing after the message, if there is nothing', {}, ''],
+  ])('text: %s', (_what, fields, text) => {
+    const { logger, lines } = newLogger({ format: 'text' })
+    logger.info('Sent', fields)
+    expect(lines()).toEqual([expect.stringMatching(/^\S+Z info Sent/)])
+    expect(lines()[0]?.replace(/^\S+ info Sent ?/, '')).toBe(text)
+  })
+
+  test('text: an error with a code is one line with its causes; its stack is for JSON', () => {
+    const { logger, lines } = newLogger({ format: 'text' })
+    const cause = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
+    logger.error('Not recorded', { attempt: 1, ...errorFields(new DatabaseError('It failed', { cause })) })
     expect(lines()).toEqual([
-      expect.stringMatching(/^\S+Z info Sent \{"attempt":3,"reason":"two\\nlines"\}$/),
+      expect.stringMatching(
+        /error Not recorded attempt=1 error="DatabaseError: It failed \(DATABASE\), caused by Error: connect ECONNREFUSED \(ECONNREFUSED\)"$/,
+      ),
     ])
+  })
+
+  test('text: an error without a code is a bug, and shows where it happened', () => {
+    const { logger, lines } = newLogger({ format: 'text' })
+    logger.error('Failed', errorFields(new TypeError('x is\nno function')))
+    const [first, ...stack] = lines()
+    expect(first).toMatch(/error Failed error="TypeError: x is\\nno function"$/)
+    expect(stack[0]).toMatch(/^ {4}at .*log\.test\.ts/)
   })
 
   test.each([

@@ -33,6 +33,8 @@ const ALL_MIGRATIONS = [
   '007-phone-number-index',
   '008-send-rate',
   '009-due-watch',
+  '010-time-index',
+  '011-instances',
 ]
 
 const databases: TestDatabase[] = []
@@ -199,7 +201,7 @@ test('a database of an older version is not current until it is migrated', async
   // As the version left it that had the first five migrations.
   for (const statement of [
     'drop index idx_sms_usage_logs_reconcile, idx_sms_usage_logs_phone_number',
-    'drop table sms_retry.send_rate, sms_retry.due_watch',
+    'drop table sms_retry.send_rate, sms_retry.due_watch, sms_retry.instance, sms_retry.departed',
     `delete from sms_retry.migrations where name > '006'`,
     `delete from sms_retry_pgboss.queue where name = 'reconcile'`,
   ])

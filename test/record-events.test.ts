@@ -12,6 +12,7 @@ import { type Happening, recordEvents } from '../src/record-events.ts'
 import { open } from './db/original-table.ts'
 import { newSid } from './support/callbacks.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
+import { newMetrics } from './support/metrics.ts'
 import { silentLogger } from './support/silent-logger.ts'
 
 let own: TestDatabase
@@ -32,7 +33,7 @@ afterAll(async () => {
 
 const policy = createRetryPolicy({ jitter: 0 })
 const record = (happenings: readonly Happening[]) =>
-  recordEvents({ database, queue, policy, random: () => 0 }, happenings)
+  recordEvents({ database, queue, policy, metrics: newMetrics(policy), random: () => 0 }, happenings)
 
 interface Sent {
   readonly id: number

@@ -1,6 +1,7 @@
 -- What web, worker and the app's sender may do in the database, and nothing else: no DDL, no deleting of messages, no
--- changing of what was said to whom. Not a migration: run it as the role that runs `sms-retry migrate`, after that,
--- on the same database. Running it again does no harm. The role stands for itself, or for a group of login roles:
+-- changing of what was said to whom. Not a migration: run it on the same database as the role that runs `sms-retry
+-- migrate`, after that, and again after every update; running it again does no harm. The role stands for itself, or for
+-- a group of login roles:
 --
 --   create role sms_retry_app login password '…';
 --   psql "$DATABASE_URL" --single-transaction -v ON_ERROR_STOP=1 -f sql/roles/least-privilege.sql
@@ -22,10 +23,11 @@ begin
   end if;
 end $$;
 
--- Our bookkeeping: which migrations were run, and the rows that all workers share.
+-- Our bookkeeping: which migrations were run, the rows that all workers share, and the processes that come and go.
 grant usage on schema sms_retry to sms_retry_app;
 grant select on sms_retry.migrations to sms_retry_app;
-grant select, insert, update on sms_retry.send_rate, sms_retry.due_watch to sms_retry_app;
+grant select, insert, update on sms_retry.send_rate, sms_retry.due_watch, sms_retry.departed to sms_retry_app;
+grant select, insert, update, delete on sms_retry.instance to sms_retry_app;
 
 -- The queue, whose jobs come and go. Its tables are pg-boss's own affair, those of a later version too.
 grant usage on schema sms_retry_pgboss to sms_retry_app;

@@ -5,6 +5,7 @@ import { type Database, openDatabase } from '../db/pool.ts'
 import { createRetryPolicy } from '../delivery/retry-policy.ts'
 import type { DeliveryStatus } from '../delivery/status.ts'
 import { createSender } from '../index.ts'
+import { Instance } from '../instance.ts'
 import { createLogger } from '../log.ts'
 import { migrate } from '../migrate.ts'
 import { planReconcile, reconcile } from '../reconcile.ts'
@@ -100,18 +101,23 @@ export async function listCommand(
     listMessages(database, flags.status ?? null, flags.limit),
   )
   if (flags.json) print(JSON.stringify(messages.map(messageJson), null, 2))
-  else if (messages.length > 0) print(listView(messages))
+  else if (messages.length > 0) print(listView(messages, new Date()))
   else tell('No messages.')
 }
 
 /** @returns false if there is no such message */
-export async function showCommand(env: Env, id: number, flags: { readonly json?: true }): Promise<boolean> {
+export async function showCommand(
+  env: Env,
+  id: number,
+  flags: { readonly showContent?: true; readonly json?: true },
+): Promise<boolean> {
   const message = await withDatabase(env, (database) => findMessage(database, id))
   if (message === null) {
     tell(`There is no message ${id}.`)
     return false
   }
-  print(flags.json ? JSON.stringify(messageJson(message), null, 2) : showView(message))
+  const { json, showContent = false } = flags
+  print(json ? JSON.stringify(messageJson(message), null, 2) : showView(message, showContent))
   return true
 }
 
@@ -135,6 +141,8 @@ export async function reconcileCommand(
     return true
   }
   const queue = await startRuntimeQueue(runtime, 'schedule')
+  const instance = new Instance(runtime, 'worker')
+  await instance.start()
   try {
     const twilio = createTwilioClient(config.twilio, config.publicBaseUrl)
     const sum = await reconcile({ ...recordingOf(runtime, queue), twilio })
@@ -142,6 +150,7 @@ export async function reconcileCommand(
     return sum.failed === 0
   } finally {
     await queue.stop(STOP_TIMEOUT_MS)
+    await instance.stop()
     await database.close()
   }
 }

@@ -1,10 +1,11 @@
 // The commands: flags to use cases, results to stdout, words for people to stderr, exit code 0 (ok), 1 (failed)
 // or 2 (wrong usage). Each command loads what it needs when it runs, so that --help is quick.
-import { readFileSync } from 'node:fs'
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { Command, CommanderError, Option } from 'commander'
 import { type Env, parseConfig } from '../config.ts'
 import { DELIVERY_STATUSES } from '../delivery/status.ts'
 import { ConfigError, InvalidMessageError, SmsRetryError } from '../errors.ts'
+import { readVersion } from '../version.ts'
+import { limitOf, secondsOf, shareOf, spanOf, wholeNumber } from './arguments.ts'
 
 const OK = 0
 const FAILED = 1
@@ -33,7 +34,7 @@ export async function runProgram(argv: readonly string[], env: Env): Promise<num
 function createProgram(env: Env, exitWith: (code: number) => void): Command {
   const program = new Command('sms-retry')
     .description('Retries for text messages sent through Twilio')
-    .version(version(), '-V, --version')
+    .version(readVersion(), '-V, --version')
     .exitOverride()
     .configureHelp({ showGlobalOptions: false })
     .showHelpAfterError('(sms-retry --help shows the commands, sms-retry <command> --help one of them)')
@@ -88,7 +89,7 @@ function createProgram(env: Env, exitWith: (code: number) => void): Command {
     .description('list the newest messages')
     .addOption(new Option('--status <status>', 'only those').choices(DELIVERY_STATUSES))
     .option('--limit <count>', 'how many at most, up to 10,000', limitOf, 50)
-    .option('--json', 'print JSON')
+    .option('--json', 'print JSON, numbers and texts included')
     .addHelpText('after', example('sms-retry list --status retrying'))
     .action(async (options) => {
       const { listCommand } = await import('./commands.ts')
@@ -99,11 +100,50 @@ function createProgram(env: Env, exitWith: (code: number) => void): Command {
     .command('show')
     .description('show one message and its attempts')
     .argument('<id>', 'the id of the row', wholeNumber)
-    .option('--json', 'print JSON')
+    .option('--show-content', 'with the whole number and the text')
+    .option('--json', 'print JSON, number and text included')
     .addHelpText('after', example('sms-retry show 42'))
     .action(async (id, options) => {
       const { showCommand } = await import('./commands.ts')
       exitWith((await showCommand(env, id, options)) ? OK : FAILED)
+    })
+
+  program
+    .command('retry')
+    .description('try a message again now, even if its retries are used up')
+    .argument('<id>', 'the id of the row', wholeNumber)
+    .option('--force', 'even if the policy never retries its error code')
+    .option('--json', 'print JSON')
+    .addHelpText('after', example('sms-retry retry 42'))
+    .action(async (id, options) => {
+      const { retryCommand } = await import('./act.ts')
+      exitWith((await retryCommand(env, id, options)) ? OK : FAILED)
+    })
+
+  program
+    .command('cancel')
+    .description('call off the attempt that a message waits for')
+    .argument('<id>', 'the id of the row', wholeNumber)
+    .option('--json', 'print JSON')
+    .addHelpText('after', example('sms-retry cancel 42'))
+    .action(async (id, options) => {
+      const { cancelCommand } = await import('./act.ts')
+      exitWith((await cancelCommand(env, id, options)) ? OK : FAILED)
+    })
+
+  program
+    .command('stats')
+    .description('show what became of the messages, and why some failed')
+    .addOption(
+      new Option('--since <time>', 'created in the last so many minutes, hours or days: 30m, 24h, 7d')
+        .argParser(spanOf)
+        .default(24 * 3600, '24h'),
+    )
+    .option('--json', 'print JSON')
+    .addHelpText('after', example('sms-retry stats --since 7d'))
+    .action(async (options) => {
+      const { statsCommand } = await import('./stats.ts')
+      await statsCommand(env, options)
     })
 
   program
@@ -125,6 +165,19 @@ function createProgram(env: Env, exitWith: (code: number) => void): Command {
     .action(async (options) => {
       const { reconcileCommand } = await import('./commands.ts')
       exitWith((await reconcileCommand(env, options)) ? OK : FAILED)
+    })
+
+  program
+    .command('doctor')
+    .description(
+      'check settings, database, schema, queue, Twilio account and endpoint; say how to mend what is wrong',
+    )
+    .option('--timeout <seconds>', 'how long the endpoint may take for an answer', secondsOf, 10)
+    .option('--json', 'print JSON')
+    .addHelpText('after', example('sms-retry doctor'))
+    .action(async (options) => {
+      const { doctorCommand } = await import('./doctor.ts')
+      exitWith((await doctorCommand(env, options)) ? OK : FAILED)
     })
 
   const share = (flag: string, what: string): Option =>
@@ -177,29 +230,4 @@ function createProgram(env: Env, exitWith: (code: number) => void): Command {
 
 function example(command: string): string {
   return `\nExample:\n  $ ${command}`
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.')
-  return Number(text)
-}
-
-function limitOf(text: string): number {
-  const limit = wholeNumber(text)
-  if (limit < 1 || limit > 10_000) throw new InvalidArgumentError('It must be from 1 to 10000.')
-  return limit
-}
-
-function shareOf(text: string): number {
-  const share = Number(text)
-  if (text.trim() === '' || !(share >= 0 && share <= 1))
-    throw new InvalidArgumentError('It must be a number from 0 to 1.')
-  return share
-}
-
-function version(): string {
-  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string
-  }
-  return manifest.version
 }

@@ -15,7 +15,6 @@ export async function runUntilSignal(stop: () => Promise<void>, logger: Logger):
   }, STOP_TIMEOUT_MS)
   await stop()
   clearTimeout(overdue)
-  logger.info('Stopped')
 }
 
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const

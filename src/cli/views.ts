@@ -1,76 +1,80 @@
 // What the commands print: tables for people, and JSON whose keys stay.
-import { styleText } from 'node:util'
 import type { StoredMessage } from '../db/messages.ts'
 import { reasonOf, type Rule } from '../delivery/error-codes.ts'
 import { type RetryPolicy, scheduleOf } from '../delivery/retry-policy.ts'
-import { isDelivered, isFailure } from '../delivery/status.ts'
-import { maskNumber } from '../log.ts'
+import { type DeliveryStatus, isDelivered, isFailure } from '../delivery/status.ts'
+import { maskNumber, maskNumbersIn } from '../log.ts'
 import type { PlannedLook, Reconciled } from '../reconcile.ts'
+import { type Cell, hanging, onOneLine, type Style, styled, table } from './table.ts'
 
-/** Columns as wide as their contents; the last one is cut where the terminal ends. */
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = head.map((title, column) =>
-    Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)),
-  )
-  const most = process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY
-  const line = (cells: readonly string[]): string =>
-    cut(
-      cells
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-      most,
-    )
-  return [styled('bold', line(head)), ...rows.map(line)].join('\n')
-}
-
-function cut(text: string, most: number): string {
-  return text.length <= most ? text : `${text.slice(0, most - 1)}…`
-}
-
-/** Colours for a terminal only; styleText honours NO_COLOR. */
-function styled(format: Parameters<typeof styleText>[0], text: string): string {
-  return styleText(format, text, { stream: process.stdout })
-}
-
-export function listView(messages: readonly StoredMessage[]): string {
+export function listView(messages: readonly StoredMessage[], now: Date): string {
   return table(
     ['ID', 'CREATED', 'USER', 'TO', 'STATUS', 'RETRIES', 'NEXT RETRY', 'REASON'],
     messages.map((message) => [
       `${message.id}`,
-      time(message.createdAt),
+      time(message.createdAt).slice(0, 'yyyy-mm-dd hh:mm'.length),
       `${message.userId}`,
       maskNumber(message.to),
-      message.status,
+      statusCell(message.status),
       `${message.retryCount}`,
-      time(message.nextRetryAt),
-      message.reason ?? '',
+      message.nextRetryAt === null ? '' : until(message.nextRetryAt, now),
+      maskNumbersIn(message.reason ?? ''),
     ]),
   )
 }
 
-export function showView(message: StoredMessage): string {
-  const colour = isDelivered(message.status) ? 'green' : isFailure(message.status) ? 'red' : 'yellow'
+function statusCell(status: DeliveryStatus): Cell {
+  return { text: status, style: styleOf(status) }
+}
+
+function styleOf(status: DeliveryStatus): Style {
+  return isDelivered(status) ? 'green' : isFailure(status) ? 'red' : 'yellow'
+}
+
+/** Short, and exact enough for a person; `show` and JSON have the time. */
+function until(at: Date, now: Date): string {
+  if (at.getUTCFullYear() >= 9999) return 'on hold'
+  const seconds = Math.round((at.getTime() - now.getTime()) / 1000)
+  if (seconds <= 0) return 'now'
+  if (seconds < 120) return `in ${seconds} s`
+  return seconds < 7200 ? `in ${Math.round(seconds / 60)} min` : `in ${Math.round(seconds / 3600)} h`
+}
+
+const FACT_WIDTH = 13
+
+/** @param showContent otherwise of number and text only what tells messages apart */
+export function showView(message: StoredMessage, showContent: boolean): string {
+  const { status, to, body, retryCount, maxRetries, processingTimeMs } = message
+  const open = showContent ? (text: string) => text : maskNumbersIn
   const facts: [string, string | null][] = [
     ['Message', `${message.id}`],
-    ['Status', styled(colour, message.status)],
-    ['Reason', message.reason],
-    ['To', message.to],
+    ['Status', status],
+    ['Reason', open(message.reason ?? '')],
+    ['To', showContent ? to : maskNumber(to)],
     ['User', `${message.userId}`],
-    ['Text', message.body],
+    ['Text', showContent || body === null ? body : hiddenText(body)],
     ['Created', time(message.createdAt)],
     ['Deadline', time(message.deadline)],
     ['Next retry', time(message.nextRetryAt)],
-    ['Retries', `${message.retryCount} of at most ${message.maxRetries}`],
-    ['Last request', message.processingTimeMs === null ? null : `${message.processingTimeMs} ms`],
+    ['Retries', `${retryCount} of at most ${maxRetries}`],
+    ['Last request', processingTimeMs === null ? null : `${processingTimeMs} ms`],
   ]
-  const lines = facts.filter(([, value]) => value).map(([name, value]) => `${name.padEnd(13)}${value}`)
-  return [...lines, '', ...message.attempts.map(attemptView)].join('\n')
+  const lines = facts.flatMap(([name, value]) => {
+    if (value === null || value === '') return []
+    const shown = hanging(value, FACT_WIDTH)
+    return [name.padEnd(FACT_WIDTH) + (name === 'Status' ? styled(styleOf(status), shown) : shown)]
+  })
+  return [...lines, '', ...message.attempts.map((attempt) => open(attemptView(attempt)))].join('\n')
+}
+
+function hiddenText(body: string): string {
+  const { length } = [...body]
+  return `${length} ${length === 1 ? 'character' : 'characters'} (--show-content shows number and text)`
 }
 
 function attemptView(attempt: StoredMessage['attempts'][number]): string {
   const { number, sid, status, errorCode, errorText } = attempt
-  const failure = errorCode === null ? (errorText ?? '') : `${errorCode}: ${reasonOf(errorCode)}`
+  const failure = errorCode === null ? onOneLine(errorText ?? '') : `${errorCode}: ${reasonOf(errorCode)}`
   const head = [`Attempt ${number}: ${status}`, sid, failure].filter(Boolean).join('  ')
   const times = Object.entries(attempt.times).sort(([, one], [, other]) => one.localeCompare(other))
   return [head, ...times.map(([word, at]) => `  ${at.replace('T', ' ')}  ${word}`)].join('\n')

@@ -55,7 +55,7 @@ export async function readBacklog(db: Db): Promise<Backlog> {
        from (select now() as "now") as clock
        left join (
          select status, count(*)::int as "messages", (count(*) filter (where is_due))::int as "due",
-                min(due_at) filter (where is_due) as "oldestDueAt",
+                min(due_at) filter (where is_due and isfinite(due_at)) as "oldestDueAt",
                 min(due_at) filter (where not is_due and due_at < 'infinity' and ${IS_WAITING.replace('final_status', 'status')}) as "nextDueAt",
                 (count(*) filter (where is_in_doubt))::int as "inDoubt",
                 min(claimed_at) filter (where is_in_doubt) as "oldestInDoubtAt"

@@ -40,12 +40,13 @@ interface FailureRow extends Omit<FailureCode, 'retries'> {
 }
 
 /** What others have written under our key is not to end the whole count. */
-const numberIn = (json: string): string => `case when ${json} ~ '^\\d{1,9}$' then (${json})::int end`
+const numberIn = (json: string): string =>
+  `case when jsonb_typeof(${json}) = 'number' and (${json})::numeric between 0 and 999999999 then (${json})::numeric::int end`
 const timeIn = (json: string): string =>
   `case when ${json} ~ '^\\d{4}-(0\\d|1[0-2])-([0-2]\\d|3[01])T([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d' then (${json})::timestamptz end`
 
 /** Enough to judge a policy by, and as many as can be read while somebody waits. */
-export const MOST_CONSIDERED = 10_000
+export const MOST_CONSIDERED = 5_000
 
 export interface Failures {
   /** By code, the most frequent first. */
@@ -65,8 +66,8 @@ export async function countFailures(db: Db, lastSeconds: number): Promise<Failur
         order by created_at desc, id desc
         limit ${MOST_CONSIDERED}),
      failed as (
-       select m.id, ${numberIn(`a ->> 'error_code'`)} as code,
-              ${numberIn(`following ->> 'number'`)} as retry, following ->> 'status' as retry_status,
+       select m.id, ${numberIn(`a -> 'error_code'`)} as code,
+              ${numberIn(`following -> 'number'`)} as retry, following ->> 'status' as retry_status,
               m.final_status in ('delivered', 'read') as is_recovered,
               extract(epoch from ${timeIn(`(following #>> '{times,submitting}')`)}
                                - ${timeIn(`(a #>> array['times', a ->> 'status'])`)}) as delay

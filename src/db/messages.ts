@@ -58,7 +58,7 @@ export async function updateMessages(tx: Db, messages: readonly Message[]): Prom
             error_message = c.reason,
             processing_time_ms = c.processing_time_ms,
             sms_metadata = (${OBJECT_METADATA} - '{retry_reason,retry_error,retry_strategy,reconcile_at}'::text[])
-                           || jsonb_strip_nulls(c.metadata)
+                           || c.metadata
        from jsonb_to_recordset($1::jsonb) as c (
               id bigint, status text, success boolean, retry_count integer, next_retry_at timestamptz, sid text,
               reason text, processing_time_ms integer, metadata jsonb)

@@ -56,7 +56,8 @@ async function tryLock(client: pg.Client): Promise<boolean> {
 }
 
 /**
- * Applies the migrations that this database lacks. Can be run at any time and any number of times.
+ * Applies the migrations that this database lacks, and builds the indexes again that got lost. Can be run at any time
+ * and any number of times.
  *
  * @returns the names of the migrations that were applied
  * @throws SchemaError if the table's contents forbid an index, with the way to find the rows
@@ -69,7 +70,8 @@ export async function migrateTable(client: pg.Client): Promise<string[]> {
   )
   const { rows } = await client.query<{ name: string }>(`select name from ${BOOKKEEPING}`)
   const applied = new Set(rows.map(({ name }) => name))
-  const missing = (await migrationNames()).filter((name) => !applied.has(name))
+  const lost = await findLostIndexes(client)
+  const missing = (await migrationNames()).filter((name) => !applied.has(name) || lost.has(name))
   for (const name of missing) await applyMigration(client, name)
   return missing
 }
@@ -82,7 +84,7 @@ async function applyMigration(client: pg.Client, name: string): Promise<void> {
     if (inTransaction) await client.query('begin')
     await client.query(sql)
     // Outside of a transaction it may be lost; then the file, which says `if not exists`, runs once more.
-    await client.query(`insert into ${BOOKKEEPING} (name) values ($1)`, [name])
+    await client.query(`insert into ${BOOKKEEPING} (name) values ($1) on conflict do nothing`, [name])
     if (inTransaction) await client.query('commit')
   } catch (error) {
     // The first error counts, not that of a rollback on a connection that broke.
@@ -91,15 +93,17 @@ async function applyMigration(client: pg.Client, name: string): Promise<void> {
   }
 }
 
-const OUR_INDEXES = [
-  'retry',
-  'twilio_message_sid_is_unique',
-  'idempotency_key_is_unique',
-  'in_flight',
-  'reconcile',
-  'phone_number',
-  'time',
-].map((name) => `idx_sms_usage_logs_${name}`)
+/** The migrations that build one index each. */
+const INDEX_OF_MIGRATION: ReadonlyMap<string, string> = new Map([
+  ['002-retry-index', 'idx_sms_usage_logs_retry'],
+  ['003-twilio-sid-index', 'idx_sms_usage_logs_twilio_message_sid_is_unique'],
+  ['004-idempotency-key-index', 'idx_sms_usage_logs_idempotency_key_is_unique'],
+  ['005-in-flight-index', 'idx_sms_usage_logs_in_flight'],
+  ['006-reconcile-index', 'idx_sms_usage_logs_reconcile'],
+  ['007-phone-number-index', 'idx_sms_usage_logs_phone_number'],
+  ['010-time-index', 'idx_sms_usage_logs_time'],
+])
+export const INDEX_NAMES = [...INDEX_OF_MIGRATION.values()]
 
 /** CREATE INDEX CONCURRENTLY that was interrupted leaves an index behind that is never used and never mended. */
 async function dropInvalidIndexes(client: pg.Client): Promise<void> {
@@ -109,9 +113,22 @@ async function dropInvalidIndexes(client: pg.Client): Promise<void> {
        join pg_class c on c.oid = i.indexrelid
       where i.indrelid = to_regclass('sms_usage_logs') and not i.indisvalid and c.relname = any($1)
         and not exists (select from pg_stat_progress_create_index p where p.index_relid = i.indexrelid)`,
-    [OUR_INDEXES],
+    [INDEX_NAMES],
   )
   for (const { name } of rows) await client.query(`drop index concurrently if exists ${name}`)
+}
+
+/** The migrations whose index is not there: dropped by somebody, or left out by a restore from a dump. */
+async function findLostIndexes(client: pg.Client): Promise<ReadonlySet<string>> {
+  const { rows } = await client.query<{ name: string }>(
+    `select c.relname as "name"
+       from pg_index i
+       join pg_class c on c.oid = i.indexrelid
+      where i.indrelid = to_regclass('sms_usage_logs')`,
+  )
+  const present = new Set(rows.map(({ name }) => name))
+  const lost = [...INDEX_OF_MIGRATION].filter(([, index]) => !present.has(index))
+  return new Set(lost.map(([migration]) => migration))
 }
 
 const UNIQUE_VIOLATION = '23505'
@@ -141,13 +158,19 @@ function explain(error: unknown): unknown {
 
 /** True if every migration of this version has been applied. */
 export async function isTableCurrent(db: Db): Promise<boolean> {
+  return (await missingMigrations(db)).length === 0
+}
+
+/** The names of this version's migrations that have not been applied, in their order. */
+export async function missingMigrations(db: Db): Promise<string[]> {
+  const names = await migrationNames()
   const { rows } = await db.executeSql<{ exists: boolean }>(
     `select to_regclass('${BOOKKEEPING}') is not null as "exists"`,
   )
-  if (rows[0]?.exists !== true) return false
+  if (rows[0]?.exists !== true) return names
   const applied = await db.executeSql<{ name: string }>(`select name from ${BOOKKEEPING}`)
-  const names = new Set(applied.rows.map(({ name }) => name))
-  return (await migrationNames()).every((name) => names.has(name))
+  const done = new Set(applied.rows.map(({ name }) => name))
+  return names.filter((name) => !done.has(name))
 }
 
 async function migrationNames(): Promise<string[]> {

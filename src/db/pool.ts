@@ -32,8 +32,16 @@ export interface Database extends Db {
    * @throws DatabaseError whose `written` is `no`, or `unknown` if the database did not come back in time
    */
   certainTransaction<T>(work: (tx: Db) => Promise<T>): Promise<T>
+  connections(): Connections
   /** Waits for statements under way. Can be called again. */
   close(): Promise<void>
+}
+
+export interface Connections {
+  readonly total: number
+  readonly idle: number
+  /** Who waits until somebody gives one back. */
+  readonly waiting: number
 }
 
 const TIMESTAMP_WITHOUT_ZONE = 1114
@@ -107,11 +115,17 @@ export function openDatabase(
       prepared.run(() => pool.query<Row>(prepared.toQuery(text, values))).catch(throwUncertain),
     transaction: (work) => prepared.run(() => inTransaction(transactions, work)),
     certainTransaction: (work) => prepared.run(() => inCertainTransaction(transactions, work)),
+    connections: () => connectionsOf(pool),
     close: () => {
       closing ??= pool.end()
       return closing
     },
   }
+}
+
+function connectionsOf({ totalCount: total, idleCount: idle, waitingCount, options }: pg.Pool): Connections {
+  // Who has just asked counts as waiting for a moment, even if one is free or can be made.
+  return { total, idle, waiting: Math.max(0, waitingCount - idle - (options.max - total)) }
 }
 
 /** A connection of its own for migrations, which need session locks and longer statements. */

@@ -73,20 +73,17 @@ export function isDelivered(status: DeliveryStatus): status is 'delivered' | 're
   return status === 'delivered' || status === 'read'
 }
 
-const FINAL: ReadonlySet<DeliveryStatus> = new Set([
-  'delivered',
-  'read',
-  'undelivered',
-  'failed',
-  'canceled',
-  'expired',
-])
+export const FINAL_STATUSES = ['delivered', 'read', 'undelivered', 'failed', 'canceled', 'expired'] as const
+
+export type FinalStatus = (typeof FINAL_STATUSES)[number]
+
+const FINAL: ReadonlySet<DeliveryStatus> = new Set(FINAL_STATUSES)
 
 /**
  * True for a status after which nothing is done for the message. A late report can still correct it: `delivered`
  * and `read` always, a `canceled` or a worse failure code of the same attempt as well.
  */
-export function isFinal(status: DeliveryStatus): boolean {
+export function isFinal(status: DeliveryStatus): status is FinalStatus {
   return FINAL.has(status)
 }
 

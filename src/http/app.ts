@@ -1,32 +1,42 @@
-// The web process's Express app: the status callback endpoint and the health checks.
+// The web process's Express app: the status callback endpoint, the metrics and the health checks.
 import express, { type Express, type RequestHandler, type Router } from 'express'
 import { isTableCurrent } from '../db/migrate.ts'
 import { SchemaError } from '../errors.ts'
+import { Instance } from '../instance.ts'
 import { recordCallback } from '../record-callbacks.ts'
 import { untilRecorded } from '../record-events.ts'
 import { LazyRecording, type Runtime } from '../runtime.ts'
 import type { Credentials } from './dashboard/sign-in.ts'
 import { statusCallbackRoute } from './status-callback-route.ts'
 
-/** Ends the database connections that belong to a router or an app. Call it when the server is closed. */
 export interface Closable {
+  /** Ends the database connections of a router or an app. Call it once the server is closed; it can be called again. */
   close(): Promise<void>
 }
 
 const STOP_TIMEOUT_MS = 5_000
 
 export function createStatusCallbackRouter(runtime: Runtime): Router & Closable {
-  const recording = new LazyRecording(runtime)
-  return Object.assign(routeOf(runtime, recording), { close: () => close(runtime, recording) })
+  const instance = new Instance(runtime, 'web')
+  const recording = new LazyRecording(runtime, instance)
+  return Object.assign(routeOf(runtime, recording), { close: () => close(runtime, instance, recording) })
 }
 
-/** @param isOpen serves the dashboard to everybody: for a process that only this machine can reach */
-export function createHttpApp(runtime: Runtime, isOpen = false): Express & Closable {
-  const recording = new LazyRecording(runtime)
+/**
+ * @param options.isOpen serves the dashboard to everybody: for a process that only this machine can reach
+ * @param options.instance is started when the database is first needed, if it was not before; stopped with the app
+ */
+export function createHttpApp(
+  runtime: Runtime,
+  { isOpen = false, instance = new Instance(runtime, 'web') } = {},
+): Express & Closable {
+  const recording = new LazyRecording(runtime, instance)
   const app = express()
   app.disable('x-powered-by').disable('etag')
   // First: nearly all requests are callbacks.
   app.use(routeOf(runtime, recording))
+  const { metricsToken } = runtime.config
+  if (metricsToken !== null) app.all('/metrics', lazyMetrics(runtime, instance, metricsToken))
   app.get('/healthz', (_request, response) => {
     response.type('text/plain').send('ok\n')
   })
@@ -36,16 +46,17 @@ export function createHttpApp(runtime: Runtime, isOpen = false): Express & Closa
   app.use((_request, response) => {
     response.status(404).type('text/plain').send('Not found\n')
   })
-  return Object.assign(app, { close: () => close(runtime, recording) })
+  return Object.assign(app, { close: () => close(runtime, instance, recording) })
 }
 
 function routeOf(runtime: Runtime, recording: LazyRecording): Router {
-  const { config, logger } = runtime
+  const { config, logger, metrics } = runtime
   return statusCallbackRoute({
     accountSid: config.twilio.accountSid,
     authTokens: config.twilio.authTokens,
     publicBaseUrl: config.publicBaseUrl,
     logger,
+    metrics,
     record: (callback) =>
       untilRecorded(
         async () => recordCallback(await recording.get(), callback),
@@ -53,6 +64,16 @@ function routeOf(runtime: Runtime, recording: LazyRecording): Router {
         RECORD_WITHIN_MS,
       ),
   })
+}
+
+/** When Prometheus first asks: what an app imports that only mounts the endpoint should be little. */
+function lazyMetrics(runtime: Runtime, instance: Instance, token: string): RequestHandler {
+  let route: Promise<RequestHandler> | undefined
+  return async (request, response, next) => {
+    route ??= import('./metrics-route.ts').then(({ metricsRoute }) => metricsRoute(token, runtime, instance))
+    const handle = await route
+    return handle(request, response, next)
+  }
 }
 
 /** When somebody first looks: most web processes serve status callbacks for days before that. */
@@ -106,7 +127,7 @@ async function whyNotReady({ database, logger }: Runtime, recording: LazyRecordi
 
 const NOT_MIGRATED = 'The schema is not up to date; run: sms-retry migrate'
 
-async function close({ database }: Runtime, recording: LazyRecording): Promise<void> {
-  await recording.stop(STOP_TIMEOUT_MS)
+async function close({ database }: Runtime, instance: Instance, recording: LazyRecording): Promise<void> {
+  await Promise.all([recording.stop(STOP_TIMEOUT_MS), instance.stop()])
   await database.close()
 }

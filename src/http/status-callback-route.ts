@@ -8,6 +8,7 @@ import express, {
 } from 'express'
 import { DatabaseError, OverloadedError, SchemaError } from '../errors.ts'
 import { errorFields, type Logger } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
 import { parseStatusCallback, STATUS_CALLBACK_PATH, type StatusCallback } from '../twilio/status-callback.ts'
 import { ForgeryLimit } from './forgery-limit.ts'
 
@@ -16,6 +17,7 @@ export interface StatusCallbackRouteDeps {
   readonly authTokens: readonly string[]
   readonly publicBaseUrl: string
   readonly logger: Logger
+  readonly metrics: Pick<Metrics, 'callbacks'>
   /** Resolves once the callback is committed; rejects with DatabaseError or OverloadedError if not, or if nobody can tell. */
   readonly record: (callback: StatusCallback) => Promise<void>
 }
@@ -30,25 +32,27 @@ const OTHER_CHARSET = /charset=(?!"?(utf-8)?"?\s*(;|$))/i
 export function statusCallbackRoute(deps: StatusCallbackRouteDeps): Router {
   const router = Router({ caseSensitive: true, strict: true })
   const forgeryLimit = new ForgeryLimit(deps.authTokens, deps.logger)
-  router.post(STATUS_CALLBACK_PATH, requireForm, formReader(), (request, response) =>
+  router.post(STATUS_CALLBACK_PATH, requireForm(deps), formReader(deps), (request, response) =>
     receive(deps, forgeryLimit, request, response),
   )
   router.all(STATUS_CALLBACK_PATH, (_request, response) => {
     response.set('Allow', 'POST').status(405).end()
   })
-  router.use(STATUS_CALLBACK_PATH, answerErrors(deps.logger))
+  router.use(STATUS_CALLBACK_PATH, answerErrors(deps))
   return router
 }
 
-const requireForm: RequestHandler = (request, response, next) => {
-  if (!request.is(FORM)) refuse(response, 415, `Content-Type must be ${FORM}`)
-  else if (OTHER_CHARSET.test(request.get('Content-Type') ?? ''))
-    refuse(response, 415, 'The charset must be UTF-8')
-  else next()
+function requireForm(deps: StatusCallbackRouteDeps): RequestHandler {
+  return (request, response, next) => {
+    if (!request.is(FORM)) refuse(deps, response, 'wrong_type', `Content-Type must be ${FORM}`)
+    else if (OTHER_CHARSET.test(request.get('Content-Type') ?? ''))
+      refuse(deps, response, 'wrong_type', 'The charset must be UTF-8')
+    else next()
+  }
 }
 
 /** Puts the fields of the form into `body`, as express.urlencoded does at twice the cost. */
-function formReader(): RequestHandler {
+function formReader(deps: StatusCallbackRouteDeps): RequestHandler {
   // The type has been looked at.
   const readBytes = express.raw({ type: () => true, limit: LARGEST_BODY_BYTES })
   return (request, response, next) => {
@@ -58,7 +62,7 @@ function formReader(): RequestHandler {
       // Otherwise there was nothing to be read, or another body parser has read it.
       if (request.body !== before) {
         const pairs = (request.body as Buffer).toString().split('&', MOST_FIELDS + 1)
-        if (pairs.length > MOST_FIELDS) return refuse(response, 413, 'Too large')
+        if (pairs.length > MOST_FIELDS) return refuse(deps, response, 'too_large', 'Too large')
         request.body = toFields(pairs)
       }
       next()
@@ -103,7 +107,7 @@ async function receive(
   const { accountSid, publicBaseUrl, logger } = deps
   if (typeof request.body === 'string' || Buffer.isBuffer(request.body)) {
     logger.error('Status callback refused: another body parser has read the form; mount the router before it')
-    return refuse(response, 403, 'The signature cannot be checked')
+    return refuse(deps, response, 'bad_signature', 'The signature cannot be checked')
   }
   const fields = (request.body ?? {}) as Fields
   // Never from Host or X-Forwarded headers, which the sender chooses, nor from the origin of a request target
@@ -111,49 +115,74 @@ async function receive(
   const target = request.url.replace(/^https?:\/\/[^/?#]*/i, '')
   const signature = request.get('X-Twilio-Signature')
   const judged = await forgeryLimit.judge(signature, publicBaseUrl + target, fields)
-  if (judged.verdict === 'forged') return refuseForged(response, judged.retryAfterSeconds)
+  if (judged.verdict === 'forged') return refuseForged(deps, response, judged.retryAfterSeconds)
   const query = target.indexOf('?')
   const callback = parseStatusCallback(query === -1 ? '' : target.slice(query), fields)
   if ('unreadable' in callback) {
     logger.warn('Status callback refused: it cannot be read', { why: callback.unreadable })
-    return refuse(response, 400, callback.unreadable)
+    return refuse(deps, response, 'unreadable', callback.unreadable)
   }
   if (callback.accountSid !== accountSid) {
     logger.warn('Status callback refused: it is of another account', { accountSid: callback.accountSid })
-    return refuse(response, 403, 'The callback is of another account')
+    return refuse(deps, response, 'other_account', 'The callback is of another account')
   }
   await deps.record(callback)
   response.status(204).end()
 }
 
-function refuseForged(response: Response, retryAfterSeconds: number | null): void {
+function refuseForged(
+  deps: StatusCallbackRouteDeps,
+  response: Response,
+  retryAfterSeconds: number | null,
+): void {
   if (retryAfterSeconds !== null) response.set('Retry-After', `${retryAfterSeconds}`)
-  refuse(response, retryAfterSeconds === null ? 403 : 429, 'The signature is missing or wrong')
+  const status = retryAfterSeconds === null ? REFUSALS.bad_signature : 429
+  refuse(deps, response, 'bad_signature', 'The signature is missing or wrong', status)
 }
 
 /** The one place where errors become HTTP answers. */
-function answerErrors(logger: Logger): ErrorRequestHandler {
+function answerErrors(deps: StatusCallbackRouteDeps): ErrorRequestHandler {
+  const { logger } = deps
   return (error: unknown, _request, response, next) => {
     if (response.headersSent) return next(error)
     if (error instanceof DatabaseError || error instanceof SchemaError) {
       logger.error('Status callback not recorded: the database failed', errorFields(error))
-      return refuse(response, 503, 'Not recorded; send it again')
+      return refuse(deps, response, 'not_recorded', 'Not recorded; send it again')
     }
     if (error instanceof OverloadedError) {
       logger.warn('Status callback not recorded: too many at once', { why: error.message })
-      return refuse(response, 503, 'Not recorded; send it again')
+      return refuse(deps, response, 'overloaded', 'Not recorded; send it again')
     }
     const status = error instanceof Error && 'status' in error ? error.status : undefined
     // What express.raw throws: body too large, unsupported encoding, aborted, malformed.
-    if (status === 413 || status === 415)
-      return refuse(response, status, status === 413 ? 'Too large' : 'Unsupported encoding')
+    if (status === 413) return refuse(deps, response, 'too_large', 'Too large')
+    if (status === 415) return refuse(deps, response, 'wrong_type', 'Unsupported encoding')
     if (typeof status === 'number' && status >= 400 && status < 500)
-      return refuse(response, 400, 'The body cannot be read')
+      return refuse(deps, response, 'unreadable', 'The body cannot be read')
     logger.error('Status callback failed', errorFields(error))
-    return refuse(response, 500, 'Internal error')
+    return refuse(deps, response, 'failed', 'Internal error')
   }
 }
 
-function refuse(response: Response, status: number, why: string): void {
+/** What is counted, and its HTTP status. */
+const REFUSALS = {
+  bad_signature: 403,
+  other_account: 403,
+  unreadable: 400,
+  too_large: 413,
+  wrong_type: 415,
+  overloaded: 503,
+  not_recorded: 503,
+  failed: 500,
+} as const
+
+function refuse(
+  { metrics }: StatusCallbackRouteDeps,
+  response: Response,
+  refusal: keyof typeof REFUSALS,
+  why: string,
+  status: number = REFUSALS[refusal],
+): void {
+  metrics.callbacks[refusal].inc()
   response.status(status).type('text/plain').send(`${why}\n`)
 }

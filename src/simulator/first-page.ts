@@ -24,6 +24,7 @@ const EXAMPLES: readonly [number: string, meaning: string][] = [
 function notSimulated({ maxKept }: SimulatorSettings): readonly string[] {
   return [
     'Delivery. No text leaves this machine, and no number is looked up: what is well formed exists.',
+    'An account that is suspended or closed: it may say so of itself, and goes on sending. An API key is a standard one, which may not read the account.',
     `Your account. Any From in E.164 form and any Messaging Service is taken as yours. A service always sends from ${SERVICE_SENDER}; its own settings (senders, status callback, validity) do not exist. Trial limits, geo permissions, registration and opt-outs happen only where the number scheme says so.`,
     'Short codes, alphanumeric sender IDs, WhatsApp and other channels: refused with 21211 or 21212.',
     'Media, content templates, scheduling (SendAt), MaxPrice, link shortening: these fields are ignored, and a Body is always required.',
@@ -64,8 +65,8 @@ export function firstPage({
   )
   return html`
 <h1>Twilio simulator</h1>
-<p>This program speaks the part of Twilio’s messaging API that sends texts: create, fetch and list messages, errors,
-and signed status callbacks. It is for running and testing an app without an account. It is not made by Twilio.</p>
+<p>This program speaks the part of Twilio’s messaging API that sends texts: create, fetch and list messages, fetch the
+account, errors, and signed status callbacks. It is for running and testing an app without an account. It is not made by Twilio.</p>
 <p><a href="/inbox">Inbox</a>, what a phone would show · <a href="/simulator/messages">messages</a> and
 <a href="/simulator/callbacks">callbacks</a> as JSON</p>
 <p class="quiet">So far: ${counts.join(', ')}; ${callbacksSent} callbacks sent.</p>

@@ -81,6 +81,7 @@ export function changeStatus(
   }
 }
 
-function formatRfc2822(timeMs: number): string {
+/** As the API writes every time. */
+export function formatRfc2822(timeMs: number): string {
   return new Date(timeMs).toUTCString().replace('GMT', '+0000')
 }

@@ -1,5 +1,6 @@
 // Owns the options of startSimulator: their defaults and their checks.
 // Reading them from flags or an environment is left to the CLI.
+import type { AccountStatus } from './account-resource.ts'
 import { type Chaos, type ChaosChange, changeChaos, NO_CHAOS } from './chaos.ts'
 
 /** Well known on purpose. Put together here so that no scanner takes them for leaked credentials. */
@@ -14,7 +15,10 @@ export interface SimulatorOptions {
   accountSid?: string | undefined
   /** Signs the callbacks, also when an API key is used for requests. */
   authToken?: string | undefined
-  /** Accepted beside the account's own credentials. Both or neither. */
+  /** What the account says of itself; it goes on sending whatever that is. */
+  accountStatus?: AccountStatus | undefined
+  isTrial?: boolean | undefined
+  /** Accepted beside the account's own credentials, but not for the account itself. Both or neither. */
   apiKeySid?: string | undefined
   apiKeySecret?: string | undefined
   /**
@@ -53,6 +57,8 @@ export interface SimulatorSettings {
   accountSid: string
   /** The first one: setAuthToken does not change it here. */
   authToken: string
+  accountStatus: AccountStatus
+  isTrial: boolean
   apiKey: { sid: string; secret: string } | null
   seed: number
   callbackDelayMs: number
@@ -75,6 +81,8 @@ export function readOptions(options: SimulatorOptions): Readonly<SimulatorSettin
     port: inRange('port', options.port ?? 0, 0, 65_535),
     accountSid: notEmpty('accountSid', options.accountSid ?? SIMULATOR_ACCOUNT_SID),
     authToken: checkAuthToken(options.authToken ?? SIMULATOR_AUTH_TOKEN),
+    accountStatus: options.accountStatus ?? 'active',
+    isTrial: options.isTrial ?? false,
     apiKey: readApiKey(options),
     seed: inRange('seed', options.seed ?? 1, 0, 4_294_967_295),
     callbackDelayMs: inRange('callbackDelayMs', options.callbackDelayMs ?? 50, 0),

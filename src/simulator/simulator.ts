@@ -73,7 +73,8 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   app.use(
     createTwilioApi({
       settings,
-      authTokens: () => (secondaryToken === undefined ? [authToken] : [authToken, secondaryToken]),
+      authToken: currentAuthToken,
+      secondaryToken: () => secondaryToken,
       chaos: currentChaos,
       random: {
         chaos: createRandom(settings.seed),

@@ -1,6 +1,7 @@
 // Owns the routes that speak Twilio's HTTP: who may ask, and how fetch and list are answered. The rules behind the
 // answers are left to submit-message.ts and list-messages.ts, and the answer to a POST to answer-submission.ts.
 import express, { type ErrorRequestHandler, type Request, type Response, Router } from 'express'
+import { accountResource } from './account-resource.ts'
 import { answerSubmission } from './answer-submission.ts'
 import { drawLookupError } from './chaos.ts'
 import { jsonAnswer, refusalAnswer } from './http-answer.ts'
@@ -14,15 +15,15 @@ import { type Refusal, refusal } from './twilio-errors.ts'
 import { writeAnswer } from './write-answer.ts'
 
 export interface TwilioApiDeps extends SubmitDeps {
-  /** Each of them will do. */
-  authTokens: () => readonly string[]
+  authToken: () => string
+  secondaryToken: () => string | undefined
   openRequests: OpenRequests
   /** GETs throw dice of their own: how often an app asks must not move the faults of its POSTs. */
   random: SubmitDeps['random'] & { lookups: Random }
 }
 
 export function createTwilioApi(deps: TwilioApiDeps): Router {
-  const { settings, messages, chaos, random, authTokens, openRequests } = deps
+  const { settings, messages, chaos, random, authToken, secondaryToken, openRequests } = deps
   const account = `/${API_VERSION}/Accounts/:accountSid`
   const list = `${account}/Messages.json`
   const one = `${account}/Messages/:sid.json`
@@ -37,8 +38,14 @@ export function createTwilioApi(deps: TwilioApiDeps): Router {
 
   router.use(`/${API_VERSION}`, (request, response, next) => {
     openRequests.add(response)
-    if (mayAsk(request, authTokens(), settings)) next()
+    if (mayAsk(request, [authToken(), secondaryToken()], settings)) next()
     else refuse(response, refusal(20003))
+  })
+  router.get(`${account}.json`, (request, response) => {
+    // The key is one of Twilio's standard keys, which may not read the account.
+    if (isByApiKey(request, settings)) refuse(response, refusal(20003))
+    else if (request.params.accountSid !== settings.accountSid) refuse(response, notFound(request))
+    else answerJson(response, accountResource(settings, authToken()))
   })
   router.use(account, (request, response, next) => {
     if (request.params.accountSid === settings.accountSid) next()
@@ -69,16 +76,23 @@ export function createTwilioApi(deps: TwilioApiDeps): Router {
 
 function mayAsk(
   request: Request,
-  authTokens: readonly string[],
-  { accountSid, apiKey }: SimulatorSettings,
+  authTokens: readonly (string | undefined)[],
+  settings: SimulatorSettings,
 ): boolean {
-  const given = /^Basic (.+)$/i.exec(request.get('authorization') ?? '')?.[1]
-  if (given === undefined) return false
-  const credentials = Buffer.from(given, 'base64').toString()
-  return (
-    authTokens.some((token) => credentials === `${accountSid}:${token}`) ||
-    (apiKey !== null && credentials === `${apiKey.sid}:${apiKey.secret}`)
+  const given = credentialsOf(request)
+  const isByToken = authTokens.some(
+    (token) => token !== undefined && given === `${settings.accountSid}:${token}`,
   )
+  return isByToken || isByApiKey(request, settings)
+}
+
+function isByApiKey(request: Request, { apiKey }: SimulatorSettings): boolean {
+  return apiKey !== null && credentialsOf(request) === `${apiKey.sid}:${apiKey.secret}`
+}
+
+function credentialsOf(request: Request): string | null {
+  const given = /^Basic (.+)$/i.exec(request.get('authorization') ?? '')?.[1]
+  return given === undefined ? null : Buffer.from(given, 'base64').toString()
 }
 
 function notFound(request: Request): Refusal {

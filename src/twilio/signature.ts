@@ -56,3 +56,12 @@ function spellingsOf(url: string): string[] {
   // As it was configured comes first, since it will be that one.
   return port === undefined ? [url, host + impliedPort + rest] : [url, host + rest]
 }
+
+/** What Twilio would send as the signature of these fields to this URL. */
+export function signAsTwilio(
+  authToken: string,
+  url: string,
+  fields: Readonly<Record<string, string>>,
+): string {
+  return webhooks.getExpectedTwilioSignature(authToken, url, fields)
+}

@@ -6,6 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { stripVTControlCharacters } from 'node:util'
 import { createTestDatabase } from '../support/database.ts'
 import { startWorld, type World } from '../support/world.ts'
 import { type Ended, runCli, SEND, WORKING_NUMBER } from './run-cli.ts'
@@ -143,10 +144,20 @@ describe('list and show', () => {
     for (const part of [
       /^Message +\d+$/m,
       /^Status +failed$/m,
-      /^Text +Hello$/m,
+      /^To +…1001$/m,
+      /^Text +5 characters/m,
       /^Attempt 0: failed .*21610/m,
     ])
       expect(stdout).toMatch(part)
+    expect(stdout).not.toContain('Hello')
+    expect(stdout).not.toContain(OPTED_OUT)
+  })
+
+  test('show --show-content tells number and text as well', async () => {
+    const { code, stdout } = await run(['show', `${id}`, '--show-content'])
+    expect(code).toBe(0)
+    expect(stdout).toMatch(new RegExp(`^To +\\${OPTED_OUT}$`, 'm'))
+    expect(stdout).toMatch(/^Text +Hello$/m)
   })
 
   test('a message that there is not is exit code 1', async () => {
@@ -175,7 +186,16 @@ describe('policy', () => {
     await writeFile(file, '{"codes": {"30003": {"retries": 1, "baseDelaySeconds": 7}, "30004": "stop"}}')
     const { code, stdout } = await runCli(['policy', '--json'], { RETRY_POLICY_FILE: file })
     expect(code).toBe(0)
-    const { codes } = JSON.parse(stdout) as { codes: { code: number | null }[] }
+    const { codes, ...others } = JSON.parse(stdout) as { codes: { code: number | null }[] }
+    expect(others).toEqual({ jitter: 0.1, maxDelaySeconds: 21_600, delayScale: 1 })
+    expect(codes.find(({ code }) => code === 30003)).toEqual({
+      ...{ code: 30003, action: 'retry', retries: 1, baseDelaySeconds: 7, delaysSeconds: [7] },
+      reason: expect.any(String),
+    })
+    expect(codes.find(({ code }) => code === 30004)).toEqual({
+      ...{ code: 30004, action: 'stop', delaysSeconds: [] },
+      reason: expect.any(String),
+    })
     expect(new Set(codes.map((entry) => entry.code)).size).toBe(codes.length)
     const ruleOf = (wanted: number | null) => codes.find((entry) => entry.code === wanted)
     expect(ruleOf(30003)).toMatchObject({ action: 'retry', retries: 1, delaysSeconds: [7] })
@@ -213,5 +233,19 @@ describe('colours', () => {
     }
     expect(listInTerminal({})).toContain(ESCAPE)
     expect(listInTerminal({ NO_COLOR: '1' })).not.toContain(ESCAPE)
+  })
+
+  ;(hasScript ? test : test.skip)('a table is no wider than the terminal, and whole in a pipe', async () => {
+    const command = `stty cols 60; "${process.execPath}" "${CLI}" policy`
+    const { stdout } = spawnSync('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
+      env: { PATH: process.env['PATH'], TERM: 'xterm' },
+      encoding: 'utf8',
+    })
+    const lines = stripVTControlCharacters(stdout).split(/\r?\n/)
+    const codes = lines.filter((line) => /^\d{5} /.test(line))
+    expect(codes.length).toBeGreaterThan(20)
+    expect(Math.max(...codes.map((line) => line.length))).toBe(60)
+    expect(codes.some((line) => line.endsWith('…'))).toBe(true)
+    expect((await runCli(['policy'])).stdout).not.toContain('…')
   })
 })

@@ -10,6 +10,7 @@ import { type Queue, startQueue } from '../../src/queue.ts'
 import { type Happening, recordEvents } from '../../src/record-events.ts'
 import { newSid } from '../support/callbacks.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { newMetrics } from '../support/metrics.ts'
 import { silentLogger } from '../support/silent-logger.ts'
 import { open } from './original-table.ts'
 
@@ -29,8 +30,9 @@ afterAll(async () => {
   await own.drop()
 })
 
+const policy = createRetryPolicy({ jitter: 0 })
 const record = (happenings: Happening[]) =>
-  recordEvents({ database, queue, policy: createRetryPolicy({ jitter: 0 }), random: () => 0 }, happenings)
+  recordEvents({ database, queue, policy, metrics: newMetrics(policy), random: () => 0 }, happenings)
 
 /** JSON as text, with numbers that JavaScript cannot hold: they would show if we ever parsed them. */
 const APP_KEYS = {

@@ -27,6 +27,7 @@ const BUILDS = [
   'idx_sms_usage_logs_in_flight',
   'idx_sms_usage_logs_reconcile',
   'idx_sms_usage_logs_phone_number',
+  'idx_sms_usage_logs_time',
 ]
 
 const databases: TestDatabase[] = []
@@ -193,6 +194,21 @@ test('a migration that was cut off while it drops an invalid index is gone throu
   await app.query('commit')
   expect(await migrated(database)).toEqual(['007-phone-number-index'])
   expect(await indexesOf(database)).toEqual(ALL_INDEXES_VALID)
+})
+
+test.each([
+  ['dropped', 'drop index idx_sms_usage_logs_retry'],
+  [
+    'made invalid',
+    `update pg_index set indisvalid = false where indexrelid = 'idx_sms_usage_logs_retry'::regclass`,
+  ],
+])('an index that was %s after its migration is built again', async (_what, statement) => {
+  const database = await databaseWith(ORIGINAL_TABLE, ORIGINAL_ROWS)
+  await migrated(database)
+  await database.query(statement)
+  expect(await migrated(database)).toEqual(['002-retry-index'])
+  expect(await indexesOf(database)).toEqual(ALL_INDEXES_VALID)
+  expect(await migrated(database)).toEqual([])
 })
 
 test("an invalid index of the app's own is left alone", async () => {

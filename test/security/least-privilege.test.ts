@@ -153,6 +153,15 @@ describe('the role', () => {
     await expect(limited.query(statement)).rejects.toMatchObject({ code: INSUFFICIENT_PRIVILEGE })
   })
 
+  test('knows every table of ours, so that a migration that adds one adds its rights', async () => {
+    const { rows } = await limited.query(
+      `select oid::regclass::text as "name" from pg_class
+        where relkind in ('r', 'p') and relnamespace in ('sms_retry'::regnamespace, 'sms_retry_pgboss'::regnamespace)
+          and not has_table_privilege(oid, 'select')`,
+    )
+    expect(rows).toEqual([])
+  })
+
   test('uses what a later version of the queue adds to it', async () => {
     await database.query('create table sms_retry_pgboss.added (id serial, what text)')
     await limited.query(`insert into sms_retry_pgboss.added (what) values ('x')`)

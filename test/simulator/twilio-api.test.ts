@@ -66,6 +66,32 @@ describe('a message that is created', () => {
   })
 })
 
+describe('the account', () => {
+  test('is read by its auth token, and is as the options say', async () => {
+    const { simulator, client } = await simulate({ accountStatus: 'suspended', isTrial: true })
+    expect(await client.api.v2010.accounts(simulator.accountSid).fetch()).toMatchObject({
+      sid: simulator.accountSid,
+      status: 'suspended',
+      type: 'Trial',
+      authToken: simulator.authToken,
+    })
+    const { client: other } = await simulate()
+    expect(await other.api.v2010.accounts(simulator.accountSid).fetch()).toMatchObject({
+      status: 'active',
+      type: 'Full',
+    })
+  })
+
+  test('is not shown to an API key, and another one is not there', async () => {
+    const { simulator, client } = await simulate({ apiKeySid: 'SKtest', apiKeySecret: 'secret' })
+    const byKey = twilio('SKtest', 'secret', { accountSid: simulator.accountSid })
+    byKey.api.baseUrl = simulator.url
+    const read = (by: typeof client, sid: string) => by.api.v2010.accounts(sid).fetch()
+    expect(await rejectionOf(read(byKey, simulator.accountSid))).toMatchObject({ status: 401, code: 20003 })
+    expect(await rejectionOf(read(client, `AC${'9'.repeat(32)}`))).toMatchObject({ status: 404, code: 20404 })
+  })
+})
+
 describe('a request that Twilio would not take is refused with its code', () => {
   const good = { To: TO, From: FROM, Body: 'Hello' }
   const { To: _to, ...withoutTo } = good

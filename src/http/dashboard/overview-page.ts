@@ -86,8 +86,8 @@ function chart(buckets: readonly Bucket[]): Html {
   })
   const series = [
     rows.map(({ start }) => start.getTime() / 1000),
-    rows.map(({ percent }) => percent),
     rows.map(({ failed }) => failed),
+    rows.map(({ percent }) => percent),
   ]
   return html`
 <div id="chart" hidden data-series="${JSON.stringify(series)}"></div>

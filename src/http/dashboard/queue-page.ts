@@ -1,12 +1,13 @@
 // What waits, what nobody knows of, and who is at work.
 import { readBacklog } from '../../db/backlog.ts'
+import { type LiveInstance, listInstances } from '../../db/instances.ts'
 import type { Db } from '../../db/pool.ts'
 import { type Html, html } from '../../html.ts'
 import type { Page } from './layout.ts'
 import { count, moment, statusBadge } from './words.ts'
 
 export async function queuePage(db: Db, base: string): Promise<Page> {
-  const backlog = await readBacklog(db)
+  const [backlog, instances] = await Promise.all([readBacklog(db), listInstances(db)])
   const { now, due, oldestDueAt, deferred, nextDueAt, inDoubt, oldestInDoubtAt, byStatus } = backlog
   const figure = (key: string, label: string, value: number, of: Html): Html =>
     html`<div data-figure="${key}"><dt>${label}</dt><dd>${count(value)}</dd><dd class="quiet">${of}</dd></div>`
@@ -21,6 +22,9 @@ ${figure('due', 'Due', due, due === 0 ? html`nothing waits for a worker` : html`
 ${figure('deferred', 'Deferred', deferred, deferred === 0 ? html`nothing is due later` : html`the next: ${moment(nextDueAt, now)}`)}
 ${figure('in-doubt', 'In doubt', inDoubt, inDoubt === 0 ? html`all outcomes are known or under way` : html`the oldest: ${moment(oldestInDoubtAt, now)}`)}
 </dl>
+<h2>Processes</h2>
+${instances.some(({ role }) => role === 'worker') ? '' : html`<p class="note bad">No worker is running: nothing that is due is sent.</p>`}
+${instances.length === 0 ? '' : processTable(instances, now)}
 <h2>Messages that are not final</h2>
 ${
   statuses.length === 0
@@ -31,4 +35,10 @@ ${
       )}</tbody></table></div>`
 }`,
   }
+}
+
+function processTable(instances: readonly LiveInstance[], now: Date): Html {
+  const row = ({ role, host, pid, version, startedAt, seenAt }: LiveInstance): Html =>
+    html`<tr data-role="${role}"><td>${role}</td><td>${host}</td><td class="number">${pid}</td><td>${version}</td><td>${moment(startedAt, now)}</td><td>${moment(seenAt, now)}</td></tr>`
+  return html`<div class="wide"><table><thead><tr><th>Role</th><th>Host</th><th class="number">Process</th><th>Version</th><th>Started</th><th>Seen</th></tr></thead><tbody>${instances.map(row)}</tbody></table></div>`
 }

@@ -4,6 +4,8 @@
 const main = document.querySelector('main')
 let plot = null
 
+const utc = (seconds) => new Date(seconds * 1000).toISOString().replace('T', ' ')
+
 /** In the page's own colours, which follow the browser's light or dark. */
 function drawChart() {
   plot?.destroy()
@@ -12,6 +14,7 @@ function drawChart() {
   if (place === null || typeof uPlot === 'undefined') return
   place.hidden = false
   const series = JSON.parse(place.dataset.series)
+  const part = series[0][1] - series[0][0]
   const style = getComputedStyle(document.body)
   const probe = document.createElement('span')
   document.body.append(probe)
@@ -34,18 +37,29 @@ function drawChart() {
       height: 260,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'UTC'),
       scales: {
+        // Half a part more on both sides, for the bars.
+        x: { range: (_plot, least, most) => [least - part / 2, most + part / 2] },
         '%': { range: (_plot, least) => [Math.min(least ?? 90, 90), 100] },
         failures: { range: (_plot, _least, most) => [0, Math.max(most ?? 0, 4)] },
       },
       axes: [
-        axis,
+        {
+          ...axis,
+          values: (_plot, ticks, _axis, _space, step) =>
+            ticks.map((tick) => utc(tick).slice(...(step >= 86_400 ? [5, 10] : [11, 16]))),
+        },
         { ...axis, scale: '%', values: (_plot, ticks) => ticks.map((tick) => `${tick} %`), size: 60 },
         { ...axis, scale: 'failures', side: 1, grid: { show: false } },
       ],
       series: [
+        { value: (_plot, seconds) => (seconds === null ? '' : utc(seconds).slice(0, 16)) },
         {
-          value: (_plot, seconds) =>
-            seconds === null ? '' : new Date(seconds * 1000).toISOString().slice(0, 16).replace('T', ' '),
+          label: 'Failed',
+          scale: 'failures',
+          stroke: bad,
+          fill: bad,
+          paths: uPlot.paths.bars({ size: [0.5, 24] }),
+          points: { show: false },
         },
         {
           label: 'Delivered share',
@@ -55,14 +69,6 @@ function drawChart() {
           spanGaps: true,
           points: { show: true },
           value: (_plot, value) => (value === null ? '–' : `${value.toFixed(1)} %`),
-        },
-        {
-          label: 'Failed',
-          scale: 'failures',
-          stroke: bad,
-          fill: bad,
-          paths: uPlot.paths.bars({ size: [0.5, 24] }),
-          points: { show: false },
         },
       ],
     },

@@ -1,0 +1,89 @@
+// What `doctor` reads of the server, the table and the queue. Nothing here changes anything.
+import { INDEX_NAMES } from './migrate.ts'
+import type { Db } from './pool.ts'
+
+export interface ServerFacts {
+  readonly version: string
+  /** Such as 18. */
+  readonly major: number
+  /** A standby, or a database or role that was set read-only. */
+  readonly isReadOnly: boolean
+  /** Such as TLSv1.3; null for a connection in clear text. Behind a pooler: between it and the server. */
+  readonly tls: string | null
+  readonly now: Date
+}
+
+export async function readServer(db: Db): Promise<ServerFacts> {
+  const { rows } = await db.executeSql<ServerFacts>(
+    `select current_setting('server_version') as "version",
+            current_setting('server_version_num')::integer / 10000 as "major",
+            current_setting('transaction_read_only')::boolean as "isReadOnly",
+            (select version from pg_stat_ssl where pid = pg_backend_pid() and ssl) as "tls",
+            clock_timestamp() as "now"`,
+  )
+  const [facts] = rows
+  if (facts === undefined) throw new Error('a select without a table gave no row')
+  return facts
+}
+
+export interface Column {
+  readonly name: string
+  /** Without length, and below a domain: such as `character varying`. */
+  readonly type: string
+  /** Of a text that has one: how many characters fit in. */
+  readonly length: number | null
+  /** NOT NULL without a default: an insert that does not name it fails. */
+  readonly isRequired: boolean
+}
+
+/** The columns of `sms_usage_logs`; none if there is no such table. */
+export async function readColumns(db: Db): Promise<Column[]> {
+  const { rows } = await db.executeSql<Column>(
+    `select a.attname as "name",
+            format_type(coalesce(nullif(t.typbasetype, 0), t.oid), null) as "type",
+            nullif(a.atttypmod, -1) - 4 as "length",
+            a.attnotnull and not a.atthasdef and a.attidentity = '' as "isRequired"
+       from pg_attribute a
+       join pg_type t on t.oid = a.atttypid
+      where a.attrelid = to_regclass('sms_usage_logs') and a.attnum > 0 and not a.attisdropped
+      order by a.attnum`,
+  )
+  return rows
+}
+
+export interface IndexFacts {
+  readonly name: string
+  readonly state: 'valid' | 'invalid' | 'being built' | 'missing'
+}
+
+/** Our indexes, each once. */
+export async function readIndexes(db: Db): Promise<IndexFacts[]> {
+  const { rows } = await db.executeSql<IndexFacts>(
+    `select wanted.name,
+            case when i.indexrelid is null then 'missing'
+                 when i.indisvalid then 'valid'
+                 when exists (select from pg_stat_progress_create_index p where p.index_relid = i.indexrelid)
+                 then 'being built'
+                 else 'invalid' end as "state"
+       from unnest($1::text[]) as wanted (name)
+       left join (pg_class c join pg_index i on i.indexrelid = c.oid and i.indrelid = to_regclass('sms_usage_logs'))
+         on c.relname = wanted.name
+      order by wanted.name`,
+    [INDEX_NAMES],
+  )
+  return rows
+}
+
+/** The version of pg-boss's schema. */
+export async function readQueueVersion(db: Db): Promise<number> {
+  const { rows } = await db.executeSql<{ version: number }>(
+    `select version::integer as "version" from sms_retry_pgboss.version`,
+  )
+  return rows[0]?.version ?? 0
+}
+
+/** True if one of the workers watches for the next due retry, as each one tries to. */
+export async function isWatched(db: Db): Promise<boolean> {
+  const { rows } = await db.executeSql(`select from sms_retry.due_watch where held_until > clock_timestamp()`)
+  return rows.length > 0
+}

@@ -1,0 +1,29 @@
+// What `doctor` finds, and what its checks have to work with.
+import type { Config, ConfigFault, Env } from '../config.ts'
+import type { Database } from '../db/pool.ts'
+
+export interface Finding {
+  readonly result: 'ok' | 'warning' | 'failed' | 'skipped'
+  /** One sentence or two. Never a secret. */
+  readonly what: string
+  /** What to do about it; null if nothing is to be done. */
+  readonly mend: string | null
+}
+
+export interface Patient {
+  /** What of the configuration could be read. */
+  readonly config: Config
+  readonly faults: readonly ConfigFault[]
+  readonly env: Env
+  readonly database: Database
+  /** How long the endpoint may take for one answer. */
+  readonly endpointTimeoutMs: number
+}
+
+/** Does not reject for what it is there to find. */
+export type Examine = (patient: Patient) => Promise<readonly Finding[]> | readonly Finding[]
+
+export const ok = (what: string): Finding => ({ result: 'ok', what, mend: null })
+export const warning = (what: string, mend: string): Finding => ({ result: 'warning', what, mend })
+export const failed = (what: string, mend: string): Finding => ({ result: 'failed', what, mend })
+export const skipped = (why: string): Finding => ({ result: 'skipped', what: why, mend: null })

@@ -1,0 +1,125 @@
+// Are table, indexes and queue what this version needs, and does somebody make the attempts that are due?
+import { readBacklog } from '../db/backlog.ts'
+import { type Column, isWatched, readColumns, readIndexes, readQueueVersion } from '../db/inspect.ts'
+import { missingMigrations } from '../db/migrate.ts'
+import { SchemaError } from '../errors.ts'
+import { duration } from '../http/dashboard/words.ts'
+import { startQueue } from '../queue.ts'
+import { type Examine, failed, type Finding, ok, warning } from './finding.ts'
+
+const MIGRATE = 'Run: sms-retry migrate'
+
+export const examineMigrations: Examine = async ({ database }) => {
+  const missing = await missingMigrations(database)
+  if (missing.length === 0) return [ok('Every migration has been applied')]
+  return [failed(`Migrations are missing: ${missing.join(', ')}`, MIGRATE)]
+}
+
+const WHOLE = ['integer', 'bigint']
+const TEXT = ['text', 'character varying']
+const TIME = ['timestamp without time zone', 'timestamp with time zone']
+
+/** The columns that are read or written, with the types that serve, and how long a text must be able to be. */
+const COLUMNS: Readonly<Record<string, { types: readonly string[]; length?: number }>> = {
+  id: { types: WHOLE },
+  user_id: { types: WHOLE },
+  phone_number: { types: TEXT, length: 16 },
+  message_direction: { types: TEXT, length: 8 },
+  message_length: { types: WHOLE },
+  message_content: { types: TEXT, length: 1600 },
+  success: { types: ['boolean'] },
+  processing_time_ms: { types: WHOLE },
+  error_message: { types: TEXT, length: 600 },
+  sms_metadata: { types: ['jsonb'] },
+  created_at: { types: TIME },
+  retry_count: { types: ['smallint', ...WHOLE] },
+  max_retries: { types: ['smallint', ...WHOLE] },
+  next_retry_at: { types: TIME },
+  twilio_message_sid: { types: TEXT, length: 34 },
+  final_status: { types: TEXT, length: 11 },
+}
+
+/** What an insert of ours names. */
+const INSERTED = new Set(Object.keys(COLUMNS).filter((name) => name !== 'id'))
+
+export const examineTable: Examine = async ({ database }) => {
+  const columns = new Map((await readColumns(database)).map((column) => [column.name, column]))
+  if (columns.size === 0) return [failed('There is no table sms_usage_logs', MIGRATE)]
+  const found = Object.keys(COLUMNS).flatMap((name) => faultOfColumn(name, columns.get(name)))
+  for (const { name, isRequired } of columns.values()) {
+    if (isRequired && !INSERTED.has(name)) {
+      const what = `Column ${name} must be given, and sms-retry does not know what: no message can be inserted`
+      found.push(failed(what, `Give the column ${name} of sms_usage_logs a default.`))
+    }
+  }
+  return found.length > 0 ? found : [ok('sms_usage_logs has every column, of a type that serves')]
+}
+
+function faultOfColumn(name: string, column: Column | undefined): Finding[] {
+  if (column === undefined) return [failed(`sms_usage_logs has no column ${name}`, MIGRATE)]
+  const { types, length = 0 } = COLUMNS[name] ?? { types: [] }
+  if (!types.includes(column.type)) {
+    const what = `Column ${name} is ${column.type}, which does not serve`
+    return [failed(what, `Alter the column ${name} of sms_usage_logs to ${types.join(' or ')}.`)]
+  }
+  if (TEXT.includes(column.type) && column.length !== null && column.length < length) {
+    const what = `Column ${name} holds ${column.length} characters, but may be given ${length}`
+    return [failed(what, `Alter the column ${name} of sms_usage_logs to ${column.type}(${length}) or text.`)]
+  }
+  return []
+}
+
+export const examineIndexes: Examine = async ({ database }) => {
+  const indexes = await readIndexes(database)
+  const found = indexes.flatMap(({ name, state }) => {
+    if (state === 'valid') return []
+    if (state === 'being built') return [warning(`Index ${name} is being built`, 'Wait until it is done.')]
+    const what = state === 'invalid' ? 'is invalid: its building was cut off' : 'is missing'
+    return [failed(`Index ${name} ${what}`, `${MIGRATE}, which builds it again while the table is in use.`)]
+  })
+  return found.length > 0 ? found : [ok(`All ${indexes.length} indexes are valid`)]
+}
+
+const STOP_TIMEOUT_MS = 1_000
+
+export const examineQueue: Examine = async ({ database }) => {
+  try {
+    const queue = await startQueue(database, 'schedule', SILENT)
+    await queue.stop(STOP_TIMEOUT_MS)
+  } catch (error) {
+    if (!(error instanceof SchemaError)) throw error
+    return [failed(error.message.replace(/\. Run: .*$/, ''), MIGRATE)]
+  }
+  const version = await readQueueVersion(database)
+  return [ok(`The queues exist (pg-boss schema, version ${version})`)]
+}
+
+const nothing = (): void => undefined
+/** What the queue complains of is in the error as well. */
+const SILENT = { error: nothing, warn: nothing, info: nothing, debug: nothing }
+
+/** A worker polls every half second; SEND_RATE_PER_SECOND or a backlog make it later. */
+const DUE_FOR_LONG_SECONDS = 60
+
+export const examineBacklog: Examine = async ({ database }) => {
+  const { due, oldestDueAt, deferred, now } = await readBacklog(database)
+  const seconds = oldestDueAt === null ? 0 : (now.getTime() - oldestDueAt.getTime()) / 1000
+  const attempts = `${due} ${due === 1 ? 'attempt is' : 'attempts are'} due, ${deferred} later`
+  if (seconds < DUE_FOR_LONG_SECONDS) return [ok(attempts)]
+  return [
+    warning(
+      `${attempts}; the oldest has been due for ${duration(seconds)}`,
+      'Start sms-retry worker, or more of them; SEND_RATE_PER_SECOND may be too low.',
+    ),
+  ]
+}
+
+export const examineWorker: Examine = async ({ database }) => {
+  if (await isWatched(database)) return [ok('A worker is running')]
+  return [
+    warning(
+      'No worker is running: no retry and no enqueued message is sent',
+      'Start one or more: sms-retry worker',
+    ),
+  ]
+}

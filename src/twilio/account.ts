@@ -1,0 +1,70 @@
+// Asks Twilio for no more than whether it takes the credentials: the account itself, and one message.
+import type { TwilioConfig } from '../config.ts'
+import { type HttpResponse, loadApi, NO_ANSWER, Refusal, withinTime } from './api.ts'
+import { parseJson } from './wire.ts'
+
+export type AccountAnswer =
+  | {
+      readonly outcome: 'found'
+      /** `active`, `suspended` or `closed`. */
+      readonly status: string
+      readonly isTrial: boolean
+      /** The token that signs status callbacks; null if Twilio does not tell. A secret. */
+      readonly primaryToken: string | null
+    }
+  | Refused
+  | Unreachable
+
+export interface Refused {
+  readonly outcome: 'refused'
+  readonly httpStatus: number
+  readonly code: number | null
+}
+
+export interface Unreachable {
+  readonly outcome: 'unreachable'
+  readonly reason: string
+}
+
+/** By the auth token: an API key other than a main key may not read the account. */
+export async function fetchAccount(config: TwilioConfig): Promise<AccountAnswer> {
+  const answer = await read({ ...config, apiKey: null }, '.json')
+  if ('outcome' in answer) return answer
+  const { status, type, auth_token: token } = parseJson(answer.body) ?? {}
+  if (typeof status !== 'string') return { outcome: 'unreachable', reason: 'the answer cannot be read' }
+  return {
+    outcome: 'found',
+    status,
+    isTrial: type === 'Trial',
+    primaryToken: typeof token === 'string' && token !== '' ? token : null,
+  }
+}
+
+/** By the API key, if there is one: what reconciling needs as well. */
+export async function readNewestMessage(
+  config: TwilioConfig,
+): Promise<{ readonly outcome: 'found' } | Refused | Unreachable> {
+  const answer = await read(config, '/Messages.json', { PageSize: '1' })
+  return 'outcome' in answer ? answer : { outcome: 'found' }
+}
+
+async function read(
+  config: TwilioConfig,
+  path: string,
+  parameters?: Readonly<Record<string, string>>,
+): Promise<HttpResponse | Refused | Unreachable> {
+  const api = await loadApi(config)
+  const answer = api.get(path, parameters).catch((error: unknown): Refused | Unreachable => {
+    if (error instanceof Refusal) {
+      const { statusCode, body } = error.response
+      const { code } = parseJson(body) ?? {}
+      return { outcome: 'refused', httpStatus: statusCode, code: typeof code === 'number' ? code : null }
+    }
+    const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+    return { outcome: 'unreachable', reason: code || 'the answer cannot be read' }
+  })
+  return withinTime<HttpResponse | Refused | Unreachable>(answer, {
+    outcome: 'unreachable',
+    reason: NO_ANSWER,
+  })
+}

@@ -1,0 +1,230 @@
+// The dashboard in a real browser, over messages that really went through the simulator.
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
+import { CREDENTIALS } from '../http/dashboard/operator.ts'
+import { waitFor } from '../support/wait-for.ts'
+import { startWorld, type World } from '../support/world.ts'
+import { chromiumPath, launchBrowser } from './browser.ts'
+
+if (chromiumPath === null) {
+  process.stderr.write(
+    'The tests in a browser are skipped: there is no Chromium (apt-get install chromium).\n',
+  )
+}
+const whereThereIsOne = chromiumPath === null ? describe.skip : describe
+
+const SCRIPT = '<script>document.title = "taken over"</script><b>bold</b>'
+const httpCredentials = { username: CREDENTIALS.DASHBOARD_USERNAME, password: CREDENTIALS.DASHBOARD_PASSWORD }
+
+whereThereIsOne('in a browser', () => {
+  let world: World
+  let browser: Browser
+  let page: Page
+  let complaints: string[]
+
+  beforeAll(async () => {
+    world = await startWorld({ env: { ...CREDENTIALS, DASHBOARD_SHOW_CONTENT: 'true' } })
+    await world.startWorker()
+    // Delivered at once, recovered by a retry, and refused for good.
+    for (const to of ['+12065550100', '+12065550101', '+15553000301', '+15553000699', '+15552161099']) {
+      await world.sender.send({
+        userId: 7,
+        to,
+        body: to.endsWith('0100') ? SCRIPT : 'Your order has shipped',
+      })
+    }
+    await waitFor('all messages to be final', async () => {
+      const [row] = await world.database.query<{ open: number }>(
+        `select count(*)::int as "open" from sms_usage_logs where final_status not in ('delivered', 'undelivered', 'failed')`,
+      )
+      return row?.open === 0
+    })
+    browser = await launchBrowser()
+  })
+
+  afterAll(async () => {
+    await browser.close()
+    await world.stop()
+  })
+
+  const openPage = async (options: BrowserContextOptions = {}): Promise<void> => {
+    const context = await browser.newContext({ httpCredentials, baseURL: world.web.url, ...options })
+    page = await context.newPage()
+    complaints = []
+    page.on('console', (message) => complaints.push(message.text()))
+    page.on('pageerror', (error) => complaints.push(error.message))
+  }
+
+  beforeEach(() => openPage())
+
+  // Nothing that the policy forbids, nothing that is missing, no error.
+  afterEach(async () => {
+    await page.context().close()
+    expect(complaints).toEqual([])
+  })
+
+  /** Enqueued without a worker that could see it: its row waits, far ahead. */
+  async function addWaiting(): Promise<number> {
+    const [row] = await world.database.query<{ id: number }>(
+      `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content, success,
+                                   final_status, retry_count, next_retry_at, twilio_message_sid, sms_metadata)
+       values (7, '+12065550177', 'outbound', 5, 'Hello', false, 'retrying', 1, now() + interval '1 h',
+               'SM' || md5(random()::text), '{"attempts": [
+                 {"number": 0, "status": "undelivered", "error_code": 30003,
+                  "times": {"submitting": "2026-07-01T12:00:00.000Z", "undelivered": "2026-07-01T12:00:10.000Z"}},
+                 {"number": 1, "status": "pending", "times": {"pending": "2026-07-01T12:00:10.000Z"}}]}')
+       returning id`,
+    )
+    return row?.id ?? 0
+  }
+
+  const figure = (key: string): Promise<string> =>
+    page.locator(`[data-figure="${key}"] dd`).first().innerText()
+
+  test('the overview: figures, targets and a chart that is drawn', async () => {
+    await page.goto('/?span=1h')
+    expect(await figure('messages')).toBe('5')
+    expect(await figure('delivered')).toBe('3')
+    expect(await figure('recovered')).toBe('1')
+    expect(await figure('failed')).toBe('2')
+    expect(await page.locator('[data-target="delivered"] .value').innerText()).toBe('60.0 %')
+    expect(await page.locator('[data-target="delivered"] .badge').innerText()).toBe('missed')
+    const painted = await page.locator('#chart canvas').evaluate((canvas: never) => {
+      const { width, height } = canvas as { width: number; height: number }
+      const context = (
+        canvas as { getContext(kind: '2d'): { getImageData(...box: number[]): { data: number[] } } }
+      ).getContext('2d')
+      return context.getImageData(0, 0, width, height).data.filter((value) => value !== 0).length
+    })
+    expect(painted).toBeGreaterThan(5_000)
+  })
+
+  test('the figures change while one looks, without a reload', async () => {
+    await page.goto('/?span=1h')
+    await page.evaluate('window.notReloaded = true')
+    const before = Number(await figure('messages'))
+    await world.sender.send({ userId: 7, to: '+12065550102', body: 'One more' })
+    await waitFor('the new figure', async () => Number(await figure('messages')) === before + 1)
+    expect(await page.evaluate('window.notReloaded')).toBe(true)
+    expect(await page.locator('#refreshed').innerText()).toContain('Refreshed at')
+    expect(await page.locator('#chart canvas').count()).toBe(1)
+  })
+
+  test('from the error code to the message to its timeline', async () => {
+    await page.goto('/error-codes?span=1h')
+    await page.locator('tr[data-code="30003"] a').click()
+    await page.locator('table.messages tbody a').first().click()
+    const attempts = page.locator('.timeline > li')
+    expect(await attempts.count()).toBe(2)
+    expect(await attempts.first().innerText()).toMatch(
+      /First attempt undelivered[\s\S]*30003 The handset was unreachable/,
+    )
+    expect(await attempts.last().innerText()).toMatch(/Retry 1 delivered[\s\S]*submitted/)
+  })
+
+  test('the filter keeps what was asked, and finds it', async () => {
+    await page.goto('/messages')
+    await page.getByLabel('Status').selectOption('failed')
+    await page.getByLabel('Number ends with').fill('61099')
+    await page.getByRole('button', { name: 'Filter' }).click()
+    expect(await page.locator('table.messages tbody tr').count()).toBe(1)
+    expect(await page.getByLabel('Status').inputValue()).toBe('failed')
+    expect(await page.getByLabel('Number ends with').inputValue()).toBe('61099')
+    await page.getByRole('link', { name: 'Clear' }).click()
+    expect(await page.locator('table.messages tbody tr').count()).toBeGreaterThan(4)
+  })
+
+  test('a message is found by its id', async () => {
+    await page.goto('/messages')
+    await page.getByLabel('Message id or Twilio sid').fill('2')
+    await page.getByRole('button', { name: 'Open' }).click()
+    expect(await page.locator('h1').innerText()).toBe('Message 2')
+  })
+
+  test('retry now: asked, confirmed by a double click, and delivered once', async () => {
+    const id = await addWaiting()
+    await page.goto(`/messages/${id}`)
+    await page.getByRole('link', { name: 'Retry now' }).click()
+    await page.getByRole('button', { name: 'Retry now' }).dblclick()
+    await page.waitForURL(/notice=/)
+    await waitFor('it to be delivered', async () => {
+      await page.goto(`/messages/${id}`)
+      return (await page.locator('.facts .badge').first().innerText()) === 'delivered'
+    })
+    expect(await page.locator('.timeline > li').count()).toBe(2)
+    expect(await page.getByRole('link', { name: 'Retry now' }).count()).toBe(0)
+    expect(world.simulator.doubleSubmissions()).toEqual([])
+  })
+
+  test('cancel: asked, confirmed, done; one may also go back', async () => {
+    const id = await addWaiting()
+    await page.goto(`/messages/${id}`)
+    await page.getByRole('link', { name: 'Cancel' }).click()
+    await page.getByRole('link', { name: 'Back' }).click()
+    expect(await page.locator('.facts .badge').first().innerText()).toBe('retrying')
+    await page.getByRole('link', { name: 'Cancel' }).click()
+    await page.getByRole('button', { name: 'Cancel the message' }).click()
+    expect(await page.locator('[role=status]').first().innerText()).toBe('It is called off.')
+    expect(await page.locator('.facts .badge').first().innerText()).toBe('canceled')
+  })
+
+  test('a text that is a script is shown as a text', async () => {
+    await page.goto('/messages?number=0100')
+    await page.locator('table.messages tbody a').first().click()
+    expect(await page.locator('.text').innerText()).toBe(SCRIPT)
+    expect(await page.locator('.text b').count()).toBe(0)
+    expect(await page.title()).toBe('Message 1 · sms-retry')
+  })
+
+  test('a wrong password shows nothing', async () => {
+    await page.context().close()
+    await openPage({ httpCredentials: { ...httpCredentials, password: 'guess' } })
+    const response = await page.goto('/')
+    expect(response?.status()).toBe(401)
+    expect(await page.locator('[data-figure]').count()).toBe(0)
+    // The browser's own words on the 401, and on the icon that it looks for all the same.
+    await page.context().close()
+    complaints = complaints.filter((text) => !text.startsWith('Failed to load resource'))
+  })
+
+  test.each([
+    '/?span=1h',
+    '/error-codes',
+    '/messages',
+    '/messages/3',
+    '/queue',
+  ])('%s fits a phone: nothing sticks out sideways', async (path) => {
+    await page.setViewportSize({ width: 360, height: 740 })
+    await page.goto(path)
+    const [wide, window] = (await page.evaluate(
+      '[document.documentElement.scrollWidth, innerWidth]',
+    )) as number[]
+    expect(wide).toBeLessThanOrEqual(window ?? 0)
+  })
+
+  test('dark where that is wanted, light where it is not', async () => {
+    const lightness = async (colorScheme: 'dark' | 'light'): Promise<number> => {
+      await page.emulateMedia({ colorScheme })
+      await page.goto('/')
+      const colour = (await page.evaluate('getComputedStyle(document.body).backgroundColor')) as string
+      const [red = 0, green = 0, blue = 0] = colour.match(/\d+/g)?.map(Number) ?? []
+      return (red + green + blue) / 3
+    }
+    expect(await lightness('light')).toBeGreaterThan(200)
+    expect(await lightness('dark')).toBeLessThan(60)
+  })
+
+  test('without JavaScript everything is there but the chart, whose figures are in a table', async () => {
+    await page.context().close()
+    await openPage({ javaScriptEnabled: false })
+    await page.goto('/?span=1h')
+    expect(Number(await figure('messages'))).toBeGreaterThan(4)
+    expect(await page.locator('#chart').isVisible()).toBe(false)
+    await page.locator('summary').click()
+    expect(await page.locator('details tbody tr').count()).toBe(13)
+    const id = await addWaiting()
+    await page.goto(`/messages/${id}/cancel`)
+    await page.getByRole('button', { name: 'Cancel the message' }).click()
+    expect(await page.locator('.facts .badge').first().innerText()).toBe('canceled')
+  })
+})

@@ -1,0 +1,169 @@
+// The commands `retry` and `cancel` as real processes: what they print, how they end, and what they leave in the row.
+// What may be asked for in which state: delivery/by-hand.test.ts. Needs dist/.
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import pg from 'pg'
+import { waitFor } from '../support/wait-for.ts'
+import { startWorld, type World } from '../support/world.ts'
+import { type Ended, runCli, WORKING_NUMBER } from './run-cli.ts'
+
+/** Refused with "opted out", which is never retried, and with "queue full", whose retry waits for minutes. */
+const OPTED_OUT = '+15552161001'
+const QUEUE_FULL = '+15552161101'
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld({ env: { RETRY_DELAY_SCALE: '1' } })
+})
+afterAll(() => world.stop())
+
+const run = (...args: string[]): Promise<Ended> => runCli(args, world.env)
+
+async function send(to: string, validForSeconds?: number): Promise<string> {
+  const { id } = await world.sender.send({ userId: 7, to, body: 'Hello', validForSeconds })
+  await world.simulator.idle()
+  return `${id}`
+}
+
+async function jobsOf(id: string): Promise<number[]> {
+  const rows = await world.database.query<{ attempt: number }>(
+    `select (data ->> 'attempt')::integer as "attempt" from sms_retry_pgboss.job
+      where name = 'attempt' and data ->> 'message' = $1 order by 1`,
+    [id],
+  )
+  return rows.map(({ attempt }) => attempt)
+}
+
+describe('retry', () => {
+  test('of a message that waits makes its retry due now', async () => {
+    const id = await send(QUEUE_FULL)
+    expect(await run('retry', id)).toEqual({
+      code: 0,
+      stdout: `message ${id}: retrying. Retry 1 is due: a worker makes it as soon as it can\n`,
+      stderr: '',
+    })
+    expect(await jobsOf(id)).toEqual([1])
+    expect(await run('retry', id)).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `Message ${id} stays as it is: it is due already.\n`,
+    })
+  })
+
+  test('of what the policy never retries says which code and why, and does it if forced', async () => {
+    const id = await send(OPTED_OUT)
+    const refused = await run('retry', id)
+    expect(refused).toMatchObject({ code: 1, stdout: '' })
+    expect(refused.stderr).toMatch(
+      /stays as it is: the policy does not try 21610 again \(.*opted out.*forced/,
+    )
+    expect(await jobsOf(id)).toEqual([])
+    expect(await run('retry', id, '--force')).toMatchObject({ code: 0, stderr: '' })
+    expect(await jobsOf(id)).toEqual([1])
+  })
+
+  test('from two processes at the same time makes one attempt', async () => {
+    const id = await send(OPTED_OUT)
+    const ended = await Promise.all([run('retry', id, '--force'), run('retry', id, '--force')])
+    expect(ended.map(({ code }) => code).toSorted()).toEqual([0, 1])
+    expect(ended.find(({ code }) => code === 1)?.stderr).toMatch(/changed in the meantime|due already/)
+    expect(await jobsOf(id)).toEqual([1])
+  })
+
+  test('is not made of a message to which something happens at this moment: the person has not seen that', async () => {
+    const id = await send(OPTED_OUT)
+    // Another attempt, as a worker records it. Until it is committed, the command sees what was before, and waits.
+    const worker = new pg.Client({ connectionString: world.database.url })
+    await worker.connect()
+    await worker.query('begin')
+    await worker.query('update sms_usage_logs set retry_count = 1 where id = $1', [id])
+    const asking = run('retry', id, '--force')
+    await waitFor('the command to wait for the row', async () => {
+      const waiting = await world.database.query(
+        `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      )
+      return waiting.length > 0
+    })
+    await worker.query('commit')
+    await worker.end()
+    const ended = await asking
+    expect(ended).toMatchObject({ code: 1, stderr: expect.stringContaining('changed in the meantime') })
+    expect(await jobsOf(id)).toEqual([])
+  })
+
+  test.each([
+    ['Twilio has it', 'sent', /Twilio may have it already/],
+    ['it is delivered', 'delivered', /it is delivered already/],
+    ['nobody knows whether Twilio has it', 'submitting', /not known yet whether Twilio has it/],
+  ])('does nothing if %s', async (_what, status, why) => {
+    const id = await send(WORKING_NUMBER)
+    await world.database.query('update sms_usage_logs set final_status = $2 where id = $1', [id, status])
+    const ended = await run('retry', id, '--force')
+    expect(ended).toMatchObject({ code: 1, stdout: '' })
+    expect(ended.stderr).toMatch(why)
+    expect(await jobsOf(id)).toEqual([])
+  })
+
+  test('does nothing after the deadline', async () => {
+    const id = await send(OPTED_OUT, 3600)
+    await world.database.query(
+      `update sms_usage_logs set sms_metadata = jsonb_set(sms_metadata, '{deadline}', '"2020-01-01T00:00:00.000Z"')
+        where id = $1`,
+      [id],
+    )
+    const ended = await run('retry', id, '--force')
+    expect(ended).toMatchObject({ code: 1, stderr: expect.stringContaining('its deadline has passed') })
+  })
+})
+
+describe('cancel', () => {
+  test('calls off the retry that waits, with its job; once more there is nothing to do', async () => {
+    const id = await send(QUEUE_FULL)
+    expect(await jobsOf(id)).toEqual([1])
+    expect((await run('list', '--limit', '1')).stdout).toMatch(/ retrying +1 +in 5 min +21611/)
+    expect(await run('cancel', id)).toEqual({ code: 0, stdout: `message ${id}: canceled\n`, stderr: '' })
+    expect(await jobsOf(id)).toEqual([])
+    expect(await run('cancel', id)).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `Message ${id} stays as it is: it is canceled already.\n`,
+    })
+  })
+
+  test('cannot call back what is delivered', async () => {
+    const id = await send(WORKING_NUMBER)
+    const ended = await run('cancel', id)
+    expect(ended).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('delivered already') })
+  })
+})
+
+describe('both', () => {
+  test.each([
+    'retry',
+    'cancel',
+  ])('%s --json has these keys, and the message as show --json has it', async (command) => {
+    const id = await send(QUEUE_FULL)
+    const done = await run(command, id, '--json')
+    expect(done).toMatchObject({ code: 0, stderr: '' })
+    const shown = JSON.parse((await run('show', id, '--json')).stdout) as object
+    expect(JSON.parse(done.stdout)).toEqual({ id: Number(id), outcome: 'done', message: shown })
+    const again = await run(command, id, '--json')
+    expect(again.code).toBe(1)
+    expect(JSON.parse(again.stdout)).toEqual({
+      id: Number(id),
+      outcome: 'nothing_to_do',
+      why: expect.stringContaining('already'),
+      message: shown,
+    })
+  })
+
+  test.each([
+    'retry',
+    'cancel',
+  ])('%s of a message that there is not ends with exit code 1', async (command) => {
+    expect(await run(command, '999999')).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'There is no message 999999.\n',
+    })
+  })
+})

@@ -1,0 +1,107 @@
+// What `doctor` says of the settings, by name and never by value; and that a fault in one does not hide the others.
+import { describe, expect, test } from '@jest/globals'
+import { freePort } from '../../src/embedded-postgres.ts'
+import { isPrivateHost } from '../../src/doctor/private-host.ts'
+import { examine, named, of } from './examine.ts'
+
+/** Complete; nothing answers at any of its addresses. */
+async function closedEnv(): Promise<Record<string, string>> {
+  const closed = `127.0.0.1:${await freePort()}`
+  return {
+    DATABASE_URL: `postgres://app@${closed}/app`,
+    PUBLIC_BASE_URL: `http://${closed}`,
+    TWILIO_ACCOUNT_SID: `AC${'1'.repeat(32)}`,
+    TWILIO_AUTH_TOKEN: 'a'.repeat(32),
+    TWILIO_FROM_NUMBER: '+12065550100',
+    TWILIO_API_BASE_URL: `http://${closed}`,
+  }
+}
+
+async function oddities(changes: Record<string, string>): Promise<string[]> {
+  const found = of(await examine({ ...(await closedEnv()), ...changes }), 'configuration')
+  return found.filter(({ result }) => result === 'warning').map(({ what }) => what)
+}
+
+test('every fault at once, by name; whatever needs them is skipped, with the reason', async () => {
+  const found = await examine({
+    ...(await closedEnv()),
+    DATABASE_URL: 'secret1',
+    TWILIO_ACCOUNT_SID: 'secret2',
+    PUBLIC_BASE_URL: '',
+  })
+  const faults = of(found, 'configuration').filter(({ result }) => result === 'failed')
+  expect(faults.map(({ what }) => what.split(' ')[0])).toEqual([
+    'DATABASE_URL',
+    'TWILIO_ACCOUNT_SID',
+    'PUBLIC_BASE_URL',
+  ])
+  expect(named(found, 'failed')).toEqual(['configuration'])
+  expect(of(found, 'account')[0]).toMatchObject({
+    result: 'skipped',
+    what: expect.stringContaining('TWILIO_ACCOUNT_SID'),
+  })
+  expect(of(found, 'endpoint')[0]?.what).toContain('PUBLIC_BASE_URL')
+  expect(JSON.stringify(found)).not.toMatch(/secret\d/)
+})
+
+test('a setting that is at fault stops nothing that can do without it', async () => {
+  const found = await examine({ ...(await closedEnv()), PORT: 'x', TWILIO_FROM_NUMBER: '' })
+  expect(named(found, 'failed')).toEqual(['configuration', 'database', 'account', 'endpoint'])
+})
+
+test('nothing at all is faults and skipped checks, also with DATABASE_SSL', async () => {
+  expect(named(await examine({ DATABASE_SSL: 'require' }), 'failed')).toEqual(['configuration'])
+})
+
+test('a policy file that is not one', async () => {
+  const found = await examine({ ...(await closedEnv()), RETRY_POLICY_FILE: '/nowhere/policy.json' })
+  expect(of(found, 'configuration')).toContainEqual(
+    expect.objectContaining({ result: 'failed', what: expect.stringContaining('RETRY_POLICY_FILE') }),
+  )
+})
+
+describe('what is odd', () => {
+  test('with a simulator, the simulator alone', async () => {
+    expect(await oddities({ RETRY_DELAY_SCALE: '0.01', TWILIO_AUTH_TOKEN: 'short' })).toEqual([
+      expect.stringContaining('TWILIO_API_BASE_URL is set'),
+    ])
+  })
+
+  test.each<[name: string, changes: Record<string, string>, words: RegExp]>([
+    ['no https', { PUBLIC_BASE_URL: 'http://sms.example.invalid' }, /PUBLIC_BASE_URL is not https/],
+    ['an address of this machine', { PUBLIC_BASE_URL: 'https://localhost:1' }, /Twilio cannot reach/],
+    ['scaled delays', { RETRY_DELAY_SCALE: '0.01' }, /RETRY_DELAY_SCALE is 0\.01/],
+    ['a small pool', { DATABASE_POOL_MAX: '2' }, /DATABASE_POOL_MAX is 2/],
+    [
+      'a token that is too short, of two',
+      { TWILIO_AUTH_TOKEN: `${'a'.repeat(32)},short` },
+      /Token 2 of TWILIO_AUTH_TOKEN/,
+    ],
+  ])('in production: %s', async (_name, changes, words) => {
+    const earnest = {
+      NODE_ENV: 'production',
+      TWILIO_API_BASE_URL: 'https://127.0.0.1:1',
+      PUBLIC_BASE_URL: 'https://sms.example.invalid',
+    }
+    const found = await oddities({ ...earnest, ...changes })
+    expect(found).toEqual([expect.stringMatching(/TWILIO_API_BASE_URL is set/), expect.stringMatching(words)])
+  })
+})
+
+test.each([
+  ...[
+    'localhost',
+    '127.0.0.1',
+    '10.1.2.3',
+    '172.31.0.1',
+    '192.168.1.1',
+    '[::1]',
+    '[fd00::1]',
+    'db',
+    '',
+    'a.local',
+  ].map((host) => [host, true] as const),
+  ...['sms.example.com', '172.32.0.1', '8.8.8.8', '[2001:db8::1]'].map((host) => [host, false] as const),
+])('of the host "%s", private is %s', (host, isPrivate) => {
+  expect(isPrivateHost(host)).toBe(isPrivate)
+})

@@ -1,0 +1,187 @@
+// What `doctor` says of database, schema and queue: each thing that can be wrong with them, made wrong.
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { freePort } from '../../src/embedded-postgres.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { startWorld, type World } from '../support/world.ts'
+import { examine, named, of } from './examine.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld()
+})
+afterAll(() => world.stop())
+
+const OF_DATABASE = [
+  'database',
+  'server',
+  'tls',
+  'clock',
+  'migrations',
+  'table',
+  'indexes',
+  'queue',
+  'backlog',
+]
+
+/** What is found in a database of its own, once these statements were run on it. */
+async function examineAfter(...statements: string[]): ReturnType<typeof examine> {
+  const database = await createTestDatabase()
+  for (const statement of statements) await database.query(statement)
+  const found = await examine({ ...world.env, DATABASE_URL: database.url })
+  await database.drop()
+  return found
+}
+
+test('a database that is as it must be', async () => {
+  const found = await examine(world.env)
+  expect(named(found, 'ok')).toEqual(expect.arrayContaining(OF_DATABASE))
+  expect(of(found, 'database')[0]?.what).toMatch(/^PostgreSQL \d+/)
+})
+
+describe('a database that cannot be reached', () => {
+  test('is one failure; what depends on it is skipped, and the rest is looked at', async () => {
+    const url = `postgres://app:hunter2@127.0.0.1:${await freePort()}/app`
+    const found = await examine({ ...world.env, DATABASE_URL: url })
+    expect(named(found, 'failed')).toEqual(['database'])
+    expect(named(found, 'skipped')).toEqual([...OF_DATABASE.slice(1), 'worker'])
+    expect(named(found, 'ok')).toEqual(['account', 'api-key', 'endpoint', 'signature'])
+    expect(of(found, 'database')[0]).toMatchObject({
+      what: expect.stringContaining('ECONNREFUSED'),
+      mend: expect.stringMatching(/Start PostgreSQL/),
+    })
+    expect(JSON.stringify(found)).not.toContain('hunter2')
+  })
+
+  test.each<[what: string, change: Partial<Pick<URL, 'pathname' | 'hostname' | 'username'>>, mend: RegExp]>([
+    ['of a name that there is not', { pathname: '/nowhere' }, /Create the database/],
+    ['on a host that there is not', { hostname: 'db.invalid' }, /cannot be resolved/],
+    ['as a user that there is not', { username: 'nobody_here' }, /user and password/],
+  ])('%s', async (_what, change, mend) => {
+    const url = Object.assign(new URL(world.database.url), change)
+    const [finding] = of(await examine({ ...world.env, DATABASE_URL: url.toString() }), 'database')
+    expect(finding).toMatchObject({ result: 'failed', mend: expect.stringMatching(mend) })
+  })
+
+  test('with a certificate that is not there', async () => {
+    const url = `${world.database.url}?sslrootcert=/nowhere/root.crt`
+    const [finding] = of(await examine({ ...world.env, DATABASE_URL: url }), 'database')
+    expect(finding).toMatchObject({ result: 'failed', mend: expect.stringContaining('sslrootcert') })
+  })
+
+  test('without TLS, which was asked for', async () => {
+    const [finding] = of(await examine({ ...world.env, DATABASE_SSL: 'require' }), 'database')
+    expect(finding).toMatchObject({ result: 'failed', mend: expect.stringContaining('DATABASE_SSL') })
+  })
+})
+
+test('a database that was not migrated names each migration, and how to run them', async () => {
+  const database = await createTestDatabase(null)
+  const found = await examine({ ...world.env, DATABASE_URL: database.url })
+  await database.drop()
+  expect(named(found, 'failed')).toEqual(['migrations', 'table', 'queue'])
+  expect(named(found, 'skipped')).toEqual(['indexes', 'backlog', 'worker'])
+  expect(of(found, 'migrations')[0]?.what).toMatch(/001-message-table, 002-retry-index,/)
+  for (const name of ['migrations', 'table', 'queue'] as const) {
+    expect(of(found, name)[0]?.mend).toBe('Run: sms-retry migrate')
+  }
+})
+
+test('one migration that is missing is named alone', async () => {
+  const found = await examineAfter(`delete from sms_retry.migrations where name = '006-reconcile-index'`)
+  expect(of(found, 'migrations')).toEqual([
+    {
+      name: 'migrations',
+      result: 'failed',
+      what: 'Migrations are missing: 006-reconcile-index',
+      mend: 'Run: sms-retry migrate',
+    },
+  ])
+})
+
+test.each([
+  [
+    'invalid',
+    `update pg_index set indisvalid = false where indexrelid = 'idx_sms_usage_logs_in_flight'::regclass`,
+    /idx_sms_usage_logs_in_flight is invalid/,
+  ],
+  ['missing', 'drop index idx_sms_usage_logs_in_flight', /idx_sms_usage_logs_in_flight is missing/],
+])('an index that is %s', async (_what, statement, words) => {
+  const found = await examineAfter(statement)
+  expect(named(found, 'failed')).toEqual(['indexes'])
+  expect(of(found, 'indexes')).toEqual([
+    expect.objectContaining({
+      what: expect.stringMatching(words),
+      mend: expect.stringMatching(/^Run: sms-retry migrate/),
+    }),
+  ])
+})
+
+test.each([
+  ['is gone', 'drop column error_message', /no column error_message/, /migrate/],
+  ['has another type', 'alter column user_id type text', /user_id is text/, /integer or bigint/],
+  [
+    'is json',
+    'add column j json, drop column sms_metadata cascade, add column sms_metadata json',
+    /sms_metadata is json/,
+    /jsonb/,
+  ],
+  ['is too short', 'alter column twilio_message_sid type varchar(20)', /holds 20/, /varying\(34\)/],
+  [
+    'of the app must be given',
+    'add column tenant integer not null',
+    /tenant must be given/,
+    /tenant.* a default/,
+  ],
+])('a column that %s', async (_what, change, what, mend) => {
+  const found = await examineAfter(`alter table sms_usage_logs ${change}`)
+  expect(of(found, 'table')).toEqual([
+    expect.objectContaining({
+      result: 'failed',
+      what: expect.stringMatching(what),
+      mend: expect.stringMatching(mend),
+    }),
+  ])
+})
+
+test('columns of other types that serve as well are fine', async () => {
+  const found = await examineAfter(
+    'alter table sms_usage_logs alter column next_retry_at type timestamp, alter column id type bigint',
+    'alter table sms_usage_logs alter column error_message type varchar(1000)',
+    'alter table sms_usage_logs add column tenant integer not null default 1',
+  )
+  expect(of(found, 'table')[0]?.result).toBe('ok')
+})
+
+test('a database that cannot be written to', async () => {
+  const readOnly = async (database: TestDatabase, is: 'on' | 'off'): Promise<void> => {
+    const name = new URL(database.url).pathname.slice(1)
+    await database.query(`alter database ${name} set default_transaction_read_only = ${is}`)
+  }
+  const database = await createTestDatabase()
+  await readOnly(database, 'on')
+  const found = await examine({ ...world.env, DATABASE_URL: database.url })
+  await database.drop()
+  expect(of(found, 'server')[0]).toMatchObject({ result: 'failed', mend: expect.stringContaining('primary') })
+})
+
+test('a queue that is missing', async () => {
+  const found = await examineAfter(`delete from sms_retry_pgboss.queue where name = 'reconcile'`)
+  expect(of(found, 'queue')[0]).toMatchObject({
+    result: 'failed',
+    what: expect.stringContaining('reconcile'),
+    mend: 'Run: sms-retry migrate',
+  })
+})
+
+test('an attempt that nobody makes', async () => {
+  const found = await examineAfter(
+    `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content,
+       success, final_status, next_retry_at)
+     values (7, '+12065550199', 'outbound', 5, 'Hello', false, 'retrying', now() - interval '10 minutes')`,
+  )
+  expect(of(found, 'backlog')[0]).toMatchObject({
+    result: 'warning',
+    what: expect.stringMatching(/^1 attempt is due, 0 later; the oldest has been due for 10 min/),
+    mend: expect.stringContaining('sms-retry worker'),
+  })
+})

@@ -1,0 +1,119 @@
+// What `doctor` says of the Twilio account, by the simulator and by servers that answer as Twilio may.
+import { afterEach, expect, test } from '@jest/globals'
+import type { NamedFinding } from '../../src/doctor.ts'
+import { freePort } from '../../src/embedded-postgres.ts'
+import { simulatedEnvironment } from '../../src/simulator/environment.ts'
+import { type SimulatorOptions, startSimulator } from '../../src/simulator/simulator.ts'
+import { type Answering, answerWith, errorBody, startFakeTwilio } from '../support/fake-twilio.ts'
+import { examine, of } from './examine.ts'
+
+const API_KEY = { apiKeySid: `SK${'1'.repeat(32)}`, apiKeySecret: 'key-secret' }
+
+const closing: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  for (const close of closing.splice(0)) await close()
+})
+
+/** There is neither a database nor an endpoint, which is none of this file's business. */
+async function examineWith(
+  options: SimulatorOptions,
+  changes: Record<string, string> = {},
+): Promise<NamedFinding[]> {
+  const simulator = await startSimulator(options)
+  closing.push(() => simulator.close())
+  const closed = { databaseUrl: `postgres://app@127.0.0.1:${await freePort()}/app`, port: await freePort() }
+  return examine({ ...simulatedEnvironment(simulator, { ...closed, delayScale: 1 }), ...changes })
+}
+
+async function accountAt(answer: Answering): Promise<NamedFinding[]> {
+  const twilio = await startFakeTwilio(answer)
+  closing.push(() => twilio.close())
+  return of(await examineWith({}, { TWILIO_API_BASE_URL: twilio.url }), 'account')
+}
+
+test('an account that may send', async () => {
+  const found = await examineWith({})
+  expect(of(found, 'account')).toEqual([
+    {
+      name: 'account',
+      result: 'ok',
+      what: 'The account is active, and its auth token is right; requests use the auth token',
+      mend: null,
+    },
+  ])
+  expect(of(found, 'api-key')[0]?.result).toBe('ok')
+})
+
+test.each([
+  ['suspended', { accountStatus: 'suspended' }, 'failed', /suspended.*sends nothing/],
+  ['closed', { accountStatus: 'closed' }, 'failed', /closed/],
+  ['a trial', { isTrial: true }, 'warning', /verified numbers only/],
+] as const)('an account that is %s', async (_what, options, result, words) => {
+  expect(of(await examineWith(options), 'account')).toMatchObject([
+    { result, what: expect.stringMatching(words), mend: expect.stringContaining('Twilio console') },
+  ])
+})
+
+test('a token that is wrong', async () => {
+  const found = await examineWith({}, { TWILIO_AUTH_TOKEN: 'f'.repeat(32) })
+  expect(of(found, 'account')).toMatchObject([
+    {
+      result: 'failed',
+      what: 'Twilio refuses these credentials (HTTP 401, code 20003)',
+      mend: expect.stringContaining('the first one sends'),
+    },
+  ])
+  expect(JSON.stringify(found)).not.toContain('f'.repeat(32))
+})
+
+test('an account that there is not', async () => {
+  const found = await examineWith({}, { TWILIO_ACCOUNT_SID: `AC${'9'.repeat(32)}` })
+  expect(of(found, 'account')).toMatchObject([{ result: 'failed' }])
+})
+
+test('a primary token that is not among the configured ones', async () => {
+  const primary = 'd'.repeat(32)
+  const found = await accountAt(answerWith(200, { status: 'active', type: 'Full', auth_token: primary }))
+  expect(found.map(({ result }) => result)).toEqual(['ok', 'failed'])
+  expect(found[1]?.what).toContain('primary auth token')
+  expect(JSON.stringify(found)).not.toContain(primary)
+})
+
+test.each<[what: string, answer: Answering, result: string, words: RegExp]>([
+  ['not active', answerWith(403, errorBody(403, 20005, 'Account not active')), 'failed', /not active/],
+  ['busy', answerWith(429, errorBody(429, 20429, 'Too Many Requests')), 'warning', /too many requests/],
+  ['out of order', answerWith(503, '<h1>503</h1>'), 'failed', /HTTP 503/],
+  ['not Twilio', answerWith(200, '<h1>Hello</h1>'), 'failed', /cannot be read/],
+  ['breaking off', (response) => response.destroy(), 'failed', /cannot be reached/],
+])('a Twilio that is %s', async (_what, answer, result, words) => {
+  expect(await accountAt(answer)).toMatchObject([{ result, what: expect.stringMatching(words) }])
+})
+
+test('a Twilio that cannot be reached', async () => {
+  const found = await examineWith({}, { TWILIO_API_BASE_URL: `http://127.0.0.1:${await freePort()}` })
+  expect(of(found, 'account')).toMatchObject([
+    {
+      result: 'failed',
+      what: expect.stringContaining('ECONNREFUSED'),
+      mend: expect.stringContaining('https'),
+    },
+  ])
+})
+
+test('an API key, which may not read the account, is tried on a message', async () => {
+  const key = { TWILIO_API_KEY_SID: API_KEY.apiKeySid, TWILIO_API_KEY_SECRET: API_KEY.apiKeySecret }
+  const good = await examineWith(API_KEY, key)
+  expect(of(good, 'account')[0]).toMatchObject({
+    result: 'ok',
+    what: expect.stringContaining('use the API key'),
+  })
+  expect(of(good, 'api-key')[0]?.result).toBe('ok')
+  const bad = await examineWith(API_KEY, { ...key, TWILIO_API_KEY_SECRET: 'another-secret' })
+  expect(of(bad, 'account')[0]?.result).toBe('ok')
+  expect(of(bad, 'api-key')[0]).toMatchObject({
+    result: 'failed',
+    what: expect.stringContaining('20003'),
+    mend: expect.stringContaining('restricted key'),
+  })
+  expect(JSON.stringify(bad)).not.toContain('another-secret')
+})

