@@ -40,6 +40,26 @@ export function errorFields(error: unknown): object {
 /** When it is first needed: an app that has a logger of its own need not pay for this one. */
 const loadWinston = (): typeof winston => createRequire(import.meta.url)('winston')
 
+export type Log = (message: string, fields: object) => void
+
+/**
+ * The same log, for what may happen a thousand times a second: one line every so often, with the number of those that
+ * were left out since the last one.
+ */
+export function seldom(log: Log, everyMs: number): Log {
+  let loggedMs = Number.NEGATIVE_INFINITY
+  let notLogged = 0
+  return (message, fields) => {
+    if (performance.now() - loggedMs < everyMs) {
+      notLogged += 1
+      return
+    }
+    log(message, { ...fields, notLogged })
+    loggedMs = performance.now()
+    notLogged = 0
+  }
+}
+
 export function createLogger(options: { level: string; format: 'json' | 'text' }): Logger {
   const winston = loadWinston()
   const { combine, timestamp, json, colorize, printf } = winston.format

@@ -5,7 +5,7 @@ import type { JobWithMetadata, PgBoss, Queue as BossQueue } from 'pg-boss'
 import type { Database, Db } from './db/pool.ts'
 import type { Alarm } from './delivery/decision.ts'
 import { DatabaseError, SchemaError } from './errors.ts'
-import { errorFields, type Logger } from './log.ts'
+import { errorFields, type Logger, seldom } from './log.ts'
 
 /** A schema of our own: an app that uses pg-boss itself, in whatever version, is not disturbed. */
 const QUEUE_SCHEMA = 'sms_retry_pgboss'
@@ -101,22 +101,10 @@ const LOG_AGAIN_AFTER_MS = 60_000
 
 /** While the database is away, each poll fails: one line says so, then one a minute. */
 function createErrorLog(logger: Logger): (error: Error) => void {
-  let loggedMs = Number.NEGATIVE_INFINITY
-  let notLogged = 0
-  return (error) => {
-    if (performance.now() - loggedMs < LOG_AGAIN_AFTER_MS) {
-      notLogged += 1
-      return
-    }
-    // pg-boss's workers emit an object that only looks like an error.
-    const { message, stack } = error
-    logger.error('The queue has a problem', {
-      ...errorFields(Object.assign(new Error(message), { stack })),
-      notLogged,
-    })
-    loggedMs = performance.now()
-    notLogged = 0
-  }
+  const log = seldom((message, fields) => logger.error(message, fields), LOG_AGAIN_AFTER_MS)
+  // pg-boss's workers emit an object that only looks like an error.
+  return ({ message, stack }) =>
+    log('The queue has a problem', errorFields(Object.assign(new Error(message), { stack })))
 }
 
 /**

@@ -1,5 +1,5 @@
 // The web process: serves the Express app until it is told to stop.
-import { createServer } from 'node:http'
+import { createServer, type ServerOptions } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createHttpApp } from './http/app.ts'
 import { Instance } from './instance.ts'
@@ -12,15 +12,32 @@ export interface RunningWeb {
   stop(): Promise<void>
 }
 
-/** Twilio waits 15 seconds for an answer at the most; whoever takes longer to send 2 KB of headers and body is not Twilio. */
-const REQUEST_TIMEOUT_MS = 15_000
+/** What anybody may take up before it is known who it is. Twilio sends its 2 KB at once. */
+const LIMITS = {
+  headersTimeout: 5_000,
+  requestTimeout: 10_000,
+  // How often the two above are looked at; by default twice a minute.
+  connectionsCheckingInterval: 1_000,
+  maxHeaderSize: 16_384,
+  // Longer than the minute for which load balancers keep idle connections: it must not be us who close one while a
+  // callback is on its way.
+  keepAliveTimeout: 65_000,
+} as const satisfies ServerOptions
+const MOST_HEADERS = 100
+/** Below what systems allow a process, which needs some for its database as well. */
+const MOST_CONNECTIONS = 2_000
+
 const FINISH_TIMEOUT_MS = 15_000
 
 /** @param options.isOpen serves the dashboard without a password: for the demo, which listens on this machine only */
 export async function startWeb(runtime: Runtime, { isOpen = false } = {}): Promise<RunningWeb> {
   const instance = new Instance(runtime, 'web')
   const app = createHttpApp(runtime, { isOpen, instance })
-  const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS }, app)
+  const server = createServer(LIMITS, app)
+  server.maxHeadersCount = MOST_HEADERS
+  server.maxConnections = MOST_CONNECTIONS
+  // One was turned away; those that nobody uses make room for the next.
+  server.on('drop', () => server.closeIdleConnections())
   const { host, port } = runtime.config
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)

@@ -9,8 +9,8 @@ import express, {
 import { DatabaseError, OverloadedError, SchemaError } from '../errors.ts'
 import { errorFields, type Logger } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
-import { isSignedByTwilio } from '../twilio/signature.ts'
 import { parseStatusCallback, STATUS_CALLBACK_PATH, type StatusCallback } from '../twilio/status-callback.ts'
+import { ForgeryLimit } from './forgery-limit.ts'
 
 export interface StatusCallbackRouteDeps {
   readonly accountSid: string
@@ -31,8 +31,9 @@ const OTHER_CHARSET = /charset=(?!"?(utf-8)?"?\s*(;|$))/i
 /** The route alone, for mounting into an app. Everything is refused before any cryptography that can be. */
 export function statusCallbackRoute(deps: StatusCallbackRouteDeps): Router {
   const router = Router({ caseSensitive: true, strict: true })
+  const forgeryLimit = new ForgeryLimit(deps.authTokens, deps.logger)
   router.post(STATUS_CALLBACK_PATH, requireForm(deps), formReader(deps), (request, response) =>
-    receive(deps, request, response),
+    receive(deps, forgeryLimit, request, response),
   )
   router.all(STATUS_CALLBACK_PATH, (_request, response) => {
     response.set('Allow', 'POST').status(405).end()
@@ -97,8 +98,13 @@ function unescapeText(text: string): string {
 
 type Fields = Record<string, string | string[]>
 
-async function receive(deps: StatusCallbackRouteDeps, request: Request, response: Response): Promise<void> {
-  const { accountSid, authTokens, publicBaseUrl, logger } = deps
+async function receive(
+  deps: StatusCallbackRouteDeps,
+  forgeryLimit: ForgeryLimit,
+  request: Request,
+  response: Response,
+): Promise<void> {
+  const { accountSid, publicBaseUrl, logger } = deps
   if (typeof request.body === 'string' || Buffer.isBuffer(request.body)) {
     logger.error('Status callback refused: another body parser has read the form; mount the router before it')
     return refuse(deps, response, 'bad_signature', 'The signature cannot be checked')
@@ -107,11 +113,9 @@ async function receive(deps: StatusCallbackRouteDeps, request: Request, response
   // Never from Host or X-Forwarded headers, which the sender chooses, nor from the origin of a request target
   // in absolute form (RFC 9112, 3.2.2). `url` is the path below the mount point.
   const target = request.url.replace(/^https?:\/\/[^/?#]*/i, '')
-  const signedUrl = publicBaseUrl + target
-  if (!isSignedByTwilio(authTokens, request.get('X-Twilio-Signature'), signedUrl, fields)) {
-    logger.warn('Status callback refused: its signature is not that of the account', { hint: SIGNATURE_HINT })
-    return refuse(deps, response, 'bad_signature', 'The signature is missing or wrong')
-  }
+  const signature = request.get('X-Twilio-Signature')
+  const judged = await forgeryLimit.judge(signature, publicBaseUrl + target, fields)
+  if (judged.verdict === 'forged') return refuseForged(deps, response, judged.retryAfterSeconds)
   const query = target.indexOf('?')
   const callback = parseStatusCallback(query === -1 ? '' : target.slice(query), fields)
   if ('unreadable' in callback) {
@@ -126,8 +130,15 @@ async function receive(deps: StatusCallbackRouteDeps, request: Request, response
   response.status(204).end()
 }
 
-const SIGNATURE_HINT =
-  'Check that PUBLIC_BASE_URL is what Twilio calls, and that TWILIO_AUTH_TOKEN is the primary token'
+function refuseForged(
+  deps: StatusCallbackRouteDeps,
+  response: Response,
+  retryAfterSeconds: number | null,
+): void {
+  if (retryAfterSeconds !== null) response.set('Retry-After', `${retryAfterSeconds}`)
+  const status = retryAfterSeconds === null ? REFUSALS.bad_signature : 429
+  refuse(deps, response, 'bad_signature', 'The signature is missing or wrong', status)
+}
 
 /** The one place where errors become HTTP answers. */
 function answerErrors(deps: StatusCallbackRouteDeps): ErrorRequestHandler {
@@ -170,7 +181,8 @@ function refuse(
   response: Response,
   refusal: keyof typeof REFUSALS,
   why: string,
+  status: number = REFUSALS[refusal],
 ): void {
   metrics.callbacks[refusal].inc()
-  response.status(REFUSALS[refusal]).type('text/plain').send(`${why}\n`)
+  response.status(status).type('text/plain').send(`${why}\n`)
 }

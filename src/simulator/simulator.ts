@@ -44,8 +44,10 @@ export interface Simulator {
   /**
    * As if the account's token had been changed: requests need it from now on, and callbacks are signed with it,
    * also those of earlier messages. An API key stays good. Throws a RangeError if it is empty.
+   *
+   * @param secondary requests may have this one as well, as long as it is named; it signs nothing
    */
-  setAuthToken(token: string): void
+  setAuthToken(token: string, secondary?: string): void
   /** Requests of Twilio's API that were received and are neither answered nor cut yet. */
   openRequests(): number
   /** Resolves when every message has its final status and every callback was answered or given up. */
@@ -61,6 +63,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   const messages = new MessageStore(settings.maxKept)
   const openRequests = new OpenRequests()
   let { authToken, chaos } = settings
+  let secondaryToken: string | undefined
   const currentAuthToken = () => authToken
   const currentChaos = () => chaos
   const callbacks = new CallbackQueue({ ...settings, authToken: currentAuthToken, work })
@@ -71,6 +74,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     createTwilioApi({
       settings,
       authToken: currentAuthToken,
+      secondaryToken: () => secondaryToken,
       chaos: currentChaos,
       random: {
         chaos: createRandom(settings.seed),
@@ -114,8 +118,9 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     setChaos: (change) => {
       chaos = changeChaos(chaos, change)
     },
-    setAuthToken: (token) => {
+    setAuthToken: (token, secondary) => {
       authToken = checkAuthToken(token)
+      secondaryToken = secondary === undefined ? undefined : checkAuthToken(secondary)
     },
     openRequests: () => openRequests.count,
     idle: () => work.idle(),

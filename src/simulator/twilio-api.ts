@@ -16,13 +16,14 @@ import { writeAnswer } from './write-answer.ts'
 
 export interface TwilioApiDeps extends SubmitDeps {
   authToken: () => string
+  secondaryToken: () => string | undefined
   openRequests: OpenRequests
   /** GETs throw dice of their own: how often an app asks must not move the faults of its POSTs. */
   random: SubmitDeps['random'] & { lookups: Random }
 }
 
 export function createTwilioApi(deps: TwilioApiDeps): Router {
-  const { settings, messages, chaos, random, authToken, openRequests } = deps
+  const { settings, messages, chaos, random, authToken, secondaryToken, openRequests } = deps
   const account = `/${API_VERSION}/Accounts/:accountSid`
   const list = `${account}/Messages.json`
   const one = `${account}/Messages/:sid.json`
@@ -37,7 +38,7 @@ export function createTwilioApi(deps: TwilioApiDeps): Router {
 
   router.use(`/${API_VERSION}`, (request, response, next) => {
     openRequests.add(response)
-    if (mayAsk(request, authToken(), settings)) next()
+    if (mayAsk(request, [authToken(), secondaryToken()], settings)) next()
     else refuse(response, refusal(20003))
   })
   router.get(`${account}.json`, (request, response) => {
@@ -73,8 +74,16 @@ export function createTwilioApi(deps: TwilioApiDeps): Router {
   return router
 }
 
-function mayAsk(request: Request, authToken: string, settings: SimulatorSettings): boolean {
-  return credentialsOf(request) === `${settings.accountSid}:${authToken}` || isByApiKey(request, settings)
+function mayAsk(
+  request: Request,
+  authTokens: readonly (string | undefined)[],
+  settings: SimulatorSettings,
+): boolean {
+  const given = credentialsOf(request)
+  const isByToken = authTokens.some(
+    (token) => token !== undefined && given === `${settings.accountSid}:${token}`,
+  )
+  return isByToken || isByApiKey(request, settings)
 }
 
 function isByApiKey(request: Request, { apiKey }: SimulatorSettings): boolean {

@@ -20,6 +20,26 @@ describe('once the auth token was changed', () => {
     expect((await send(byKey)).status).toBe('queued')
   })
 
+  test('requests may have the secondary one as well, until it is given up, but it signs no callbacks', async () => {
+    const receiver = await receive()
+    const { simulator, client } = await simulate()
+    const { authToken } = simulator
+    const send = (by: typeof client) =>
+      by.messages.create({ to: TO, from: FROM, body: 'Hello', statusCallback: receiver.url })
+    simulator.setAuthToken(NEXT, authToken)
+    await send(client)
+    await send(clientOf(simulator))
+    await simulator.idle()
+    expect(receiver.received.length).toBeGreaterThan(0)
+    for (const { headers, path, fields } of receiver.received) {
+      const signature = String(headers['x-twilio-signature'])
+      expect(twilio.validateRequest(NEXT, signature, receiver.url + path, fields)).toBe(true)
+    }
+    simulator.setAuthToken(NEXT)
+    expect(await rejectionOf(send(client))).toMatchObject({ status: 401, code: 20003 })
+    expect((await send(clientOf(simulator))).status).toBe('queued')
+  })
+
   test('callbacks are signed with the new one, also those of a message from before', async () => {
     const receiver = await receive()
     const { simulator, client } = await simulate({ authToken: 'the first token', callbackDelayMs: 100 })

@@ -37,6 +37,8 @@ export interface WorldOptions {
   readonly simulator?: SimulatorOptions
   readonly env?: Record<string, string>
   readonly retryPolicy?: RetryPolicyOverrides
+  /** The URL with which its processes come to the database, where that is not its owner's. */
+  readonly databaseUrl?: (database: TestDatabase) => Promise<string>
 }
 
 /** Delays are a thousandth of the real ones, without jitter, unless `env` and `retryPolicy` say otherwise. */
@@ -44,8 +46,9 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const database = await createTestDatabase()
   const simulator = await startSimulator({ callbackDelayMs: 10, ...options.simulator })
   const port = await freePort()
+  const databaseUrl = (await options.databaseUrl?.(database)) ?? database.url
   const env = {
-    ...simulatedEnvironment(simulator, { databaseUrl: database.url, port, delayScale: 0.001 }),
+    ...simulatedEnvironment(simulator, { databaseUrl, port, delayScale: 0.001 }),
     ...options.env,
   }
   const log: LogLine[] = []

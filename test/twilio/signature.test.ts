@@ -1,6 +1,7 @@
 // Who may report: the signature as Twilio documents it, and every near miss.
 import { describe, expect, test } from '@jest/globals'
-import { isSignedByTwilio } from '../../src/twilio/signature.ts'
+import webhooks from 'twilio/lib/webhooks/webhooks.js'
+import { isSignedByTwilio, isSignedInAnySpelling } from '../../src/twilio/signature.ts'
 
 /** Twilio's published example. Source: https://www.twilio.com/docs/usage/security */
 const TOKEN = '12345'
@@ -31,7 +32,7 @@ test.each([
   expect(isSignedByTwilio([TOKEN], SIGNATURE, URL.replace('.com/', `.com${port}/`), FIELDS)).toBe(true)
 })
 
-describe('a signature is refused', () => {
+describe.each([isSignedByTwilio, isSignedInAnySpelling])('a signature is refused by %p', (isSigned) => {
   test.each([
     ['when it is missing', undefined],
     ['when it is empty', ''],
@@ -41,7 +42,7 @@ describe('a signature is refused', () => {
     ['when it comes twice, as two headers are joined', `${SIGNATURE}, ${SIGNATURE}`],
     ['when it has characters of more than one byte', '\u{1f600}'.repeat(14)],
   ])('%s', (_when, signature) => {
-    expect(isSignedByTwilio([TOKEN], signature, URL, FIELDS)).toBe(false)
+    expect(isSigned([TOKEN], signature, URL, FIELDS)).toBe(false)
   })
 
   test.each([
@@ -54,7 +55,7 @@ describe('a signature is refused', () => {
     ['something that is no URL', 'not a URL'],
     ['nothing', ''],
   ])('when it was made for the example, and the URL is %s', (_what, url) => {
-    expect(isSignedByTwilio([TOKEN], SIGNATURE, url, FIELDS)).toBe(false)
+    expect(isSigned([TOKEN], SIGNATURE, url, FIELDS)).toBe(false)
   })
 
   test.each([
@@ -69,11 +70,11 @@ describe('a signature is refused', () => {
     const sent = Object.fromEntries(
       Object.entries(fields).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
     )
-    expect(isSignedByTwilio([TOKEN], SIGNATURE, URL, sent)).toBe(false)
+    expect(isSigned([TOKEN], SIGNATURE, URL, sent)).toBe(false)
   })
 
   test('when no auth token is known', () => {
-    expect(isSignedByTwilio([], SIGNATURE, URL, FIELDS)).toBe(false)
+    expect(isSigned([], SIGNATURE, URL, FIELDS)).toBe(false)
   })
 })
 
@@ -84,4 +85,38 @@ test.each([
   ['none of two', ['54321', '123456'], false],
 ])('while a token is rotated: signed with %s', (_which, tokens, accepted) => {
   expect(isSignedByTwilio(tokens, SIGNATURE, URL, FIELDS)).toBe(accepted)
+})
+
+/** Escapes that `new URL()` writes otherwise: what Twilio is known to sign is either. */
+test("a URL whose escapes were signed as a browser would write them is found among the package's spellings", () => {
+  const url = "https://example.com/a?who=O'Hara"
+  const signature = webhooks.getExpectedTwilioSignature(TOKEN, 'https://example.com/a?who=O%27Hara', FIELDS)
+  expect(isSignedByTwilio([TOKEN], signature, url, FIELDS)).toBe(false)
+  expect(isSignedInAnySpelling([TOKEN], signature, url, FIELDS)).toBe(true)
+})
+
+// What is decided without the package's own check must never be stricter, where a URL of ours is concerned.
+test.each([
+  'https://sms.example.com',
+  'https://sms.example.com:8443',
+  'https://sms.example.com:443/prefix',
+  'http://sms.example.com',
+  'http://127.0.0.1:3000',
+  'http://[::1]:3000',
+  'https://user:pass@sms.example.com:8443',
+])('for URLs below %s it says what the package says', (base) => {
+  const url = `${base}/twilio/status?message=42&attempt=1`
+  const spellings = [
+    url,
+    url.replace(/:\d+(?=\/)/, ''),
+    url.replace(/(?<!:\d+)(?=\/twilio|\/prefix)/, ':443'),
+    url.replace(/(?<!:\d+)(?=\/twilio)/, ':80'),
+  ]
+  for (const spelling of spellings) {
+    const signature = webhooks.getExpectedTwilioSignature(TOKEN, spelling, FIELDS)
+    expect([spelling, isSignedByTwilio([TOKEN], signature, url, FIELDS)]).toEqual([
+      spelling,
+      webhooks.validateRequest(TOKEN, signature, url, FIELDS),
+    ])
+  }
 })

@@ -1,0 +1,177 @@
+// Web, worker and sender under the role of sql/roles/least-privilege.sql: they do all that they have to, and the role
+// can do nothing else.
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import pg from 'pg'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { waitFor } from '../support/wait-for.ts'
+import { waitForStatus } from '../support/workers.ts'
+import { startWorld, type World, type WorldOptions } from '../support/world.ts'
+import { appClient, closeLater, message, rowOf } from '../support/world-with.ts'
+import { giveRights, limitedRole } from './limited-role.ts'
+
+/** Fails once with an error code that is tried again. */
+const RECOVERING = '+15553000301'
+const SIGN_IN = { DASHBOARD_USERNAME: 'operator', DASHBOARD_PASSWORD: 'a password' }
+
+async function limitedWorld(options: WorldOptions = {}): Promise<World> {
+  const role = limitedRole()
+  closeLater(() => role.drop())
+  const world = await startWorld({ ...options, databaseUrl: role.create })
+  closeLater(() => world.stop())
+  return world
+}
+
+/** What the database refuses is seen here at the latest, also where things go on without it. */
+function expectNoComplaint({ log }: World): void {
+  expect(log.filter(({ level }) => level === 'error' || level === 'warn')).toEqual([])
+  expect(log.filter((line) => JSON.stringify(line).includes('permission denied'))).toEqual([])
+}
+
+describe('under the role', () => {
+  test('messages are sent, enqueued, tried again and delivered', async () => {
+    const world = await limitedWorld({ env: { SEND_RATE_PER_SECOND: '100' } })
+    await world.startWorker()
+    const app = await appClient(world)
+    const { id: enqueued } = await world.sender.enqueue(message({ to: RECOVERING }), { db: app })
+    const { id: sent } = await world.sender.send(message({ to: RECOVERING, idempotencyKey: 'once' }))
+    expect(await world.sender.send(message({ to: RECOVERING, idempotencyKey: 'once' }))).toMatchObject({
+      id: sent,
+    })
+    for (const id of [sent, enqueued]) {
+      await waitForStatus(world, id, 'delivered')
+      expect(await rowOf(world, id)).toMatchObject({ success: true, retry_count: 1 })
+    }
+    expect((await fetch(`${world.web.url}/readyz`)).status).toBe(200)
+    expectNoComplaint(world)
+  })
+
+  test('an app that enqueues in its own transaction needs no more than the role', async () => {
+    const world = await limitedWorld()
+    const app = new pg.Client({ connectionString: world.env['DATABASE_URL'] })
+    await app.connect()
+    closeLater(() => app.end())
+    await world.startWorker()
+    const { id } = await world.sender.enqueue(message(), { db: app })
+    await waitForStatus(world, id, 'delivered')
+    expectNoComplaint(world)
+  })
+
+  test('the sweep finds what no callback has told of', async () => {
+    const world = await limitedWorld({ simulator: { chaos: { dropCallbacks: 1 } } })
+    const { id } = await world.sender.send(message({ to: RECOVERING }))
+    await world.startWorker()
+    await waitForStatus(world, id, 'delivered')
+    expect(await rowOf(world, id)).toMatchObject({ retry_count: 1 })
+    expectNoComplaint(world)
+  })
+
+  test('the queue is maintained', async () => {
+    const world = await limitedWorld()
+    // So that there is something to be removed: it was done with a year ago.
+    await world.database.query(
+      `insert into sms_retry_pgboss.job (name, state, completed_on, deletion_seconds)
+       values ('attempt', 'completed', now() - interval '1 year', 60)`,
+    )
+    await world.startWorker()
+    await waitFor('the queue to be counted and purged', async () => {
+      const [found] = await world.database.query(
+        `select (select monitor_on is not null and maintain_on is not null
+                   from sms_retry_pgboss.queue where name = 'attempt')
+            and not exists (select from sms_retry_pgboss.job where name = 'attempt') as "done"`,
+      )
+      return found?.['done'] === true
+    })
+    expectNoComplaint(world)
+  })
+
+  test('the dashboard shows every page, and does what it is asked to', async () => {
+    // Half an hour instead of 300 ms, so that there is a retry to be called off.
+    const world = await limitedWorld({ env: { ...SIGN_IN, RETRY_DELAY_SCALE: '6' } })
+    const { id } = await world.sender.send(message({ to: RECOVERING }))
+    await waitForStatus(world, id, 'retrying')
+    const Authorization = `Basic ${Buffer.from(Object.values(SIGN_IN).join(':')).toString('base64')}`
+    const get = (path: string) => fetch(world.web.url + path, { headers: { Authorization } })
+    for (const path of ['/', '/messages', `/messages/${id}`, '/error-codes', '/queue']) {
+      expect([path, (await get(path)).status]).toEqual([path, 200])
+    }
+    const form = await (await get(`/messages/${id}/cancel`)).text()
+    const fields = [...form.matchAll(/type="hidden" name="(\w+)" value="([^"]*)"/g)].map(
+      ([, name = '', value = '']): [string, string] => [name, value.replaceAll('&quot;', '"')],
+    )
+    await fetch(`${world.web.url}/messages/${id}/cancel`, {
+      method: 'POST',
+      headers: { Authorization },
+      body: new URLSearchParams(fields),
+    })
+    expect(await rowOf(world, id)).toMatchObject({ final_status: 'canceled' })
+    expectNoComplaint(world)
+  })
+})
+
+describe('the role', () => {
+  const role = limitedRole()
+  let database: TestDatabase
+  let limited: pg.Client
+
+  beforeAll(async () => {
+    database = await createTestDatabase()
+    await database.query('create table app_secrets as select 1 as secret')
+    limited = new pg.Client({ connectionString: await role.create(database) })
+    await limited.connect()
+  })
+
+  afterAll(async () => {
+    await limited.end()
+    await database.drop()
+    await role.drop()
+  })
+
+  test.each([
+    ['delete messages', 'delete from sms_usage_logs'],
+    ['empty the table', 'truncate sms_usage_logs'],
+    ['drop the table', 'drop table sms_usage_logs'],
+    ['alter the table', 'alter table sms_usage_logs add column more text'],
+    ['hang a trigger on the table', 'create trigger t before insert on sms_usage_logs execute function f()'],
+    ['index the table', 'create index on sms_usage_logs (user_id)'],
+    ['change who gets a message', `update sms_usage_logs set phone_number = '+12065550100'`],
+    ['change what a message says', `update sms_usage_logs set message_content = 'Something else'`],
+    ['change whose message it is', 'update sms_usage_logs set user_id = 1'],
+    ["set the ids' sequence back", `select setval('sms_usage_logs_id_seq', 1)`],
+    ["read the app's other tables", 'select * from app_secrets'],
+    ["write into the app's other tables", 'insert into app_secrets values (2)'],
+    ['make a table', 'create table more (id integer)'],
+    ['make a schema', 'create schema more'],
+    ['make a table among ours', 'create table sms_retry.more (id integer)'],
+    ['pretend that a migration was run', `insert into sms_retry.migrations (name) values ('x')`],
+    ["drop the queue's tables", 'drop table sms_retry_pgboss.job cascade'],
+    ["make a table among the queue's", 'create table sms_retry_pgboss.more (id integer)'],
+    ['drop the queue', 'drop schema sms_retry_pgboss cascade'],
+    ['make a role', 'create role more'],
+    ['read the passwords', 'select * from pg_authid'],
+    ["read the server's files", `copy (select 1) to program 'true'`],
+  ])('cannot %s', async (_what, statement) => {
+    await expect(limited.query(statement)).rejects.toMatchObject({ code: INSUFFICIENT_PRIVILEGE })
+  })
+
+  test('knows every table of ours, so that a migration that adds one adds its rights', async () => {
+    const { rows } = await limited.query(
+      `select oid::regclass::text as "name" from pg_class
+        where relkind in ('r', 'p') and relnamespace in ('sms_retry'::regnamespace, 'sms_retry_pgboss'::regnamespace)
+          and not has_table_privilege(oid, 'select')`,
+    )
+    expect(rows).toEqual([])
+  })
+
+  test('uses what a later version of the queue adds to it', async () => {
+    await database.query('create table sms_retry_pgboss.added (id serial, what text)')
+    await limited.query(`insert into sms_retry_pgboss.added (what) values ('x')`)
+    expect((await limited.query('delete from sms_retry_pgboss.added returning id')).rows).toEqual([{ id: 1 }])
+  })
+
+  test('can be given its rights again', async () => {
+    const { user } = limited
+    await expect(giveRights(database, user ?? '')).resolves.toBeUndefined()
+  })
+})
+
+const INSUFFICIENT_PRIVILEGE = '42501'
