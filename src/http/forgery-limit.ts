@@ -5,8 +5,8 @@ import { RateLimiterMemory, type RateLimiterRes } from 'rate-limiter-flexible'
 import { type Log, type Logger, seldom } from '../log.ts'
 import { isSignedByTwilio, isSignedInAnySpelling } from '../twilio/signature.ts'
 
-/** Ten a second, and a hundred at once: many times what a wrong setting brings about. */
-const MOST_FAILURES = 100
+/** Some two hundredths of a processor; many times what a wrong setting brings about. */
+const MOST_FAILURES = 1_000
 const WINDOW_SECONDS = 10
 
 const LOG_EVERY_MS = 10_000

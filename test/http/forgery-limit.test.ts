@@ -18,7 +18,7 @@ afterEach(async () => {
   await database.drop()
 })
 
-const BUDGET = 100
+const BUDGET = 1_000
 
 function callback(change: Partial<endpoint.CallbackRequest> = {}): endpoint.CallbackRequest {
   return {

@@ -73,7 +73,7 @@ test('ten wrong passwords: even the right one is not looked at for a while, save
   expect((await get(web, '/', { Authorization: SIGNED_IN, Cookie: known })).status).toBe(200)
   // A cookie opens nothing by itself, and cannot be made up.
   expect((await get(web, '/', { ...wrong, Cookie: known })).status).toBe(401)
-  const forged = known.replace(/\.\w{5}/, '.AAAAA')
+  const forged = known.replace(/\..*/, '.AAAAA')
   expect((await get(web, '/', { Authorization: SIGNED_IN, Cookie: forged })).status).toBe(429)
   expect(web.log.filter(({ message }) => message === 'Dashboard: wrong credentials').length).toBeGreaterThan(
     9,
