@@ -27,6 +27,14 @@ export function maskNumbersIn(text: string): string {
   return text.replace(NUMBER_IN_TEXT, '…$1')
 }
 
+/** Why a message is where it is, without its number, in whatever way that is written; it may be a text of the app's own. */
+export function maskReason(reason: string, to: string): string {
+  const digits = to.replace(/^\+/, '')
+  return maskNumbersIn(
+    digits === '' ? reason : reason.replaceAll(to, maskNumber(to)).replaceAll(digits, maskNumber(to)),
+  )
+}
+
 /** The facts of an error that help and that hold no row contents (PostgreSQL's `detail` does). */
 export function errorFields(error: unknown): object {
   if (!(error instanceof Error)) return { error: String(error) }

@@ -92,6 +92,29 @@ test('cancel, ten times at once: canceled once, and its job is gone; retry bring
   expect(await jobsOf(id)).toEqual([1])
 })
 
+test('a retry whose first alarm has rung, put off and then called off, has an alarm again', async () => {
+  const id = await send('+15552161101')
+  // As a worker leaves it: the first alarm is done, the attempt was put off.
+  await world.database.query(
+    `update sms_retry_pgboss.job set state = 'completed', completed_on = now() where (data ->> 'message')::int = $1`,
+    [id],
+  )
+  await actOnMessage(deps, id, { kind: 'cancel' })
+  await world.database.query(
+    `insert into sms_retry_pgboss.job (id, name, data, state, completed_on)
+     select ('00000000-0000-8001-8000-' || lpad(to_hex($1::int), 12, '0'))::uuid, 'attempt',
+            jsonb_build_object('message', $1::int, 'attempt', 1), 'completed', now()
+      where not exists (select from sms_retry_pgboss.job where (data ->> 'message')::int = $1)`,
+    [id],
+  )
+  expect((await actOnMessage(deps, id, retry())).outcome).toBe('done')
+  const states = await world.database.query<{ state: string }>(
+    `select state::text as "state" from sms_retry_pgboss.job where (data ->> 'message')::int = $1`,
+    [id],
+  )
+  expect(states).toEqual([{ state: 'created' }])
+})
+
 test('a message that is not there is told as such', async () => {
   expect(await actOnMessage(deps, 2_000_000_000, retry())).toEqual({ outcome: 'unknown_message' })
 })

@@ -1,7 +1,9 @@
 // Configuration: what a wrong environment is told, that no value is ever repeated, and the defaults.
 import { describe, expect, test } from '@jest/globals'
-import { type Env, ENV_NAMES, type EnvName, parseConfig, type Requirement } from '../src/config.ts'
+import { type Env, envNames, type EnvName, parseConfig, type Requirement } from '../src/config.ts'
 import { ConfigError } from '../src/errors.ts'
+
+const ENV_NAMES = envNames()
 
 const EVERYTHING: readonly Requirement[] = [
   'DATABASE_URL',

@@ -1,7 +1,9 @@
 // Holds .env.example and the configuration together: a name that is read is documented, and none else is.
 import { expect, test } from '@jest/globals'
 import { readFile } from 'node:fs/promises'
-import { ENV_NAMES, parseConfig } from '../src/config.ts'
+import { envNames, parseConfig } from '../src/config.ts'
+
+const ENV_NAMES = envNames()
 
 const text = await readFile(new URL('../.env.example', import.meta.url), 'utf8')
 

@@ -141,7 +141,7 @@ export async function reconcileCommand(
     return true
   }
   const queue = await startRuntimeQueue(runtime, 'schedule')
-  const instance = new Instance(runtime, 'worker')
+  const instance = new Instance(runtime, 'sender')
   await instance.start()
   try {
     const twilio = createTwilioClient(config.twilio, config.publicBaseUrl)

@@ -5,7 +5,7 @@ import { countMessages, type Overview } from '../db/overview.ts'
 import { openDatabase } from '../db/pool.ts'
 import { reasonOf } from '../delivery/error-codes.ts'
 import { type Target, targetsOf } from '../delivery/targets.ts'
-import { duration, share } from '../http/dashboard/words.ts'
+import { duration, share } from '../plain-words.ts'
 import { type Cell, table } from './table.ts'
 
 export async function statsCommand(

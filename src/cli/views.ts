@@ -3,7 +3,7 @@ import type { StoredMessage } from '../db/messages.ts'
 import { reasonOf, type Rule } from '../delivery/error-codes.ts'
 import { type RetryPolicy, scheduleOf } from '../delivery/retry-policy.ts'
 import { type DeliveryStatus, isDelivered, isFailure } from '../delivery/status.ts'
-import { maskNumber, maskNumbersIn } from '../log.ts'
+import { maskNumber, maskReason } from '../log.ts'
 import type { PlannedLook, Reconciled } from '../reconcile.ts'
 import { type Cell, hanging, onOneLine, type Style, styled, table } from './table.ts'
 
@@ -18,7 +18,7 @@ export function listView(messages: readonly StoredMessage[], now: Date): string 
       statusCell(message.status),
       `${message.retryCount}`,
       message.nextRetryAt === null ? '' : until(message.nextRetryAt, now),
-      maskNumbersIn(message.reason ?? ''),
+      maskReason(message.reason ?? '', message.to),
     ]),
   )
 }
@@ -45,7 +45,7 @@ const FACT_WIDTH = 13
 /** @param showContent otherwise of number and text only what tells messages apart */
 export function showView(message: StoredMessage, showContent: boolean): string {
   const { status, to, body, retryCount, maxRetries, processingTimeMs } = message
-  const open = showContent ? (text: string) => text : maskNumbersIn
+  const open = (text: string): string => (showContent ? text : maskReason(text, to))
   const facts: [string, string | null][] = [
     ['Message', `${message.id}`],
     ['Status', status],

@@ -25,9 +25,11 @@ export interface Backlog {
 const IS_IN_FLIGHT = `final_status in ('pending', 'submitting', 'retrying', 'accepted', 'scheduled', 'queued', 'sending', 'sent')`
 
 /** When the latest attempt was claimed, as text; a row that somebody else wrote does not say. */
-const CLAIMED_AT = `coalesce(sms_metadata #>> '{attempts,-1,times,submitting}', ${iso(`created_at at time zone 'UTC'`)})`
+const CLAIM = `sms_metadata #>> '{attempts,-1,times,submitting}'`
+const CLAIMED_AT = `case when ${CLAIM} ~ '^[1-9]\\d{3}-(0[1-9]|1[0-2])-[0-3]\\dT[0-2]\\d:[0-5]\\d:[0-5]\\d' then ${CLAIM}
+  else ${iso(`created_at at time zone 'UTC'`)} end`
 
-export const IS_IN_DOUBT = `final_status = 'submitting' and ${CLAIMED_AT} < ${iso(`now() - interval '${IN_DOUBT_AFTER_SECONDS} s'`)}`
+const IS_IN_DOUBT = `final_status = 'submitting' and ${CLAIMED_AT} < ${iso(`now() - interval '${IN_DOUBT_AFTER_SECONDS} s'`)}`
 
 const IS_WAITING = `final_status in ('pending', 'retrying')`
 const DUE_AT = 'coalesce(next_retry_at, created_at)'
@@ -84,8 +86,8 @@ export async function readBacklog(db: Db): Promise<Backlog> {
 }
 
 function earliest(times: readonly (Date | null)[]): Date | null {
-  const known = times.filter((time) => time !== null)
-  return known.length === 0 ? null : new Date(Math.min(...known.map((time) => time.getTime())))
+  const known = times.flatMap((time) => time?.getTime() ?? []).filter((ms) => !Number.isNaN(ms))
+  return known.length === 0 ? null : new Date(Math.min(...known))
 }
 
 /** Of the messages created in the last so many seconds. */

@@ -42,8 +42,11 @@ interface FailureRow extends Omit<FailureCode, 'retries'> {
 /** What others have written under our key is not to end the whole count. */
 const numberIn = (json: string): string =>
   `case when jsonb_typeof(${json}) = 'number' and (${json})::numeric between 0 and 999999999 then (${json})::numeric::int end`
+/** The day is added, so that no text that looks like a time is a day that there is not. */
 const timeIn = (json: string): string =>
-  `case when ${json} ~ '^\\d{4}-(0\\d|1[0-2])-([0-2]\\d|3[01])T([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d' then (${json})::timestamptz end`
+  `case when ${json} ~ '^[1-9]\\d{3}-(0[1-9]|1[0-2])-\\d\\dT([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d{1,6})?Z$'
+             then (substr(${json}, 1, 8) || '01' || substr(${json}, 11))::timestamptz
+                  + (substr(${json}, 9, 2)::int - 1) * interval '1 day' end`
 
 /** Enough to judge a policy by, and as many as can be read while somebody waits. */
 export const MOST_CONSIDERED = 5_000
@@ -77,17 +80,20 @@ export async function countFailures(db: Db, lastSeconds: number): Promise<Failur
           case when jsonb_typeof(m.sms_metadata -> 'attempts') = 'array' then m.sms_metadata -> 'attempts' end)
               with ordinality as e (a, position)
         cross join lateral (select m.sms_metadata -> 'attempts' -> e.position::int as following) as n
-        where a ->> 'status' in ('undelivered', 'failed'))
+        where a ->> 'status' in ('undelivered', 'failed')),
+     counted as (
      select code, retry, grouping(retry) = 1 as "isWhole", count(*)::int as "attempts",
             count(distinct id)::int as "messages",
             (count(distinct id) filter (where is_recovered))::int as "recovered",
             (count(*) filter (where retry_status in ('delivered', 'read', 'undelivered', 'failed')))::int as "made",
             (count(*) filter (where retry_status in ('delivered', 'read')))::int as "delivered",
-            avg(delay)::double precision as "delaySeconds",
-            (select count(*) from troubled)::int as "considered"
+            avg(delay)::double precision as "delaySeconds"
        from failed
-      group by grouping sets ((code), (code, retry))
-      order by count(*) desc, code, retry`,
+      group by grouping sets ((code), (code, retry)))
+     select counted.*, looked."considered"
+       from (select count(*)::int as "considered" from troubled) as looked
+       left join counted on true
+      order by "attempts" desc, code, retry`,
   )
   const codes = rows
     .filter(({ isWhole }) => isWhole)

@@ -148,6 +148,7 @@ export function toChange(message: Message): object {
     status: message.status,
     success: message.success,
     retry_count: message.retryCount,
+    max_retries: message.maxRetries,
     next_retry_at: isOnHold ? 'infinity' : orAbsent(message.nextRetryAt),
     sid: orAbsent(message.sid),
     reason: orAbsent(message.reason),

@@ -52,7 +52,7 @@ export async function updateMessages(tx: Db, messages: readonly Message[]): Prom
         set final_status = c.status,
             success = c.success,
             retry_count = c.retry_count,
-            max_retries = case when c.retry_count > coalesce(m.max_retries, 3) then c.retry_count else m.max_retries end,
+            max_retries = case when c.max_retries > coalesce(m.max_retries, 3) then c.max_retries else m.max_retries end,
             next_retry_at = c.next_retry_at,
             twilio_message_sid = c.sid,
             error_message = c.reason,
@@ -60,7 +60,7 @@ export async function updateMessages(tx: Db, messages: readonly Message[]): Prom
             sms_metadata = (${OBJECT_METADATA} - '{retry_reason,retry_error,retry_strategy,reconcile_at}'::text[])
                            || c.metadata
        from jsonb_to_recordset($1::jsonb) as c (
-              id bigint, status text, success boolean, retry_count integer, next_retry_at timestamptz, sid text,
+              id bigint, status text, success boolean, retry_count integer, max_retries integer, next_retry_at timestamptz, sid text,
               reason text, processing_time_ms integer, metadata jsonb)
       where m.id = c.id`,
     [JSON.stringify(messages.map(toChange))],

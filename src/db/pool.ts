@@ -71,10 +71,14 @@ const LOCK_TIMEOUT_MS = 5_000
  */
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000
 
-const SESSION_SETTINGS = `
+/** The server is to give up with us what we have given up; a shorter time-out of the database's owner stays. */
+const sessionSettings = (queryTimeoutMs: number): string => `
   set time zone 'UTC';
   set lock_timeout = ${LOCK_TIMEOUT_MS};
-  set idle_in_transaction_session_timeout = ${IDLE_IN_TRANSACTION_TIMEOUT_MS}`
+  set idle_in_transaction_session_timeout = ${IDLE_IN_TRANSACTION_TIMEOUT_MS};
+  select set_config('statement_timeout', '${queryTimeoutMs}', false)
+    from pg_settings
+   where name = 'statement_timeout' and (setting::bigint = 0 or setting::bigint > ${queryTimeoutMs}) and ${queryTimeoutMs} > 0`
 
 /**
  * @param onTrouble told of what is not as it should be, and is got over: connections that break while nobody uses them
@@ -86,6 +90,7 @@ export function openDatabase(
   onTrouble: (what: string, error: Error) => void,
   queryTimeoutMs = QUERY_TIMEOUT_MS,
 ): Database {
+  const settings = sessionSettings(queryTimeoutMs)
   const pool = new pg.Pool({
     ...connectionOptions(config),
     max: config.poolMax,
@@ -98,7 +103,7 @@ export function openDatabase(
     application_name: 'sms-retry',
     // SET rather than the `options` parameter, which PgBouncer does not accept.
     onConnect: async (client) => {
-      await client.query(SESSION_SETTINGS)
+      await client.query(settings)
     },
   })
   pool.on('error', (error) => onTrouble('A database connection broke while it was not in use', error))

@@ -1,6 +1,6 @@
 // Looking for messages among many: newest first, page by page. The index over the messages' times has what is asked
 // for, so that the table is read for the messages found only (and, for an error code, for those that had trouble).
-import type { DeliveryStatus } from '../delivery/status.ts'
+import { DELIVERY_STATUSES, type DeliveryStatus } from '../delivery/status.ts'
 import { IS_TROUBLED } from './failures.ts'
 import { IS_OURS } from './message-row.ts'
 import { type StoredMessage, STORED_COLUMNS, type StoredRow, toStoredMessage } from './messages.ts'
@@ -35,6 +35,9 @@ export interface SearchPage {
 /** For a code, each message that had trouble is read: so many at once, while somebody waits. */
 const MOST_READ = 10_000
 
+/** As messages have it: a word of the app's own is none of ours. */
+const STATUS_WORD = `case when final_status in (${DELIVERY_STATUSES.map((status) => `'${status}'`).join(', ')}) then final_status else 'unknown' end`
+
 type FoundRow = StoredRow & {
   readonly position: string
   readonly isLastRead: boolean
@@ -64,7 +67,7 @@ export async function searchMessages(
             and created_at >= coalesce($5::timestamptz at time zone 'UTC', '-infinity')
             and created_at < coalesce($6::timestamptz at time zone 'UTC', 'infinity')
             and (created_at, id) < (coalesce($7::timestamp, 'infinity'), coalesce($8::bigint, 0))
-            and ($1::text[] is null or coalesce(final_status, 'unknown') = any($1))
+            and ($1::text[] is null or ${STATUS_WORD} = any($1))
             and ($3::text is null or phone_number like '%' || $3)
             and ($4::integer is null or user_id = $4)
             and ($2::integer is null or ${IS_TROUBLED})

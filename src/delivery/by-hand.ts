@@ -57,6 +57,7 @@ export function decideRetry(
     return ignore(`the policy does not try ${code} again (${reasonOf(last.errorCode)}), unless it is forced`)
   }
   const number = last.number + 1
+  const alarm = { attempt: number, postponements: 0 }
   const next: Message = {
     ...message,
     retryCount: number,
@@ -66,8 +67,9 @@ export function decideRetry(
   }
   return {
     kind: 'schedule',
-    alarm: { attempt: number, postponements: 0 },
-    replaces: null,
+    alarm,
+    // Called off before, it may have rung already: what is left of it would be in the new one's way.
+    replaces: alarm,
     at: now,
     message: become(next, 'retrying', BY_HAND),
   }

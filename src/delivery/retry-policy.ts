@@ -1,7 +1,8 @@
 // The retry policy in force: rules by error code, overrides from the user, and the delay before each retry.
 // Whether a message is retried at all (limits, deadline) is decided in decide.ts.
-import { z } from 'zod'
+import type { z as Z } from 'zod'
 import { ConfigError } from '../errors.ts'
+import { loadZod } from '../zod.ts'
 import { ERROR_CODES, type RetryRule, type Rule, UNKNOWN_CODE } from './error-codes.ts'
 
 export interface RetryPolicy {
@@ -21,31 +22,35 @@ const WEEK_SECONDS = 7 * 24 * 3600
 
 const RULE = `must be "stop" or {"retries": 1 to ${MAX_RETRIES}, "baseDelaySeconds": above 0, at most ${WEEK_SECONDS}}`
 
-const ruleSchema = z.union(
-  [
-    z.literal('stop'),
-    z.strictObject({
-      retries: z.int().min(1).max(MAX_RETRIES),
-      baseDelaySeconds: z.number().positive().max(WEEK_SECONDS),
-    }),
-  ],
-  RULE,
-)
-
 const CODE = /^[1-9]\d{3,5}$/
 
-const overridesSchema = z.strictObject({
-  default: ruleSchema.optional(),
-  codes: z.record(z.string().regex(CODE, 'is not an error code such as 30003'), ruleSchema).optional(),
-  jitter: z.number().min(0).max(1).optional(),
-  maxDelaySeconds: z.number().positive().max(WEEK_SECONDS).optional(),
-})
+function createSchema() {
+  const { z } = loadZod()
+  const rule = z.union(
+    [
+      z.literal('stop'),
+      z.strictObject({
+        retries: z.int().min(1).max(MAX_RETRIES),
+        baseDelaySeconds: z.number().positive().max(WEEK_SECONDS),
+      }),
+    ],
+    RULE,
+  )
+  return z.strictObject({
+    default: rule.optional(),
+    codes: z.record(z.string().regex(CODE, 'is not an error code such as 30003'), rule).optional(),
+    jitter: z.number().min(0).max(1).optional(),
+    maxDelaySeconds: z.number().positive().max(WEEK_SECONDS).optional(),
+  })
+}
+
+type Schema = ReturnType<typeof createSchema>
 
 /**
  * What a user may change: single codes, the rule of unknown codes, jitter (0..1) and the longest delay
  * (seconds). A rule is `"stop"` or `{ retries: 1..10, baseDelaySeconds }`.
  */
-export type RetryPolicyOverrides = z.input<typeof overridesSchema>
+export type RetryPolicyOverrides = Z.input<Schema>
 
 const EXAMPLE = '{"codes": {"30003": {"retries": 3, "baseDelaySeconds": 600}, "30004": "stop"}}'
 
@@ -55,7 +60,7 @@ const EXAMPLE = '{"codes": {"30003": {"retries": 3, "baseDelaySeconds": 600}, "3
  * @throws ConfigError with every fault of the overrides by its path, and an example
  */
 export function createRetryPolicy(overrides: unknown = {}, delayScale = 1): RetryPolicy {
-  const parsed = overridesSchema.safeParse(overrides)
+  const parsed = createSchema().safeParse(overrides)
   if (!parsed.success) {
     const faults = parsed.error.issues.map((issue) => {
       // zod says no more of a wrong key than that it is one; the schema's own words are inside.
@@ -72,7 +77,7 @@ export function createRetryPolicy(overrides: unknown = {}, delayScale = 1): Retr
   return { rules, unknownCode, jitter, maxDelaySeconds, delayScale }
 }
 
-function toRule(input: z.output<typeof ruleSchema>): Rule {
+function toRule(input: NonNullable<Z.output<Schema>['default']>): Rule {
   return input === 'stop' ? { action: 'stop' } : { action: 'retry', ...input }
 }
 

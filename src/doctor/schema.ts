@@ -3,7 +3,7 @@ import { readBacklog } from '../db/backlog.ts'
 import { type Column, isWatched, readColumns, readIndexes, readQueueVersion } from '../db/inspect.ts'
 import { missingMigrations } from '../db/migrate.ts'
 import { SchemaError } from '../errors.ts'
-import { duration } from '../http/dashboard/words.ts'
+import { duration } from '../plain-words.ts'
 import { startQueue } from '../queue.ts'
 import { type Examine, failed, type Finding, ok, warning } from './finding.ts'
 

@@ -1,7 +1,8 @@
 // The web process's Express app: the status callback endpoint, the metrics and the health checks.
-import express, { type Express, type RequestHandler, type Router } from 'express'
+import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Router } from 'express'
 import { isTableCurrent } from '../db/migrate.ts'
 import { SchemaError } from '../errors.ts'
+import { errorFields, type Log, type Logger, seldom } from '../log.ts'
 import { Instance } from '../instance.ts'
 import { recordCallback } from '../record-callbacks.ts'
 import { untilRecorded } from '../record-events.ts'
@@ -46,6 +47,7 @@ export function createHttpApp(
   app.use((_request, response) => {
     response.status(404).type('text/plain').send('Not found\n')
   })
+  app.use(answerErrors(runtime.logger))
   return Object.assign(app, { close: () => close(runtime, instance, recording) })
 }
 
@@ -66,11 +68,30 @@ function routeOf(runtime: Runtime, recording: LazyRecording): Router {
   })
 }
 
+/** What nobody else has answered: an address with broken escapes, or a bug. Express itself would print a stack. */
+function answerErrors(logger: Logger): ErrorRequestHandler {
+  return (error: unknown, _request, response, next) => {
+    if (response.headersSent) return next(error)
+    const status = error instanceof Error && 'status' in error ? Number(error.status) : 500
+    if (status >= 400 && status < 500) {
+      response.status(status).type('text/plain').send('Bad request\n')
+      return
+    }
+    logger.error('A request failed', errorFields(error))
+    response.status(500).type('text/plain').send('Internal error\n')
+  }
+}
+
 /** When Prometheus first asks: what an app imports that only mounts the endpoint should be little. */
 function lazyMetrics(runtime: Runtime, instance: Instance, token: string): RequestHandler {
   let route: Promise<RequestHandler> | undefined
   return async (request, response, next) => {
-    route ??= import('./metrics-route.ts').then(({ metricsRoute }) => metricsRoute(token, runtime, instance))
+    route ??= import('./metrics-route.ts')
+      .then(({ metricsRoute }) => metricsRoute(token, runtime, instance))
+      .catch((error: unknown) => {
+        route = undefined
+        throw error
+      })
     const handle = await route
     return handle(request, response, next)
   }
@@ -84,9 +105,12 @@ function lazyDashboard(
 ): RequestHandler {
   let route: Promise<Router> | undefined
   return async (request, response, next) => {
-    route ??= import('./dashboard/dashboard-route.ts').then(({ dashboardRoute }) =>
-      dashboardRoute(runtime, recording, credentials),
-    )
+    route ??= import('./dashboard/dashboard-route.ts')
+      .then(({ dashboardRoute }) => dashboardRoute(runtime, recording, credentials))
+      .catch((error: unknown) => {
+        route = undefined
+        throw error
+      })
     const handle = await route
     handle(request, response, next)
   }
@@ -101,10 +125,11 @@ const RECORD_WITHIN_MS = 2_500
 
 /** 200 once the database can be reached and its schema is the one that this version needs. */
 function readiness(runtime: Runtime, recording: LazyRecording): RequestHandler {
-  // Anybody may ask; so one look at the database at a time serves all who ask meanwhile.
+  // Anybody may ask, as often as he likes: one look at the database at a time serves all who ask meanwhile.
+  const log = seldom((message, fields) => runtime.logger.warn(message, fields), LOG_NOT_READY_EVERY_MS)
   let looking: Promise<string | null> | undefined
   return async (_request, response) => {
-    looking ??= whyNotReady(runtime, recording).finally(() => {
+    looking ??= whyNotReady(runtime, recording, log).finally(() => {
       looking = undefined
     })
     const why = await looking
@@ -115,12 +140,18 @@ function readiness(runtime: Runtime, recording: LazyRecording): RequestHandler {
   }
 }
 
-async function whyNotReady({ database, logger }: Runtime, recording: LazyRecording): Promise<string | null> {
+const LOG_NOT_READY_EVERY_MS = 10_000
+
+async function whyNotReady(
+  { database }: Runtime,
+  recording: LazyRecording,
+  log: Log,
+): Promise<string | null> {
   try {
     const [isCurrent] = await Promise.all([isTableCurrent(database), recording.get()])
     return isCurrent ? null : NOT_MIGRATED
   } catch (error) {
-    logger.warn('Not ready', { why: error instanceof Error ? error.message : String(error) })
+    log('Not ready', { why: error instanceof Error ? error.message : String(error) })
     return error instanceof SchemaError ? NOT_MIGRATED : 'The database is away'
   }
 }

@@ -1,7 +1,8 @@
 // What a flood of forged callbacks may cost. All requests may come through one proxy, so that there is no telling who
 // sent them: a budget for all of them together, which only failed signatures use up, and which no genuine callback
 // depends on.
-import { RateLimiterMemory, type RateLimiterRes } from 'rate-limiter-flexible'
+import { createRequire } from 'node:module'
+import type limiter from 'rate-limiter-flexible'
 import { type Log, type Logger, seldom } from '../log.ts'
 import { isSignedByTwilio, isSignedInAnySpelling } from '../twilio/signature.ts'
 
@@ -20,7 +21,7 @@ export type Verdict =
 
 export class ForgeryLimit {
   readonly #authTokens: readonly string[]
-  readonly #failures = new RateLimiterMemory({ points: MOST_FAILURES, duration: WINDOW_SECONDS })
+  #failures: limiter.RateLimiterMemory | undefined
   readonly #log: Log
 
   constructor(authTokens: readonly string[], logger: Logger) {
@@ -33,26 +34,38 @@ export class ForgeryLimit {
     if (isSignedByTwilio(this.#authTokens, ...request)) return { verdict: 'genuine' }
     const retryAfterSeconds = await this.#spend()
     if (retryAfterSeconds === null && isSignedInAnySpelling(this.#authTokens, ...request)) {
-      await this.#failures.reward(ALL)
+      await this.#failuresSoFar().reward(ALL)
       return { verdict: 'genuine' }
     }
     this.#log('Status callback refused: its signature is not that of the account', { hint: HINT })
     return { verdict: 'forged', retryAfterSeconds }
   }
 
+  /** Counted from the first one on: most processes never see any. */
+  #failuresSoFar(): limiter.RateLimiterMemory {
+    this.#failures ??= new (loadLimiter().RateLimiterMemory)({
+      points: MOST_FAILURES,
+      duration: WINDOW_SECONDS,
+    })
+    return this.#failures
+  }
+
   /** @returns null if this failure is within the budget */
   async #spend(): Promise<number | null> {
     try {
-      await this.#failures.consume(ALL)
+      await this.#failuresSoFar().consume(ALL)
       return null
     } catch (spent) {
       // In memory, nothing else can go wrong.
-      return Math.ceil((spent as RateLimiterRes).msBeforeNext / 1000)
+      return Math.ceil((spent as limiter.RateLimiterRes).msBeforeNext / 1000)
     }
   }
 }
 
 const ALL = ''
+
+/** It loads what it has for a dozen databases. */
+const loadLimiter = (): typeof limiter => createRequire(import.meta.url)('rate-limiter-flexible')
 
 const HINT =
   'Check that PUBLIC_BASE_URL is what Twilio calls, and that TWILIO_AUTH_TOKEN is the primary token'

@@ -174,12 +174,62 @@ test('what an app wrote under our keys does not end the count', async () => {
         'null',
         '{"attempts": [{"status": "failed", "error_code": "9x", "times": {"failed": "soon"}}, {"number": 1e99}]}',
         '{"attempts": [null, 1, [], {"status": "failed", "error_code": 99999999999}]}',
+        ...[
+          '2026-02-30T10:00:00Z',
+          '2026-01-00T10:00:00Z',
+          '0000-01-01T10:00:00Z',
+          '2026-01-01T10:00:00 maybe',
+        ].map(
+          (failed) =>
+            `{"attempts": [{"number": 0, "status": "failed", "times": {"failed": "${failed}"}},
+                           {"number": 1, "status": "failed", "times": {"submitting": "${failed}"}}]}`,
+        ),
       ],
     ],
   )
   const without = (await countFailures(database, DAY)).codes.find(({ code }) => code === null)
-  expect(without).toMatchObject({ attempts: 2, messages: 2, recovered: 0 })
+  expect(without).toMatchObject({ attempts: 10, messages: 6, recovered: 0 })
   await own.query('delete from sms_usage_logs where id >= $1', [row?.id])
+})
+
+test('times to come, and times without end, are counted as of now', async () => {
+  const span = { seconds: DAY, bucketSeconds: 3600 }
+  const before = await countMessagesByTime(database, span)
+  await own.query(
+    `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, final_status, created_at)
+     select 98, '+12065550100', 'outbound', 0, 'failed', at::timestamp
+       from unnest('{infinity,2038-01-20,9999-12-31}'::text[]) as at`,
+  )
+  const { whole, buckets } = await countMessagesByTime(database, span)
+  expect(whole.messages).toBe(before.whole.messages + 3)
+  expect(buckets.reduce((sum, { messages }) => sum + messages, 0)).toBe(whole.messages)
+  await own.query('delete from sms_usage_logs where user_id = 98')
+})
+
+test('only messages that have failed at nothing: there is trouble, and nothing to count', async () => {
+  const other = await createTestDatabase()
+  const db = open(other)
+  await other.query(
+    `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, final_status, twilio_message_sid)
+     select 1, '+12065550100', 'outbound', 0, 'failed', 'SM' || n from generate_series(1, ${MOST_CONSIDERED}) n`,
+  )
+  expect(await countFailures(db, DAY)).toEqual({ codes: [], isComplete: false })
+  await db.close()
+  await other.drop()
+})
+
+test("a claim that is no time counts as one of the message's own time", async () => {
+  const before = await readBacklog(database)
+  await own.query(
+    `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, final_status, created_at, sms_metadata)
+     select 97, '+12065550100', 'outbound', 0, 'submitting', now() at time zone 'UTC' - interval '1 min',
+            jsonb_build_object('attempts', jsonb_build_array(jsonb_build_object('times', jsonb_build_object('submitting', at))))
+       from unnest('{"",soon,2026-99-01T00:00:00Z}'::text[]) as at`,
+  )
+  const { inDoubt, oldestInDoubtAt } = await readBacklog(database)
+  expect(inDoubt).toBe(before.inDoubt + 3)
+  expect(oldestInDoubtAt?.getTime()).toBeLessThanOrEqual(before.oldestInDoubtAt?.getTime() ?? 0)
+  await own.query('delete from sms_usage_logs where user_id = 97')
 })
 
 test('the backlog: what is due, deferred and in doubt, and since when', async () => {

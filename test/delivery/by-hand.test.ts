@@ -35,7 +35,7 @@ describe('retry now, of a message that failed', () => {
     expect(decision).toMatchObject({
       kind: 'schedule',
       alarm: { attempt: 4, postponements: 0 },
-      replaces: null,
+      replaces: { attempt: 4, postponements: 0 },
       at: NOW,
       message: { status: 'retrying', success: false, retryCount: 4, maxRetries: 4, nextRetryAt: NOW },
     })

@@ -1,7 +1,7 @@
 // What the files for platforms name is there: commands, environment, files. docs/deploying.md describes them.
 import { describe, expect, test } from '@jest/globals'
 import { readdir, readFile } from 'node:fs/promises'
-import { ENV_NAMES, parseConfig } from '../../src/config.ts'
+import { envNames, parseConfig } from '../../src/config.ts'
 import { runCli } from '../cli/run-cli.ts'
 
 const ROOT = new URL('../../', import.meta.url)
@@ -16,7 +16,7 @@ test('app.json names only what is read, and what it sets is valid', async () => 
     buildpacks: unknown[]
   }
   const names = Object.keys(env).filter((name) => name !== 'NODE_OPTIONS')
-  expect(names.filter((name) => !(ENV_NAMES as readonly string[]).includes(name))).toEqual([])
+  expect(names.filter((name) => !(envNames() as readonly string[]).includes(name))).toEqual([])
   const set = Object.fromEntries(names.map((name) => [name, env[name]?.value]))
   expect(() =>
     parseConfig({ ...set, DASHBOARD_PASSWORD: 'generated', METRICS_TOKEN: 'generated'.repeat(2) }, []),

@@ -19,7 +19,7 @@ import { errorFields, type Logger } from '../../log.ts'
 import type { LazyRecording, Runtime } from '../../runtime.ts'
 import { errorCodesPage } from './error-codes-page.ts'
 import { FormTokens } from './form-tokens.ts'
-import { type Page, securityHeaders, sendPage, sendTrouble } from './layout.ts'
+import { baseOf, isLetIn, letIn, type Page, securityHeaders, sendPage, sendTrouble } from './layout.ts'
 import { confirmPage, messagePage, NOTICES, possibleActions, type View } from './message-page.ts'
 import { messagesPage, parseForm } from './messages-page.ts'
 import { overviewPage } from './overview-page.ts'
@@ -40,12 +40,19 @@ export function dashboardRoute(
 ): Router {
   const { database, policy, logger, config } = runtime
   const { showContent } = config.dashboard
+  // A proxy that takes a prefix away is one that Twilio comes by as well.
+  const prefix = URL.canParse(config.publicBaseUrl)
+    ? new URL(config.publicBaseUrl).pathname.replace(/\/$/, '')
+    : ''
   const tokens = new FormTokens(
     credentials === 'open' ? randomBytes(32).toString('hex') : credentials.password,
   )
   const router = Router({ caseSensitive: true })
   if (credentials !== 'open') router.all(ADDRESSES, signIn(credentials, logger))
-  router.all(ADDRESSES, securityHeaders)
+  router.all(ADDRESSES, securityHeaders, (request, response, next) => {
+    letIn(response, request.baseUrl || prefix)
+    next()
+  })
   router.get('/assets/:file', sendAsset)
 
   const ofSpan =
@@ -55,7 +62,7 @@ export function dashboardRoute(
     async (request, response) => {
       const span = spanNamed(request.query['span'])
       if (span === null) return sendTrouble(request, response, { status: 400, ...NO_SUCH_SPAN })
-      sendPage(request, response, await page(request.baseUrl, span))
+      sendPage(request, response, await page(baseOf(response), span))
     }
   router.get(
     '/',
@@ -66,20 +73,20 @@ export function dashboardRoute(
     ofSpan((base, span) => errorCodesPage(database, base, span, policy)),
   )
   router.get('/queue', async (request, response) => {
-    sendPage(request, response, await queuePage(database, request.baseUrl))
+    sendPage(request, response, await queuePage(database, baseOf(response)))
   })
   router.get('/messages', async (request, response) => {
     const form = parseForm(request.query, await readClock(database))
     if (typeof form === 'string') {
       return sendTrouble(request, response, { status: 400, title: 'This cannot be looked for', text: form })
     }
-    sendPage(request, response, await messagesPage(database, request.baseUrl, form, showContent))
+    sendPage(request, response, await messagesPage(database, baseOf(response), form, showContent))
   })
   router.get('/messages/find', async (request, response) => {
     const what = String(request.query['what'] ?? '').trim()
     const id = /^\d{1,15}$/.test(what) ? Number(what) : await findIdBySid(database, what)
     if (id === null) return sendTrouble(request, response, { status: 404, ...NO_SUCH_MESSAGE })
-    response.redirect(303, `${request.baseUrl}/messages/${id}`)
+    response.redirect(303, `${baseOf(response)}/messages/${id}`)
   })
 
   /** Shows something of the message that the address names. */
@@ -96,8 +103,8 @@ export function dashboardRoute(
       const id = String(request.params['id'])
       const message = /^\d{1,15}$/.test(id) ? await findMessage(database, Number(id)) : null
       if (message === null) return sendTrouble(request, response, { status: 404, ...NO_SUCH_MESSAGE })
-      const notice = NOTICES[String(request.query['notice'])] ?? null
-      const view = { base: request.baseUrl, policy, now: await readClock(database), showContent, notice }
+      const notice = NOTICES.get(String(request.query['notice'])) ?? null
+      const view = { base: baseOf(response), policy, now: await readClock(database), showContent, notice }
       await show(message, view, request, response)
     }
   router.get(
@@ -112,7 +119,7 @@ export function dashboardRoute(
       path,
       ofMessage((message, view, request, response) => {
         const action = possibleActions(message, view)[kind]
-        if (action === null) return toMessage(request, response, message.id, 'nothing')
+        if (action === null) return toMessage(response, message.id, 'nothing')
         const form = { action: JSON.stringify(action), token: tokenOf(message, JSON.stringify(action)) }
         sendPage(request, response, confirmPage(message, view, action, form))
       }),
@@ -135,16 +142,16 @@ export function dashboardRoute(
           message.id,
           JSON.parse(action) as Action,
         )
-        toMessage(request, response, message.id, outcome === 'done' ? kind : 'nothing')
+        toMessage(response, message.id, outcome === 'done' ? kind : 'nothing')
       }),
     )
   }
-  router.use(ADDRESSES, answerTrouble(logger))
+  router.use(answerTrouble(logger))
   return router
 }
 
-function toMessage(request: Request, response: Response, id: number, notice: string): void {
-  response.redirect(303, `${request.baseUrl}/messages/${id}?notice=${notice}`)
+function toMessage(response: Response, id: number, notice: string): void {
+  response.redirect(303, `${baseOf(response)}/messages/${id}?notice=${notice}`)
 }
 
 /** What browsers say of where a request comes from; the token is for those that do not say it. */
@@ -179,7 +186,12 @@ const sendAsset: RequestHandler<{ file: string }> = (request, response, next) =>
 
 function answerTrouble(logger: Logger): ErrorRequestHandler {
   return (error: unknown, request, response, next) => {
-    if (response.headersSent) return next(error)
+    // Whoever is not let in gets no page, of whatever kind.
+    if (response.headersSent || !isLetIn(response)) return next(error)
+    if (error instanceof DatabaseError && error.isRefusal) {
+      logger.warn('Dashboard: the database refused a question', errorFields(error))
+      return sendTrouble(request, response, { status: 400, title: 'This cannot be looked for', text: '' })
+    }
     if (error instanceof DatabaseError || error instanceof SchemaError) {
       logger.warn('Dashboard: the database failed', errorFields(error))
       return sendTrouble(request, response, { status: 503, ...AWAY })
@@ -195,6 +207,6 @@ function answerTrouble(logger: Logger): ErrorRequestHandler {
 
 const AWAY = {
   title: 'The database is away',
-  text: 'Or its schema is not up to date. This page comes back by itself.',
+  text: 'Or its schema is not up to date. A page comes back by itself; what was asked for may be done or not: look at the message before asking again.',
   refreshSeconds: 5,
 }

@@ -4,9 +4,9 @@ import type { Db } from '../../db/pool.ts'
 import { reasonOf } from '../../delivery/error-codes.ts'
 import { type RetryPolicy, ruleFor, scheduleOf } from '../../delivery/retry-policy.ts'
 import { type Html, html } from '../../html.ts'
+import { count, duration, share } from '../../plain-words.ts'
 import type { Page } from './layout.ts'
 import { type NamedSpan, spanLinks } from './spans.ts'
-import { count, duration, share } from './words.ts'
 
 export async function errorCodesPage(
   db: Db,

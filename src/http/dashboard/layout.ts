@@ -39,13 +39,28 @@ const PAGES = [
   ['/queue', 'Queue'],
 ] as const
 
-/** @param request its `baseUrl` is where the dashboard is mounted, its path which entry of the navigation is lit */
+/** What a browser has to put before the dashboard's own addresses; there for whoever is let in. */
+const BASE = 'smsRetryDashboardBase'
+
+export function letIn(response: Response, base: string): void {
+  response.locals[BASE] = base
+}
+
+export function isLetIn(response: Response): boolean {
+  return BASE in response.locals
+}
+
+export function baseOf(response: Response): string {
+  return String(response.locals[BASE])
+}
+
+/** @param request its path says which entry of the navigation is lit */
 export function sendPage(
   request: Request,
   response: Response,
   { title, content, refreshSeconds = null, status = 200 }: Page,
 ): void {
-  const base = request.baseUrl
+  const base = baseOf(response)
   const links = PAGES.map(([path, name]) => {
     const isHere = path === '/' ? request.path === '/' : request.path.startsWith(path)
     return html`<a href="${base}${path}"${isHere ? html` aria-current="page"` : ''}>${name}</a>`

@@ -8,7 +8,7 @@ import { isInDoubt, nextStepOf } from '../../delivery/next-step.ts'
 import type { RetryPolicy } from '../../delivery/retry-policy.ts'
 import { isFailedAttempt } from '../../delivery/status.ts'
 import { type Html, html } from '../../html.ts'
-import { maskNumber, maskNumbersIn } from '../../log.ts'
+import { maskNumber, maskReason } from '../../log.ts'
 import type { Page } from './layout.ts'
 import { moment, shortTime, statusBadge } from './words.ts'
 
@@ -22,16 +22,17 @@ export interface View {
   readonly notice: string | null
 }
 
-export const NOTICES: Readonly<Record<string, string>> = {
-  retry: 'It is tried again now: a worker makes the attempt as soon as it can.',
-  cancel: 'It is called off.',
-  nothing: 'Nothing was done: the message is not any more what it was. What it is now stands below.',
-}
+export const NOTICES: ReadonlyMap<string, string> = new Map([
+  ['retry', 'It is tried again now: a worker makes the attempt as soon as it can.'],
+  ['cancel', 'It is called off.'],
+  ['nothing', 'Nothing was done: the message is not any more what it was. What it is now stands below.'],
+])
 
 export function messagePage(message: StoredMessage, view: View): Page {
   const { now, showContent } = view
   const { what, at } = nextStepOf(message, now)
-  const reason = message.reason === null ? null : showContent ? message.reason : maskNumbersIn(message.reason)
+  const reason =
+    message.reason === null ? null : showContent ? message.reason : maskReason(message.reason, message.to)
   const facts: [string, Html | string | number | null][] = [
     [
       'Status',
@@ -76,14 +77,17 @@ function attemptItem(attempt: Attempt, message: StoredMessage, { now, showConten
     ? html`<p class="bad"><strong>${errorCode ?? 'no code'}</strong> ${reasonOf(errorCode)}${showContent && errorText !== null ? html` <span class="quiet">“${errorText}”</span>` : ''}</p>`
     : ''
   return html`<li><h3>${number === 0 ? 'First attempt' : `Retry ${number}`} ${statusBadge(status)}</h3>
-<ul>${steps.map(([name, at]) => html`<li><span class="step">${STEPS[name] ?? name}</span> ${shortTime(new Date(at))}</li>`)}
+<ul>${steps.map(([name, at]) => html`<li><span class="step">${STEPS.get(name) ?? name}</span> ${shortTime(new Date(at))}</li>`)}
 ${isWaiting ? html`<li><span class="step">due</span> ${moment(message.nextRetryAt, now)}</li>` : ''}</ul>
 ${failure}
 ${postponements === 0 ? '' : html`<p class="quiet">put off ${postponements} ${postponements === 1 ? 'time' : 'times'}</p>`}
 ${sid === null ? '' : html`<p class="quiet">${sid}</p>`}</li>`
 }
 
-const STEPS: Readonly<Record<string, string>> = { pending: 'scheduled', submitting: 'submitted' }
+const STEPS: ReadonlyMap<string, string> = new Map([
+  ['pending', 'scheduled'],
+  ['submitting', 'submitted'],
+])
 
 /** What could be done now, and what of it only by force; what cannot, is not offered. */
 export function possibleActions(

@@ -10,7 +10,7 @@ import {
   isFinal,
 } from '../../delivery/status.ts'
 import { type Html, html } from '../../html.ts'
-import { maskNumber, maskNumbersIn } from '../../log.ts'
+import { maskNumber, maskReason } from '../../log.ts'
 import type { Page } from './layout.ts'
 import { type NamedSpan, SPANS, spanNamed } from './spans.ts'
 import { shortTime, statusBadge } from './words.ts'
@@ -18,11 +18,11 @@ import { shortTime, statusBadge } from './words.ts'
 const PAGE_SIZE = 50
 
 /** Several statuses by one name. */
-const GROUPS: Readonly<Record<string, readonly DeliveryStatus[]>> = {
-  delivered: DELIVERY_STATUSES.filter(isDelivered),
-  'failed-for-good': DELIVERY_STATUSES.filter((status) => isFailure(status) && status !== 'retrying'),
-  'in-flight': DELIVERY_STATUSES.filter((status) => !isFinal(status)),
-}
+const GROUPS: ReadonlyMap<string, readonly DeliveryStatus[]> = new Map([
+  ['delivered', DELIVERY_STATUSES.filter(isDelivered)],
+  ['failed-for-good', DELIVERY_STATUSES.filter((status) => isFailure(status) && status !== 'retrying')],
+  ['in-flight', DELIVERY_STATUSES.filter((status) => !isFinal(status))],
+])
 
 interface Form {
   readonly search: Search
@@ -40,7 +40,7 @@ export function parseForm(query: Readonly<Record<string, unknown>>, now: Date): 
   const fields = Object.fromEntries(FIELDS.map((name) => [name, field(name)]))
   const status = field('status')
   const statuses =
-    status === '' ? null : (GROUPS[status] ?? DELIVERY_STATUSES.filter((each) => each === status))
+    status === '' ? null : (GROUPS.get(status) ?? DELIVERY_STATUSES.filter((each) => each === status))
   if (statuses?.length === 0) return 'There is no such status.'
   const code = field('code')
   if (!/^\d{0,6}$/.test(code)) return 'An error code is a number such as 30003.'
@@ -118,7 +118,7 @@ function filterForm(base: string, fields: Readonly<Record<string, string>>): Htm
     html`<label>${label}<input type="datetime-local" name="${name}" value="${fields[name] ?? ''}"></label>`
   return html`<form class="filter" method="get" action="${base}/messages" role="search">
 <label>Status<select name="status">${option('', fields['status'], 'any')}
-<optgroup label="Groups">${Object.keys(GROUPS).map((name) => option(name, fields['status'], name.replaceAll('-', ' ')))}</optgroup>
+<optgroup label="Groups">${[...GROUPS.keys()].map((name) => option(name, fields['status'], name.replaceAll('-', ' ')))}</optgroup>
 <optgroup label="One status">${DELIVERY_STATUSES.filter((status) => status !== 'delivered').map((status) => option(status, fields['status']))}</optgroup></select></label>
 ${text('code', 'Error code', '30003')}
 ${text('number', 'Number ends with', '0123')}
@@ -135,7 +135,7 @@ function messageTable(base: string, messages: readonly StoredMessage[], showCont
   const row = (message: StoredMessage): Html => {
     const { id, createdAt, to, userId, status, attempts, retryCount, reason } = message
     const code = attempts.findLast(({ errorCode }) => errorCode !== null)?.errorCode
-    const why = reason === null ? '' : showContent ? reason : maskNumbersIn(reason)
+    const why = reason === null ? '' : showContent ? reason : maskReason(reason, to)
     return html`<tr><td class="number"><a href="${base}/messages/${id}">${id}</a></td><td>${shortTime(createdAt)}</td>
 <td>${showContent ? to : maskNumber(to)}</td><td class="number">${userId}</td><td>${statusBadge(status)}</td>
 <td>${code ?? ''}</td><td class="number">${retryCount}</td><td>${why}</td></tr>`

@@ -4,9 +4,10 @@ import { type Bucket, countMessagesByTime, type Overview } from '../../db/overvi
 import type { Db } from '../../db/pool.ts'
 import { type Target, targetsOf } from '../../delivery/targets.ts'
 import { type Html, html } from '../../html.ts'
+import { count, share } from '../../plain-words.ts'
 import type { Page } from './layout.ts'
 import { type NamedSpan, spanLinks } from './spans.ts'
-import { count, share, shortTime } from './words.ts'
+import { shortTime } from './words.ts'
 
 export async function overviewPage(db: Db, base: string, span: NamedSpan): Promise<Page> {
   const [{ whole, buckets }, inDoubt] = await Promise.all([

@@ -3,8 +3,9 @@ import { readBacklog } from '../../db/backlog.ts'
 import { type LiveInstance, listInstances } from '../../db/instances.ts'
 import type { Db } from '../../db/pool.ts'
 import { type Html, html } from '../../html.ts'
+import { count } from '../../plain-words.ts'
 import type { Page } from './layout.ts'
-import { count, moment, statusBadge } from './words.ts'
+import { moment, statusBadge } from './words.ts'
 
 export async function queuePage(db: Db, base: string): Promise<Page> {
   const [backlog, instances] = await Promise.all([readBacklog(db), listInstances(db)])

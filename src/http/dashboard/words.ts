@@ -1,42 +1,7 @@
-// How figures, times and statuses are written on the pages.
+// How times and statuses are written on the pages.
 import { type Html, html } from '../../html.ts'
+import { duration } from '../../plain-words.ts'
 import { type DeliveryStatus, isDelivered, isFailure, isFinal } from '../../delivery/status.ts'
-
-export function count(value: number): string {
-  return value.toLocaleString('en')
-}
-
-/** With the digits that tell 99.9 from 100: nothing is rounded up to all, nor down to none. */
-export function share(part: number, whole: number): string {
-  if (whole === 0) return '–'
-  const percent = (100 * part) / whole
-  const shown = percent.toFixed(1)
-  if (shown === '100.0') return part === whole ? '100 %' : '> 99.9 %'
-  if (shown === '0.0') return part === 0 ? '0 %' : '< 0.1 %'
-  return `${shown} %`
-}
-
-/** Of a number of seconds, the two largest units. */
-export function duration(seconds: number): string {
-  const whole = Math.round(Math.abs(seconds))
-  const units: [string, number][] = [
-    ['d', 86_400],
-    ['h', 3_600],
-    ['min', 60],
-    ['s', 1],
-  ]
-  const first = units.findIndex(([, size]) => whole >= size)
-  if (first === -1) return '0 s'
-  let rest = whole
-  return units
-    .slice(first, first + 2)
-    .flatMap(([name, size]) => {
-      const many = Math.floor(rest / size)
-      rest -= many * size
-      return many === 0 ? [] : [`${many} ${name}`]
-    })
-    .join(' ')
-}
 
 /** In UTC, with how long ago or ahead it is. */
 export function moment(time: Date | null, now: Date): Html {
@@ -56,7 +21,7 @@ export function statusBadge(status: DeliveryStatus): Html {
   return html`<span class="badge ${toneOf(status)}">${status}</span>`
 }
 
-export function toneOf(status: DeliveryStatus): 'good' | 'bad' | 'busy' | 'plain' {
+function toneOf(status: DeliveryStatus): 'good' | 'bad' | 'busy' | 'plain' {
   if (isDelivered(status)) return 'good'
   if (status === 'retrying' || !isFinal(status)) return 'busy'
   return isFailure(status) ? 'bad' : 'plain'

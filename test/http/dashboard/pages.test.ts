@@ -171,6 +171,9 @@ describe('messages', () => {
 
   test.each([
     '?status=bounced',
+    '?status=constructor',
+    '?since=0000-01-01T00:00',
+    '?after=2026-02-30+10:00:00&after-id=5',
     '?code=30003x',
     "?number=';--",
     '?user=99999999999',
@@ -303,6 +306,33 @@ test('every link and file of every page is there', async () => {
     for (const link of links.slice(0, 25))
       expect([link, (await get(masked, link)).status]).toEqual([link, 200])
   }
+})
+
+test('a notice that there is not is none', async () => {
+  for (const notice of ['__proto__', 'constructor', 'x']) {
+    const { status, text } = await get(masked, `/messages/1?notice=${notice}`)
+    expect([status, text.includes('class="note"')]).toEqual([200, false])
+  }
+})
+
+test('a page of trouble has its style and its links as any other', async () => {
+  const { status, text } = await get(masked, '/messages/2000000000')
+  expect(status).toBe(404)
+  expect(text).toContain('href="/assets/dashboard.css"')
+  expect((await get(masked, '/messages/find?what=%00')).status).toBe(400)
+  expect((await get(masked, '/messages?status=constructor')).text).toContain('href="/assets/dashboard.css"')
+})
+
+test('behind a proxy that takes a prefix away, links have it', async () => {
+  const own = await endpoint.startEndpoint(database.url, {
+    ...CREDENTIALS,
+    PUBLIC_BASE_URL: 'https://example.com/sms',
+  })
+  const { text } = await get(own, '/messages')
+  await own.stop()
+  expect([...text.matchAll(/(?:href|src|action)="([^"]+)"/g)].map(([, link]) => link?.slice(0, 5))).toEqual(
+    expect.not.arrayContaining([expect.not.stringMatching('/sms/')]),
+  )
 })
 
 test('an unknown span is refused', async () => {

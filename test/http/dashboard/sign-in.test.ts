@@ -60,6 +60,22 @@ test('the right credentials open every page; health checks and callbacks need no
   expect((await get(web, '/nothing', {})).status).toBe(404)
 })
 
+test.each([
+  '/assets/%ff',
+  '/messages/%ff',
+  '/%ff',
+  '/messages/%ff/retry',
+])('%s has broken escapes: no page, no stack, no line of noise', async (path) => {
+  await start()
+  for (const headers of [{}, { Authorization: SIGNED_IN }]) {
+    const { status, text } = await get(web, path, headers)
+    expect([400, 401, 404]).toContain(status)
+    expect(text).not.toMatch(/node_modules| at .*\.[jt]s/)
+    if (headers.Authorization === undefined) expect(text).not.toContain('<')
+  }
+  expect(web.log.filter(({ level }) => level === 'error')).toEqual([])
+})
+
 test('ten wrong passwords: even the right one is not looked at for a while, save from a browser that is known', async () => {
   await start()
   const known = (await get(web, '/')).headers.get('Set-Cookie')?.split(';')[0] ?? ''

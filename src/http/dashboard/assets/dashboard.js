@@ -94,10 +94,13 @@ async function refresh() {
   }
 }
 
-/** Not while nobody looks, nor while somebody is about to press something. */
+/** Not while nobody looks, nor while somebody fills in a form. */
 function canRefresh() {
-  return document.visibilityState === 'visible' && !main.contains(document.activeElement)
+  return document.visibilityState === 'visible' && document.activeElement?.closest('form') == null
 }
+
+// What has just been done was said once.
+if (location.search.includes('notice=')) history.replaceState(null, '', location.pathname)
 
 drawChart()
 addEventListener('resize', drawChart)
