@@ -1,7 +1,7 @@
 // What waits, and what nobody knows of: read off the index over messages that are not final.
 import { IN_DOUBT_AFTER_SECONDS } from '../delivery/reconcile-time.ts'
 import type { DeliveryStatus } from '../delivery/status.ts'
-import { IS_OURS } from './message-row.ts'
+import { IS_IN_FLIGHT, IS_OURS } from './message-row.ts'
 import { iso } from './messages.ts'
 import type { Db } from './pool.ts'
 
@@ -21,8 +21,6 @@ export interface Backlog {
   /** The database's clock. */
   readonly now: Date
 }
-
-const IS_IN_FLIGHT = `final_status in ('pending', 'submitting', 'retrying', 'accepted', 'scheduled', 'queued', 'sending', 'sent')`
 
 /** When the latest attempt was claimed, as text; a row that somebody else wrote does not say. */
 const CLAIM = `sms_metadata #>> '{attempts,-1,times,submitting}'`

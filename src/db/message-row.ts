@@ -2,7 +2,13 @@
 // `sms_metadata` that are ours, and the way there and back.
 import { reasonOf } from '../delivery/error-codes.ts'
 import type { Attempt, Message } from '../delivery/message.ts'
-import { type AttemptStatus, isAttemptStatus, isDeliveryStatus, isFailedAttempt } from '../delivery/status.ts'
+import {
+  type AttemptStatus,
+  type DeliveryStatus,
+  isAttemptStatus,
+  isDeliveryStatus,
+  isFailedAttempt,
+} from '../delivery/status.ts'
 import { MOST_ATTEMPTS } from '../delivery/transitions.ts'
 
 /** Keys of `sms_metadata` that belong to sms-retry. All others belong to the app and are preserved. */
@@ -18,6 +24,13 @@ export const OWN_METADATA_KEYS = [
 
 /** Rows of the app's own are left alone: inbound ones, and those that nobody has told us about. */
 export const IS_OURS = `message_direction <> 'inbound' and (final_status <> 'unknown' or twilio_message_sid is not null)`
+
+/** Not final. Word for word as the indexes have it, so that these can serve. */
+export const IS_IN_FLIGHT = `final_status in ('pending', 'submitting', 'retrying', 'accepted', 'scheduled', 'queued', 'sending', 'sent')`
+
+/** For `in (...)`. */
+export const listOf = (statuses: readonly DeliveryStatus[]): string =>
+  statuses.map((status) => `'${status}'`).join(', ')
 
 export const MESSAGE_COLUMNS = `
   id, phone_number as "to", message_content as "body", coalesce(final_status, 'unknown') as "status",

@@ -1,7 +1,7 @@
 // The statements by which messages are found that need to be looked at, and those that an entry of Twilio's message
 // list may belong to.
 import type { Message } from '../delivery/message.ts'
-import { IS_OURS, MESSAGE_COLUMNS, type MessageRow, toMessage } from './message-row.ts'
+import { IS_IN_FLIGHT, IS_OURS, MESSAGE_COLUMNS, type MessageRow, toMessage } from './message-row.ts'
 import { iso } from './messages.ts'
 import type { Db } from './pool.ts'
 
@@ -13,7 +13,7 @@ export interface OverdueMessage {
 
 /** Word for word as the index has them, so that it can serve. */
 const RECONCILE_AT = `coalesce(sms_metadata ->> 'reconcile_at', '') collate "C"`
-const IS_WATCHED = `final_status in ('pending', 'submitting', 'retrying', 'accepted', 'scheduled', 'queued', 'sending', 'sent')
+const IS_WATCHED = `${IS_IN_FLIGHT}
         and message_direction <> 'inbound' and ${RECONCILE_AT} < '9999'`
 
 /** The messages whose time to be looked at has come, the longest overdue first, without those in `except`. */

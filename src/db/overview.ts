@@ -1,4 +1,5 @@
 // Figures over many messages, read off the index over their times: an index entry has all that is counted.
+import { DELIVERY_STATUSES, isDelivered, isFailure, isFinal } from '../delivery/status.ts'
 import { IS_OURS } from './message-row.ts'
 import { readClock } from './overdue.ts'
 import type { Db } from './pool.ts'
@@ -63,8 +64,8 @@ interface Group {
 }
 
 /**
- * A message of a time to come (an app that writes local time) counts as one of now. The numbers are written into the text: with parameters, PostgreSQL would go over to a plan that does not know how
- * long the span is.
+ * A message of a time to come (an app that writes local time) counts as one of now. The numbers are written into the
+ * text: with parameters, PostgreSQL would go over to a plan that does not know how long the span is.
  */
 async function readGroups(
   db: Db,
@@ -84,24 +85,24 @@ async function readGroups(
   return rows
 }
 
-const DELIVERED: readonly string[] = ['delivered', 'read']
-const FAILED: readonly string[] = ['undelivered', 'failed', 'expired']
+const DELIVERED: readonly string[] = DELIVERY_STATUSES.filter(isDelivered)
+const FAILED: readonly string[] = DELIVERY_STATUSES.filter((status) => isFailure(status) && isFinal(status))
 
 function sum(groups: readonly Group[]): Overview {
   const count = (isCounted: (group: Group) => boolean): number =>
     groups.reduce((total, group) => total + (isCounted(group) ? group.messages : 0), 0)
-  const isDelivered = ({ status }: Group): boolean => DELIVERED.includes(status)
+  const gotThrough = ({ status }: Group): boolean => DELIVERED.includes(status)
   const isFailed = ({ status }: Group): boolean => FAILED.includes(status)
   const isCanceled = ({ status }: Group): boolean => status === 'canceled'
   return {
     messages: count(() => true),
-    deliveredAtFirst: count((group) => isDelivered(group) && group.retries === 0),
-    deliveredByRetry: count((group) => isDelivered(group) && group.retries > 0),
+    deliveredAtFirst: count((group) => gotThrough(group) && group.retries === 0),
+    deliveredByRetry: count((group) => gotThrough(group) && group.retries > 0),
     failed: count(isFailed),
     failedAfterRetry: count((group) => isFailed(group) && group.retries > 0),
     canceled: count(isCanceled),
     retrying: count(({ status }) => status === 'retrying'),
-    inFlight: count((group) => !isDelivered(group) && !isFailed(group) && !isCanceled(group)),
+    inFlight: count((group) => !gotThrough(group) && !isFailed(group) && !isCanceled(group)),
     retried: count(({ retries }) => retries > 0),
     retries: groups.reduce((total, { retries, messages }) => total + retries * messages, 0),
   }

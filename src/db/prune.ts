@@ -1,7 +1,7 @@
 // The statements by which old messages are removed, or their personal parts, a window of the table at a time: each looks
 // at so many messages in the order of their times, by the index over these, and is a transaction of its own.
 import { DELIVERY_STATUSES, type DeliveryStatus, isFinal } from '../delivery/status.ts'
-import { IS_OURS } from './message-row.ts'
+import { IS_OURS, listOf } from './message-row.ts'
 import type { Db } from './pool.ts'
 import type { Cursor } from './search.ts'
 
@@ -22,8 +22,6 @@ export interface PrunedWindow {
   readonly last: Cursor | null
 }
 
-const listOf = (statuses: readonly DeliveryStatus[]): string =>
-  statuses.map((status) => `'${status}'`).join(', ')
 const FINAL = DELIVERY_STATUSES.filter(isFinal)
 const WAITING_OR_UNKNOWN: readonly DeliveryStatus[] = ['unknown', 'pending', 'retrying']
 const WITH_TWILIO = DELIVERY_STATUSES.filter(

@@ -2,7 +2,7 @@
 // for, so that the table is read for the messages found only (and, for an error code, for those that had trouble).
 import { DELIVERY_STATUSES, type DeliveryStatus } from '../delivery/status.ts'
 import { IS_TROUBLED } from './failures.ts'
-import { IS_OURS } from './message-row.ts'
+import { IS_OURS, listOf } from './message-row.ts'
 import { type StoredMessage, STORED_COLUMNS, type StoredRow, toStoredMessage } from './messages.ts'
 import type { Db } from './pool.ts'
 
@@ -36,7 +36,7 @@ export interface SearchPage {
 const MOST_READ = 10_000
 
 /** As messages have it: a word of the app's own is none of ours. */
-const STATUS_WORD = `case when final_status in (${DELIVERY_STATUSES.map((status) => `'${status}'`).join(', ')}) then final_status else 'unknown' end`
+const STATUS_WORD = `case when final_status in (${listOf(DELIVERY_STATUSES)}) then final_status else 'unknown' end`
 
 type FoundRow = StoredRow & {
   readonly position: string

@@ -37,13 +37,17 @@ export function createHttpApp(
   // First: nearly all requests are callbacks.
   app.use(routeOf(runtime, recording))
   const { metricsToken } = runtime.config
-  if (metricsToken !== null) app.all('/metrics', lazyMetrics(runtime, instance, metricsToken))
+  if (metricsToken !== null)
+    app.all(
+      '/metrics',
+      lazily(() => loadMetrics(runtime, instance, metricsToken)),
+    )
   app.get('/healthz', (_request, response) => {
     response.type('text/plain').send('ok\n')
   })
   app.get('/readyz', readiness(runtime, recording))
   const credentials = isOpen ? 'open' : runtime.config.dashboard.credentials
-  if (credentials !== null) app.use(lazyDashboard(runtime, recording, credentials))
+  if (credentials !== null) app.use(lazily(() => loadDashboard(runtime, recording, credentials)))
   app.use((_request, response) => {
     response.status(404).type('text/plain').send('Not found\n')
   })
@@ -82,38 +86,34 @@ function answerErrors(logger: Logger): ErrorRequestHandler {
   }
 }
 
-/** When Prometheus first asks: what an app imports that only mounts the endpoint should be little. */
-function lazyMetrics(runtime: Runtime, instance: Instance, token: string): RequestHandler {
+/**
+ * Loads a route when it is first asked for, and once more after a failure: most web processes serve status callbacks for
+ * days before that, and what an app imports that only mounts the endpoint should be little.
+ */
+function lazily(load: () => Promise<RequestHandler>): RequestHandler {
   let route: Promise<RequestHandler> | undefined
   return async (request, response, next) => {
-    route ??= import('./metrics-route.ts')
-      .then(({ metricsRoute }) => metricsRoute(token, runtime, instance))
-      .catch((error: unknown) => {
-        route = undefined
-        throw error
-      })
+    route ??= load().catch((error: unknown) => {
+      route = undefined
+      throw error
+    })
     const handle = await route
     return handle(request, response, next)
   }
 }
 
-/** When somebody first looks: most web processes serve status callbacks for days before that. */
-function lazyDashboard(
+async function loadMetrics(runtime: Runtime, instance: Instance, token: string): Promise<RequestHandler> {
+  const { metricsRoute } = await import('./metrics-route.ts')
+  return metricsRoute(token, runtime, instance)
+}
+
+async function loadDashboard(
   runtime: Runtime,
   recording: LazyRecording,
   credentials: Credentials | 'open',
-): RequestHandler {
-  let route: Promise<Router> | undefined
-  return async (request, response, next) => {
-    route ??= import('./dashboard/dashboard-route.ts')
-      .then(({ dashboardRoute }) => dashboardRoute(runtime, recording, credentials))
-      .catch((error: unknown) => {
-        route = undefined
-        throw error
-      })
-    const handle = await route
-    handle(request, response, next)
-  }
+): Promise<RequestHandler> {
+  const { dashboardRoute } = await import('./dashboard/dashboard-route.ts')
+  return dashboardRoute(runtime, recording, credentials)
 }
 
 /**
