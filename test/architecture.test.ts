@@ -11,6 +11,7 @@ const FLOORS: readonly (readonly [prefix: string, floor: number])[] = [
   ['errors.ts', 0],
   ['zod.ts', 0],
   ['config.ts', 1],
+  ['env-schema.ts', 1],
   ['version.ts', 0],
   ['log.ts', 1],
   ['html.ts', 1],

@@ -1,0 +1,42 @@
+// What a failure of the database means: whether it was written, and whether it concerns this statement or all of them.
+import pg from 'pg'
+import { DatabaseError } from '../errors.ts'
+
+/** Not even a login that is refused says anything about what was to be asked. */
+export function throwNotConnected(error: Error): never {
+  throw new DatabaseError(`The database failed: ${error.message}`, { cause: error })
+}
+
+/** For what is part of a transaction: if it fails, nothing is written. */
+export function throwCertain(error: Error): never {
+  throw toDatabaseError(error, 'no')
+}
+
+/** For a commit, or a statement that is its own: what the server refused, it did not do; otherwise nobody knows. */
+export function throwUncertain(error: Error): never {
+  throw toDatabaseError(error, isAnswer(error) ? 'no' : 'unknown')
+}
+
+function toDatabaseError(error: Error, written: DatabaseError['written']): DatabaseError {
+  const isRefusal = isAnswer(error) && !CONCERNS_ALL.test(error.code ?? '')
+  return new DatabaseError(`The database failed: ${error.message}`, { cause: error, written, isRefusal })
+}
+
+/**
+ * What would be refused whatever was asked: by a database that may not be written to (25006, after a failover), that
+ * lacks the table (42P01), the right to it (42501), resources (53) or its files (58); or what may be done a moment later: a deadlock or a conflict (40), a lock that
+ * was not to be had (55P03), a statement time-out (57014).
+ */
+const CONCERNS_ALL = /^(25006|40|42P01|42501|53|55P03|57014|58)/
+
+function isAnswer(error: Error): error is pg.DatabaseError {
+  return error instanceof pg.DatabaseError && !isEndOfConnection(error)
+}
+
+/**
+ * The server, or a pooler in front of it, ends the connection: it may have committed before. 57P is a shutdown, 08 a
+ * connection that broke (PgBouncer: "server conn crashed?").
+ */
+function isEndOfConnection({ code }: pg.DatabaseError): boolean {
+  return /^(57P|08)/.test(code ?? '')
+}
