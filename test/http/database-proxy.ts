@@ -58,7 +58,8 @@ export async function startDatabaseProxy(databaseUrl: string, port: number): Pro
     })
     upstream.on('data', (chunk) => {
       if (lost === null) client.write(chunk)
-      else lost.spring(client)
+      // Statements that are sent together are answered one by one: those before it are not its answer.
+      else if (chunk.includes(commandTag(lost.text))) lost.spring(client)
     })
   }
 
@@ -101,6 +102,9 @@ export async function startDatabaseProxy(databaseUrl: string, port: number): Pro
     close: shut,
   }
 }
+
+/** What PostgreSQL calls a statement by when it says that it is done: its first word, "COMMIT". */
+const commandTag = (statement: string): string => statement.split(' ', 1).join().toUpperCase()
 
 const fields = 'SFATAL\0C08P01\0Mserver conn crashed?\0\0'
 const length = Buffer.alloc(4)
