@@ -1,5 +1,6 @@
 // Natural batches: what happens while one list of events is being written is the next list. There is no timer, so an
 // event that comes alone is written at once; and the more there are, the less each of them costs.
+import type { Database, RunTransaction, SeriesTask } from './db/pool.ts'
 import { OverloadedError } from './errors.ts'
 import type { Logger } from './log.ts'
 import { type Happening, type RecordDeps, type Recorded, recordEach } from './record-events.ts'
@@ -7,14 +8,11 @@ import { type Happening, type RecordDeps, type Recorded, recordEach } from './re
 /** A transaction of so many takes about as long as a disk's flush; more would only make the first one wait. */
 const MOST_AT_ONCE = 100
 
-/** While the database writes the one list, this process decides the next. */
-const LISTS_AT_ONCE = 2
-
 /** Beyond it, whoever brings one is better told to come again. */
 const MOST_WAITING = 2_000
 
-/** Lists of events whose rows somebody has locked. Each holds a connection while it waits, for seconds if it must. */
-const LOCKED_LISTS_AT_ONCE = 2
+/** Series of events whose rows somebody has locked. Each holds a connection while it waits, for seconds if it must. */
+const LOCKED_AT_ONCE = 2
 const MOST_LOCKED = 1_000
 
 /** What the use cases need that record single events. */
@@ -37,10 +35,10 @@ export class EventRecorder {
   /** @param connections how many the process has: lists and locked rows leave one to everything else, if they can */
   constructor(deps: RecordDeps, connections: number) {
     this.#deps = deps
-    const lists = clamp(connections - 2, 1, LISTS_AT_ONCE)
-    const lockedLists = clamp(connections - lists - 1, 1, LOCKED_LISTS_AT_ONCE)
-    this.#lane = new Lane(lists, MOST_WAITING, (entries) => this.#write(entries, 'skip'))
-    this.#lockedLane = new Lane(lockedLists, MOST_LOCKED, (entries) => this.#write(entries, 'wait'))
+    const { database } = deps
+    const locked = Math.min(Math.max(connections - 2, 1), LOCKED_AT_ONCE)
+    this.#lane = new Lane(database, 1, MOST_WAITING, (...list) => this.#write('skip', ...list))
+    this.#lockedLane = new Lane(database, locked, MOST_LOCKED, (...list) => this.#write('wait', ...list))
   }
 
   /**
@@ -54,9 +52,13 @@ export class EventRecorder {
   }
 
   /** Never rejects. */
-  async #write(entries: readonly Entry[], whatIsLocked: 'skip' | 'wait'): Promise<void> {
+  async #write(
+    whatIsLocked: 'skip' | 'wait',
+    entries: readonly Entry[],
+    transaction: RunTransaction,
+  ): Promise<void> {
     const happenings = entries.map(({ happening }) => happening)
-    const results = await recordEach(this.#deps, happenings, whatIsLocked)
+    const results = await recordEach(this.#deps, happenings, whatIsLocked, transaction)
     for (const [i, entry] of entries.entries()) {
       const result = results[i]
       if (result === undefined) entry.reject(new Error('an event has no result'))
@@ -68,17 +70,21 @@ export class EventRecorder {
   }
 }
 
-/** Entries that wait, and are written in lists: so many lists at once, each as long as what has come meanwhile. */
-class Lane {
-  readonly #listsAtOnce: number
-  readonly #mostWaiting: number
-  /** Must not reject. */
-  readonly #write: (entries: readonly Entry[]) => Promise<void>
-  #waiting: Entry[] = []
-  #writing = 0
+type Write = (entries: readonly Entry[], transaction: RunTransaction) => Promise<void>
 
-  constructor(listsAtOnce: number, mostWaiting: number, write: (entries: readonly Entry[]) => Promise<void>) {
-    this.#listsAtOnce = listsAtOnce
+/** Entries that wait, and are written in lists: each of what has come while the one before was under way. */
+class Lane {
+  readonly #database: Database
+  readonly #seriesAtOnce: number
+  readonly #mostWaiting: number
+  readonly #write: Write
+  #waiting: Entry[] = []
+  #series = 0
+
+  /** @param write must not reject */
+  constructor(database: Database, seriesAtOnce: number, mostWaiting: number, write: Write) {
+    this.#database = database
+    this.#seriesAtOnce = seriesAtOnce
     this.#mostWaiting = mostWaiting
     this.#write = write
   }
@@ -89,18 +95,19 @@ class Lane {
       return
     }
     this.#waiting.push(entry)
-    if (this.#writing === this.#listsAtOnce) return
-    this.#writing += 1
+    if (this.#series === this.#seriesAtOnce) return
+    this.#series += 1
     // Not before all that has arrived by now has been read: a list of due attempts, requests of several connections.
     setImmediate(() => void this.#writeAll())
   }
 
   async #writeAll(): Promise<void> {
-    while (this.#waiting.length > 0) await this.#write(this.#waiting.splice(0, MOST_AT_ONCE))
-    this.#writing -= 1
+    while (this.#waiting.length > 0) await this.#database.series(() => this.#nextList())
+    this.#series -= 1
   }
-}
 
-function clamp(value: number, least: number, most: number): number {
-  return Math.min(Math.max(value, least), most)
+  #nextList(): SeriesTask | null {
+    const entries = this.#waiting.splice(0, MOST_AT_ONCE)
+    return entries.length === 0 ? null : (transaction) => void this.#write(entries, transaction)
+  }
 }

@@ -2,7 +2,7 @@
 // app; and no label holds anything of a message but statuses and error codes that the policy names, so that the number
 // of series is bounded. How the figures of all processes come together is in instance.ts and exposition.ts.
 import type prom from 'prom-client'
-import type { Connections } from './db/pool.ts'
+import type { Connections } from './db/connection.ts'
 import type { Decision } from './delivery/decision.ts'
 import type { Answer, Message } from './delivery/message.ts'
 import { type RetryPolicy, ruleFor } from './delivery/retry-policy.ts'

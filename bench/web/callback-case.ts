@@ -24,21 +24,21 @@ export interface CallbackCase {
   readonly seconds: number
 }
 
-/** For the just-in-time compiler. From the rate follows how many callbacks the other rounds send. */
-const WARM_UP_CALLBACKS_PER_SECOND = 1_000
+/** From the rate of the first ones follows how many a round sends. Whoever measures lets the first whole round pass. */
+const FIRST_PER_SECOND = 1_000
 
 export function callbackCase(options: CallbackCase): Omit<BenchCase, 'close'> {
   const { name, load, seconds } = options
+  const most = load.ids.length
   let amount: number | undefined
   return {
     name,
     async round() {
-      const figures = await sendAndCheck(
-        options,
-        amount ?? Math.min(WARM_UP_CALLBACKS_PER_SECOND * seconds, load.ids.length),
-      )
-      amount ??= Math.min(Math.ceil((figures['callbacks/s'] ?? 0) * seconds), load.ids.length)
-      return figures
+      if (amount === undefined) {
+        const first = await sendAndCheck(options, Math.min(FIRST_PER_SECOND * seconds, most))
+        amount = Math.min(Math.ceil((first['callbacks/s'] ?? 0) * seconds), most)
+      }
+      return sendAndCheck(options, amount)
     },
   }
 }

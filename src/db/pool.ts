@@ -1,10 +1,10 @@
-// Connections: one pool a process, every session in UTC, and transactions that end one way or the other.
-import { setTimeout as sleep } from 'node:timers/promises'
+// The database as the rest of the program sees it: one pool a process, and every session in UTC.
 import pg from 'pg'
 import type { DatabaseConfig } from '../config.ts'
-import { DatabaseError } from '../errors.ts'
-import { throwCertain, throwNotConnected, throwUncertain } from './database-failure.ts'
+import { type Connections, connectionsOf, onConnection } from './connection.ts'
+import { throwUncertain } from './database-failure.ts'
 import { PreparedStatements } from './prepared.ts'
+import { inCertainTransaction, inSeries, inTransaction } from './transaction.ts'
 
 /** Runs one statement: a pool, a client inside a transaction, or an adapter of an ORM's transaction. */
 export interface Db {
@@ -25,7 +25,16 @@ export interface Database extends Db {
    *
    * @throws DatabaseError if the database failed; whatever `work` throws otherwise
    */
-  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
+  transaction: RunTransaction
+  /**
+   * Transactions one after another on one connection, without a pause: the server gets the beginning of the next one
+   * together with the commit of the one before. Ends when there is no next one, or when somebody else waits for a
+   * connection.
+   *
+   * @param next is asked for a task at the last moment; null if there is none. A task has one transaction run, at once;
+   *   what it does afterwards is not waited for.
+   */
+  series(next: () => SeriesTask | null): Promise<void>
   /**
    * The same for what must not be done twice: if the answer to the commit gets lost, the database is asked whether it
    * was committed, for some seconds. Costs one short statement more.
@@ -38,12 +47,9 @@ export interface Database extends Db {
   close(): Promise<void>
 }
 
-export interface Connections {
-  readonly total: number
-  readonly idle: number
-  /** Who waits until somebody gives one back. */
-  readonly waiting: number
-}
+export type RunTransaction = <T>(work: (tx: Transaction) => Promise<T>) => Promise<T>
+
+export type SeriesTask = (transaction: RunTransaction) => void
 
 const TIMESTAMP_WITHOUT_ZONE = 1114
 
@@ -114,24 +120,20 @@ export function openDatabase(
   const prepared = new PreparedStatements((error) =>
     onTrouble('Prepared statements got lost; the database is used without them, which costs more', error),
   )
-  const transactions = { pool, prepared }
+  const source = { pool, prepared }
   let closing: Promise<void> | undefined
   return {
     executeSql: <Row extends object>(text: string, values?: unknown[]) =>
       prepared.run(() => pool.query<Row>(prepared.toQuery(text, values))).catch(throwUncertain),
-    transaction: (work) => prepared.run(() => inTransaction(transactions, work)),
-    certainTransaction: (work) => prepared.run(() => inCertainTransaction(transactions, work)),
+    transaction: (work) => prepared.run(() => onConnection(source, (on) => inTransaction(on, work))),
+    series: (next) => inSeries(source, next),
+    certainTransaction: (work) => prepared.run(() => inCertainTransaction(source, work)),
     connections: () => connectionsOf(pool),
     close: () => {
       closing ??= pool.end()
       return closing
     },
   }
-}
-
-function connectionsOf({ totalCount: total, idleCount: idle, waitingCount, options }: pg.Pool): Connections {
-  // Who has just asked counts as waiting for a moment, even if one is free or can be made.
-  return { total, idle, waiting: Math.max(0, waitingCount - idle - (options.max - total)) }
 }
 
 /** A connection of its own for migrations, which need session locks and longer statements. */
@@ -142,117 +144,6 @@ export function connectionOptions(config: DatabaseConfig): pg.ClientConfig {
   for (const name of ['ssl', 'sslmode', 'sslnegotiation', 'uselibpqcompat']) url.searchParams.delete(name)
   const ssl = config.ssl === 'disable' ? false : { rejectUnauthorized: config.ssl === 'verify' }
   return { connectionString: url.toString(), ssl }
-}
-
-interface Transactions {
-  readonly pool: pg.Pool
-  readonly prepared: PreparedStatements
-}
-
-async function inTransaction<T>(
-  { pool, prepared }: Transactions,
-  work: (tx: Transaction) => Promise<T>,
-): Promise<T> {
-  const client = await pool.connect().catch(throwNotConnected)
-  // A connection that broke, or that has not answered in time, is in an unknown state: it is thrown away.
-  let broken: Error | undefined
-  const onError = (error: Error): void => {
-    broken = error
-  }
-  const execute = <Row extends object>(text: string, values?: unknown[]): Promise<pg.QueryResult<Row>> =>
-    client.query<Row>(prepared.toQuery(text, values)).catch((error: Error) => {
-      if (!(error instanceof pg.DatabaseError)) broken = error
-      throw error
-    })
-  // Without a listener, a connection that breaks between two statements would end the process.
-  client.on('error', onError)
-  const last: Statement[] = []
-  const tx: Transaction = {
-    executeSql: (text, values) => execute<never>(text, values).catch(throwCertain),
-    atCommit: {
-      async executeSql(text, values) {
-        last.push({ text, values })
-        return { rows: [] }
-      },
-    },
-  }
-  try {
-    // Not waited for: it is sent together with the first statement.
-    const [begun, working] = inOneWrite(client, () => [tx.executeSql('begin'), work(tx)] as const)
-    const [result] = await Promise.all([working, begun])
-    const sent = inOneWrite(client, () => [...last, COMMIT].map(({ text, values }) => execute(text, values)))
-    await untilCommitted(sent)
-    return result
-  } catch (error) {
-    if (broken === undefined) await client.query('rollback').catch(onError)
-    throw error
-  } finally {
-    client.off('error', onError)
-    client.release(broken)
-  }
-}
-
-/** What `send` sends at once goes out in one system call, and wakes the server once. */
-function inOneWrite<T>({ connection }: pg.Client, send: () => T): T {
-  const { stream } = connection
-  stream.cork()
-  try {
-    return send()
-  } finally {
-    stream.uncork()
-  }
-}
-
-interface Statement {
-  readonly text: string
-  readonly values: unknown[] | undefined
-}
-
-const COMMIT: Statement = { text: 'commit', values: undefined }
-
-/** @param sent the last statements and the commit; after one that failed, the server rolls back instead */
-async function untilCommitted(sent: readonly Promise<pg.QueryResult>[]): Promise<void> {
-  const results = await Promise.allSettled(sent)
-  const failed = results.find((result) => result.status === 'rejected')
-  if (failed !== undefined) throwUncertain(failed.reason)
-  const commit = results.at(-1)
-  if (commit?.status === 'fulfilled' && commit.value.command === 'COMMIT') return
-  throw new DatabaseError('The database has rolled the transaction back')
-}
-
-async function inCertainTransaction<T>(transactions: Transactions, work: (tx: Db) => Promise<T>): Promise<T> {
-  let done: { readonly result: T; readonly transactionId: string } | undefined
-  try {
-    await inTransaction(transactions, async (tx) => {
-      const [number, result] = await Promise.all([
-        tx.executeSql<{ id: string }>('select txid_current()::text as "id"'),
-        work(tx),
-      ])
-      done = { result, transactionId: number.rows[0]?.id ?? '' }
-    })
-  } catch (error) {
-    if (!(error instanceof DatabaseError) || error.written === 'no' || done === undefined) throw error
-    const status = await untilKnown(transactions.pool, done.transactionId)
-    if (status === 'aborted') throw new DatabaseError(error.message, { cause: error.cause, written: 'no' })
-    if (status === null) throw error
-  }
-  if (done === undefined) throw new Error('a transaction was committed whose work had not ended')
-  return done.result
-}
-
-const ASK_AGAIN_AFTER_MS = [100, 400, 1_000, 2_000, 4_000]
-
-/** PostgreSQL remembers what became of each transaction that has a number, also after a crash. */
-async function untilKnown(pool: pg.Pool, transactionId: string): Promise<'committed' | 'aborted' | null> {
-  for (const delayMs of ASK_AGAIN_AFTER_MS) {
-    await sleep(delayMs)
-    const { rows } = await pool
-      .query<{ status: string | null }>('select txid_status($1::bigint) as "status"', [transactionId])
-      .catch(() => ({ rows: [] }))
-    const status = rows[0]?.status
-    if (status === 'committed' || status === 'aborted') return status
-  }
-  return null
 }
 
 /** A transaction of the caller's: a pg client, or one of pg-boss's adapters for an ORM. */

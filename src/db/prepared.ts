@@ -26,15 +26,16 @@ export class PreparedStatements {
    * Runs `work`, and once more without prepared statements if it failed because these got lost.
    *
    * @param work must have done nothing if it fails so
+   * @param again the same, where it is done otherwise the second time
    */
-  async run<T>(work: () => Promise<T>): Promise<T> {
+  async run<T>(work: () => Promise<T>, again = work): Promise<T> {
     try {
       return await work()
     } catch (error) {
       if (!isLost(error)) throw error
       if (this.#isUsable) this.#onLost(error)
       this.#isUsable = false
-      return work()
+      return again()
     }
   }
 

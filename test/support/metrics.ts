@@ -1,5 +1,5 @@
 // What a process would count, for tests that record events without one; and the series of an exposition.
-import type { Connections } from '../../src/db/pool.ts'
+import type { Connections } from '../../src/db/connection.ts'
 import type { RetryPolicy } from '../../src/delivery/retry-policy.ts'
 import { Metrics } from '../../src/metrics.ts'
 
