@@ -4,20 +4,17 @@ import type { DatabaseConfig } from '../config.ts'
 import { type Connections, connectionsOf, onConnection } from './connection.ts'
 import { throwUncertain } from './database-failure.ts'
 import { PreparedStatements } from './prepared.ts'
-import { inCertainTransaction, inSeries, inTransaction } from './transaction.ts'
+import {
+  type Db,
+  inCertainTransaction,
+  inSeries,
+  inTransaction,
+  type RunTransaction,
+  type SeriesTask,
+  type Transaction,
+} from './transaction.ts'
 
-/** Runs one statement: a pool, a client inside a transaction, or an adapter of an ORM's transaction. */
-export interface Db {
-  executeSql<Row extends object = object>(text: string, values?: unknown[]): Promise<{ rows: Row[] }>
-}
-
-export interface Transaction extends Db {
-  /**
-   * For the last statements, whose results nobody needs: they are sent together with the commit, once `work` has
-   * returned, and cost no round trip of their own. Each seems to give no rows.
-   */
-  readonly atCommit: Db
-}
+export type { Db, RunTransaction, SeriesTask, Transaction }
 
 export interface Database extends Db {
   /**
@@ -46,10 +43,6 @@ export interface Database extends Db {
   /** Waits for statements under way. Can be called again. */
   close(): Promise<void>
 }
-
-export type RunTransaction = <T>(work: (tx: Transaction) => Promise<T>) => Promise<T>
-
-export type SeriesTask = (transaction: RunTransaction) => void
 
 const TIMESTAMP_WITHOUT_ZONE = 1114
 

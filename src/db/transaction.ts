@@ -11,7 +11,23 @@ import {
   onConnection,
 } from './connection.ts'
 import { throwCertain, throwUncertain } from './database-failure.ts'
-import type { Db, RunTransaction, SeriesTask, Transaction } from './pool.ts'
+
+/** Runs one statement: a pool, a client inside a transaction, or an adapter of an ORM's transaction. */
+export interface Db {
+  executeSql<Row extends object = object>(text: string, values?: unknown[]): Promise<{ rows: Row[] }>
+}
+
+export interface Transaction extends Db {
+  /**
+   * For the last statements, whose results nobody needs: they are sent together with the commit, once `work` has
+   * returned, and cost no round trip of their own. Each seems to give no rows.
+   */
+  readonly atCommit: Db
+}
+
+export type RunTransaction = <T>(work: (tx: Transaction) => Promise<T>) => Promise<T>
+
+export type SeriesTask = (transaction: RunTransaction) => void
 
 /** @param onCommitting called when all has been sent, in time for what is to be sent with it */
 export async function inTransaction<T>(
