@@ -70,6 +70,9 @@ export class EventRecorder {
   }
 }
 
+/** Lists beside those whose turn it is: one is being committed, and the events of one are being told of it. */
+const BEHIND = 2
+
 type Write = (entries: readonly Entry[], transaction: RunTransaction) => Promise<void>
 
 /** Entries that wait, and are written in lists: each of what has come while the one before was under way. */
@@ -78,6 +81,7 @@ class Lane {
   readonly #seriesAtOnce: number
   readonly #mostWaiting: number
   readonly #write: Write
+  readonly #writing = new Set<Promise<void>>()
   #waiting: Entry[] = []
   #series = 0
 
@@ -102,12 +106,25 @@ class Lane {
   }
 
   async #writeAll(): Promise<void> {
-    while (this.#waiting.length > 0) await this.#database.series(() => this.#nextList())
+    while (this.#waiting.length > 0) {
+      await this.#database.series(() => this.#nextList())
+      // What the database refuses is written once more, in parts, on other connections, of which it must not take all.
+      if (!this.#hasRoom()) await Promise.race(this.#writing)
+    }
     this.#series -= 1
   }
 
+  #hasRoom(): boolean {
+    return this.#writing.size < this.#seriesAtOnce + BEHIND
+  }
+
   #nextList(): SeriesTask | null {
-    const entries = this.#waiting.splice(0, MOST_AT_ONCE)
-    return entries.length === 0 ? null : (transaction) => void this.#write(entries, transaction)
+    const entries = this.#hasRoom() ? this.#waiting.splice(0, MOST_AT_ONCE) : []
+    return entries.length === 0 ? null : (transaction) => this.#start(this.#write(entries, transaction))
+  }
+
+  #start(writing: Promise<void>): void {
+    this.#writing.add(writing)
+    void writing.then(() => this.#writing.delete(writing))
   }
 }

@@ -239,6 +239,15 @@ describe('what the database refuses fails alone', () => {
     await expectRecorded([...before, ...after])
   })
 
+  test('all of it, of any number: connections are left to others meanwhile', async () => {
+    await own.query('alter table sms_usage_logs add constraint none check (retry_count = 0) not valid')
+    const database = open(own, 5)
+    const { recorder: refusing } = await newProcess(database)
+    const results = await recordAll(await send(1_000), refusing)
+    expect(new Set(results.map(outcomeOf))).toEqual(new Set(['DATABASE']))
+    expect(database.connections().total).toBeLessThan(5)
+  })
+
   test('because its job is refused: its row stays as it was', async () => {
     const messages = await send(20)
     const bad = messages.splice(10, 1)

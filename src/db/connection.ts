@@ -12,29 +12,32 @@ export interface ConnectionSource {
 export interface Connection {
   readonly client: pg.PoolClient
   execute<Row extends object>(text: string, values?: unknown[]): Promise<pg.QueryResult<Row>>
+  /** It is in an unknown state: it is used no more, and thrown away in the end. */
+  breakWith(error: Error): void
   isBroken(): boolean
-  /** A connection that broke, or that has not answered in time, is in an unknown state: it is thrown away. */
   release(): void
 }
 
 export async function connect({ pool, prepared }: ConnectionSource): Promise<Connection> {
   const client = await pool.connect().catch(throwNotConnected)
   let broken: Error | undefined
-  const onError = (error: Error): void => {
+  const breakWith = (error: Error): void => {
     broken = error
   }
   // Without a listener, a connection that breaks between two statements would end the process.
-  client.on('error', onError)
+  client.on('error', breakWith)
   return {
     client,
     execute: <Row extends object>(text: string, values?: unknown[]) =>
       client.query<Row>(prepared.toQuery(text, values)).catch((error: Error) => {
-        if (!(error instanceof pg.DatabaseError)) broken = error
+        // It broke, or has not answered in time.
+        if (!(error instanceof pg.DatabaseError)) breakWith(error)
         throw error
       }),
+    breakWith,
     isBroken: () => broken !== undefined,
     release() {
-      client.off('error', onError)
+      client.off('error', breakWith)
       client.release(broken)
     },
   }

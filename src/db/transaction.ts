@@ -51,12 +51,17 @@ export async function inTransaction<T>(
 
 /** @param last is given the statements that are to be sent with the commit */
 async function beginAndWork<T>(
-  { client, execute, isBroken }: Connection,
+  { client, execute, breakWith, isBroken }: Connection,
   work: (tx: Transaction) => Promise<T>,
   last: Statement[],
 ): Promise<T> {
+  let isOver = false
   const tx: Transaction = {
-    executeSql: (text, values) => execute<never>(text, values).catch(throwCertain),
+    async executeSql(text, values) {
+      // Work that goes on although its transaction has failed must not get into whatever comes after it.
+      if (isOver) throw new DatabaseError('The transaction is over')
+      return execute<never>(text, values).catch(throwCertain)
+    },
     atCommit: {
       async executeSql(text, values) {
         last.push({ text, values })
@@ -70,10 +75,17 @@ async function beginAndWork<T>(
     const [result] = await Promise.all([working, begun])
     return result
   } catch (error) {
-    if (!isBroken()) await execute('rollback').catch(() => undefined)
+    isOver = true
+    if (!isBroken()) await execute('rollback').catch(breakWith)
     throw error
   }
 }
+
+/**
+ * A series pauses for an answer after so many transactions: PgBouncer gives a connection to others only when nothing
+ * more has been sent on it.
+ */
+const LONGEST_RUN = 50
 
 export async function inSeries(source: ConnectionSource, next: () => SeriesTask | null): Promise<void> {
   const connecting = connect(source)
@@ -83,18 +95,21 @@ export async function inSeries(source: ConnectionSource, next: () => SeriesTask 
   const { pool, prepared } = source
   const { promise: ended, resolve: end } = Promise.withResolvers<void>()
   let running = 0
+  let begun = 0
   /** What has begun and not yet sent its commit. */
-  let open: unknown = null
+  let open: number | null = null
   const transaction: RunTransaction = (work) => {
     running += 1
-    open = work
+    begun += 1
+    const number = begun
+    open = number
     const inTurn = (): ReturnType<typeof work> =>
       inTransaction(connection, work, () => {
         open = null
-        goOn()
+        if (number % LONGEST_RUN !== 0) goOn()
       }).finally(() => {
         running -= 1
-        if (open === work) open = null
+        if (open === number) open = null
         goOn()
       })
     return prepared.run(inTurn, () => onConnection(source, (other) => inTransaction(other, work)))

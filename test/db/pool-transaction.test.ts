@@ -179,6 +179,21 @@ describe('a statement fails, and the work goes on as if it had not', () => {
     await expectUsable()
   })
 
+  test('afterwards: it gets into nothing that comes later', async () => {
+    const { promise: isOver, resolve: end } = Promise.withResolvers<void>()
+    let late: Promise<unknown> | undefined
+    await database
+      .transaction(async (tx) => {
+        late = isOver.then(() => insert(tx, 1))
+        await insert(tx, 100)
+      })
+      .catch(() => undefined)
+    end()
+    await expect(late).rejects.toThrow('The transaction is over')
+    expect(await things()).toEqual([])
+    await expectUsable()
+  })
+
   test('its begin fails, for which the work did not wait: it is told as not written', async () => {
     await database.executeSql('select 1')
     const lost = proxy.loseAt('begin', 'never')

@@ -88,6 +88,40 @@ test('each is a transaction of its own, all on one connection', async () => {
   expect(await things()).toEqual([1, 2, 3, 4, 5, 6])
 })
 
+test('the same work can be done again and again', async () => {
+  let number = 0
+  const again: Work = (tx) => insertTwo(++number, ++number)(tx)
+  await runAll([again, again, again, again])
+  const written = await direct.query<{ ids: number[] }>(
+    'select array_agg(id order by id) as "ids" from thing group by xmin::text order by 1',
+  )
+  expect(written.map(({ ids }) => ids)).toEqual([
+    [1, 2],
+    [3, 4],
+    [5, 6],
+    [7, 8],
+  ])
+})
+
+test('now and then a commit is sent alone, so that a pooler can give the connection to somebody else', async () => {
+  const committed = new Set<number>()
+  const pauses: number[] = []
+  let number = 0
+  const next = (): SeriesTask | null => {
+    const mine = ++number
+    if (mine > 120) return null
+    return (transaction) => {
+      void transaction((tx) => tx.executeSql('select 1')).then(() => committed.add(mine))
+      // Before anything else can be read: either its answer is there already, or it has only just been sent.
+      setImmediate(() => {
+        if (committed.has(mine - 1)) pauses.push(mine - 1)
+      })
+    }
+  }
+  await database.series(next)
+  expect(pauses).toEqual([50, 100])
+})
+
 describe('one that fails takes nothing with it, and leaves nothing', () => {
   test.each<[how: string, work: Work, failure: object]>([
     [
