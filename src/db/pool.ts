@@ -26,7 +26,7 @@ export interface Database extends Db {
   /**
    * Transactions one after another on one connection, without a pause: the server gets the beginning of the next one
    * together with the commit of the one before. Ends when there is no next one, or when somebody else waits for a
-   * connection.
+   * connection. Never rejects: without a connection, one task is told so by its transaction.
    *
    * @param next is asked for a task at the last moment; null if there is none. A task has one transaction run, at once;
    *   what it does afterwards is not waited for.

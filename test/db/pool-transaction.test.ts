@@ -2,36 +2,18 @@
 // the commit. What must not be done twice: certain-transaction.test.ts.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { type Database, openDatabase, type Transaction } from '../../src/db/pool.ts'
-import { freePort } from '../../src/embedded-postgres.ts'
 import { DatabaseError } from '../../src/errors.ts'
-import { type DatabaseProxy, startDatabaseProxy } from '../http/database-proxy.ts'
-import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { INSERT, insert, openThings, type Things } from './things.ts'
 
-let direct: TestDatabase
-let proxy: DatabaseProxy
+let things: Things
 let database: Database
 
 beforeEach(async () => {
-  direct = await createTestDatabase(null)
-  await direct.query('create table thing (id integer unique check (id < 100))')
-  proxy = await startDatabaseProxy(direct.url, await freePort())
-  // One connection: whatever state it is left in is what the next one finds.
-  database = openDatabase({ url: proxy.url, ssl: null, poolMax: 1 }, () => undefined)
+  things = await openThings('unique')
+  database = things.database
 })
 
-afterEach(async () => {
-  await database.close()
-  await proxy.close()
-  await direct.drop()
-})
-
-const INSERT = 'insert into thing values ($1)'
-const insert = (db: Pick<Database, 'executeSql'>, id: number): Promise<unknown> => db.executeSql(INSERT, [id])
-
-async function things(): Promise<number[]> {
-  const rows = await direct.query<{ id: number }>('select id from thing order by id')
-  return rows.map(({ id }) => id)
-}
+afterEach(() => things.close())
 
 /** @returns what the transaction failed with */
 async function failureOf(work: (tx: Transaction) => Promise<unknown>): Promise<DatabaseError> {
@@ -49,7 +31,7 @@ async function expectUsable(): Promise<void> {
     await insert(tx, 50)
     await insert(tx.atCommit, 51)
   })
-  expect(await things()).toEqual(expect.arrayContaining([50, 51]))
+  expect(await things.list()).toEqual(expect.arrayContaining([50, 51]))
 }
 
 describe('statements that are sent with the commit', () => {
@@ -62,12 +44,12 @@ describe('statements that are sent with the commit', () => {
       expect([await first, await second]).toEqual([{ rows: [] }, { rows: [] }])
       await insert(tx, 1)
       await insert(tx.atCommit, 3)
-      expect(await things()).toEqual([])
+      expect(await things.list()).toEqual([])
       return 'done'
     })
     expect(result).toBe('done')
-    expect(await things()).toEqual([3, 11, 12])
-    const transactions = await direct.query('select distinct xmin::text from thing where id <> 11')
+    expect(await things.list()).toEqual([3, 11, 12])
+    const transactions = await things.direct.query('select distinct xmin::text from thing where id <> 11')
     expect(transactions).toHaveLength(1)
   })
 
@@ -79,7 +61,7 @@ describe('statements that are sent with the commit', () => {
       throw changedItsMind
     })
     await expect(work).rejects.toBe(changedItsMind)
-    expect(await things()).toEqual([])
+    expect(await things.list()).toEqual([])
     await expectUsable()
   })
 
@@ -94,7 +76,7 @@ describe('statements that are sent with the commit', () => {
     })
     // The cause is told, not what comes of it.
     expect(failure).toMatchObject({ written: 'no', isRefusal: true, cause: { code: '23514' } })
-    expect(await things()).toEqual([])
+    expect(await things.list()).toEqual([])
     await expectUsable()
   })
 })
@@ -123,7 +105,7 @@ describe.each<[told: string, isRefusal: boolean, refusals: readonly (readonly [b
   ],
 )('a refusal that %s', (_told, isRefusal, refusals) => {
   test.each(refusals)('by %s: this is told, at the commit as before it', async (_by, text) => {
-    const app = openDatabase({ url: direct.url, ssl: null, poolMax: 1 }, () => undefined)
+    const app = openDatabase({ url: things.direct.url, ssl: null, poolMax: 1 }, () => undefined)
     await app.transaction(async (theirs) => {
       await theirs.executeSql('lock table thing in row exclusive mode')
       const expected = { written: 'no', isRefusal }
@@ -140,26 +122,26 @@ describe('the connection is lost', () => {
     ['before the commit arrives', 'never', []],
     ['with the answer to the commit', 'unanswered', [1, 2]],
   ] as const)('%s: nobody knows whether it is written', async (_when, which, written) => {
-    const lost = proxy.loseAt('commit', which)
+    const lost = things.proxy.loseAt('commit', which)
     const failure = await failureOf(async (tx) => {
       await insert(tx, 1)
       await insert(tx.atCommit, 2)
     })
     await lost
     expect(failure).toMatchObject({ written: 'unknown', isRefusal: false })
-    expect(await things()).toEqual(written)
+    expect(await things.list()).toEqual(written)
     await expectUsable()
   })
 
   test.each(['begin', INSERT])('at "%s", before the end: nothing is written, for certain', async (text) => {
-    const lost = proxy.loseAt(text, 'unanswered')
+    const lost = things.proxy.loseAt(text, 'unanswered')
     const failure = await failureOf(async (tx) => {
       await insert(tx, 1)
       await insert(tx.atCommit, 2)
     })
     await lost
     expect(failure).toMatchObject({ written: 'no', isRefusal: false })
-    expect(await things()).toEqual([])
+    expect(await things.list()).toEqual([])
     await expectUsable()
   })
 })
@@ -175,7 +157,7 @@ describe('a statement fails, and the work goes on as if it had not', () => {
       for (const id of later) await insert(tx.atCommit, id)
     })
     expect(failure).toMatchObject({ written: 'no' })
-    expect(await things()).toEqual([])
+    expect(await things.list()).toEqual([])
     await expectUsable()
   })
 
@@ -190,13 +172,13 @@ describe('a statement fails, and the work goes on as if it had not', () => {
       .catch(() => undefined)
     end()
     await expect(late).rejects.toThrow('The transaction is over')
-    expect(await things()).toEqual([])
+    expect(await things.list()).toEqual([])
     await expectUsable()
   })
 
   test('its begin fails, for which the work did not wait: it is told as not written', async () => {
     await database.executeSql('select 1')
-    const lost = proxy.loseAt('begin', 'never')
+    const lost = things.proxy.loseAt('begin', 'never')
     const failure = await failureOf(async () => 'nothing was asked for')
     await lost
     expect(failure).toMatchObject({ written: 'no' })
@@ -208,7 +190,7 @@ test.each([
   ['3D000', { pathname: '/there_is_none' }],
   ['28000', { username: 'nobody_here' }],
 ])('a login that is refused with %s is no refusal of what was to be asked', async (_code, changes) => {
-  const url = Object.assign(new URL(direct.url), changes)
+  const url = Object.assign(new URL(things.direct.url), changes)
   const other = openDatabase({ url: url.toString(), ssl: null, poolMax: 1 }, () => undefined)
   const failure = await other.transaction((tx) => tx.executeSql('select 1')).catch((error: unknown) => error)
   await other.close()
@@ -227,7 +209,7 @@ test('the server ends a transaction of ours in which nothing happens, as of a ma
   const failure = silent.catch((error: unknown) => error)
   await locked.promise
   // Waits for the row, for as long as it must.
-  await direct.query('update thing set id = 2')
+  await things.direct.query('update thing set id = 2')
   over.resolve()
   expect(await failure).toBeInstanceOf(DatabaseError)
 }, 60_000)

@@ -1,36 +1,19 @@
 // Transactions one after another on one connection: each is on its own, whatever becomes of the one before, with which
 // its beginning is sent.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { type Database, openDatabase, type SeriesTask, type Transaction } from '../../src/db/pool.ts'
-import { freePort } from '../../src/embedded-postgres.ts'
+import type { Database, SeriesTask, Transaction } from '../../src/db/pool.ts'
 import { DatabaseError } from '../../src/errors.ts'
-import { type DatabaseProxy, startDatabaseProxy } from '../http/database-proxy.ts'
-import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { insert, openThings, type Things } from './things.ts'
 
-let direct: TestDatabase
-let proxy: DatabaseProxy
+let things: Things
 let database: Database
 
 beforeEach(async () => {
-  direct = await createTestDatabase(null)
-  await direct.query('create table thing (id integer unique deferrable initially deferred check (id < 100))')
-  proxy = await startDatabaseProxy(direct.url, await freePort())
-  database = openDatabase({ url: proxy.url, ssl: null, poolMax: 1 }, () => undefined)
+  things = await openThings('unique deferrable initially deferred')
+  database = things.database
 })
 
-afterEach(async () => {
-  await database.close()
-  await proxy.close()
-  await direct.drop()
-})
-
-const insert = (tx: Pick<Transaction, 'executeSql'>, id: number): Promise<unknown> =>
-  tx.executeSql('insert into thing values ($1)', [id])
-
-async function things(): Promise<number[]> {
-  const rows = await direct.query<{ id: number }>('select id from thing order by id')
-  return rows.map(({ id }) => id)
-}
+afterEach(() => things.close())
 
 type Work = (tx: Transaction) => Promise<unknown>
 
@@ -77,7 +60,7 @@ test('the next one is asked for, and begins, before the commit of the one before
   await done
   expect(order.slice(0, 2)).toEqual(['1 begins', '2 begins'])
   expect(order.indexOf('3 begins')).toBeLessThan(order.indexOf('2 is committed'))
-  expect(await things()).toEqual([1, 2, 3])
+  expect(await things.list()).toEqual([1, 2, 3])
 })
 
 test('each is a transaction of its own, all on one connection', async () => {
@@ -85,14 +68,14 @@ test('each is a transaction of its own, all on one connection', async () => {
   const seen = results.map((result) => (result as PromiseFulfilledResult<Record<string, unknown>>).value)
   expect(new Set(seen.map(({ backend }) => backend)).size).toBe(1)
   expect(new Set(seen.map(({ transaction }) => transaction)).size).toBe(3)
-  expect(await things()).toEqual([1, 2, 3, 4, 5, 6])
+  expect(await things.list()).toEqual([1, 2, 3, 4, 5, 6])
 })
 
 test('the same work can be done again and again', async () => {
   let number = 0
   const again: Work = (tx) => insertTwo(++number, ++number)(tx)
   await runAll([again, again, again, again])
-  const written = await direct.query<{ ids: number[] }>(
+  const written = await things.direct.query<{ ids: number[] }>(
     'select array_agg(id order by id) as "ids" from thing group by xmin::text order by 1',
   )
   expect(written.map(({ ids }) => ids)).toEqual([
@@ -151,9 +134,9 @@ describe('one that fails takes nothing with it, and leaves nothing', () => {
     ])
     expect(failed).toMatchObject({ status: 'rejected', reason: failure })
     for (const other of [before, after, last]) expect(other).toMatchObject({ status: 'fulfilled' })
-    expect(await things()).toEqual([1, 2, 3, 4, 5, 6])
+    expect(await things.list()).toEqual([1, 2, 3, 4, 5, 6])
     // What came after was not written statement by statement, in pieces of a transaction that was over.
-    const written = await direct.query<{ transactions: number }>(
+    const written = await things.direct.query<{ transactions: number }>(
       'select count(distinct xmin::text)::integer as "transactions" from thing',
     )
     expect(written).toEqual([{ transactions: 3 }])
@@ -161,7 +144,7 @@ describe('one that fails takes nothing with it, and leaves nothing', () => {
 })
 
 test('a connection that is lost with a commit fails what has begun behind it, which is not written, for certain', async () => {
-  const lost = proxy.loseAt('commit', 'unanswered')
+  const lost = things.proxy.loseAt('commit', 'unanswered')
   const results = await runAll([insertTwo(1, 2), insertTwo(3, 4), insertTwo(5, 6)])
   await lost
   expect(results).toMatchObject([
@@ -169,7 +152,7 @@ test('a connection that is lost with a commit fails what has begun behind it, wh
     { reason: { written: 'no', isRefusal: false } },
     { status: 'fulfilled' },
   ])
-  expect(await things()).toEqual([1, 2, 5, 6])
+  expect(await things.list()).toEqual([1, 2, 5, 6])
 })
 
 test('whoever waits for the only connection gets it, although there is always a next one', async () => {
@@ -190,14 +173,14 @@ test('whoever waits for the only connection gets it, although there is always a 
 })
 
 test('with the database away, one task after another is told', async () => {
-  await proxy.set('away')
+  await things.proxy.set('away')
   const results = await runAll([insertTwo(1, 2), insertTwo(3, 4)])
   expect(results).toMatchObject([
     { reason: { written: 'no', isRefusal: false } },
     { reason: { written: 'no', isRefusal: false } },
   ])
   for (const result of results) expect(result).toMatchObject({ reason: expect.any(DatabaseError) })
-  await proxy.set('there')
+  await things.proxy.set('there')
   expect(await runAll([insertTwo(1, 2)])).toMatchObject([{ status: 'fulfilled' }])
 })
 
@@ -215,5 +198,5 @@ test('prepared statements that get lost are done without, on another connection'
     insertTwo(5, 6),
   ])
   expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'fulfilled'])
-  expect(await things()).toEqual([1, 2, 3, 5, 6])
+  expect(await things.list()).toEqual([1, 2, 3, 5, 6])
 })
