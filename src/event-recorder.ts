@@ -1,6 +1,5 @@
 // Natural batches: what happens while one list of events is being written is the next list. There is no timer, so an
 // event that comes alone is written at once; and the more there are, the less each of them costs.
-import type { Database, RunTransaction, SeriesTask } from './db/pool.ts'
 import { OverloadedError } from './errors.ts'
 import type { Logger } from './log.ts'
 import { type Happening, type RecordDeps, type Recorded, recordEach } from './record-events.ts'
@@ -11,7 +10,7 @@ const MOST_AT_ONCE = 100
 /** Beyond it, whoever brings one is better told to come again. */
 const MOST_WAITING = 2_000
 
-/** Series of events whose rows somebody has locked. Each holds a connection while it waits, for seconds if it must. */
+/** Lists of events whose rows somebody has locked. Each holds a connection while it waits, for seconds if it must. */
 const LOCKED_AT_ONCE = 2
 const MOST_LOCKED = 1_000
 
@@ -35,10 +34,9 @@ export class EventRecorder {
   /** @param connections how many the process has: lists and locked rows leave one to everything else, if they can */
   constructor(deps: RecordDeps, connections: number) {
     this.#deps = deps
-    const { database } = deps
     const locked = Math.min(Math.max(connections - 2, 1), LOCKED_AT_ONCE)
-    this.#lane = new Lane(database, 1, MOST_WAITING, (...list) => this.#write('skip', ...list))
-    this.#lockedLane = new Lane(database, locked, MOST_LOCKED, (...list) => this.#write('wait', ...list))
+    this.#lane = new Lane(1, MOST_WAITING, (entries) => this.#write(entries, 'skip'))
+    this.#lockedLane = new Lane(locked, MOST_LOCKED, (entries) => this.#write(entries, 'wait'))
   }
 
   /**
@@ -52,43 +50,36 @@ export class EventRecorder {
   }
 
   /** Never rejects. */
-  async #write(
-    whatIsLocked: 'skip' | 'wait',
-    entries: readonly Entry[],
-    transaction: RunTransaction,
-  ): Promise<void> {
+  async #write(entries: readonly Entry[], whatIsLocked: 'skip' | 'wait'): Promise<Tell> {
     const happenings = entries.map(({ happening }) => happening)
-    const results = await recordEach(this.#deps, happenings, whatIsLocked, transaction)
-    for (const [i, entry] of entries.entries()) {
-      const result = results[i]
-      if (result === undefined) entry.reject(new Error('an event has no result'))
-      else if (result.status === 'rejected') entry.reject(result.reason)
-      else if (result.value.known || whatIsLocked === 'wait') entry.resolve(result.value)
-      // Locked (all others would wait as well), or not there at all, which is rare.
-      else this.#lockedLane.add(entry)
+    const results = await recordEach(this.#deps, happenings, whatIsLocked)
+    return () => {
+      for (const [i, entry] of entries.entries()) {
+        const result = results[i]
+        if (result === undefined) entry.reject(new Error('an event has no result'))
+        else if (result.status === 'rejected') entry.reject(result.reason)
+        else if (result.value.known || whatIsLocked === 'wait') entry.resolve(result.value)
+        // Locked (all others would wait as well), or not there at all, which is rare.
+        else this.#lockedLane.add(entry)
+      }
     }
   }
 }
 
-/** Lists beside those whose turn it is: one is being committed, and the events of one are being told of it. */
-const BEHIND = 2
+/** Tells all of a list what has become of their events. */
+type Tell = () => void
 
-type Write = (entries: readonly Entry[], transaction: RunTransaction) => Promise<void>
-
-/** Entries that wait, and are written in lists: each of what has come while the one before was under way. */
+/** Entries that wait, and are written in lists: so many lists at once, each as long as what has come meanwhile. */
 class Lane {
-  readonly #database: Database
-  readonly #seriesAtOnce: number
+  readonly #listsAtOnce: number
   readonly #mostWaiting: number
-  readonly #write: Write
-  readonly #writing = new Set<Promise<void>>()
+  /** Must not reject. */
+  readonly #write: (entries: readonly Entry[]) => Promise<Tell>
   #waiting: Entry[] = []
-  #series = 0
+  #writing = 0
 
-  /** @param write must not reject */
-  constructor(database: Database, seriesAtOnce: number, mostWaiting: number, write: Write) {
-    this.#database = database
-    this.#seriesAtOnce = seriesAtOnce
+  constructor(listsAtOnce: number, mostWaiting: number, write: (entries: readonly Entry[]) => Promise<Tell>) {
+    this.#listsAtOnce = listsAtOnce
     this.#mostWaiting = mostWaiting
     this.#write = write
   }
@@ -99,32 +90,18 @@ class Lane {
       return
     }
     this.#waiting.push(entry)
-    if (this.#series === this.#seriesAtOnce) return
-    this.#series += 1
+    if (this.#writing === this.#listsAtOnce) return
+    this.#writing += 1
     // Not before all that has arrived by now has been read: a list of due attempts, requests of several connections.
     setImmediate(() => void this.#writeAll())
   }
 
   async #writeAll(): Promise<void> {
     while (this.#waiting.length > 0) {
-      await this.#database.series(() => this.#nextList())
-      // What the database refuses is written once more, in parts, on other connections, of which it must not take all.
-      if (!this.#hasRoom()) await Promise.race(this.#writing)
+      const tell = await this.#write(this.#waiting.splice(0, MOST_AT_ONCE))
+      // Once the next list has been sent: dozens of answers take as long as the database does for a list.
+      setImmediate(tell)
     }
-    this.#series -= 1
-  }
-
-  #hasRoom(): boolean {
-    return this.#writing.size < this.#seriesAtOnce + BEHIND
-  }
-
-  #nextList(): SeriesTask | null {
-    const entries = this.#hasRoom() ? this.#waiting.splice(0, MOST_AT_ONCE) : []
-    return entries.length === 0 ? null : (transaction) => this.#start(this.#write(entries, transaction))
-  }
-
-  #start(writing: Promise<void>): void {
-    this.#writing.add(writing)
-    void writing.then(() => this.#writing.delete(writing))
+    this.#writing -= 1
   }
 }

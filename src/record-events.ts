@@ -3,7 +3,7 @@
 // serves many events.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { lockMessages, updateMessages } from './db/messages.ts'
-import type { Database, Db, RunTransaction, Transaction } from './db/pool.ts'
+import type { Database, Db, Transaction } from './db/pool.ts'
 import { decide } from './delivery/decide.ts'
 import type { Alarm, Circumstances, Decision } from './delivery/decision.ts'
 import type { Event, Message } from './delivery/message.ts'
@@ -36,16 +36,14 @@ export type Recorded =
  * Records what happened, in order, and returns what was decided of each.
  *
  * @param whatIsLocked by somebody else: waited for, or left out as if it were not known
- * @param transaction where it is recorded
  * @throws DatabaseError if the database failed: then nothing was recorded, or `written` is `unknown`
  */
 export async function recordEvents(
   deps: RecordDeps,
   happenings: readonly Happening[],
   whatIsLocked: 'wait' | 'skip' = 'wait',
-  transaction: RunTransaction = deps.database.transaction,
 ): Promise<Recorded[]> {
-  const recorded = await transaction(async (tx) => {
+  const recorded = await deps.database.transaction(async (tx) => {
     const batch = new Batch(await lockRows(tx, happenings, whatIsLocked))
     const decided = happenings.map((happening) => batch.apply(happening, deps))
     await batch.write(tx, deps.queue)
@@ -64,10 +62,9 @@ export async function recordEach(
   deps: RecordDeps,
   happenings: readonly Happening[],
   whatIsLocked: 'wait' | 'skip' = 'wait',
-  transaction: RunTransaction = deps.database.transaction,
 ): Promise<PromiseSettledResult<Recorded>[]> {
   try {
-    const recorded = await recordEvents(deps, happenings, whatIsLocked, transaction)
+    const recorded = await recordEvents(deps, happenings, whatIsLocked)
     return recorded.map((value) => ({ status: 'fulfilled', value }))
   } catch (reason) {
     const isLost = reason instanceof DatabaseError && !reason.isRefusal

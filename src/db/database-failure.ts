@@ -25,9 +25,10 @@ function toDatabaseError(error: Error, written: DatabaseError['written']): Datab
 /**
  * What would be refused whatever was asked: by a database that may not be written to (25006, after a failover), that
  * lacks the table (42P01), the right to it (42501), resources (53) or its files (58); or what may be done a moment
- * later: a deadlock or a conflict (40), a lock that was not to be had (55P03), a statement time-out (57014).
+ * later: a deadlock or a conflict (40), a lock that was not to be had (55P03), a statement or a transaction that took
+ * too long (57014, 25P04).
  */
-const CONCERNS_ALL = /^(25006|40|42P01|42501|53|55P03|57014|58)/
+const CONCERNS_ALL = /^(25006|25P04|40|42P01|42501|53|55P03|57014|58)/
 
 function isAnswer(error: Error): error is pg.DatabaseError {
   return error instanceof pg.DatabaseError && !isEndOfConnection(error)

@@ -7,14 +7,12 @@ import { PreparedStatements } from './prepared.ts'
 import {
   type Db,
   inCertainTransaction,
-  inSeries,
   inTransaction,
   type RunTransaction,
-  type SeriesTask,
   type Transaction,
 } from './transaction.ts'
 
-export type { Db, RunTransaction, SeriesTask, Transaction }
+export type { Db, RunTransaction, Transaction }
 
 export interface Database extends Db {
   /**
@@ -23,15 +21,6 @@ export interface Database extends Db {
    * @throws DatabaseError if the database failed; whatever `work` throws otherwise
    */
   transaction: RunTransaction
-  /**
-   * Transactions one after another on one connection, without a pause: the server gets the beginning of the next one
-   * together with the commit of the one before. Ends when there is no next one, or when somebody else waits for a
-   * connection. Never rejects: without a connection, one task is told so by its transaction.
-   *
-   * @param next is asked for a task at the last moment; null if there is none. A task has one transaction run, at once;
-   *   what it does afterwards is not waited for.
-   */
-  series(next: () => SeriesTask | null): Promise<void>
   /**
    * The same for what must not be done twice: if the answer to the commit gets lost, the database is asked whether it
    * was committed, for some seconds. Costs one short statement more.
@@ -65,25 +54,30 @@ const QUERY_TIMEOUT_MS = 8_000
 /** Below that: a statement that we have given up would go on waiting, and keep its connection, on the server. */
 const LOCK_TIMEOUT_MS = 5_000
 
-/**
- * Ours never pause in a transaction. A machine that dies in the middle of one says nothing, and the server would keep
- * its rows locked until TCP gives the connection up, after two hours by default.
- */
-const IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000
+/** So much later than we do, the server gives up a transaction as a whole. */
+const LATER_MS = 2_000
 
-/** The server is to give up with us what we have given up; a shorter time-out of the database's owner stays. */
+/**
+ * The server is to give up with us what we have given up; a shorter time-out of the database's owner stays. A machine
+ * that dies in the middle of a transaction says nothing, and would keep its rows locked until TCP gives the connection
+ * up, after two hours by default; and before PostgreSQL 17 there is no `transaction_timeout`.
+ */
 const sessionSettings = (queryTimeoutMs: number): string => `
   set time zone 'UTC';
   set lock_timeout = ${LOCK_TIMEOUT_MS};
-  set idle_in_transaction_session_timeout = ${IDLE_IN_TRANSACTION_TIMEOUT_MS};
-  select set_config('statement_timeout', '${queryTimeoutMs}', false)
-    from pg_settings
-   where name = 'statement_timeout' and (setting::bigint = 0 or setting::bigint > ${queryTimeoutMs}) and ${queryTimeoutMs} > 0`
+  set tcp_keepalives_idle = 5;
+  set tcp_keepalives_interval = 2;
+  set tcp_keepalives_count = 3;
+  select set_config(name, ours, false)
+    from (values ('statement_timeout', '${queryTimeoutMs}'),
+                 ('transaction_timeout', '${queryTimeoutMs + LATER_MS}')) as timeout (name, ours)
+    join pg_settings using (name)
+   where (setting::bigint = 0 or setting::bigint > ours::bigint) and ${queryTimeoutMs} > 0`
 
 /**
  * @param onTrouble told of what is not as it should be, and is got over: connections that break while nobody uses them
  *   (the pool replaces them), and prepared statements that get lost (it goes on without)
- * @param queryTimeoutMs for each statement; 0 for none
+ * @param queryTimeoutMs for each statement, and for each transaction as a whole; 0 for none
  */
 export function openDatabase(
   config: DatabaseConfig,
@@ -113,13 +107,12 @@ export function openDatabase(
   const prepared = new PreparedStatements((error) =>
     onTrouble('Prepared statements got lost; the database is used without them, which costs more', error),
   )
-  const source = { pool, prepared }
+  const source = { pool, prepared, types }
   let closing: Promise<void> | undefined
   return {
     executeSql: <Row extends object>(text: string, values?: unknown[]) =>
       prepared.run(() => pool.query<Row>(prepared.toQuery(text, values))).catch(throwUncertain),
-    transaction: (work) => prepared.run(() => onConnection(source, (on) => inTransaction(on, work))),
-    series: (next) => inSeries(source, next),
+    transaction: (work) => prepared.run(() => onConnection(source, (on) => inTransaction(on, source, work))),
     certainTransaction: (work) => prepared.run(() => inCertainTransaction(source, work)),
     connections: () => connectionsOf(pool),
     close: () => {

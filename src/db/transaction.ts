@@ -1,16 +1,10 @@
-// Transactions that end one way or the other, and tell which: single ones, and series of them.
+// Transactions that end one way or the other, and tell which.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { DatabaseError } from '../errors.ts'
-import {
-  type Connection,
-  type ConnectionSource,
-  connect,
-  connectionsOf,
-  inOneWrite,
-  onConnection,
-} from './connection.ts'
+import { type Connection, type ConnectionSource, onConnection } from './connection.ts'
 import { throwCertain, throwUncertain } from './database-failure.ts'
+import { type Statement, TransactionQuery } from './transaction-query.ts'
 
 /** Runs one statement: a pool, a client inside a transaction, or an adapter of an ORM's transaction. */
 export interface Db {
@@ -27,119 +21,33 @@ export interface Transaction extends Db {
 
 export type RunTransaction = <T>(work: (tx: Transaction) => Promise<T>) => Promise<T>
 
-export type SeriesTask = (transaction: RunTransaction) => void
-
-/** @param onCommitting called when all has been sent, in time for what is to be sent with it */
 export async function inTransaction<T>(
-  connection: Connection,
+  { client, breakWith, isBroken }: Connection,
+  { prepared, types }: ConnectionSource,
   work: (tx: Transaction) => Promise<T>,
-  onCommitting?: () => void,
 ): Promise<T> {
-  const { client, execute } = connection
+  const query = new TransactionQuery(prepared, types)
+  client.query(query)
   const last: Statement[] = []
-  const result = await beginAndWork(connection, work, last)
-  // With the commit it is over on the server, whatever comes of it: what is sent after it concerns somebody else.
-  const sent = inOneWrite(client, () => {
-    const sending = last.map(({ text, values }) => execute(text, values))
-    sending.push(execute('commit'))
-    onCommitting?.()
-    return sending
-  })
-  await untilCommitted(sent)
-  return result
-}
-
-/** @param last is given the statements that are to be sent with the commit */
-async function beginAndWork<T>(
-  { client, execute, breakWith, isBroken }: Connection,
-  work: (tx: Transaction) => Promise<T>,
-  last: Statement[],
-): Promise<T> {
-  let isOver = false
-  const tx: Transaction = {
-    async executeSql(text, values) {
-      // Work that goes on although its transaction has failed must not get into whatever comes after it.
-      if (isOver) throw new DatabaseError('The transaction is over')
-      return execute<never>(text, values).catch(throwCertain)
-    },
-    atCommit: {
-      async executeSql(text, values) {
-        last.push({ text, values })
-        return { rows: [] }
-      },
-    },
-  }
   try {
-    // Not waited for: it is sent together with the first statement.
-    const [begun, working] = inOneWrite(client, () => [tx.executeSql('begin'), work(tx)] as const)
-    const [result] = await Promise.all([working, begun])
+    const result = await work({
+      executeSql: (text, values) => query.execute<never>({ text, values }).catch(throwCertain),
+      atCommit: {
+        async executeSql(text, values) {
+          last.push({ text, values })
+          return { rows: [] }
+        },
+      },
+    })
+    // Work may go on as if nothing had failed.
+    if (query.failure !== undefined) throwCertain(query.failure)
+    await query.commit(last).catch(throwUncertain)
     return result
   } catch (error) {
-    isOver = true
-    if (!isBroken()) await execute('rollback').catch(breakWith)
+    query.end()
+    if (!isBroken()) await client.query('rollback').catch(breakWith)
     throw error
   }
-}
-
-/**
- * A series pauses for an answer after so many transactions: PgBouncer gives a connection to others only when nothing
- * more has been sent on it.
- */
-const LONGEST_RUN = 50
-
-export async function inSeries(source: ConnectionSource, next: () => SeriesTask | null): Promise<void> {
-  const connecting = connect(source)
-  const connection = await connecting.catch(() => null)
-  // Whoever waits for it is to be told.
-  if (connection === null) return next()?.(() => connecting as Promise<never>)
-  const { pool, prepared } = source
-  const { promise: ended, resolve: end } = Promise.withResolvers<void>()
-  let running = 0
-  let begun = 0
-  /** What has begun and not yet sent its commit. */
-  let open: number | null = null
-  const transaction: RunTransaction = (work) => {
-    running += 1
-    begun += 1
-    const number = begun
-    open = number
-    const inTurn = (): ReturnType<typeof work> =>
-      inTransaction(connection, work, () => {
-        open = null
-        if (number % LONGEST_RUN !== 0) goOn()
-      }).finally(() => {
-        running -= 1
-        if (open === number) open = null
-        goOn()
-      })
-    return prepared.run(inTurn, () => onConnection(source, (other) => inTransaction(other, work)))
-  }
-  const begin = (task: SeriesTask | null): void => {
-    if (task !== null) task(transaction)
-    else if (running === 0) end()
-  }
-  const goOn = (): void => {
-    const mayGoOn = !connection.isBroken() && connectionsOf(pool).waiting === 0
-    if (open === null) begin(mayGoOn ? next() : null)
-  }
-  begin(next())
-  await ended
-  connection.release()
-}
-
-interface Statement {
-  readonly text: string
-  readonly values: unknown[] | undefined
-}
-
-/** @param sent the last statements and the commit; after one that failed, the server rolls back instead */
-async function untilCommitted(sent: readonly Promise<pg.QueryResult>[]): Promise<void> {
-  const results = await Promise.allSettled(sent)
-  const failed = results.find((result) => result.status === 'rejected')
-  if (failed !== undefined) throwUncertain(failed.reason)
-  const commit = results.at(-1)
-  if (commit?.status === 'fulfilled' && commit.value.command === 'COMMIT') return
-  throw new DatabaseError('The database has rolled the transaction back')
 }
 
 export async function inCertainTransaction<T>(
@@ -149,7 +57,7 @@ export async function inCertainTransaction<T>(
   let done: { readonly result: T; readonly transactionId: string } | undefined
   try {
     await onConnection(source, (on) =>
-      inTransaction(on, async (tx) => {
+      inTransaction(on, source, async (tx) => {
         const [number, result] = await Promise.all([
           tx.executeSql<{ id: string }>('select txid_current()::text as "id"'),
           work(tx),

@@ -1,7 +1,7 @@
 // A transaction ends one way or the other, and it is told which: also for the statements that are sent together with
 // the commit. What must not be done twice: certain-transaction.test.ts.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { type Database, openDatabase, type Transaction } from '../../src/db/pool.ts'
+import { type Database, type Db, openDatabase, type Transaction } from '../../src/db/pool.ts'
 import { DatabaseError } from '../../src/errors.ts'
 import { INSERT, insert, openThings, type Things } from './things.ts'
 
@@ -81,36 +81,39 @@ describe('statements that are sent with the commit', () => {
   })
 })
 
-describe.each<[told: string, isRefusal: boolean, refusals: readonly (readonly [by: string, text: string])[]]>(
+describe.each<
+  [told: string, isRefusal: boolean, refusals: readonly (readonly [by: string, ...statements: string[]])[]]
+>([
   [
+    'concerns this transaction alone',
+    true,
     [
-      'concerns this transaction alone',
-      true,
-      [
-        ['a constraint', 'insert into thing values (100)'],
-        ['an exception', `do $$ begin raise exception 'no'; end $$`],
-      ],
-    ],
-    [
-      'may concern all others as well',
-      false,
-      [
-        ['a deadlock', `do $$ begin raise exception 'no' using errcode = '40P01'; end $$`],
-        ['a lack of room', `do $$ begin raise exception 'no' using errcode = '53100'; end $$`],
-        ['a lock that is not to be had', 'set local lock_timeout = 1; lock table thing'],
-        ['a statement that takes too long', 'set local statement_timeout = 1; select pg_sleep(9)'],
-        ['a database that cannot be written to', 'set transaction read only; delete from thing'],
-      ],
+      ['a constraint', 'insert into thing values (100)'],
+      ['an exception', `do $$ begin raise exception 'no'; end $$`],
     ],
   ],
-)('a refusal that %s', (_told, isRefusal, refusals) => {
-  test.each(refusals)('by %s: this is told, at the commit as before it', async (_by, text) => {
+  [
+    'may concern all others as well',
+    false,
+    [
+      ['a deadlock', `do $$ begin raise exception 'no' using errcode = '40P01'; end $$`],
+      ['a lack of room', `do $$ begin raise exception 'no' using errcode = '53100'; end $$`],
+      ['a lock that is not to be had', 'set local lock_timeout = 1', 'lock table thing'],
+      ['a statement that takes too long', 'set local statement_timeout = 1', 'select pg_sleep(9)'],
+      ['a database that cannot be written to', 'set transaction read only', 'delete from thing'],
+    ],
+  ],
+])('a refusal that %s', (_told, isRefusal, refusals) => {
+  test.each(refusals)('by %s: this is told, at the commit as before it', async (_by, ...statements) => {
     const app = openDatabase({ url: things.direct.url, ssl: null, poolMax: 1 }, () => undefined)
     await app.transaction(async (theirs) => {
       await theirs.executeSql('lock table thing in row exclusive mode')
       const expected = { written: 'no', isRefusal }
-      expect(await failureOf((tx) => tx.executeSql(text))).toMatchObject(expected)
-      expect(await failureOf((tx) => tx.atCommit.executeSql(text))).toMatchObject(expected)
+      const execute = async (on: Db): Promise<void> => {
+        for (const statement of statements) await on.executeSql(statement)
+      }
+      expect(await failureOf(execute)).toMatchObject(expected)
+      expect(await failureOf((tx) => execute(tx.atCommit))).toMatchObject(expected)
     })
     await app.close()
     await expectUsable()
@@ -173,15 +176,6 @@ describe('a statement fails, and the work goes on as if it had not', () => {
     end()
     await expect(late).rejects.toThrow('The transaction is over')
     expect(await things.list()).toEqual([])
-    await expectUsable()
-  })
-
-  test('its begin fails, for which the work did not wait: it is told as not written', async () => {
-    await database.executeSql('select 1')
-    const lost = things.proxy.loseAt('begin', 'never')
-    const failure = await failureOf(async () => 'nothing was asked for')
-    await lost
-    expect(failure).toMatchObject({ written: 'no' })
     await expectUsable()
   })
 })

@@ -1,0 +1,190 @@
+// What a transaction sends and what it reads, on the wire: as few messages as can be, and whatever fails among them
+// leaves nothing that would be taken for something else. How it ends is tested in pool-transaction.test.ts.
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer } from 'node:net'
+import { type Database, type Db, openDatabase } from '../../src/db/pool.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+
+let direct: TestDatabase
+let database: Database
+let troubles: string[]
+/** Who has sent something, in turn, and what. */
+let trips: { readonly by: 'us' | 'server'; bytes: Buffer }[]
+const ends: (() => unknown)[] = []
+
+beforeEach(async () => {
+  direct = await createTestDatabase(null)
+  await direct.query(
+    `create table thing (id integer unique check (id < 100), name text, at timestamp default '2026-11-28 12:00:00.123')`,
+  )
+  trips = []
+  troubles = []
+  const url = await startTap(direct.url)
+  database = openDatabase({ url, ssl: null, poolMax: 1 }, (what) => troubles.push(what))
+  // The connection is made and set up before anything is looked at.
+  await database.executeSql('select 1')
+  trips.length = 0
+})
+
+afterEach(async () => {
+  await database.close()
+  for (const end of ends.splice(0).reverse()) await end()
+  await direct.drop()
+})
+
+/** A proxy that writes down what passes. */
+async function startTap(databaseUrl: string): Promise<string> {
+  const real = new URL(databaseUrl)
+  const tap = createServer((client) => {
+    const upstream = connect(Number(real.port), real.hostname)
+    for (const [by, from, to] of [
+      ['us', client, upstream],
+      ['server', upstream, client],
+    ] as const) {
+      from.on('data', (chunk) => {
+        const last = trips.at(-1)
+        if (last?.by === by) last.bytes = Buffer.concat([last.bytes, chunk])
+        else trips.push({ by, bytes: chunk })
+        to.write(chunk)
+      })
+      from.on('error', () => to.destroy()).on('close', () => to.destroy())
+    }
+  })
+  tap.listen(0, '127.0.0.1')
+  await once(tap, 'listening')
+  ends.push(() => tap.close())
+  const url = new URL(databaseUrl)
+  url.port = `${(tap.address() as AddressInfo).port}`
+  return url.toString()
+}
+
+/** The types of the messages: https://www.postgresql.org/docs/current/protocol-message-formats.html */
+function typesOf(bytes: Buffer): string {
+  let types = ''
+  for (let at = 0; at < bytes.length; at += 1 + bytes.readInt32BE(at + 1))
+    types += bytes.toString('latin1', at, at + 1)
+  return types
+}
+
+const passed = (): string[] => trips.map(({ by, bytes }) => `${by}: ${typesOf(bytes)}`)
+
+const INSERT = 'insert into thing values ($1, $2)'
+const FIND = 'select * from thing where id = any($1) order by id'
+
+const insert = (db: Db, id: number): Promise<unknown> => db.executeSql(INSERT, [id, `thing ${id}`])
+
+const thing = (id: number): object => ({ id, name: `thing ${id}`, at: new Date('2026-11-28T12:00:00.123Z') })
+
+async function findAll(): Promise<number[]> {
+  return (await direct.query<{ id: number }>('select id from thing order by id')).map(({ id }) => id)
+}
+
+/** Reads, decides and writes, as a list of callbacks does. */
+const readAndWrite = (id: number): Promise<unknown[]> =>
+  database.transaction(async (tx) => {
+    const { rows } = await tx.executeSql(FIND, [[id - 1]])
+    await insert(tx.atCommit, id)
+    await tx.atCommit.executeSql('update thing set name = name where id = $1', [id])
+    return rows
+  })
+
+test('a transaction goes to the server twice, and the server answers twice', async () => {
+  await readAndWrite(1)
+  // Parse, Bind, Describe, Execute and Flush or Sync; and what each of them is answered with.
+  expect(passed()).toEqual(['us: PBEPBDEH', 'server: 12C12TC', 'us: PBEPBEPBES', 'server: 12C12C12CZ'])
+})
+
+test('what is prepared already is neither parsed nor described again, and its rows are read all the same', async () => {
+  const expected = [[], [thing(1)], [thing(2)]]
+  const found = [await readAndWrite(1), await readAndWrite(2)]
+  trips.length = 0
+  found.push(await readAndWrite(3))
+  expect(passed()).toEqual(['us: PBEBEH', 'server: 12C2DC', 'us: BEBEPBES', 'server: 2C2C12CZ'])
+  expect(found).toEqual(expected)
+  expect(await findAll()).toEqual([1, 2, 3])
+})
+
+test('statements that are asked for together are sent together, and each gets its own answer', async () => {
+  await direct.query(`insert into thing values (1, 'thing 1'), (2, 'thing 2')`)
+  const found = await database.transaction((tx) =>
+    Promise.all([
+      tx.executeSql(FIND, [[1]]),
+      tx.executeSql('select 5 as five, null as nothing'),
+      tx.executeSql(FIND, [[2, 1]]),
+      insert(tx, 3),
+    ]),
+  )
+  expect(found).toEqual([
+    { rows: [thing(1)] },
+    { rows: [{ five: 5, nothing: null }] },
+    { rows: [thing(1), thing(2)] },
+    { rows: [] },
+  ])
+  expect(trips).toHaveLength(4)
+})
+
+test('a transaction in which nothing is asked for is one all the same', async () => {
+  expect(await database.transaction(async () => 'done')).toBe('done')
+  expect(passed()).toEqual(['us: PBEPBES', 'server: 12C12CZ'])
+})
+
+describe('something fails, and nothing that was sent after it is taken for known', () => {
+  const others = ['delete from thing where id = $1', 'update thing set name = name where id = $1']
+
+  test.each([
+    ['before the commit', (tx: Db) => tx],
+    ['with the commit', (_tx: Db, atCommit: Db) => atCommit],
+  ])('%s', async (_when, choose) => {
+    const failing = database.transaction(async (tx) => {
+      const db = choose(tx, tx.atCommit)
+      await Promise.all([insert(db, 100), ...others.map((text) => db.executeSql(text, [1]))])
+    })
+    await expect(failing).rejects.toMatchObject({ written: 'no', cause: { code: '23514' } })
+    await database.transaction(async (tx) => {
+      for (const text of others) await tx.executeSql(text, [1])
+      await insert(tx, 1)
+    })
+    for (const text of others) await database.executeSql(text, [2])
+    expect(await findAll()).toEqual([1])
+    expect(troubles).toEqual([])
+  })
+
+  test('a value that cannot be written', async () => {
+    const circular: Record<string, unknown> = {}
+    circular['self'] = circular
+    const failing = database.transaction(async (tx) => {
+      await insert(tx, 1)
+      await tx.executeSql(others[0] as string, [circular])
+    })
+    await expect(failing).rejects.toThrow('circular')
+    await database.transaction((tx) => tx.executeSql(others[0] as string, [2]))
+    await database.transaction((tx) => insert(tx, 3))
+    expect(await findAll()).toEqual([3])
+    expect(troubles).toEqual([])
+  })
+})
+
+test('the work fails while a statement is under way: it is waited for, and rolled back', async () => {
+  let answered: Promise<unknown> | undefined
+  const failing = database.transaction(async (tx) => {
+    answered = tx.executeSql('select from pg_sleep(0.3)')
+    await insert(tx.atCommit, 1)
+    throw new Error('changed its mind')
+  })
+  await expect(failing).rejects.toThrow('changed its mind')
+  expect(await answered).toEqual({ rows: [{}] })
+  await database.transaction((tx) => insert(tx, 2))
+  expect(await findAll()).toEqual([2])
+})
+
+test('what is asked for after the commit is refused, and gets into nothing that comes later', async () => {
+  let late: Db | undefined
+  await database.transaction(async (tx) => {
+    late = tx
+    await insert(tx, 1)
+  })
+  await expect(late?.executeSql(INSERT, [2, 'late'])).rejects.toThrow('The transaction is over')
+  await database.transaction((tx) => insert(tx, 3))
+  expect(await findAll()).toEqual([1, 3])
+})
