@@ -7,6 +7,8 @@ export interface ConnectionSource {
   readonly pool: pg.Pool
   readonly prepared: PreparedStatements
   readonly types: pg.CustomTypesConfig
+  /** For each wait for an answer; 0 for none. */
+  readonly queryTimeoutMs: number
 }
 
 /** A connection while it is somebody's. */

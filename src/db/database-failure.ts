@@ -18,6 +18,7 @@ export function throwUncertain(error: Error): never {
 }
 
 function toDatabaseError(error: Error, written: DatabaseError['written']): DatabaseError {
+  if (error instanceof DatabaseError) return error
   const isRefusal = isAnswer(error) && !CONCERNS_ALL.test(error.code ?? '')
   return new DatabaseError(`The database failed: ${error.message}`, { cause: error, written, isRefusal })
 }

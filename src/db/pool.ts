@@ -54,8 +54,8 @@ const QUERY_TIMEOUT_MS = 8_000
 /** Below that: a statement that we have given up would go on waiting, and keep its connection, on the server. */
 const LOCK_TIMEOUT_MS = 5_000
 
-/** So much later than we do, the server gives up a transaction as a whole. */
-const LATER_MS = 2_000
+/** Ours take milliseconds, and never pause: if it waits for the next statement of one, it waits for a process that died. */
+const TRANSACTION_TIMEOUT_MS = 20_000
 
 /**
  * The server is to give up with us what we have given up; a shorter time-out of the database's owner stays. A machine
@@ -70,14 +70,14 @@ const sessionSettings = (queryTimeoutMs: number): string => `
   set tcp_keepalives_count = 3;
   select set_config(name, ours, false)
     from (values ('statement_timeout', '${queryTimeoutMs}'),
-                 ('transaction_timeout', '${queryTimeoutMs + LATER_MS}')) as timeout (name, ours)
+                 ('transaction_timeout', '${TRANSACTION_TIMEOUT_MS}')) as timeout (name, ours)
     join pg_settings using (name)
    where (setting::bigint = 0 or setting::bigint > ours::bigint) and ${queryTimeoutMs} > 0`
 
 /**
  * @param onTrouble told of what is not as it should be, and is got over: connections that break while nobody uses them
  *   (the pool replaces them), and prepared statements that get lost (it goes on without)
- * @param queryTimeoutMs for each statement, and for each transaction as a whole; 0 for none
+ * @param queryTimeoutMs for each statement; 0 for none, nor for transactions
  */
 export function openDatabase(
   config: DatabaseConfig,
@@ -107,7 +107,7 @@ export function openDatabase(
   const prepared = new PreparedStatements((error) =>
     onTrouble('Prepared statements got lost; the database is used without them, which costs more', error),
   )
-  const source = { pool, prepared, types }
+  const source = { pool, prepared, types, queryTimeoutMs }
   let closing: Promise<void> | undefined
   return {
     executeSql: <Row extends object>(text: string, values?: unknown[]) =>

@@ -55,22 +55,35 @@ interface Sent {
 /** How the rows of prepared statements are read, which the server need not describe each time. */
 const readers = new WeakMap<Wire, Map<string, ToRow>>()
 
+/** setTimeout takes 31 bits. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+
 export class TransactionQuery extends ClientQuery {
   readonly #prepared: PreparedStatements
   readonly #types: pg.CustomTypesConfig
   readonly #sent: Sent[] = []
+  readonly #timeoutMs: number
+  /** pg's own limit would be one for the whole transaction. There is no value for none. */
+  readonly query_timeout = LONGEST_TIMER_MS
+  #timer: NodeJS.Timeout | undefined
   #wire: Wire | undefined
   #failure: Error | undefined
   #isBegun = false
   #isEnded = false
   #isFlushDue = false
 
-  /** pg's client is to be given it next; it must not be given another query before this one has ended. */
-  constructor(prepared: PreparedStatements, types: pg.CustomTypesConfig) {
+  /**
+   * pg's client is to be given it next; it must not be given another query before this one has ended.
+   *
+   * @param timeoutMs the longest wait for an answer, after which the connection is given up; 0 for none
+   */
+  constructor(prepared: PreparedStatements, types: pg.CustomTypesConfig, timeoutMs: number) {
     super({ text: 'transaction' })
     this.#prepared = prepared
     this.#types = types
+    this.#timeoutMs = timeoutMs
     this.callback = (error) => {
+      clearTimeout(this.#timer)
       if (error !== null) this.#fail(error)
     }
   }
@@ -89,6 +102,7 @@ export class TransactionQuery extends ClientQuery {
     if (this.#isEnded) {
       return Promise.reject(new DatabaseError('The transaction is over', { cause: this.#failure }))
     }
+    this.#limitWait()
     this.#flushSoon()
     return new Promise((resolve, reject) => {
       this.#send(statement, 'rows', (rows) => resolve({ rows: rows as Row[] }), reject)
@@ -97,6 +111,7 @@ export class TransactionQuery extends ClientQuery {
 
   /** Sends these and the commit in one system call, and resolves when it is committed. */
   commit(last: readonly Statement[]): Promise<void> {
+    this.#limitWait()
     this.#wire?.stream.cork()
     const committed = new Promise<void>((resolve, reject) => {
       for (const statement of last) this.#send(statement, 'no rows', () => undefined, reject)
@@ -151,6 +166,17 @@ export class TransactionQuery extends ClientQuery {
     wire.bind({ statement: name, values })
     if (isToBeDescribed) wire.describe({ type: 'P', name: '' })
     wire.execute({})
+  }
+
+  /** From now on, if an answer is outstanding at all. */
+  #limitWait(): void {
+    if (this.#timeoutMs === 0) return
+    this.#timer ??= setTimeout(() => {
+      if (this.#sent.length === 0) return
+      this.#fail(new Error(`No answer within ${this.#timeoutMs} ms`))
+      this.#wire?.stream.destroy()
+    }, this.#timeoutMs)
+    this.#timer.refresh()
   }
 
   /** When all has been sent that is sent at once. */

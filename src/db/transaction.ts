@@ -23,10 +23,10 @@ export type RunTransaction = <T>(work: (tx: Transaction) => Promise<T>) => Promi
 
 export async function inTransaction<T>(
   { client, breakWith, isBroken }: Connection,
-  { prepared, types }: ConnectionSource,
+  { prepared, types, queryTimeoutMs }: ConnectionSource,
   work: (tx: Transaction) => Promise<T>,
 ): Promise<T> {
-  const query = new TransactionQuery(prepared, types)
+  const query = new TransactionQuery(prepared, types, queryTimeoutMs)
   client.query(query)
   const last: Statement[] = []
   try {

@@ -44,60 +44,68 @@ subscribe('http.client.request.created', (event) => {
   })
 })
 
+/** The parts of pg's connection by which every statement reaches the server. */
+interface Wire {
+  parse(statement: { readonly text: string; readonly name?: string | undefined }): void
+  bind(bound: {
+    readonly statement?: string | undefined
+    readonly values?: readonly unknown[] | undefined
+  }): void
+  emit(event: string, ...told: unknown[]): boolean
+}
+
+/** What each connection has parsed, by name. */
+const parsed = new WeakMap<Wire, Map<string, string>>()
+
 /** What the transaction that is open on a connection has written to messages, as JSON. */
-const written = new WeakMap<object, string>()
+const written = new WeakMap<Wire, string>()
 
-interface Statement {
-  readonly text: string
-  readonly values: readonly unknown[]
-}
-
-/** With and without a name to be prepared under. */
-function statementOf([query, values]: readonly unknown[]): Statement {
-  const { text, values: ownValues } =
-    typeof query === 'string' ? { text: query, values } : (query as { text: string; values?: unknown })
-  return { text, values: Array.isArray(ownValues) ? ownValues : [] }
-}
-
-function beforeStatement(client: pg.Client, { text, values }: Statement): void {
+function beforeStatement(connection: Wire, text: string, values: readonly unknown[]): void {
   const [first] = values
   if (text === 'begin') {
-    written.delete(client)
+    written.delete(connection)
     if (answered.has('POST')) reach('before record')
     if (answered.has('GET')) reach('before finding')
   }
-  if (text.startsWith('update sms_usage_logs')) written.set(client, String(first))
+  if (text.startsWith('update sms_usage_logs')) written.set(connection, String(first))
   if (text.startsWith('insert into sms_usage_logs')) {
     const [, , , , , status] = values
-    written.set(client, JSON.stringify({ status }))
+    written.set(connection, JSON.stringify({ status }))
   }
-  if (text === 'commit' && isClaim(client)) reach('before claim')
-  if (text === 'commit' && isFailure(client)) reach('in callback')
+  if (text === 'commit' && isClaim(connection)) reach('before claim')
+  if (text === 'commit' && isFailure(connection)) reach('in callback')
   if (/\bset\b[^;]*state = 'completed'/i.test(text) && first === 'attempt') reach('before complete')
 }
 
-function afterCommit(client: pg.Client): void {
-  if (isClaim(client)) reach('after claim')
-  if (isFailure(client)) reach('after callback')
+function afterCommit(connection: Wire): void {
+  if (isClaim(connection)) reach('after claim')
+  if (isFailure(connection)) reach('after callback')
 }
 
-function isClaim(client: pg.Client): boolean {
-  return written.get(client)?.includes('"status":"submitting"') === true
+function isClaim(connection: Wire): boolean {
+  return written.get(connection)?.includes('"status":"submitting"') === true
 }
 
-function isFailure(client: pg.Client): boolean {
-  return written.get(client)?.includes('"status":"retrying"') === true
+function isFailure(connection: Wire): boolean {
+  return written.get(connection)?.includes('"status":"retrying"') === true
 }
 
-const query = pg.Client.prototype.query as (this: pg.Client, ...parts: unknown[]) => unknown
+const wire = pg.Connection.prototype as unknown as Wire
+const { parse, bind, emit } = wire
 
-pg.Client.prototype.query = function (this: pg.Client, ...parts: unknown[]) {
-  const statement = statementOf(parts)
-  beforeStatement(this, statement)
-  const result = query.apply(this, parts)
-  if (statement.text !== 'commit') return result
-  return (result as Promise<unknown>).then((answer) => {
-    afterCommit(this)
-    return answer
-  })
-} as typeof pg.Client.prototype.query
+wire.parse = function (this: Wire, statement) {
+  const texts = parsed.get(this) ?? new Map<string, string>()
+  parsed.set(this, texts.set(statement.name ?? '', statement.text))
+  parse.call(this, statement)
+}
+
+wire.bind = function (this: Wire, bound) {
+  beforeStatement(this, parsed.get(this)?.get(bound.statement ?? '') ?? '', bound.values ?? [])
+  bind.call(this, bound)
+}
+
+wire.emit = function (this: Wire, event, ...told) {
+  const [message] = told as [{ readonly text?: string }?]
+  if (event === 'commandComplete' && message?.text === 'COMMIT') afterCommit(this)
+  return emit.call(this, event, ...told)
+}
