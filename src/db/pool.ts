@@ -54,13 +54,14 @@ const QUERY_TIMEOUT_MS = 8_000
 /** Below that: a statement that we have given up would go on waiting, and keep its connection, on the server. */
 const LOCK_TIMEOUT_MS = 5_000
 
-/** Ours take milliseconds, and never pause: if it waits for the next statement of one, it waits for a process that died. */
+/** Ours take milliseconds, and never pause. */
 const TRANSACTION_TIMEOUT_MS = 20_000
 
 /**
  * The server is to give up with us what we have given up; a shorter time-out of the database's owner stays. A machine
  * that dies in the middle of a transaction says nothing, and would keep its rows locked until TCP gives the connection
- * up, after two hours by default; and before PostgreSQL 17 there is no `transaction_timeout`.
+ * up, after two hours by default. `transaction_timeout` exists since PostgreSQL 17; before that, TCP is asked to be
+ * quicker. (`idle_in_transaction_session_timeout` counts from the answer to a Sync, of which there is none in between.)
  */
 const sessionSettings = (queryTimeoutMs: number): string => `
   set time zone 'UTC';
@@ -68,6 +69,7 @@ const sessionSettings = (queryTimeoutMs: number): string => `
   set tcp_keepalives_idle = 5;
   set tcp_keepalives_interval = 2;
   set tcp_keepalives_count = 3;
+  set tcp_user_timeout = 11000;
   select set_config(name, ours, false)
     from (values ('statement_timeout', '${queryTimeoutMs}'),
                  ('transaction_timeout', '${TRANSACTION_TIMEOUT_MS}')) as timeout (name, ours)
@@ -77,7 +79,7 @@ const sessionSettings = (queryTimeoutMs: number): string => `
 /**
  * @param onTrouble told of what is not as it should be, and is got over: connections that break while nobody uses them
  *   (the pool replaces them), and prepared statements that get lost (it goes on without)
- * @param queryTimeoutMs for each statement; 0 for none, nor for transactions
+ * @param queryTimeoutMs the longest wait for an answer; 0 for none, and for no limit to transactions either
  */
 export function openDatabase(
   config: DatabaseConfig,

@@ -38,37 +38,36 @@ const ClientQuery = pg.Query as unknown as new (config: {
   readonly text: string
 }) => { name: string | undefined; text: string; callback: (error: Error | null) => void }
 
-type ToRow = (values: readonly (string | null)[]) => unknown
+type Values = readonly (string | null)[]
 
 /** A statement that was sent and is not done yet. */
 interface Sent {
   readonly text: string
   readonly name: string | undefined
   readonly rows: unknown[]
-  /** Known from the last time on this connection, or when the server has described it; none if nobody reads them. */
-  toRow: ToRow | undefined
+  /** Once the server has described them; none if nobody reads them. */
+  toRow?: (values: Values) => unknown
   /** @param tag such as `INSERT 0 1` */
   done(rows: unknown[], tag: string): void
   failed(error: Error): void
 }
 
-/** How the rows of prepared statements are read, which the server need not describe each time. */
-const readers = new WeakMap<Wire, Map<string, ToRow>>()
-
 /** setTimeout takes 31 bits. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 export class TransactionQuery extends ClientQuery {
-  readonly #prepared: PreparedStatements
-  readonly #types: pg.CustomTypesConfig
-  readonly #sent: Sent[] = []
-  readonly #timeoutMs: number
   /** pg's own limit would be one for the whole transaction. There is no value for none. */
   readonly query_timeout = LONGEST_TIMER_MS
+  readonly #prepared: PreparedStatements
+  readonly #types: pg.CustomTypesConfig
+  readonly #timeoutMs: number
+  readonly #last: Statement[] = []
+  readonly #sent: Sent[] = []
   #timer: NodeJS.Timeout | undefined
   #wire: Wire | undefined
   #failure: Error | undefined
   #isBegun = false
+  #isCommitSent = false
   #isEnded = false
   #isFlushDue = false
 
@@ -88,39 +87,48 @@ export class TransactionQuery extends ClientQuery {
     }
   }
 
-  /** What went wrong first; nothing is written then, unless it was the commit that failed. */
-  get failure(): Error | undefined {
-    return this.#failure
+  /** Whether the server may have been told to commit. */
+  get isCommitSent(): boolean {
+    return this.#isCommitSent
   }
 
   /**
    * Sends a statement, the first one together with `begin`. What is sent at once goes out in one system call.
    *
-   * @throws DatabaseError if the transaction has ended or failed
+   * @throws what the transaction failed with; DatabaseError if it is over
    */
-  execute<Row>(statement: Statement): Promise<Rows<Row>> {
-    if (this.#isEnded) {
-      return Promise.reject(new DatabaseError('The transaction is over', { cause: this.#failure }))
-    }
-    this.#limitWait()
+  async execute<Row>(statement: Statement): Promise<Rows<Row>> {
+    this.#refuseIfOver()
     this.#flushSoon()
     return new Promise((resolve, reject) => {
       this.#send(statement, 'rows', (rows) => resolve({ rows: rows as Row[] }), reject)
     })
   }
 
-  /** Sends these and the commit in one system call, and resolves when it is committed. */
-  commit(last: readonly Statement[]): Promise<void> {
-    this.#limitWait()
+  /** Notes a statement that is to be sent with the commit. */
+  async executeAtCommit<Row>(statement: Statement): Promise<Rows<Row>> {
+    this.#refuseIfOver()
+    this.#last.push(statement)
+    return { rows: [] }
+  }
+
+  /**
+   * Sends what was noted and the commit in one system call, and resolves when it is committed.
+   *
+   * @throws what the transaction failed with, also if the work has gone on as if it had not
+   */
+  async commit(): Promise<void> {
+    this.#refuseIfOver()
     this.#wire?.stream.cork()
     const committed = new Promise<void>((resolve, reject) => {
-      for (const statement of last) this.#send(statement, 'no rows', () => undefined, reject)
+      for (const statement of this.#last) this.#send(statement, 'no rows', () => undefined, reject)
       const done: Sent['done'] = (_rows, tag) => {
         if (tag === 'COMMIT') resolve()
         else reject(new DatabaseError('The database has rolled the transaction back'))
       }
       this.#send({ text: 'commit' }, 'no rows', done, reject)
     })
+    this.#isCommitSent = this.#failure === undefined && this.#wire !== undefined
     this.end()
     this.#wire?.stream.uncork()
     return committed
@@ -133,6 +141,11 @@ export class TransactionQuery extends ClientQuery {
     this.#wire?.sync()
   }
 
+  #refuseIfOver(): void {
+    if (this.#failure !== undefined) throw this.#failure
+    if (this.#isEnded) throw new DatabaseError('The transaction is over')
+  }
+
   #send(
     { text, values = [] }: Statement,
     wanted: 'rows' | 'no rows',
@@ -143,16 +156,19 @@ export class TransactionQuery extends ClientQuery {
       this.#isBegun = true
       this.#send({ text: 'begin' }, 'no rows', () => undefined, failed)
     }
+    // The statement before it could not be written: nothing may follow.
+    if (this.#failure !== undefined) {
+      failed(this.#failure)
+      return
+    }
     const name = values.length === 0 ? undefined : this.#prepared.nameOf(text)
-    const toRow = name === undefined ? undefined : this.#readers().get(name)
-    this.#sent.push({ text, name, rows: [], toRow, done, failed })
+    this.#sent.push({ text, name, rows: [], done, failed })
     if (this.#sent.length === 1) this.#nameFirst()
-    // Before anything is sent: a value that cannot be written is no statement.
+    this.#limitWait()
     try {
-      const written = values.map(prepareValue)
-      this.#write(text, name, written, wanted === 'rows' && toRow === undefined)
+      this.#write(text, name, values.map(prepareValue), wanted === 'rows')
     } catch (error) {
-      this.#fail(error as Error)
+      this.#giveUp(error as Error)
     }
   }
 
@@ -164,17 +180,16 @@ export class TransactionQuery extends ClientQuery {
       if (name !== undefined) wire.submittedNamedStatements[name] = text
     }
     wire.bind({ statement: name, values })
+    // Each time: behind a pooler, the server that has prepared it may be another one than the last time.
     if (isToBeDescribed) wire.describe({ type: 'P', name: '' })
     wire.execute({})
   }
 
-  /** From now on, if an answer is outstanding at all. */
+  /** From now on, while an answer is outstanding. */
   #limitWait(): void {
     if (this.#timeoutMs === 0) return
     this.#timer ??= setTimeout(() => {
-      if (this.#sent.length === 0) return
-      this.#fail(new Error(`No answer within ${this.#timeoutMs} ms`))
-      this.#wire?.stream.destroy()
+      if (this.#sent.length > 0) this.#giveUp(new Error(`No answer within ${this.#timeoutMs} ms`))
     }, this.#timeoutMs)
     this.#timer.refresh()
   }
@@ -192,9 +207,10 @@ export class TransactionQuery extends ClientQuery {
     })
   }
 
-  /** What was sent after a statement that failed is left out by the server, up to the Sync. */
+  /** Whatever was sent after a statement that the server refused is left out by it, up to the Sync. */
   #fail(error: Error): void {
     this.#failure ??= error
+    clearTimeout(this.#timer)
     for (const { name, failed } of this.#sent.splice(0)) {
       if (name !== undefined) delete this.#wire?.submittedNamedStatements[name]
       failed(error)
@@ -202,18 +218,25 @@ export class TransactionQuery extends ClientQuery {
     this.end()
   }
 
-  #readers(): Map<string, ToRow> {
-    const known = this.#wire && readers.get(this.#wire)
-    if (known !== undefined) return known
-    const none = new Map<string, ToRow>()
-    if (this.#wire !== undefined) readers.set(this.#wire, none)
-    return none
+  /** What the server makes of what it was sent, nobody knows: it gets no more, and cannot commit. */
+  #giveUp(error: Error): void {
+    this.#isEnded = true
+    this.#fail(error)
+    this.#wire?.stream.destroy()
   }
 
   /** pg's client notes by these what the server has parsed. */
   #nameFirst(): void {
     this.name = this.#sent[0]?.name
     this.text = this.#sent[0]?.text ?? ''
+  }
+
+  #endFirst(tag: string): void {
+    const first = this.#sent.shift()
+    if (first === undefined) return
+    this.#nameFirst()
+    this.#limitWait()
+    first.done(first.rows, tag)
   }
 
   // What pg's client calls: first of all, and with the server's messages.
@@ -225,20 +248,26 @@ export class TransactionQuery extends ClientQuery {
 
   handleRowDescription({ fields }: { readonly fields: readonly pg.FieldDef[] }): void {
     const [first] = this.#sent
-    if (first === undefined) return
-    first.toRow = rowReader(fields, this.#types)
-    if (first.name !== undefined) this.#readers().set(first.name, first.toRow)
+    if (first !== undefined) first.toRow = rowReader(fields, this.#types)
   }
 
-  handleDataRow({ fields }: { readonly fields: readonly (string | null)[] }): void {
+  handleDataRow({ fields }: { readonly fields: Values }): void {
     const [first] = this.#sent
-    if (first?.toRow !== undefined) first.rows.push(first.toRow(fields))
+    if (first?.toRow === undefined) return
+    try {
+      first.rows.push(first.toRow(fields))
+    } catch (error) {
+      // A parser of the app's: pg's types are global.
+      this.#giveUp(error as Error)
+    }
   }
 
   handleCommandComplete({ text: tag }: { readonly text: string }): void {
-    const first = this.#sent.shift()
-    this.#nameFirst()
-    first?.done(first.rows, tag)
+    this.#endFirst(tag)
+  }
+
+  handleEmptyQuery(): void {
+    this.#endFirst('')
   }
 
   handleError(error: Error): void {
@@ -246,11 +275,12 @@ export class TransactionQuery extends ClientQuery {
   }
 
   handleReadyForQuery(): void {
+    if (this.#sent.length > 0) this.#giveUp(new Error('The server has left out an answer'))
     this.callback(null)
   }
 }
 
-function rowReader(fields: readonly pg.FieldDef[], types: pg.CustomTypesConfig): ToRow {
+function rowReader(fields: readonly pg.FieldDef[], types: pg.CustomTypesConfig): (values: Values) => unknown {
   const names = fields.map(({ name }) => name)
   const parsers = fields.map(({ dataTypeID }) => types.getTypeParser(dataTypeID, 'text'))
   const empty = Object.fromEntries(names.map((name) => [name, null as unknown]))

@@ -4,7 +4,7 @@ import type pg from 'pg'
 import { DatabaseError } from '../errors.ts'
 import { type Connection, type ConnectionSource, onConnection } from './connection.ts'
 import { throwCertain, throwUncertain } from './database-failure.ts'
-import { type Statement, TransactionQuery } from './transaction-query.ts'
+import { TransactionQuery } from './transaction-query.ts'
 
 /** Runs one statement: a pool, a client inside a transaction, or an adapter of an ORM's transaction. */
 export interface Db {
@@ -28,26 +28,34 @@ export async function inTransaction<T>(
 ): Promise<T> {
   const query = new TransactionQuery(prepared, types, queryTimeoutMs)
   client.query(query)
-  const last: Statement[] = []
   try {
     const result = await work({
       executeSql: (text, values) => query.execute<never>({ text, values }).catch(throwCertain),
       atCommit: {
-        async executeSql(text, values) {
-          last.push({ text, values })
-          return { rows: [] }
-        },
+        executeSql: (text, values) => query.executeAtCommit<never>({ text, values }).catch(throwCertain),
       },
     })
-    // Work may go on as if nothing had failed.
-    if (query.failure !== undefined) throwCertain(query.failure)
-    await query.commit(last).catch(throwUncertain)
+    await query
+      .commit()
+      .catch((error: Error) => (query.isCommitSent ? throwUncertain(error) : throwCertain(error)))
     return result
   } catch (error) {
     query.end()
-    if (!isBroken()) await client.query('rollback').catch(breakWith)
-    throw error
+    const isRolledBack = !isBroken() && (await isDone(client.query('rollback'), breakWith))
+    if (!query.isCommitSent || isRolledBack || !(error instanceof DatabaseError)) throw error
+    // A server that refuses a commit and dies of it may find it in its log when it starts again.
+    throw new DatabaseError(error.message, { cause: error.cause, written: 'unknown' })
   }
+}
+
+function isDone(statement: Promise<unknown>, onFailure: (error: Error) => void): Promise<boolean> {
+  return statement.then(
+    () => true,
+    (error: Error) => {
+      onFailure(error)
+      return false
+    },
+  )
 }
 
 export async function inCertainTransaction<T>(

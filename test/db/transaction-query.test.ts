@@ -3,7 +3,8 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
-import { type Database, type Db, openDatabase } from '../../src/db/pool.ts'
+import pg from 'pg'
+import { type Database, type Db, openDatabase, type Transaction } from '../../src/db/pool.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 let direct: TestDatabase
@@ -95,12 +96,12 @@ test('a transaction goes to the server twice, and the server answers twice', asy
   expect(passed()).toEqual(['us: PBEPBDEH', 'server: 12C12TC', 'us: PBEPBEPBES', 'server: 12C12C12CZ'])
 })
 
-test('what is prepared already is neither parsed nor described again, and its rows are read all the same', async () => {
+test('what is prepared already is not parsed again, and its rows are read all the same', async () => {
   const expected = [[], [thing(1)], [thing(2)]]
   const found = [await readAndWrite(1), await readAndWrite(2)]
   trips.length = 0
   found.push(await readAndWrite(3))
-  expect(passed()).toEqual(['us: PBEBEH', 'server: 12C2DC', 'us: BEBEPBES', 'server: 2C2C12CZ'])
+  expect(passed()).toEqual(['us: PBEBDEH', 'server: 12C2TDC', 'us: BEBEPBES', 'server: 2C2C12CZ'])
   expect(found).toEqual(expected)
   expect(await findAll()).toEqual([1, 2, 3])
 })
@@ -150,19 +151,60 @@ describe('something fails, and nothing that was sent after it is taken for known
     expect(troubles).toEqual([])
   })
 
-  test('a value that cannot be written', async () => {
+  test.each([
+    ['before the commit', (tx: Db) => tx],
+    ['with the commit', (_tx: Db, atCommit: Db) => atCommit],
+  ])('a value that cannot be written, %s', async (_when, choose) => {
     const circular: Record<string, unknown> = {}
     circular['self'] = circular
     const failing = database.transaction(async (tx) => {
-      await insert(tx, 1)
-      await tx.executeSql(others[0] as string, [circular])
+      const db = choose(tx, tx.atCommit)
+      await Promise.all([
+        insert(db, 1),
+        db.executeSql(others[0] as string, [circular]),
+        db.executeSql(others[1] as string, [1]),
+      ])
     })
-    await expect(failing).rejects.toThrow('circular')
-    await database.transaction((tx) => tx.executeSql(others[0] as string, [2]))
-    await database.transaction((tx) => insert(tx, 3))
+    await expect(failing).rejects.toMatchObject({
+      written: 'no',
+      message: expect.stringContaining('circular'),
+    })
+    await database.transaction(async (tx) => {
+      for (const text of others) await tx.executeSql(text, [2])
+      await insert(tx, 3)
+    })
     expect(await findAll()).toEqual([3])
     expect(troubles).toEqual([])
   })
+})
+
+test('a parser of the app that throws fails the transaction, and not the process', async () => {
+  const parse = pg.types.getTypeParser(pg.types.builtins.INT8)
+  pg.types.setTypeParser(pg.types.builtins.INT8, () => {
+    throw new Error('too large for me')
+  })
+  const failing = database.transaction(async (tx) => {
+    await insert(tx, 1)
+    await tx.executeSql('select 1::int8 as one, 2 as two from generate_series(1, 3)')
+  })
+  await expect(failing).rejects.toMatchObject({
+    written: 'no',
+    message: expect.stringContaining('too large for me'),
+  })
+  pg.types.setTypeParser(pg.types.builtins.INT8, parse)
+  await database.transaction((tx) => insert(tx, 2))
+  expect(await findAll()).toEqual([2])
+})
+
+test('a statement without a command has an answer as well', async () => {
+  const found = await database.transaction(async (tx) => {
+    const answers = [tx.executeSql(''), tx.executeSql('-- nothing'), tx.executeSql('select 5 as five')]
+    await tx.atCommit.executeSql('')
+    await insert(tx.atCommit, 1)
+    return Promise.all(answers)
+  })
+  expect(found).toEqual([{ rows: [] }, { rows: [] }, { rows: [{ five: 5 }] }])
+  expect(await findAll()).toEqual([1])
 })
 
 test('the work fails while a statement is under way: it is waited for, and rolled back', async () => {
@@ -179,12 +221,13 @@ test('the work fails while a statement is under way: it is waited for, and rolle
 })
 
 test('what is asked for after the commit is refused, and gets into nothing that comes later', async () => {
-  let late: Db | undefined
+  let late: Transaction | undefined
   await database.transaction(async (tx) => {
     late = tx
     await insert(tx, 1)
   })
   await expect(late?.executeSql(INSERT, [2, 'late'])).rejects.toThrow('The transaction is over')
+  await expect(late?.atCommit.executeSql(INSERT, [2, 'late'])).rejects.toThrow('The transaction is over')
   await database.transaction((tx) => insert(tx, 3))
   expect(await findAll()).toEqual([1, 3])
 })

@@ -58,7 +58,7 @@ export async function startDatabaseProxy(databaseUrl: string, port: number): Pro
     })
     upstream.on('data', (chunk) => {
       if (lost === null) client.write(chunk)
-      // Statements that are sent together are answered one by one: those before it are not its answer.
+      // Answers to statements that were sent before it may come before.
       else if (chunk.includes(commandTag(lost.text))) lost.spring(client)
     })
   }
