@@ -161,7 +161,7 @@ export class TransactionQuery extends ClientQuery {
       failed(this.#failure)
       return
     }
-    const name = values.length === 0 ? undefined : this.#prepared.nameOf(text)
+    const { name } = this.#prepared.toQuery(text, values)
     this.#sent.push({ text, name, rows: [], done, failed })
     if (this.#sent.length === 1) this.#nameFirst()
     this.#limitWait()
