@@ -38,6 +38,14 @@ export async function onConnection<T>(
   }
 }
 
+/** A query whose wait is limited. For all queries of a pool, pg's option would be one for a whole transaction as well. */
+export function limited<Query extends pg.QueryConfig>(
+  query: Query,
+  { queryTimeoutMs }: Pick<ConnectionSource, 'queryTimeoutMs'>,
+): Query & { readonly query_timeout: number } {
+  return { ...query, query_timeout: queryTimeoutMs }
+}
+
 export interface Connections {
   readonly total: number
   readonly idle: number

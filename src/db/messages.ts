@@ -28,43 +28,35 @@ export async function lockMessages(
   whatIsLocked: 'wait' | 'skip' = 'wait',
 ): Promise<LockedMessage[]> {
   const { rows } = await tx.executeSql<MessageRow & { now: Date }>(
-    `select ${MESSAGE_COLUMNS}, clock_timestamp() as "now"
-       from sms_usage_logs
-      where ${sids.length === 0 ? IS_NAMED : IS_NAMED_OR_HAS_SID} and ${IS_OURS}
-      order by id
-        for no key update ${whatIsLocked === 'skip' ? 'skip locked' : ''}`,
+    (sids.length === 0 ? LOCK_BY_ID : LOCK_BY_ID_OR_SID)[whatIsLocked],
     sids.length === 0 ? [ids] : [ids, sids],
   )
   return rows.map((row) => ({ message: toMessage(row), now: row.now }))
 }
 
-/** By one index, where that is enough. */
-const IS_NAMED = 'id = any($1::bigint[])'
-const IS_NAMED_OR_HAS_SID = `(${IS_NAMED} or twilio_message_sid = any($2::text[]))`
+const lockWhere = (condition: string, suffix: string): string =>
+  `select ${MESSAGE_COLUMNS}, clock_timestamp() as "now"
+     from sms_usage_logs
+    where ${condition} and ${IS_OURS}
+    order by id
+      for no key update ${suffix}`
+
+const eitherWay = (condition: string): { readonly wait: string; readonly skip: string } => ({
+  wait: lockWhere(condition, ''),
+  skip: lockWhere(condition, 'skip locked'),
+})
+
+// Put together once, as all that a list of callbacks needs: a text that is made anew each time is copied and hashed each
+// time that its prepared statement is looked up.
+const LOCK_BY_ID = eitherWay('id = any($1::bigint[])')
+const LOCK_BY_ID_OR_SID = eitherWay('(id = any($1::bigint[]) or twilio_message_sid = any($2::text[]))')
 
 /**
  * Writes what was decided of locked messages. `sms_metadata` keeps the keys that are not ours; a retry that a person has
  * asked for beyond the limit raises it.
  */
 export async function updateMessages(tx: Db, messages: readonly Message[]): Promise<void> {
-  await tx.executeSql(
-    `update sms_usage_logs as m
-        set final_status = c.status,
-            success = c.success,
-            retry_count = c.retry_count,
-            max_retries = case when c.max_retries > coalesce(m.max_retries, 3) then c.max_retries else m.max_retries end,
-            next_retry_at = c.next_retry_at,
-            twilio_message_sid = c.sid,
-            error_message = c.reason,
-            processing_time_ms = c.processing_time_ms,
-            sms_metadata = (${OBJECT_METADATA} - '{retry_reason,retry_error,retry_strategy,reconcile_at}'::text[])
-                           || c.metadata
-       from jsonb_to_recordset($1::jsonb) as c (
-              id bigint, status text, success boolean, retry_count integer, max_retries integer, next_retry_at timestamptz, sid text,
-              reason text, processing_time_ms integer, metadata jsonb)
-      where m.id = c.id`,
-    [JSON.stringify(messages.map(toChange))],
-  )
+  await tx.executeSql(UPDATE, [JSON.stringify(messages.map(toChange))])
 }
 
 /** An app may keep something else than an object there; it is kept under a key of its own. */
@@ -72,6 +64,22 @@ const OBJECT_METADATA = `
   case when sms_metadata is null then '{}'::jsonb
        when jsonb_typeof(sms_metadata) = 'object' then sms_metadata
        else jsonb_build_object('app_metadata', sms_metadata) end`
+
+const UPDATE = `update sms_usage_logs as m
+      set final_status = c.status,
+          success = c.success,
+          retry_count = c.retry_count,
+          max_retries = case when c.max_retries > coalesce(m.max_retries, 3) then c.max_retries else m.max_retries end,
+          next_retry_at = c.next_retry_at,
+          twilio_message_sid = c.sid,
+          error_message = c.reason,
+          processing_time_ms = c.processing_time_ms,
+          sms_metadata = (${OBJECT_METADATA} - '{retry_reason,retry_error,retry_strategy,reconcile_at}'::text[])
+                         || c.metadata
+     from jsonb_to_recordset($1::jsonb) as c (
+            id bigint, status text, success boolean, retry_count integer, max_retries integer, next_retry_at timestamptz, sid text,
+            reason text, processing_time_ms integer, metadata jsonb)
+    where m.id = c.id`
 
 export interface NewMessage {
   readonly userId: number

@@ -1,7 +1,7 @@
 // The database as the rest of the program sees it: one pool a process, and every session in UTC.
 import pg from 'pg'
 import type { DatabaseConfig } from '../config.ts'
-import { type Connections, connectionsOf, onConnection } from './connection.ts'
+import { type Connections, connectionsOf, limited, onConnection } from './connection.ts'
 import { throwUncertain } from './database-failure.ts'
 import { PreparedStatements } from './prepared.ts'
 import {
@@ -91,15 +91,12 @@ export function openDatabase(
     ...connectionOptions(config),
     max: config.poolMax,
     types,
-    // A statement need not wait for the answer to the one before it.
-    pipeline: true,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    query_timeout: queryTimeoutMs,
     idleTimeoutMillis: 30_000,
     application_name: 'sms-retry',
     // SET rather than the `options` parameter, which PgBouncer does not accept.
     onConnect: async (client) => {
-      await client.query(settings)
+      await client.query(limited({ text: settings }, { queryTimeoutMs }))
     },
   })
   pool.on('error', (error) => onTrouble('A database connection broke while it was not in use', error))
@@ -113,7 +110,9 @@ export function openDatabase(
   let closing: Promise<void> | undefined
   return {
     executeSql: <Row extends object>(text: string, values?: unknown[]) =>
-      prepared.run(() => pool.query<Row>(prepared.toQuery(text, values))).catch(throwUncertain),
+      prepared
+        .run(() => pool.query<Row>(limited(prepared.toQuery(text, values), source)))
+        .catch(throwUncertain),
     transaction: (work) => prepared.run(() => onConnection(source, (on) => inTransaction(on, source, work))),
     certainTransaction: (work) => prepared.run(() => inCertainTransaction(source, work)),
     connections: () => connectionsOf(pool),

@@ -33,11 +33,6 @@ interface Wire {
 /** How pg writes a JavaScript value for the server. Its types leave it out. */
 const { prepareValue } = (pg as unknown as { utils: { prepareValue(value: unknown): unknown } }).utils
 
-/** What pg's client needs of each query, besides the handlers of messages; its types leave most of it out. */
-const ClientQuery = pg.Query as unknown as new (config: {
-  readonly text: string
-}) => { name: string | undefined; text: string; callback: (error: Error | null) => void }
-
 type Values = readonly (string | null)[]
 
 /** A statement that was sent and is not done yet. */
@@ -52,12 +47,15 @@ interface Sent {
   failed(error: Error): void
 }
 
-/** setTimeout takes 31 bits. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1
-
-export class TransactionQuery extends ClientQuery {
-  /** pg's own limit would be one for the whole transaction. There is no value for none. */
-  readonly query_timeout = LONGEST_TIMER_MS
+/**
+ * It has no function as a property (`this.callback = (error) => ...`, as pg's own queries have): V8 makes such a function
+ * in the old generation at once, where it would keep all that it refers to until the next collection of everything.
+ * A collection of the young generation then took four times as long, while all callbacks wait.
+ */
+export class TransactionQuery implements pg.Submittable {
+  /** The statement whose answer comes next: pg's client notes by these what the server has parsed. */
+  name: string | undefined
+  text = ''
   readonly #prepared: PreparedStatements
   readonly #types: pg.CustomTypesConfig
   readonly #timeoutMs: number
@@ -65,6 +63,8 @@ export class TransactionQuery extends ClientQuery {
   readonly #sent: Sent[] = []
   #timer: NodeJS.Timeout | undefined
   #wire: Wire | undefined
+  /** Set once the commit has been answered: the connection can be given back when the server is ready again. */
+  #committed: (() => void) | undefined
   #failure: Error | undefined
   #isBegun = false
   #isCommitSent = false
@@ -77,14 +77,9 @@ export class TransactionQuery extends ClientQuery {
    * @param timeoutMs the longest wait for an answer, after which the connection is given up; 0 for none
    */
   constructor(prepared: PreparedStatements, types: pg.CustomTypesConfig, timeoutMs: number) {
-    super({ text: 'transaction' })
     this.#prepared = prepared
     this.#types = types
     this.#timeoutMs = timeoutMs
-    this.callback = (error) => {
-      clearTimeout(this.#timer)
-      if (error !== null) this.#fail(error)
-    }
   }
 
   /** Whether the server may have been told to commit. */
@@ -123,7 +118,7 @@ export class TransactionQuery extends ClientQuery {
     const committed = new Promise<void>((resolve, reject) => {
       for (const statement of this.#last) this.#send(statement, 'no rows', () => undefined, reject)
       const done: Sent['done'] = (_rows, tag) => {
-        if (tag === 'COMMIT') resolve()
+        if (tag === 'COMMIT') this.#committed = resolve
         else reject(new DatabaseError('The database has rolled the transaction back'))
       }
       this.#send({ text: 'commit' }, 'no rows', done, reject)
@@ -189,7 +184,8 @@ export class TransactionQuery extends ClientQuery {
   #limitWait(): void {
     if (this.#timeoutMs === 0) return
     this.#timer ??= setTimeout(() => {
-      if (this.#sent.length > 0) this.#giveUp(new Error(`No answer within ${this.#timeoutMs} ms`))
+      if (this.#sent.length > 0 || this.#committed !== undefined)
+        this.#giveUp(new Error(`No answer within ${this.#timeoutMs} ms`))
     }, this.#timeoutMs)
     this.#timer.refresh()
   }
@@ -211,6 +207,7 @@ export class TransactionQuery extends ClientQuery {
   #fail(error: Error): void {
     this.#failure ??= error
     clearTimeout(this.#timer)
+    this.#committed?.()
     for (const { name, failed } of this.#sent.splice(0)) {
       if (name !== undefined) delete this.#wire?.submittedNamedStatements[name]
       failed(error)
@@ -225,7 +222,6 @@ export class TransactionQuery extends ClientQuery {
     this.#wire?.stream.destroy()
   }
 
-  /** pg's client notes by these what the server has parsed. */
   #nameFirst(): void {
     this.name = this.#sent[0]?.name
     this.text = this.#sent[0]?.text ?? ''
@@ -241,9 +237,8 @@ export class TransactionQuery extends ClientQuery {
 
   // What pg's client calls: first of all, and with the server's messages.
 
-  submit(wire: Wire): null {
-    this.#wire = wire
-    return null
+  submit(connection: unknown): void {
+    this.#wire = connection as Wire
   }
 
   handleRowDescription({ fields }: { readonly fields: readonly pg.FieldDef[] }): void {
@@ -271,12 +266,13 @@ export class TransactionQuery extends ClientQuery {
   }
 
   handleError(error: Error): void {
-    this.callback(error)
+    this.#fail(error)
   }
 
   handleReadyForQuery(): void {
+    clearTimeout(this.#timer)
     if (this.#sent.length > 0) this.#giveUp(new Error('The server has left out an answer'))
-    this.callback(null)
+    this.#committed?.()
   }
 }
 

@@ -1,8 +1,7 @@
 // Transactions that end one way or the other, and tell which.
 import { setTimeout as sleep } from 'node:timers/promises'
-import type pg from 'pg'
 import { DatabaseError } from '../errors.ts'
-import { type Connection, type ConnectionSource, onConnection } from './connection.ts'
+import { type Connection, type ConnectionSource, limited, onConnection } from './connection.ts'
 import { throwCertain, throwUncertain } from './database-failure.ts'
 import { TransactionQuery } from './transaction-query.ts'
 
@@ -23,10 +22,10 @@ export type RunTransaction = <T>(work: (tx: Transaction) => Promise<T>) => Promi
 
 export async function inTransaction<T>(
   { client, breakWith, isBroken }: Connection,
-  { prepared, types, queryTimeoutMs }: ConnectionSource,
+  source: ConnectionSource,
   work: (tx: Transaction) => Promise<T>,
 ): Promise<T> {
-  const query = new TransactionQuery(prepared, types, queryTimeoutMs)
+  const query = new TransactionQuery(source.prepared, source.types, source.queryTimeoutMs)
   client.query(query)
   try {
     const result = await work({
@@ -41,7 +40,8 @@ export async function inTransaction<T>(
     return result
   } catch (error) {
     query.end()
-    const isRolledBack = !isBroken() && (await isDone(client.query('rollback'), breakWith))
+    const isRolledBack =
+      !isBroken() && (await isDone(client.query(limited({ text: 'rollback' }, source)), breakWith))
     if (!query.isCommitSent || isRolledBack || !(error instanceof DatabaseError)) throw error
     // A server that refuses a commit and dies of it may find it in its log when it starts again.
     throw new DatabaseError(error.message, { cause: error.cause, written: 'unknown' })
@@ -75,7 +75,7 @@ export async function inCertainTransaction<T>(
     )
   } catch (error) {
     if (!(error instanceof DatabaseError) || error.written === 'no' || done === undefined) throw error
-    const status = await untilKnown(source.pool, done.transactionId)
+    const status = await untilKnown(source, done.transactionId)
     if (status === 'aborted') throw new DatabaseError(error.message, { cause: error.cause, written: 'no' })
     if (status === null) throw error
   }
@@ -86,12 +86,17 @@ export async function inCertainTransaction<T>(
 const ASK_AGAIN_AFTER_MS = [100, 400, 1_000, 2_000, 4_000]
 
 /** PostgreSQL remembers what became of each transaction that has a number, also after a crash. */
-async function untilKnown(pool: pg.Pool, transactionId: string): Promise<'committed' | 'aborted' | null> {
+async function untilKnown(
+  source: ConnectionSource,
+  transactionId: string,
+): Promise<'committed' | 'aborted' | null> {
+  const query = limited(
+    { text: 'select txid_status($1::bigint) as "status"', values: [transactionId] },
+    source,
+  )
   for (const delayMs of ASK_AGAIN_AFTER_MS) {
     await sleep(delayMs)
-    const { rows } = await pool
-      .query<{ status: string | null }>('select txid_status($1::bigint) as "status"', [transactionId])
-      .catch(() => ({ rows: [] }))
+    const { rows } = await source.pool.query<{ status: string | null }>(query).catch(() => ({ rows: [] }))
     const status = rows[0]?.status
     if (status === 'committed' || status === 'aborted') return status
   }
