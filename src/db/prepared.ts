@@ -18,7 +18,7 @@ export class PreparedStatements {
   /** Without values a text may hold several statements, which cannot be prepared. */
   toQuery(text: string, values: unknown[] | undefined): pg.QueryConfig {
     if (values === undefined || values.length === 0) return { text }
-    const name = this.#isUsable ? this.#nameOf(text) : undefined
+    const name = this.nameOf(text)
     return name === undefined ? { text, values } : { name, text, values }
   }
 
@@ -38,8 +38,14 @@ export class PreparedStatements {
     }
   }
 
-  /** From the text itself: behind a pooler, another process may have prepared on the same connection. */
-  #nameOf(text: string): string | undefined {
+  /**
+   * The name of the prepared statement with this text, made from the text itself: behind a pooler, another process may
+   * have prepared on the same connection.
+   *
+   * @returns undefined if it is not to be prepared
+   */
+  nameOf(text: string): string | undefined {
+    if (!this.#isUsable) return undefined
     const known = this.#names.get(text)
     if (known !== undefined || this.#names.size === MOST_PREPARED) return known
     const name = `sms_retry_${createHash('sha256').update(text).digest('hex').slice(0, 32)}`

@@ -156,7 +156,7 @@ export class TransactionQuery implements pg.Submittable {
       failed(this.#failure)
       return
     }
-    const { name } = this.#prepared.toQuery(text, values)
+    const name = this.#prepared.nameOf(text)
     this.#sent.push({ text, name, rows: [], done, failed })
     if (this.#sent.length === 1) this.#nameFirst()
     this.#limitWait()

@@ -54,7 +54,7 @@ async function things(): Promise<number[]> {
 }
 
 describe('what is prepared', () => {
-  test('is each text with values, once, also in transactions and at their commit', async () => {
+  test('is each text with values, once, and each text of a transaction', async () => {
     await insert(database, 1)
     await insert(database, 2)
     await database.transaction(async (tx) => {
@@ -62,11 +62,11 @@ describe('what is prepared', () => {
       await insert(tx.atCommit, 3)
     })
     expect(await find(3)).toEqual([{ id: 3, name: 'thing 3' }])
-    expect((await preparedBy()).map(({ text }) => text)).toEqual([INSERT, FIND])
+    expect((await preparedBy()).map(({ text }) => text)).toEqual([INSERT, 'begin', FIND, 'commit'])
     expect(await things()).toEqual([1, 2, 3])
   })
 
-  test('is no text without values, which may hold several statements', async () => {
+  test('is no text without values outside a transaction, which may hold several statements', async () => {
     await database.executeSql('insert into thing values (1); insert into thing values (2)')
     await database.executeSql('insert into thing values (3); insert into thing values (4)', [])
     expect(await preparedBy()).toEqual([])
