@@ -98,7 +98,7 @@ class Dispenser {
 }
 
 async function send(order: Extract<LoadOrder, { kind: 'send' }>): Promise<LoadResult> {
-  const { urls, amount } = order
+  const { urls, amount, uncounted } = order
   const latenciesMs = new Float64Array(amount)
   let answered = 0
   let refused = 0
@@ -138,7 +138,8 @@ async function send(order: Extract<LoadOrder, { kind: 'send' }>): Promise<LoadRe
   } finally {
     clearInterval(clock)
   }
-  latenciesMs.sort()
-  const percentile = (share: number): number => latenciesMs[Math.floor((amount - 1) * share)] ?? Number.NaN
+  const sortedMs = latenciesMs.slice(uncounted).sort()
+  const percentile = (share: number): number =>
+    sortedMs[Math.floor((sortedMs.length - 1) * share)] ?? Number.NaN
   return { seconds: (endedMs - startedMs) / 1000, p50Ms: percentile(0.5), p99Ms: percentile(0.99) }
 }

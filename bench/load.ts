@@ -13,6 +13,7 @@ export type LoadOrder =
       readonly from: number
       readonly amount: number
       readonly perSecond: number | null
+      readonly uncounted: number
     }
 
 type LoadReport =
@@ -33,13 +34,15 @@ export interface Load {
    * Sends `amount` callbacks, each once, from the `from`-th on.
    *
    * @param urls where; the connections are spread evenly over them
-   * @param perSecond null for as fast as 64 connections get their answers
+   * @param perSecond as fast as 64 connections get their answers, if there is none
+   * @param uncounted the first so many are left out of the latencies
    */
   send(options: {
     readonly urls: readonly string[]
     readonly from?: number
     readonly amount: number
     readonly perSecond?: number
+    readonly uncounted?: number
   }): Promise<LoadResult>
   close(): Promise<void>
 }
@@ -65,8 +68,8 @@ export async function openLoad(ids: readonly number[]): Promise<Load> {
   await order({ kind: 'sign', ids })
   return {
     ids,
-    async send({ urls, from = 0, amount, perSecond = null }) {
-      const report = await order({ kind: 'send', urls, from, amount, perSecond })
+    async send({ urls, from = 0, amount, perSecond = null, uncounted = 0 }) {
+      const report = await order({ kind: 'send', urls, from, amount, perSecond, uncounted })
       if (report.kind !== 'sent') throw new Error('The load generator has sent nothing')
       return report.result
     },
