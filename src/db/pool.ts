@@ -96,6 +96,7 @@ export function openDatabase(
     application_name: 'sms-retry',
     // SET rather than the `options` parameter, which PgBouncer does not accept.
     onConnect: async (client) => {
+      forgetQueryTimeout(client)
       await client.query(limited({ text: settings }, { queryTimeoutMs }))
     },
   })
@@ -121,6 +122,12 @@ export function openDatabase(
       return closing
     },
   }
+}
+
+/** One that the app has set, in the URL or in pg's defaults, would be one for a whole transaction. */
+function forgetQueryTimeout(client: pg.ClientBase): void {
+  const { connectionParameters } = client as unknown as { connectionParameters: { query_timeout: unknown } }
+  connectionParameters.query_timeout = 0
 }
 
 /** A connection of its own for migrations, which need session locks and longer statements. */

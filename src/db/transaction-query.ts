@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream'
 import pg from 'pg'
 import { DatabaseError } from '../errors.ts'
 import type { PreparedStatements } from './prepared.ts'
+import { rowReader, type Values } from './row-reader.ts'
 
 export interface Statement {
   readonly text: string
@@ -33,8 +34,6 @@ interface Wire {
 /** How pg writes a JavaScript value for the server. Its types leave it out. */
 const { prepareValue } = (pg as unknown as { utils: { prepareValue(value: unknown): unknown } }).utils
 
-type Values = readonly (string | null)[]
-
 /** A statement that was sent and is not done yet. */
 interface Sent {
   readonly text: string
@@ -48,9 +47,10 @@ interface Sent {
 }
 
 /**
- * It has no function as a property (`this.callback = (error) => ...`, as pg's own queries have): V8 makes such a function
- * in the old generation at once, where it would keep all that it refers to until the next collection of everything.
- * A collection of the young generation then took four times as long, while all callbacks wait.
+ * No function is made for it that is assigned to a property (`query.callback = (error) => ...`, as pg's own queries have,
+ * and as pg does itself to limit the wait): V8 makes such a function in the old generation at once, where it would keep
+ * all that it refers to until the next collection of everything. A collection of the young generation then took four
+ * times as long, while all callbacks wait.
  */
 export class TransactionQuery implements pg.Submittable {
   /** The statement whose answer comes next: pg's client notes by these what the server has parsed. */
@@ -80,6 +80,18 @@ export class TransactionQuery implements pg.Submittable {
     this.#prepared = prepared
     this.#types = types
     this.#timeoutMs = timeoutMs
+  }
+
+  /** What pg's own queries call in the end. Whoever traces pg waits for it. */
+  callback(error: Error | null): void {
+    clearTimeout(this.#timer)
+    if (error !== null) this.#fail(error)
+    else this.#committed?.()
+  }
+
+  /** What it failed with, even if it had been committed by then: the connection is worth nothing any more. */
+  get failure(): Error | undefined {
+    return this.#failure
   }
 
   /** Whether the server may have been told to commit. */
@@ -134,6 +146,11 @@ export class TransactionQuery implements pg.Submittable {
     if (this.#isEnded) return
     this.#isEnded = true
     this.#wire?.sync()
+  }
+
+  /** Ends the connection, without a word. */
+  abandon(): void {
+    this.#wire?.stream.destroy()
   }
 
   #refuseIfOver(): void {
@@ -219,7 +236,7 @@ export class TransactionQuery implements pg.Submittable {
   #giveUp(error: Error): void {
     this.#isEnded = true
     this.#fail(error)
-    this.#wire?.stream.destroy()
+    this.abandon()
   }
 
   #nameFirst(): void {
@@ -239,6 +256,8 @@ export class TransactionQuery implements pg.Submittable {
 
   submit(connection: unknown): void {
     this.#wire = connection as Wire
+    // The connection was not ready when it was given to us, and what was sent meanwhile went nowhere.
+    if (this.#sent.length > 0 || this.#isEnded) this.#giveUp(new Error('The connection was not ready'))
   }
 
   handleRowDescription({ fields }: { readonly fields: readonly pg.FieldDef[] }): void {
@@ -261,32 +280,24 @@ export class TransactionQuery implements pg.Submittable {
     this.#endFirst(tag)
   }
 
+  handleCopyInResponse(): void {
+    this.#giveUp(new Error('COPY is not for a transaction'))
+  }
+
+  handleCopyData(): void {
+    this.handleCopyInResponse()
+  }
+
   handleEmptyQuery(): void {
     this.#endFirst('')
   }
 
   handleError(error: Error): void {
-    this.#fail(error)
+    this.callback(error)
   }
 
   handleReadyForQuery(): void {
-    clearTimeout(this.#timer)
     if (this.#sent.length > 0) this.#giveUp(new Error('The server has left out an answer'))
-    this.#committed?.()
-  }
-}
-
-function rowReader(fields: readonly pg.FieldDef[], types: pg.CustomTypesConfig): (values: Values) => unknown {
-  const names = fields.map(({ name }) => name)
-  const parsers = fields.map(({ dataTypeID }) => types.getTypeParser(dataTypeID, 'text'))
-  const empty = Object.fromEntries(names.map((name) => [name, null as unknown]))
-  return (values) => {
-    // With all its columns from the start, each row has the same shape, which V8 reads faster.
-    const row = { ...empty }
-    for (let i = 0; i < values.length; i += 1) {
-      const value = values[i]
-      if (typeof value === 'string') row[names[i] as string] = parsers[i]?.(value)
-    }
-    return row
+    this.callback(null)
   }
 }

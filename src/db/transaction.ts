@@ -26,8 +26,8 @@ export async function inTransaction<T>(
   work: (tx: Transaction) => Promise<T>,
 ): Promise<T> {
   const query = new TransactionQuery(source.prepared, source.types, source.queryTimeoutMs)
-  client.query(query)
   try {
+    client.query(query)
     const result = await work({
       executeSql: (text, values) => query.execute<never>({ text, values }).catch(throwCertain),
       atCommit: {
@@ -37,11 +37,13 @@ export async function inTransaction<T>(
     await query
       .commit()
       .catch((error: Error) => (query.isCommitSent ? throwUncertain(error) : throwCertain(error)))
+    if (query.failure !== undefined) breakWith(query.failure)
     return result
   } catch (error) {
     query.end()
     const isRolledBack =
       !isBroken() && (await isDone(client.query(limited({ text: 'rollback' }, source)), breakWith))
+    if (!isRolledBack) query.abandon()
     if (!query.isCommitSent || isRolledBack || !(error instanceof DatabaseError)) throw error
     // A server that refuses a commit and dies of it may find it in its log when it starts again.
     throw new DatabaseError(error.message, { cause: error.cause, written: 'unknown' })

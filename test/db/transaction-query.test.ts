@@ -14,8 +14,8 @@ let database: Database
 let troubles: string[]
 /** Who has sent something, in turn, and what. */
 let trips: { readonly by: 'us' | 'server'; bytes: Buffer }[]
-/** When the server's last word comes, that it is ready for the next transaction: with the rest, or not. */
-let ready: 'at once' | 'late' | 'never'
+/** How the server's last word comes, that it is ready for the next transaction: with the rest, or not. */
+let ready: 'at once' | 'late' | 'never' | 'an error instead'
 const ends: (() => unknown)[] = []
 
 beforeEach(async () => {
@@ -42,6 +42,8 @@ afterEach(async () => {
 const READY = 'Z'.charCodeAt(0)
 const READY_BYTES = 6
 
+const SHUTTING_DOWN = Buffer.from('E\0\0\0\x1cSFATAL\0C57P01\0Mbye bye\0\0')
+
 /** A proxy that writes down what passes. */
 async function startTap(databaseUrl: string): Promise<string> {
   const real = new URL(databaseUrl)
@@ -59,9 +61,10 @@ async function startTap(databaseUrl: string): Promise<string> {
           to.write(chunk)
           return
         }
-        const isNever = ready === 'never'
+        const how = ready
         to.write(chunk.subarray(0, -READY_BYTES))
-        setTimeout(() => (isNever ? to.destroy() : to.write(chunk.subarray(-READY_BYTES))), 50)
+        if (how === 'an error instead') to.write(SHUTTING_DOWN)
+        setTimeout(() => (how === 'late' ? to.write(chunk.subarray(-READY_BYTES)) : to.destroy()), 50)
       })
       from.on('error', () => to.destroy()).on('close', () => to.destroy())
     }
@@ -150,12 +153,42 @@ test('the next one on the same connection waits until the server is ready for it
   expect(await findAll()).toEqual([1, 2])
 })
 
-test('it is known to be committed if the connection ends after the answer to its commit', async () => {
-  ready = 'never'
+test.each([
+  'never',
+  'an error instead',
+] as const)('it is known to be committed if the server is ready %s, and the next one gets another connection', async (how) => {
+  ready = how
   await readAndWrite(1)
   ready = 'at once'
   await readAndWrite(2)
   expect(await findAll()).toEqual([1, 2])
+})
+
+test('COPY is refused, and leaves nothing behind', async () => {
+  for (const copy of ['copy thing from stdin', 'copy thing to stdout']) {
+    await direct.query('insert into thing values (1) on conflict do nothing')
+    const failing = database.transaction(async (tx) => {
+      await insert(tx, 2)
+      await tx.executeSql(copy)
+    })
+    await expect(failing).rejects.toMatchObject({ written: 'no', message: expect.stringContaining('COPY') })
+    await database.transaction((tx) => tx.executeSql('select 1'))
+  }
+  expect(await findAll()).toEqual([1])
+})
+
+test('a limit that the app has set for its statements is none for a whole transaction', async () => {
+  const limited = openDatabase(
+    { url: `${direct.url}?query_timeout=100`, ssl: null, poolMax: 1 },
+    () => undefined,
+  )
+  ends.push(() => limited.close())
+  const slowly = limited.transaction(async (tx) => {
+    await tx.executeSql('select from pg_sleep(0.3)')
+    await insert(tx, 1)
+  })
+  await expect(slowly).resolves.toEqual(undefined)
+  expect(await findAll()).toEqual([1])
 })
 
 describe('something fails, and nothing that was sent after it is taken for known', () => {

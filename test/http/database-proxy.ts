@@ -1,13 +1,14 @@
 // A TCP proxy before PostgreSQL that can be away (connections refused and cut) or silent (they stay open, and
 // nothing passes), as a database behind a network can; or be lost at one point of a conversation.
 import { connect, createServer, type Server, type Socket } from 'node:net'
+import { PreparedStatements } from '../../src/db/prepared.ts'
 
 export interface DatabaseProxy {
   /** The database's URL by way of the proxy. */
   readonly url: string
   set(state: 'there' | 'away' | 'silent'): Promise<void>
   /**
-   * Once, at the next text like this that a client sends: the server gets it `never`, or gets it, and only its answer
+   * Once, at the next text like this that a client sends, or at the name of the statement prepared from it: the server gets it `never`, or gets it, and only its answer
    * is `unanswered`. Resolves when the connection is lost in this way.
    *
    * @param then what becomes of it: the connection is `cut`, and can be made again at once; the database is `away`;
@@ -21,7 +22,7 @@ export interface DatabaseProxy {
 export type Consequence = 'cut' | 'away' | 'silence' | 'reported'
 
 interface Trap {
-  readonly text: string
+  readonly texts: readonly [string, string]
   readonly which: 'never' | 'unanswered'
   readonly spring: (client: Socket) => void
 }
@@ -49,7 +50,7 @@ export async function startDatabaseProxy(databaseUrl: string, port: number): Pro
     }
     let lost: Trap | null = null
     client.on('data', (chunk) => {
-      if (lost === null && trap !== null && chunk.includes(trap.text)) {
+      if (lost === null && trap?.texts.some((text) => chunk.includes(text))) {
         lost = trap
         trap = null
       }
@@ -59,7 +60,7 @@ export async function startDatabaseProxy(databaseUrl: string, port: number): Pro
     upstream.on('data', (chunk) => {
       if (lost === null) client.write(chunk)
       // Answers to statements that were sent before it may come before.
-      else if (chunk.includes(commandTag(lost.text))) lost.spring(client)
+      else if (chunk.includes(commandTag(lost.texts[0]))) lost.spring(client)
     })
   }
 
@@ -97,7 +98,8 @@ export async function startDatabaseProxy(databaseUrl: string, port: number): Pro
           if (then === 'reported') client.end(SERVER_CONN_CRASHED)
           resolve(then === 'away' ? shut() : undefined)
         }
-        trap = { text, which, spring }
+        const name = new PreparedStatements(() => undefined).nameOf(text)
+        trap = { texts: [text, name ?? text], which, spring }
       }),
     close: shut,
   }
