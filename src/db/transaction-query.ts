@@ -49,8 +49,8 @@ interface Sent {
 /**
  * No function is made for it that is assigned to a property (`query.callback = (error) => ...`, as pg's own queries have,
  * and as pg does itself to limit the wait): V8 makes such a function in the old generation at once, where it would keep
- * all that it refers to until the next collection of everything. A collection of the young generation then took four
- * times as long, while all callbacks wait.
+ * all that it refers to until the next collection of everything. A collection of the young generation then took
+ * more than twice as long, while all callbacks wait.
  */
 export class TransactionQuery implements pg.Submittable {
   /** The statement whose answer comes next: pg's client notes by these what the server has parsed. */
