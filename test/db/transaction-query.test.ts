@@ -7,6 +7,8 @@ import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import pg from 'pg'
 import { type Database, type Db, openDatabase, type Transaction } from '../../src/db/pool.ts'
+import { PreparedStatements } from '../../src/db/prepared.ts'
+import { TransactionQuery } from '../../src/db/transaction-query.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 let direct: TestDatabase
@@ -291,6 +293,43 @@ test('what is asked for after the commit is refused, and gets into nothing that 
   await expect(late?.atCommit.executeSql(INSERT, [2, 'late'])).rejects.toThrow('The transaction is over')
   await database.transaction((tx) => insert(tx, 3))
   expect(await findAll()).toEqual([1, 3])
+})
+
+test('on a connection that is not ready it fails, rather than lose a statement', async () => {
+  const client = new pg.Client(direct.url)
+  client.on('error', () => undefined)
+  await client.connect()
+  const before = client.query('select from pg_sleep(0.2)')
+  const query = new TransactionQuery(new PreparedStatements(() => undefined), pg.types, 0)
+  client.query(query)
+  await expect(query.execute({ text: INSERT, values: [1, 'lost'] })).rejects.toThrow('was not ready')
+  await before
+  await client.end()
+  expect(await findAll()).toEqual([])
+})
+
+test('whoever wraps the callbacks of queries, to trace them, is told how a transaction ends', async () => {
+  const ended: unknown[] = []
+  const prototype = pg.Client.prototype as unknown as { query(...given: unknown[]): unknown }
+  const { query } = prototype
+  prototype.query = function (given, ...others) {
+    if (given instanceof TransactionQuery) {
+      const { callback } = given
+      given.callback = function (error) {
+        ended.push(error)
+        callback.call(this, error)
+      }
+    }
+    return query.call(this, given, ...others)
+  }
+  try {
+    await readAndWrite(1)
+    await expect(database.transaction((tx) => insert(tx, 100))).rejects.toThrow()
+    await readAndWrite(2)
+  } finally {
+    prototype.query = query
+  }
+  expect(ended).toEqual([null, expect.any(pg.DatabaseError), null])
 })
 
 /** Bytes in V8's old generation, after collections of the young one alone. */
