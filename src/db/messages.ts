@@ -46,8 +46,9 @@ const eitherWay = (condition: string): { readonly wait: string; readonly skip: s
   skip: lockWhere(condition, 'skip locked'),
 })
 
-// Put together once, as all that a list of callbacks needs: a text that is made anew each time is copied and hashed each
-// time that its prepared statement is looked up.
+// Put together once, as UPDATE below is: a text that is made anew each time is copied and hashed each time that its
+// prepared statement is looked up.
+/** By one index, where that is enough. */
 const LOCK_BY_ID = eitherWay('id = any($1::bigint[])')
 const LOCK_BY_ID_OR_SID = eitherWay('(id = any($1::bigint[]) or twilio_message_sid = any($2::text[]))')
 

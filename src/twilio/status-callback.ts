@@ -57,10 +57,9 @@ export function parseStatusCallback(search: string, fields: Fields): StatusCallb
     signed += name + value
   }
   if (isCutElsewhere(fields, signed)) return { unreadable: 'a field is hidden in another' }
-  const text = (name: (typeof READ)[number]): string => {
-    const value = fields[name]
-    return typeof value === 'string' ? value : ''
-  }
+  // No field has anything else any more.
+  const texts = fields as Readonly<Record<string, string | undefined>>
+  const text = (name: (typeof READ)[number]): string => texts[name] ?? ''
   const origin = parseOrigin(new URLSearchParams(search))
   if (origin === 'unreadable')
     return { unreadable: 'message and attempt in the URL are not two whole numbers' }
@@ -70,8 +69,7 @@ export function parseStatusCallback(search: string, fields: Fields): StatusCallb
   if (!SID.test(sid)) return { unreadable: 'MessageSid is not a sid' }
   const status = text('MessageStatus')
   if (!isTwilioStatus(status)) return { unreadable: 'MessageStatus is not a status of an outbound message' }
-  if (fields['SmsStatus'] !== undefined && text('SmsStatus') !== status)
-    return { unreadable: 'the two statuses differ' }
+  if ((texts['SmsStatus'] ?? status) !== status) return { unreadable: 'the two statuses differ' }
   const errorCode = text('ErrorCode')
   if (!/^\d{0,6}$/.test(errorCode)) return { unreadable: 'ErrorCode is not a number' }
   return {

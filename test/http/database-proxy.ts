@@ -8,8 +8,8 @@ export interface DatabaseProxy {
   readonly url: string
   set(state: 'there' | 'away' | 'silent'): Promise<void>
   /**
-   * Once, at the next text like this that a client sends, or at the name of the statement prepared from it: the server gets it `never`, or gets it, and only its answer
-   * is `unanswered`. Resolves when the connection is lost in this way.
+   * Once, at the next text like this that a client sends, or at the name of the statement prepared from it: the server
+   * gets it `never`, or gets it, and only its answer is `unanswered`. Resolves when the connection is lost in this way.
    *
    * @param then what becomes of it: the connection is `cut`, and can be made again at once; the database is `away`;
    *   nobody notices, and the connection stays open in `silence`; or it is cut after it was `reported`, as PgBouncer
