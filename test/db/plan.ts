@@ -13,42 +13,25 @@ export interface PlanNode {
   readonly Plans?: readonly PlanNode[]
 }
 
-export interface Plan {
-  readonly root: PlanNode
-  readonly scans: readonly PlanNode[]
-}
-
 /** Has PostgreSQL carry out the one statement that `run` makes, and tell how. */
-export async function planOf(database: TestDatabase, run: (db: Db) => Promise<unknown>): Promise<Plan> {
-  const { text, values } = await statementOf(run)
-  return explain(database, `explain (analyze, format json) ${text}`, values)
-}
-
-/** How PostgreSQL would carry it out as a prepared statement whose plan is for any values. Nothing is counted in it. */
-export async function genericPlanOf(
+export async function planOf(
   database: TestDatabase,
   run: (db: Db) => Promise<unknown>,
-): Promise<Plan> {
-  const { text } = await statementOf(run)
-  return explain(database, `explain (generic_plan, format json) ${text}`)
-}
-
-async function statementOf(
-  run: (db: Db) => Promise<unknown>,
-): Promise<{ readonly text: string; readonly values: unknown[] | undefined }> {
-  const statements: { text: string; values: unknown[] | undefined }[] = []
-  await run({
+): Promise<{ root: PlanNode; scans: PlanNode[] }> {
+  const statements: [text: string, values: unknown[] | undefined][] = []
+  const recorder: Db = {
     async executeSql(text, values) {
-      statements.push({ text, values })
+      statements.push([text, values])
       return { rows: [] }
     },
-  })
+  }
+  await run(recorder)
   expect(statements).toHaveLength(1)
-  return statements[0] ?? { text: '', values: undefined }
-}
-
-async function explain(database: TestDatabase, text: string, values?: unknown[]): Promise<Plan> {
-  const [row] = await database.query<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(text, values)
+  const [[text, values] = ['']] = statements
+  const [row] = await database.query<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
+    `explain (analyze, format json) ${text}`,
+    values,
+  )
   if (row === undefined) throw new Error('no plan')
   const root = row['QUERY PLAN'][0].Plan
   return { root, scans: nodesOf(root).filter((node) => node['Node Type'].endsWith('Scan')) }
