@@ -83,7 +83,7 @@ const OBJECT_METADATA = `
        when jsonb_typeof(sms_metadata) = 'object' then sms_metadata
        else jsonb_build_object('app_metadata', sms_metadata) end`
 
-/** By the ids as well: of the changes alone the planner expects a hundred, and would rather read all of a small table. */
+/** By the ids as well: of the changes alone the planner expects a hundred, and would read all of a small table's index. */
 const UPDATE = `update sms_usage_logs as m
       set final_status = c.status,
           success = c.success,
