@@ -38,9 +38,9 @@ export async function lockMessages(
 }
 
 /**
- * The plan of a prepared statement is kept until the table is analyzed again, and one that was made for a small table reads
- * all of it, also when it has grown: 140 callbacks a second instead of 3,000, on a new table with its first 100,000 rows,
- * until autovacuum came round. This holds for the rest of the transaction, and so for what is written in it as well.
+ * The plan of a prepared statement is kept until the table is analyzed again, and one that was made for a small table
+ * reads all of it, also when it has grown: 140 callbacks a second instead of 3,000, on a new table with its first 100,000
+ * rows, until autovacuum came round. The setting is for the rest of the transaction, and so for what is written in it too.
  */
 const BY_INDEX = 'set local enable_seqscan = off'
 
@@ -57,9 +57,9 @@ const eitherWay = (condition: string): { readonly wait: string; readonly skip: s
 })
 
 /**
- * Whether something is in an array whose length the planner is not to know. Of a plain `any($1)` it knows it, finds a plan of
- * its own cheaper for a short list, and so plans the prepared statement anew for each one: a quarter of what such a list
- * costs the server.
+ * Whether something is in an array whose length the planner is not to know. Of a plain `any($1)` it knows it, finds a plan
+ * of its own cheaper for a short list, and so plans the prepared statement anew for each one: a quarter of what such a
+ * list costs the server.
  */
 const isIn = (array: string, type: string): string => `= any((select ${array})::${type}[])`
 
