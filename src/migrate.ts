@@ -3,7 +3,7 @@ import type { DatabaseConfig } from './config.ts'
 import { migrateTable, whileMigrating } from './db/migrate.ts'
 import { openDatabase } from './db/pool.ts'
 import { errorFields, type Logger } from './log.ts'
-import { migrateQueue } from './queue.ts'
+import { migrateQueue } from './queue-migration.ts'
 
 /**
  * Two processes that migrate at once take turns.

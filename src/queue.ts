@@ -1,26 +1,13 @@
 // The alarm clocks: one pg-boss job for each attempt that waits, and one for the next sweep over what is overdue. A job
 // holds ids only, and the row is the truth: losing a job or ringing twice does no harm.
 import pLimit from 'p-limit'
-import type { JobWithMetadata, PgBoss, Queue as BossQueue } from 'pg-boss'
+import type { JobWithMetadata, PgBoss } from 'pg-boss'
+import { createBoss } from './boss.ts'
 import type { Database, Db } from './db/pool.ts'
 import type { Alarm } from './delivery/decision.ts'
 import { DatabaseError, SchemaError } from './errors.ts'
-import { errorFields, type Logger, seldom } from './log.ts'
-
-/** A schema of our own: an app that uses pg-boss itself, in whatever version, is not disturbed. */
-const QUEUE_SCHEMA = 'sms_retry_pgboss'
-const ATTEMPT_QUEUE = 'attempt'
-const RECONCILE_QUEUE = 'reconcile'
-
-let boss: Promise<typeof import('pg-boss')> | undefined
-
-/** When it is first needed: it is as much code as express, and an app that imports us may never start a queue. */
-function loadBoss(): Promise<typeof import('pg-boss')> {
-  boss ??= import('pg-boss')
-  return boss
-}
-
-type QueueOptions = Omit<BossQueue, 'name'>
+import { errorFields, type Logger } from './log.ts'
+import { ATTEMPT_QUEUE, QUEUES, RECONCILE_QUEUE } from './queue-migration.ts'
 
 export interface AttemptJob {
   readonly message: number
@@ -65,20 +52,12 @@ export async function startQueue(
   role: 'schedule' | 'work',
   logger: Logger,
 ): Promise<Queue> {
-  const { db, isFailure } = adapterOf(database)
-  const supervise = role === 'work'
-  const { PgBoss } = await loadBoss()
-  const boss = new PgBoss({
-    db,
-    schema: QUEUE_SCHEMA,
+  const { boss, isFailure } = await createBoss(database, logger, {
     migrate: false,
-    supervise,
+    supervise: role === 'work',
     superviseIntervalSeconds: SUPERVISE_SECONDS,
     monitorIntervalSeconds: SUPERVISE_SECONDS,
-    schedule: false,
   })
-  // Without a listener, an error event would end the process.
-  boss.on('error', createErrorLog(logger))
   try {
     await boss.start()
     const queues = new Set((await boss.getQueues([...QUEUES.keys()])).map(({ name }) => name))
@@ -96,34 +75,6 @@ export async function startQueue(
 
 /** Together with `expireInSeconds`: the jobs of a worker that died ring again within a minute. */
 const SUPERVISE_SECONDS = 10
-
-const LOG_AGAIN_AFTER_MS = 60_000
-
-/** While the database is away, each poll fails: one line says so, then one a minute. */
-function createErrorLog(logger: Logger): (error: Error) => void {
-  const log = seldom((message, fields) => logger.error(message, fields), LOG_AGAIN_AFTER_MS)
-  // pg-boss's workers emit an object that only looks like an error.
-  return ({ message, stack }) =>
-    log('The queue has a problem', errorFields(Object.assign(new Error(message), { stack })))
-}
-
-/**
- * The database for pg-boss, which reads the SQLSTATE off the driver's own errors; and a way to tell these from
- * its complaints about a schema that is missing or old.
- */
-function adapterOf(database: Database): { db: Db; isFailure: (error: unknown) => error is Error } {
-  const failures = new WeakSet<object>()
-  const executeSql: Db['executeSql'] = (text, values) =>
-    database.executeSql<never>(text, values).catch((error: Error) => {
-      const original = error.cause instanceof Error ? error.cause : error
-      failures.add(original)
-      throw original
-    })
-  return {
-    db: { executeSql },
-    isFailure: (error): error is Error => error instanceof Error && failures.has(error),
-  }
-}
 
 /** A look at many jobs must leave connections to others. */
 const MOST_LOOKS_AT_ONCE = 2
@@ -216,54 +167,3 @@ export function jobId(messageId: number, { attempt, postponements }: Alarm): str
   const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, '0')
   return `${hex(postponements, 8)}-0000-8${hex(attempt, 3)}-8000-${hex(messageId, 12)}`
 }
-
-/** Creates or upgrades the queue's schema and sets the queue's options. Can be run again at any time. */
-export async function migrateQueue(database: Database, logger: Logger): Promise<void> {
-  const { PgBoss } = await loadBoss()
-  const boss = new PgBoss({
-    db: adapterOf(database).db,
-    schema: QUEUE_SCHEMA,
-    supervise: false,
-    schedule: false,
-  })
-  boss.on('error', (error) => logger.error('The queue has a problem', errorFields(error)))
-  await boss.start()
-  try {
-    for (const [name, options] of QUEUES) {
-      await boss.createQueue(name, options)
-      // createQueue leaves an existing queue as it is. A queue's policy cannot change.
-      const { policy: _, ...changeable } = options
-      await boss.updateQueue(name, changeable)
-    }
-  } finally {
-    await boss.stop({ close: false })
-  }
-}
-
-/**
- * A job of an attempt fails only if the database is away while it is handled; then it rings again, for hours if it
- * must. A handler ends once the attempt is claimed; should that take longer, the job rings twice, which does no harm.
- */
-const ATTEMPT_OPTIONS: QueueOptions = {
-  policy: 'standard',
-  expireInSeconds: 30,
-  retryLimit: 1000,
-  retryDelay: 2,
-  retryBackoff: true,
-  retryDelayMax: 60,
-  retentionSeconds: 30 * 24 * 3600,
-  deleteAfterSeconds: 24 * 3600,
-}
-
-/** A sweep that fails is not repeated: the next one comes soon. */
-const RECONCILE_OPTIONS: QueueOptions = {
-  policy: 'short',
-  expireInSeconds: 900,
-  retryLimit: 0,
-  deleteAfterSeconds: 3600,
-}
-
-const QUEUES = new Map([
-  [ATTEMPT_QUEUE, ATTEMPT_OPTIONS],
-  [RECONCILE_QUEUE, RECONCILE_OPTIONS],
-])

@@ -2,11 +2,11 @@
 // answers as often as somebody waits for an answer, and not as often as there are statements; and what is asked for
 // together, or with the commit, goes out in one system call. This is the pipelining of PostgreSQL's own protocol:
 // https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
-import type { Duplex } from 'node:stream'
-import pg from 'pg'
+import type pg from 'pg'
 import { DatabaseError } from '../errors.ts'
 import type { PreparedStatements } from './prepared.ts'
 import { rowReader, type Values } from './row-reader.ts'
+import { type Wire, writeStatement } from './wire.ts'
 
 export interface Statement {
   readonly text: string
@@ -16,23 +16,6 @@ export interface Statement {
 export interface Rows<Row> {
   readonly rows: Row[]
 }
-
-/** The part of pg's connection that pg's own queries, pg-cursor and pg-query-stream use as well. */
-interface Wire {
-  readonly stream: Duplex
-  /** By their names: what the server has parsed, and what it was sent and has not answered yet. */
-  readonly parsedStatements: Record<string, string>
-  readonly submittedNamedStatements: Record<string, string>
-  parse(statement: { readonly text: string; readonly name: string | undefined }): void
-  bind(values: { readonly statement: string | undefined; readonly values: unknown[] }): void
-  describe(portal: { readonly type: 'P'; readonly name: '' }): void
-  execute(portal: Record<string, never>): void
-  flush(): void
-  sync(): void
-}
-
-/** How pg writes a JavaScript value for the server. Its types leave it out. */
-const { prepareValue } = (pg as unknown as { utils: { prepareValue(value: unknown): unknown } }).utils
 
 /** A statement that was sent and is not done yet. */
 interface Sent {
@@ -178,23 +161,10 @@ export class TransactionQuery implements pg.Submittable {
     if (this.#sent.length === 1) this.#nameFirst()
     this.#limitWait()
     try {
-      this.#write(text, name, values.map(prepareValue), wanted === 'rows')
+      if (this.#wire !== undefined) writeStatement(this.#wire, text, name, values, wanted === 'rows')
     } catch (error) {
       this.#giveUp(error as Error)
     }
-  }
-
-  #write(text: string, name: string | undefined, values: unknown[], isToBeDescribed: boolean): void {
-    const wire = this.#wire
-    if (wire === undefined) return
-    if (name === undefined || !(name in wire.parsedStatements || name in wire.submittedNamedStatements)) {
-      wire.parse({ text, name })
-      if (name !== undefined) wire.submittedNamedStatements[name] = text
-    }
-    wire.bind({ statement: name, values })
-    // Each time: behind a pooler, the server that has prepared it may be another one than the last time.
-    if (isToBeDescribed) wire.describe({ type: 'P', name: '' })
-    wire.execute({})
   }
 
   /** From now on, while an answer is outstanding. */
