@@ -30,7 +30,7 @@ export function startWebProcess(
   })
 }
 
-export type PeerName = 'limit' | 'plain' | 'graphile-worker' | 'bullmq'
+export type PeerName = 'limit' | 'barest' | 'plain' | 'graphile-worker' | 'bullmq'
 
 export function startPeer(name: PeerName, env: Readonly<Record<string, string>>): Promise<Endpoint> {
   return startEndpoint([fileURLToPath(new URL(`../peers/${name}.ts`, import.meta.url))], env)

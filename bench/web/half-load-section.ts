@@ -1,5 +1,6 @@
-// How long a callback takes while the machine has air: both endpoints at half of what the product has reached.
-import { createMessageDatabase } from '../database.ts'
+// How long a callback takes while the machine has air: at half of what the product has reached, beside an endpoint that
+// keeps nothing, and beside the least that keeps anything.
+import { createMessageDatabase, type MessageDatabase } from '../database.ts'
 import { idsFrom, openLoad } from '../load.ts'
 import type { BenchCase, BenchContext, Section } from '../section.ts'
 import { callbackCase, jobsInTable, PRODUCT_JOBS } from './callback-case.ts'
@@ -16,43 +17,54 @@ const STARTING_SECONDS = 1
 export const halfLoad: Section = {
   name: 'latency at half load',
   rounds: (isQuick) => (isQuick ? 1 : 5),
-  open: (context) => openCases((own) => openBoth(context, own)),
+  open: (context) => openCases((own) => openAll(context, own)),
   judge: (medians) => [
     { what: 'p99, sms-retry : limit', value: ratio(medians, 'p99 ms', 'sms-retry', 'limit'), most: 3 },
+    { what: 'p99, barest : limit', value: ratio(medians, 'p99 ms', 'barest', 'limit') },
   ],
 }
 
-async function openBoth(
+async function openAll(
   { server, isQuick, say }: BenchContext,
   own: Own,
 ): Promise<Omit<BenchCase, 'close'>[]> {
   const rows = isQuick ? 40_000 : 100_000
   const seconds = isQuick ? 1.5 : 5
   const load = await own(openLoad(idsFrom(1, rows)))
-  const database = await own(createMessageDatabase(server, 'half_load', rows, true))
-  const jobs = jobsInTable(database, PRODUCT_JOBS)
-  const [limit, web] = [await own(startPeer('limit', {})), await own(startWebProcess(database.url))]
+  /** Each its own, as in the other sections. */
+  const openDatabase = (name: string): Promise<MessageDatabase> =>
+    own(createMessageDatabase(server, `half_load_${name}`, rows, true))
+  const [ours, barests] = [await openDatabase('ours'), await openDatabase('barest')]
+  const limit = await own(startPeer('limit', {}))
+  const barest = await own(startPeer('barest', { DATABASE_URL: barests.url }))
+  const web = await own(startWebProcess(ours.url))
 
-  const full = callbackCase({
-    name: 'sms-retry',
-    load,
-    urls: [web.url],
-    store: { database, jobs },
-    pids: [],
-    seconds,
-  })
+  const jobs = jobsInTable(ours, PRODUCT_JOBS)
+  const store = { database: ours, jobs }
+  const full = callbackCase({ name: 'sms-retry', load, urls: [web.url], store, pids: [], seconds })
   await full.round()
   const perSecond = Math.round(((await full.round())['callbacks/s'] ?? 0) / 2)
   const amount = Math.min(Math.ceil(perSecond * (seconds + STARTING_SECONDS)), rows)
   say(`${perSecond} callbacks a second`)
-  return [limit, web].map(({ url }) => ({
-    name: url === limit.url ? 'limit' : 'sms-retry',
+  const evenly = (
+    name: string,
+    url: string,
+    reset: () => Promise<void> = async () => undefined,
+  ): Omit<BenchCase, 'close'> => ({
+    name,
     async round() {
-      await jobs.clear()
-      await database.reset()
+      await reset()
       const uncounted = perSecond * STARTING_SECONDS
       const sent = await load.send({ urls: [url], amount, perSecond, uncounted })
       return { 'callbacks/s': amount / sent.seconds, 'p50 ms': sent.p50Ms, 'p99 ms': sent.p99Ms }
     },
-  }))
+  })
+  return [
+    evenly('limit', limit.url),
+    evenly('barest', barest.url, () => barests.reset()),
+    evenly('sms-retry', web.url, async () => {
+      await jobs.clear()
+      await ours.reset()
+    }),
+  ]
 }
