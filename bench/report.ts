@@ -34,13 +34,14 @@ function caseTable({ cases }: SectionResult): string {
 }
 
 function barTable(bars: readonly Bar[]): string {
-  const rows = bars.map((bar) => [
-    bar.what,
-    numberText(bar.value),
-    bar.least === undefined ? `at most ${bar.most}` : `at least ${bar.least}`,
-    isMet(bar) ? 'met' : 'MISSED',
-  ])
+  const rows = bars.map((bar) => [bar.what, numberText(bar.value), ...wantedAndHow(bar)])
   return table(['bar', 'value', 'wanted', ''], rows)
+}
+
+function wantedAndHow(bar: Bar): [wanted: string, how: string] {
+  const { least, most } = bar
+  if (least === undefined && most === undefined) return ['', '']
+  return [least === undefined ? `at most ${most}` : `at least ${least}`, isMet(bar) ? 'met' : 'MISSED']
 }
 
 function spreadText({ median, least, most }: Spread): string {

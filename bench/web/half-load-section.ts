@@ -21,6 +21,7 @@ export const halfLoad: Section = {
   judge: (medians) => [
     { what: 'p99, sms-retry : limit', value: ratio(medians, 'p99 ms', 'sms-retry', 'limit'), most: 3 },
     { what: 'p99, barest : limit', value: ratio(medians, 'p99 ms', 'barest', 'limit') },
+    { what: 'p99, sms-retry : barest', value: ratio(medians, 'p99 ms', 'sms-retry', 'barest') },
   ],
 }
 
