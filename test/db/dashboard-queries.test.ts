@@ -175,29 +175,20 @@ test('what an app wrote under our keys does not end the count', async () => {
         '{"attempts": [{"status": "failed", "error_code": "9x", "times": {"failed": "soon"}}, {"number": 1e99}]}',
         '{"attempts": [null, 1, [], {"status": "failed", "error_code": 99999999999}]}',
         ...[
-          '"2026-02-30T10:00:00.000Z"',
-          '"2026-01-00T10:00:00.000Z"',
-          '"2026-13-01T10:00:00.000Z"',
-          '"2026-01-01T25:00:00.000Z"',
-          '"0000-01-01T10:00:00.000Z"',
-          '"999999-01-01T10:00:00.000Z"',
-          '"2026-01-01T10:00:00 maybe"',
-          '"2026-01-01T10:00:00.000Z maybe"',
-          '""',
-          '1767261600000',
-          'null',
-          '["2026-01-01T10:00:00.000Z"]',
-          '{"at": "2026-01-01T10:00:00.000Z"}',
+          '2026-02-30T10:00:00Z',
+          '2026-01-00T10:00:00Z',
+          '0000-01-01T10:00:00Z',
+          '2026-01-01T10:00:00 maybe',
         ].map(
           (failed) =>
-            `{"attempts": [{"number": 0, "status": "failed", "times": {"failed": ${failed}}},
-                           {"number": 1, "status": "failed", "times": {"submitting": ${failed}}}]}`,
+            `{"attempts": [{"number": 0, "status": "failed", "times": {"failed": "${failed}"}},
+                           {"number": 1, "status": "failed", "times": {"submitting": "${failed}"}}]}`,
         ),
       ],
     ],
   )
   const without = (await countFailures(database, DAY)).codes.find(({ code }) => code === null)
-  expect(without).toMatchObject({ attempts: 28, messages: 15, recovered: 0 })
+  expect(without).toMatchObject({ attempts: 10, messages: 6, recovered: 0 })
   await own.query('delete from sms_usage_logs where id >= $1', [row?.id])
 })
 
