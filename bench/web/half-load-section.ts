@@ -40,32 +40,36 @@ async function openAll(
   const barest = await own(startPeer('barest', { DATABASE_URL: barests.url }))
   const web = await own(startWebProcess(ours.url))
 
-  const jobs = jobsInTable(ours, PRODUCT_JOBS)
-  const store = { database: ours, jobs }
+  const store = { database: ours, jobs: jobsInTable(ours, PRODUCT_JOBS) }
   const full = callbackCase({ name: 'sms-retry', load, urls: [web.url], store, pids: [], seconds })
   await full.round()
   const perSecond = Math.round(((await full.round())['callbacks/s'] ?? 0) / 2)
   const amount = Math.min(Math.ceil(perSecond * (seconds + STARTING_SECONDS)), rows)
   say(`${perSecond} callbacks a second`)
-  const evenly = (
-    name: string,
-    url: string,
-    reset: () => Promise<void> = async () => undefined,
-  ): Omit<BenchCase, 'close'> => ({
+  const evenly = (name: string, url: string, database: MessageDatabase | null): Omit<BenchCase, 'close'> => ({
     name,
     async round() {
-      await reset()
+      if (database !== null) {
+        await jobsInTable(database, PRODUCT_JOBS).clear()
+        await database.reset()
+      }
       const uncounted = perSecond * STARTING_SECONDS
       const sent = await load.send({ urls: [url], amount, perSecond, uncounted })
+      if (database !== null) await checkKept(name, database, amount)
       return { 'callbacks/s': amount / sent.seconds, 'p50 ms': sent.p50Ms, 'p99 ms': sent.p99Ms }
     },
   })
   return [
-    evenly('limit', limit.url),
-    evenly('barest', barest.url, () => barests.reset()),
-    evenly('sms-retry', web.url, async () => {
-      await jobs.clear()
-      await ours.reset()
-    }),
+    evenly('limit', limit.url, null),
+    evenly('barest', barest.url, barests),
+    evenly('sms-retry', web.url, ours),
   ]
+}
+
+/** Each callback takes another message on from `sent`. */
+async function checkKept(name: string, database: MessageDatabase, amount: number): Promise<void> {
+  const [row] = await database.query<{ kept: number }>(
+    `select (count(*) filter (where final_status <> 'sent'))::integer as "kept" from sms_usage_logs`,
+  )
+  if (row?.kept !== amount) throw new Error(`${name} has kept ${row?.kept} callbacks instead of ${amount}`)
 }

@@ -31,12 +31,12 @@ export function writeStatement(
   values: readonly unknown[],
   areRowsWanted: boolean,
 ): void {
-  const prepared = values.map(prepareValue)
+  const written = values.map(prepareValue)
   if (name === undefined || !(name in wire.parsedStatements || name in wire.submittedNamedStatements)) {
     wire.parse({ text, name })
     if (name !== undefined) wire.submittedNamedStatements[name] = text
   }
-  wire.bind({ statement: name, values: prepared })
+  wire.bind({ statement: name, values: written })
   // Each time: behind a pooler, the server that has prepared it may be another one than the last time.
   if (areRowsWanted) wire.describe({ type: 'P', name: '' })
   wire.execute({})
