@@ -99,6 +99,26 @@ describe('an attempt in doubt that Twilio accepted', () => {
     expect(await rowOf(world, id)).toMatchObject({ final_status: 'failed', success: false, retry_count: 0 })
     expect(await jobsOf(world)).toEqual([])
   })
+
+  test('as a refusal, beside another of the same text that was refused alike: the policy decides of both', async () => {
+    const world = await newTimedWorld({ listRefused: true })
+    const deps = await newProcess(world)
+    const ids = [
+      await sendWith(world, { reset: 1 }, { to: '+15552161101' }),
+      await sendWith(world, { reset: 1 }, { to: '+15552161101' }),
+    ]
+    await world.pass(45)
+    expect(await reconcile(deps)).toEqual({ ...NOTHING, looked: 2, asked: 2, answered: 2 })
+    for (const id of ids) {
+      const error_message = expect.stringMatching(/21611/)
+      expect(await rowOf(world, id)).toMatchObject({
+        final_status: 'retrying',
+        retry_count: 1,
+        error_message,
+      })
+    }
+    expect(await jobsOf(world)).toEqual(ids.map(() => ({ state: 'created', attempt: 1, due: false })))
+  })
 })
 
 describe('an attempt in doubt that never arrived', () => {

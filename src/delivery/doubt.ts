@@ -46,8 +46,20 @@ export function findAttempt(message: Message, attempt: Attempt, listing: Listing
       ? { kind: 'absent' }
       : { kind: 'undecided', why: 'the number is not in E.164, and cannot be looked for' }
   }
-  if (second !== undefined) return { kind: 'undecided', why: "several messages in Twilio's list fit" }
-  if (rivals.some((rival) => rival.status === 'submitting' && canBeOf(rival.claimedAt, candidate))) {
+  const inDoubt = rivals.filter(
+    ({ status, claimedAt: claim }) =>
+      status === 'submitting' && candidates.some((entry) => canBeOf(claim, entry)),
+  )
+  if (second !== undefined) {
+    // One each: whose is whose does not matter, and no callback will ever tell.
+    const isOneEach = candidates.length === 1 + inDoubt.length
+    if (isOneEach && candidates.every((entry) => isSameRefusal(entry, candidate, body))) {
+      const { status, errorCode, errorText } = candidate
+      return { kind: 'found', report: { sid: null, status, errorCode, errorText } }
+    }
+    return { kind: 'undecided', why: "several messages in Twilio's list fit" }
+  }
+  if (inDoubt.length > 0) {
     return { kind: 'undecided', why: "a message in Twilio's list may be this or another of the same text" }
   }
   if (compareTexts(body, candidate.body) === 'alike') {
@@ -95,6 +107,11 @@ function withoutKnownRefusals(
     if (index !== -1) left.splice(index, 1)
   }
   return left
+}
+
+function isSameRefusal(one: Listed, other: Listed, body: string): boolean {
+  const isRefusal = one.status === 'failed' && one.errorCode === other.errorCode
+  return isRefusal && compareTexts(body, one.body) === 'same'
 }
 
 /**

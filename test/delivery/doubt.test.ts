@@ -210,6 +210,37 @@ describe('a refusal that is listed as failed', () => {
     }
   })
 
+  test('as many, alike, as attempts in doubt: each was refused, whichever is whose', () => {
+    const rival = other(buildAttempt(0, 'submitting'), 0)
+    const where = { others: [rival] }
+    expect(search([refusal(1), refusal(2)], where)).toEqual({
+      kind: 'found',
+      report: { sid: null, status: 'failed', errorCode: 21611, errorText: null },
+    })
+    expect(find([refusal(1), refusal(2), refusal(3)], { others: [rival, { ...rival, id: 9 }] })).toBe('found')
+    // The other was told so meanwhile.
+    expect(find([refusal(1), refusal(2)], { others: [other(refused, 0)] })).toBe('found')
+  })
+
+  test('beside another attempt in doubt decides nothing if their number, outcome, text or time differ', () => {
+    const rival = other(buildAttempt(0, 'submitting'), 0)
+    const where = { others: [rival] }
+    const similar = { ...refusal(2), body: `Sent from your Twilio trial account - ${BODY}` }
+    expect(find([refusal(1)], where)).toBe('undecided')
+    expect(find([refusal(1), refusal(2), refusal(3)], where)).toBe('undecided')
+    expect(find([refusal(1), created(2)], where)).toBe('undecided')
+    expect(find([refusal(1), { ...refusal(2), errorCode: 21614 }], where)).toBe('undecided')
+    expect(find([refusal(1), similar], where)).toBe('undecided')
+    expect(find([similar, refusal(1)], where)).toBe('undecided')
+    expect(find([refusal(1), refusal(2)], { others: [other(buildAttempt(0, 'submitting'), 30)] })).toBe(
+      'undecided',
+    )
+    for (const status of ['delivered', 'undelivered', 'sent'] as const) {
+      const accepted = [created(1, { status, sid: sidOf(1) }), created(2, { status, sid: sidOf(2) })]
+      expect(find(accepted, where)).toBe('undecided')
+    }
+  })
+
   test('of another message does not account for an entry that Twilio accepted', () => {
     for (const errorCode of [21611, null]) {
       expect(find([created(1)], { others: [other({ ...refused, errorCode }, 0)] })).toBe('found')
