@@ -1,7 +1,7 @@
 // What must hold when the faults have ended, checked against what the simulator saw: it is the recipient.
 import { createRetryPolicy, ruleFor } from '../../src/delivery/retry-policy.ts'
 import type { SimulatedMessage } from '../../src/simulator/simulator.ts'
-import { wasCreated } from '../../src/simulator/submission-answer.ts'
+import { wasCreated, wasRefused } from '../../src/simulator/submission-answer.ts'
 import type { TestDatabase } from '../support/database.ts'
 import type { FaultWorld } from './fault-world.ts'
 
@@ -71,7 +71,7 @@ export async function endsOf(database: TestDatabase): Promise<ReadonlyMap<number
 }
 
 export async function faultsAfter(
-  { database, simulator, clock, deliveredAfterAll }: FaultWorld,
+  { database, simulator, clock, deliveredAfterAll, listsRefused }: FaultWorld,
   expected: readonly Expected[],
 ): Promise<string[]> {
   const rows = await database.query<Row>(
@@ -86,10 +86,11 @@ export async function faultsAfter(
         deliveredAfterAll.has(post.sid) ? { ...post, status: 'delivered', error_code: null } : post,
     )
   const known = new Set(rows.flatMap(({ attempts }) => attempts.map(({ sid }) => sid)))
-  const nobodys = new Set(
-    seen.filter(({ sid, answer }) => wasCreated(answer) && !known.has(sid)).map(({ body }) => body),
-  )
   const posts = Map.groupBy(seen, ({ message }) => Number(message))
+  const undecidable = new Set([
+    ...seen.filter(({ sid, answer }) => wasCreated(answer) && !known.has(sid)).map(({ body }) => body),
+    ...(listsRefused ? partlyRefused(rows, posts) : []),
+  ])
   // Only ours, whose ids spell an alarm out: a job that was doubled waits for its time, and then does nothing.
   const jobs = await database.query<{ job: string }>(
     `select concat_ws(' ', id, state, start_after) as "job" from sms_retry_pgboss.job
@@ -104,9 +105,24 @@ export async function faultsAfter(
     ),
     ...recordFaults(rows, expected),
     ...rows.flatMap((row) =>
-      rowFaults(row, nobodys.has(row.message_content), posts.get(row.id) ?? [], clock.now()),
+      rowFaults(row, undecidable.has(row.message_content), posts.get(row.id) ?? [], clock.now()),
     ),
   ]
+}
+
+/** Texts in doubt of which Twilio lists fewer refusals than there are attempts: some never arrived, and which? */
+function partlyRefused(
+  rows: readonly Row[],
+  posts: ReadonlyMap<number, readonly SimulatedMessage[]>,
+): string[] {
+  const wasLastRefused = ({ id, attempts }: Row): boolean =>
+    (posts.get(id) ?? []).some(
+      ({ attempt, answer }) => attempt === attempts.at(-1)?.number && wasRefused(answer),
+    )
+  const inDoubt = rows.filter(({ final_status }) => final_status === 'submitting')
+  return [...Map.groupBy(inDoubt, ({ message_content }) => message_content)]
+    .filter(([, alike]) => alike.some(wasLastRefused) && !alike.every(wasLastRefused))
+    .map(([body]) => body)
 }
 
 /** What the app was told is true: what was recorded is there, what was not is not. */

@@ -37,6 +37,8 @@ export class FaultWorld {
   readonly database: TestDatabase
   readonly simulator: Simulator
   readonly clock: VirtualClock
+  /** Twilio shows in its list what it refused. */
+  readonly listsRefused: boolean
   readonly #proxy: DatabaseProxy
   readonly #env: Record<string, string>
   readonly #runtime: Runtime
@@ -59,10 +61,12 @@ export class FaultWorld {
     runtime: Runtime,
     sender: Sender,
     olderCli: string | null,
+    listsRefused: boolean,
   ) {
     this.database = database
     this.simulator = simulator
     this.clock = clock
+    this.listsRefused = listsRefused
     this.#proxy = proxy
     this.#env = env
     this.#runtime = runtime
@@ -74,6 +78,7 @@ export class FaultWorld {
   /** @param olderCli null if all processes are to run this version */
   static async start(database: TestDatabase, seed: number, olderCli: string | null): Promise<FaultWorld> {
     const clock = await installVirtualClock(database)
+    const listsRefused = seed % 2 === 0
     const simulator = await startSimulator({
       seed,
       callbackDelayMs: 20,
@@ -81,7 +86,7 @@ export class FaultWorld {
       hangMs: HANG_MS,
       slowMs: 800,
       now: clock.now,
-      listRefused: seed % 2 === 0,
+      listRefused: listsRefused,
       retryAfterSeconds: seed % 3 === 0 ? null : 1,
     })
     const proxy = await startDatabaseProxy(database.url, await freePort())
@@ -97,6 +102,7 @@ export class FaultWorld {
       runtime,
       await openSender(openRuntime({ logger: silentLogger }, env, ['DATABASE_URL', 'sender'])),
       olderCli,
+      listsRefused,
     )
     for (const name of PROCESSES) world.#launch(name)
     await untilReady(env.PUBLIC_BASE_URL)
