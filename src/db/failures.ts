@@ -36,17 +36,15 @@ interface FailureRow extends Omit<FailureCode, 'retries'> {
   readonly considered: number
   readonly made: number
   readonly delivered: number
-  readonly delaySeconds: number | null
+  /** When a retry was claimed, and when the attempt before it had failed, as the rows have it. */
+  readonly pauses: readonly (readonly [string, string])[] | null
 }
 
 /** What others have written under our key is not to end the whole count. */
 const numberIn = (json: string): string =>
   `case when jsonb_typeof(${json}) = 'number' and (${json})::numeric between 0 and 999999999 then (${json})::numeric::int end`
-/** The day is added, so that no text that looks like a time is a day that there is not. */
-const timeIn = (json: string): string =>
-  `case when ${json} ~ '^[1-9]\\d{3}-(0[1-9]|1[0-2])-\\d\\dT([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d{1,6})?Z$'
-             then (substr(${json}, 1, 8) || '01' || substr(${json}, 11))::timestamptz
-                  + (substr(${json}, 9, 2)::int - 1) * interval '1 day' end`
+/** One more than the longest time has, so that what is longer stays none. */
+const timeIn = (json: string): string => `left(${json}, 28)`
 
 /** Enough to judge a policy by, and as many as can be read while somebody waits. */
 export const MOST_CONSIDERED = 5_000
@@ -72,8 +70,8 @@ export async function countFailures(db: Db, lastSeconds: number): Promise<Failur
        select m.id, ${numberIn(`a -> 'error_code'`)} as code,
               ${numberIn(`following -> 'number'`)} as retry, following ->> 'status' as retry_status,
               m.final_status in ('delivered', 'read') as is_recovered,
-              extract(epoch from ${timeIn(`(following #>> '{times,submitting}')`)}
-                               - ${timeIn(`(a #>> array['times', a ->> 'status'])`)}) as delay
+              ${timeIn(`following #>> '{times,submitting}'`)} as claimed_at,
+              ${timeIn(`a #>> array['times', a ->> 'status']`)} as failed_at
          from troubled
          join sms_usage_logs as m using (id)
         cross join lateral jsonb_array_elements(
@@ -87,10 +85,12 @@ export async function countFailures(db: Db, lastSeconds: number): Promise<Failur
             (count(distinct id) filter (where is_recovered))::int as "recovered",
             (count(*) filter (where retry_status in ('delivered', 'read', 'undelivered', 'failed')))::int as "made",
             (count(*) filter (where retry_status in ('delivered', 'read')))::int as "delivered",
-            avg(delay)::double precision as "delaySeconds"
+            json_agg(array[claimed_at, failed_at]) filter (where claimed_at is not null and failed_at is not null) as pauses
        from failed
       group by grouping sets ((code), (code, retry)))
-     select counted.*, looked."considered"
+     select counted.code, counted.retry, counted."isWhole", counted."attempts", counted."messages",
+            counted."recovered", counted."made", counted."delivered",
+            case when not counted."isWhole" then counted.pauses end as "pauses", looked."considered"
        from (select count(*)::int as "considered" from troubled) as looked
        left join counted on true
       order by "attempts" desc, code, retry`,
@@ -107,6 +107,30 @@ export async function countFailures(db: Db, lastSeconds: number): Promise<Failur
   return { codes, isComplete: (rows[0]?.considered ?? 0) < MOST_CONSIDERED }
 }
 
-function toRetryOutcome({ retry, made, delivered, delaySeconds }: FailureRow): RetryOutcome[] {
-  return retry === null || made === 0 ? [] : [{ retry, made, delivered, delaySeconds }]
+function toRetryOutcome({ retry, made, delivered, pauses }: FailureRow): RetryOutcome[] {
+  if (retry === null || made === 0) return []
+  return [{ retry, made, delivered, delaySeconds: meanSeconds(pauses ?? []) }]
+}
+
+/** Read here and not in PostgreSQL, which took two fifths of the statement for it, nine times as much as this. */
+function meanSeconds(pauses: readonly (readonly [string, string])[]): number | null {
+  let sum = 0
+  let count = 0
+  for (const [claimedAt, failedAt] of pauses) {
+    const [claimedMs, failedMs] = [toMs(claimedAt), toMs(failedAt)]
+    if (claimedMs === null || failedMs === null) continue
+    sum += claimedMs - failedMs
+    count += 1
+  }
+  return count === 0 ? null : sum / count / 1000
+}
+
+const TIME = /^([1-9]\d{3})-(0[1-9]|1[0-2])-(\d\d)T([01]\d|2[0-3]):([0-5]\d):([0-5]\d(?:\.\d{1,6})?)Z$/
+
+/** A day that the month does not have is one of the next, or the last of the one before. */
+function toMs(text: string): number | null {
+  const [, year, month, day, hours, minutes, seconds] = TIME.exec(text) ?? []
+  if (year === undefined) return null
+  const startMs = Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hours), Number(minutes))
+  return startMs + Number(seconds) * 1000
 }

@@ -192,6 +192,54 @@ test('what an app wrote under our keys does not end the count', async () => {
   await own.query('delete from sms_usage_logs where id >= $1', [row?.id])
 })
 
+test('how long a retry waited is the mean of what the rows tell, and what is no time tells nothing', async () => {
+  const delaysOf = async (pauses: [failedAt: string, claimedAt: string][]): Promise<unknown> => {
+    const [row] = await own.query<{ id: number }>(
+      `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, final_status, success, retry_count, sms_metadata)
+       select 96, '+12065550100', 'outbound', 0, 'failed', false, 1, jsonb_build_object('attempts', jsonb_build_array(
+                jsonb_build_object('number', 0, 'status', 'failed', 'error_code', 96, 'times', jsonb_build_object('failed', pause ->> 0)),
+                jsonb_build_object('number', 1, 'status', 'failed', 'error_code', 97, 'times', jsonb_build_object('submitting', pause ->> 1))))
+         from unnest($1::jsonb[]) as pause returning id`,
+      [pauses.map((pause) => JSON.stringify(pause))],
+    )
+    const { codes } = await countFailures(database, DAY)
+    await own.query('delete from sms_usage_logs where id >= $1', [row?.id])
+    return codes.find(({ code }) => code === 96)?.retries.map(({ delaySeconds }) => delaySeconds)
+  }
+  const good = '2026-03-01T10:00:00.000Z'
+  expect(
+    await delaysOf([
+      [good, '2026-03-01T10:01:00.500Z'],
+      ['2026-03-01T09:59:59Z', '2026-03-01T10:00:00.123456Z'],
+      ['2026-12-31T23:59:59.9Z', '2027-01-01T00:00:00.9Z'],
+    ]),
+  ).toEqual([expect.closeTo((60.5 + 1.123456 + 1) / 3, 5)])
+  for (const none of [
+    'soon',
+    '0000-03-01T10:00:00.000Z',
+    '2026-3-1T1:0:0.0Z',
+    '2026-13-01T10:00:00Z',
+    '2026-03-01T24:00:00Z',
+    '2026-03-01T10:60:00Z',
+    '2026-03-01T10:00:60Z',
+    '2026-03-01T10:00:00',
+    '2026-03-01T10:00:00.1234567Z',
+    '2026-03-01T10:00:00.000Z or later',
+    '2026-03-01T10:00:00.000+01:00',
+    '٢026-03-01T10:00:00.000Z',
+  ]) {
+    expect(await delaysOf([[none, good]])).toEqual([null])
+    expect(await delaysOf([[good, none]])).toEqual([null])
+    expect(
+      await delaysOf([
+        [good, none],
+        [none, good],
+        [good, '2026-03-01T10:00:07.000Z'],
+      ]),
+    ).toEqual([7])
+  }
+})
+
 test('times to come, and times without end, are counted as of now', async () => {
   const span = { seconds: DAY, bucketSeconds: 3600 }
   const before = await countMessagesByTime(database, span)
