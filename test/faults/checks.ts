@@ -36,7 +36,10 @@ interface Row {
 const POLICY = createRetryPolicy()
 const FINAL = ['delivered', 'read', 'undelivered', 'failed', 'canceled', 'expired']
 
-/** Messages that are not over, not counting those in doubt that nobody can decide; seconds until the next is due. */
+/**
+ * Messages that are not over, not counting those in doubt that nobody can decide; what is due, not counting a sweep whose
+ * worker was killed (the others go on without it, and pg-boss keeps it for 15 minutes); seconds until the next is due.
+ */
 export async function stateOf(
   database: TestDatabase,
 ): Promise<{ open: number; due: number; nextSeconds: number; digest: string }> {
@@ -47,7 +50,8 @@ export async function stateOf(
             (count(*) filter (where final_status <> all($1)
               and reconcile_at::timestamptz <= virtual.now()))::int
             + (select count(*)::int from sms_retry_pgboss.job
-                where state in ('created', 'retry', 'active') and start_after <= virtual.now()) as "due",
+                where state in ('created', 'retry', 'active') and start_after <= virtual.now()
+                  and not (name = 'reconcile' and state = 'active' and started_on < virtual.now() - interval '1 min')) as "due",
             extract(epoch from min(least(next_retry_at, reconcile_at::timestamptz))
               filter (where final_status <> all($1) and reconcile_at < '9') - virtual.now())::float8 as "next",
             md5(string_agg(concat_ws(' ', id, final_status, success, retry_count, next_retry_at,
@@ -185,9 +189,12 @@ function rowFaults(
       next.every(({ created_at_ms }) => created_at_ms + 1000 >= failedAt),
     )
     const truth = created.find(({ sid }) => sid === attempt.sid)
+    // Its callback was lost after another attempt had got through: nobody asks for a message that is over.
+    const isOvertaken =
+      !FINAL.includes(status) && attempts.some((other) => other !== attempt && other.status === 'delivered')
     check(
       `attempt ${i} is ${status}, and at Twilio ${truth?.status} ${truth?.error_code}`,
-      truth === undefined || (truth.status === status && (truth.error_code ?? null) === code),
+      truth === undefined || isOvertaken || (truth.status === status && (truth.error_code ?? null) === code),
     )
   }
   const isDelivered = created.some(({ status }) => status === 'delivered')
