@@ -35,55 +35,79 @@ export interface Span {
 
 /** Counts the messages that sms-retry manages: those created in the last so many seconds, or all. */
 export async function countMessages(db: Db, lastSeconds: number | null = null): Promise<Overview> {
-  return sum(await readGroups(db, lastSeconds, null))
+  const from = lastSeconds === null ? null : secondsBefore(await readClock(db), lastSeconds)
+  return sum(await readGroups(db, [{ start: 0, from, to: null }]))
 }
 
 /** The same for a span, as a whole and part by part; the first and the last part are cut off by the span. */
 export async function countMessagesByTime(
   db: Db,
-  { seconds, bucketSeconds }: Span,
+  span: Span,
 ): Promise<{ readonly whole: Overview; readonly buckets: readonly Bucket[] }> {
-  const now = await readClock(db)
-  const groups = await readGroups(db, seconds, bucketSeconds)
-  const ofBucket = Map.groupBy(groups, ({ bucket }) => bucket)
-  const startOf = (time: number): number => Math.floor(time / bucketSeconds) * bucketSeconds
-  const buckets: Bucket[] = []
-  const end = startOf(now.getTime() / 1000)
-  for (let start = startOf(now.getTime() / 1000 - seconds); start <= end; start += bucketSeconds) {
-    buckets.push({ start: new Date(start * 1000), ...sum(ofBucket.get(start) ?? []) })
-  }
+  const parts = partsOf(span, await readClock(db))
+  const groups = await readGroups(db, parts)
+  const ofPart = Map.groupBy(groups, ({ start }) => start)
+  const buckets = parts.map(({ start }) => ({
+    start: new Date(start * 1000),
+    ...sum(ofPart.get(start) ?? []),
+  }))
   return { whole: sum(groups), buckets }
 }
 
+interface Part {
+  /** Seconds since 1970. */
+  readonly start: number
+  readonly from: Date | null
+  /** Exclusive. */
+  readonly to: Date | null
+}
+
+/** A message of a time to come (an app that writes local time) counts as one of now: the last part has no end. */
+function partsOf({ seconds, bucketSeconds }: Span, now: Date): Part[] {
+  const since = secondsBefore(now, seconds)
+  const startOf = (time: Date): number => Math.floor(time.getTime() / 1000 / bucketSeconds) * bucketSeconds
+  const parts: Part[] = []
+  for (let start = startOf(since), last = startOf(now); start <= last; start += bucketSeconds) {
+    const from = parts.length === 0 ? since : new Date(start * 1000)
+    parts.push({ start, from, to: start === last ? null : new Date((start + bucketSeconds) * 1000) })
+  }
+  return parts
+}
+
+const secondsBefore = (time: Date, seconds: number): Date => new Date(time.getTime() - seconds * 1000)
+
 interface Group {
-  /** Seconds since 1970; 0 if everything is one part. */
-  readonly bucket: number
+  /** Of the part. */
+  readonly start: number
   readonly status: string
   readonly retries: number
   readonly messages: number
 }
 
 /**
- * A message of a time to come (an app that writes local time) counts as one of now. The numbers are written into the
- * text: with parameters, PostgreSQL would go over to a plan that does not know how long the span is.
+ * Each part by a range of the index of its own: to reckon out of each time which part it belongs to would take longer
+ * than all the rest, and would leave PostgreSQL in the dark about how many groups there will be, so that it would not
+ * share the work among its processes. The times are written into the text: with parameters, it would go over to a plan
+ * that does not know how long a part is.
  */
-async function readGroups(
-  db: Db,
-  lastSeconds: number | null,
-  bucketSeconds: number | null,
-): Promise<Group[]> {
+async function readGroups(db: Db, parts: readonly Part[]): Promise<Group[]> {
   const { rows } = await db.executeSql<Group>(
-    `select ${bucketSeconds === null ? '0' : 'extract(epoch from start)::int'} as "bucket",
-            coalesce(final_status, 'unknown') as "status", coalesce(retry_count, 0) as "retries", "messages"
-       from (
-         select ${bucketSeconds === null ? 'null' : `date_bin('${bucketSeconds} s', least(created_at, now() at time zone 'UTC'), '1970-01-01')`} as start,
-                final_status, retry_count, count(*)::int as "messages"
-           from sms_usage_logs
-          where ${IS_OURS} and ${lastSeconds === null ? 'true' : `created_at >= (now() at time zone 'UTC') - interval '${lastSeconds} s'`}
-          group by 1, 2, 3) as g`,
+    parts
+      .map(
+        ({ start, from, to }) =>
+          `(select ${start}::int as "start", coalesce(final_status, 'unknown') as "status",
+                   coalesce(retry_count, 0) as "retries", count(*)::int as "messages"
+              from sms_usage_logs
+             where ${IS_OURS} ${from === null ? '' : `and created_at >= ${timestamp(from)}`}
+                   ${to === null ? '' : `and created_at < ${timestamp(to)}`}
+             group by final_status, retry_count)`,
+      )
+      .join(' union all '),
   )
   return rows
 }
+
+const timestamp = (time: Date): string => `timestamp '${time.toISOString().replace('Z', '')}'`
 
 const DELIVERED: readonly string[] = DELIVERY_STATUSES.filter(isDelivered)
 const FAILED: readonly string[] = DELIVERY_STATUSES.filter((status) => isFailure(status) && isFinal(status))

@@ -390,11 +390,11 @@ describe('by which index', () => {
   const DAY_SPAN = { seconds: DAY, bucketSeconds: 3600 }
 
   test.each<[string, (db: Db) => Promise<unknown>, string[]]>([
-    ['the overview', (db) => countMessagesByTime(db, DAY_SPAN), ['Index Only Scan time']],
+    ['the overview', (db) => countMessagesByTime(db, DAY_SPAN), Array(25).fill('Index Only Scan time')],
     [
       '30 days of it',
       (db) => countMessagesByTime(db, { seconds: 30 * DAY, bucketSeconds: DAY }),
-      ['Index Only Scan time'],
+      Array(31).fill('Index Only Scan time'),
     ],
     [
       'a search',
