@@ -121,6 +121,25 @@ describe('an attempt in doubt that Twilio accepted', () => {
   })
 })
 
+describe('two attempts in doubt of the same text that failed alike, a while apart', () => {
+  test('are both refused, and neither is submitted again', async () => {
+    const world = await newTimedWorld({ listRefused: true })
+    const deps = await newProcess(world)
+    const to = '+15552161001'
+    const ids = [await sendWith(world, { reset: 1 }, { to })]
+    await world.pass(10)
+    ids.push(await sendWith(world, { reset: 1 }, { to }))
+    await world.pass(36)
+    expect(await reconcile(deps)).toMatchObject({ answered: 1 })
+    await world.pass(10)
+    expect(await reconcile(deps)).toMatchObject({ answered: 1 })
+    for (const id of ids)
+      expect(await rowOf(world, id)).toMatchObject({ final_status: 'failed', retry_count: 0 })
+    expect(world.simulator.messages()).toHaveLength(2)
+    expect(await jobsOf(world)).toEqual([])
+  })
+})
+
 describe('an attempt in doubt that never arrived', () => {
   test.each([
     ['the connection hangs and is cut', { hangBefore: 1 }],

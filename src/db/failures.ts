@@ -43,11 +43,14 @@ interface FailureRow extends Omit<FailureCode, 'retries'> {
 /** What others have written under our key is not to end the whole count. */
 const numberIn = (json: string): string =>
   `case when jsonb_typeof(${json}) = 'number' and (${json})::numeric between 0 and 999999999 then (${json})::numeric::int end`
-/** One more than the longest time has, so that what is longer stays none. */
+/** Cut one character after the longest time, so that a longer text is still no time. */
 const timeIn = (json: string): string => `left(${json}, 28)`
 
 /** Enough to judge a policy by, and as many as can be read while somebody waits. */
 export const MOST_CONSIDERED = 5_000
+
+/** Of one message: what somebody has retried by hand a hundred times is not to be read a hundred times. */
+const MOST_PAUSES = 20
 
 export interface Failures {
   /** By code, the most frequent first. */
@@ -67,7 +70,7 @@ export async function countFailures(db: Db, lastSeconds: number): Promise<Failur
         order by created_at desc, id desc
         limit ${MOST_CONSIDERED}),
      failed as (
-       select m.id, ${numberIn(`a -> 'error_code'`)} as code,
+       select m.id, e.position, ${numberIn(`a -> 'error_code'`)} as code,
               ${numberIn(`following -> 'number'`)} as retry, following ->> 'status' as retry_status,
               m.final_status in ('delivered', 'read') as is_recovered,
               ${timeIn(`following #>> '{times,submitting}'`)} as claimed_at,
@@ -85,7 +88,8 @@ export async function countFailures(db: Db, lastSeconds: number): Promise<Failur
             (count(distinct id) filter (where is_recovered))::int as "recovered",
             (count(*) filter (where retry_status in ('delivered', 'read', 'undelivered', 'failed')))::int as "made",
             (count(*) filter (where retry_status in ('delivered', 'read')))::int as "delivered",
-            json_agg(array[claimed_at, failed_at]) filter (where claimed_at is not null and failed_at is not null) as pauses
+            json_agg(array[claimed_at, failed_at]) filter (
+              where retry is not null and position <= ${MOST_PAUSES} and claimed_at is not null and failed_at is not null) as pauses
        from failed
       group by grouping sets ((code), (code, retry)))
      select counted.code, counted.retry, counted."isWhole", counted."attempts", counted."messages",

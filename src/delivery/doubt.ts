@@ -30,15 +30,19 @@ export function findAttempt(message: Message, attempt: Attempt, listing: Listing
   const canBeOf = (claim: Date, { createdAt }: Listed): boolean => isWithin(claim, createdAt, listing)
 
   const known = sidsOf([message, ...others])
-  const nobodys = entries.filter(
-    (entry) =>
-      !known.has(entry.sid) && canBeOf(claimedAt, entry) && compareTexts(body, entry.body) !== 'other',
-  )
+  const nobodys = entries
+    .filter((entry) => !known.has(entry.sid) && compareTexts(body, entry.body) !== 'other')
+    .toSorted((one, other) => one.createdAt.getTime() - other.createdAt.getTime())
   const rivals = [
     ...message.attempts.filter(({ number }) => number !== attempt.number),
     ...others.flatMap((other) => (compareTexts(body, other.body ?? '') === 'other' ? [] : other.attempts)),
-  ].flatMap(toRival)
-  const candidates = withoutKnownRefusals(nobodys, rivals, canBeOf)
+  ]
+    .flatMap(toRival)
+    .filter(({ claimedAt: claim }) => mayOverlap(claim, claimedAt, listing))
+    .toSorted((one, other) => one.claimedAt.getTime() - other.claimedAt.getTime())
+  const candidates = withoutKnownRefusals(nobodys, rivals, canBeOf).filter((entry) =>
+    canBeOf(claimedAt, entry),
+  )
 
   const [candidate, second] = candidates
   if (candidate === undefined) {
@@ -50,11 +54,11 @@ export function findAttempt(message: Message, attempt: Attempt, listing: Listing
     ({ status, claimedAt: claim }) =>
       status === 'submitting' && candidates.some((entry) => canBeOf(claim, entry)),
   )
+  const { status, errorCode, errorText } = candidate
   if (second !== undefined) {
-    // One each: whose is whose does not matter, and no callback will ever tell.
+    // One each, and all of them failed alike: whose is whose does not matter. A callback names its attempt and its sid.
     const isOneEach = candidates.length === 1 + inDoubt.length
     if (isOneEach && candidates.every((entry) => isSameRefusal(entry, candidate, body))) {
-      const { status, errorCode, errorText } = candidate
       return { kind: 'found', report: { sid: null, status, errorCode, errorText } }
     }
     return { kind: 'undecided', why: "several messages in Twilio's list fit" }
@@ -65,8 +69,12 @@ export function findAttempt(message: Message, attempt: Attempt, listing: Listing
   if (compareTexts(body, candidate.body) === 'alike') {
     return { kind: 'undecided', why: "a message in Twilio's list has a similar or hidden text" }
   }
-  const { sid, status, errorCode, errorText } = candidate
-  return { kind: 'found', report: { sid, status, errorCode, errorText } }
+  // The known refusals have taken one each, but which? A wrong sid would stand in the way of the other's callback.
+  const mayBeAnothers = rivals.some((rival) => accountsFor(rival, candidate, canBeOf))
+  return {
+    kind: 'found',
+    report: { sid: mayBeAnothers ? null : candidate.sid, status, errorCode, errorText },
+  }
 }
 
 /** An attempt without a sid: an entry of the list may be its. */
@@ -92,21 +100,36 @@ function isWithin(claimedAt: Date, createdAt: Date, { toleranceSeconds }: Listin
   return afterClaim >= -toleranceSeconds && afterClaim <= LATEST_ACCEPTANCE_SECONDS + toleranceSeconds
 }
 
-/** Twilio may list what it refused, as failed. A refusal that we know of accounts for one such entry. */
+/** Whether one message can be of both claims. What is older need not be in the list, and must not take what is. */
+function mayOverlap(claim: Date, other: Date, { toleranceSeconds }: Listing): boolean {
+  return Math.abs(secondsBetween(claim, other)) <= LATEST_ACCEPTANCE_SECONDS + 2 * toleranceSeconds
+}
+
+/**
+ * Twilio may list what it refused, as failed. A refusal that we know of accounts for one such entry. Both are in the
+ * order of their times, and each takes the first that it can: so no other one would leave fewer entries, nor an entry
+ * that is too early for who is left.
+ */
 function withoutKnownRefusals(
   entries: readonly Listed[],
   rivals: readonly Rival[],
   canBeOf: (claim: Date, entry: Listed) => boolean,
 ): Listed[] {
   const left = [...entries]
-  for (const { status, errorCode, claimedAt } of rivals) {
-    if (!isFailedAttempt(status)) continue
-    const index = left.findIndex(
-      (entry) => entry.status === 'failed' && entry.errorCode === errorCode && canBeOf(claimedAt, entry),
-    )
+  for (const rival of rivals) {
+    const index = left.findIndex((entry) => accountsFor(rival, entry, canBeOf))
     if (index !== -1) left.splice(index, 1)
   }
   return left
+}
+
+function accountsFor(
+  { status, errorCode, claimedAt }: Rival,
+  entry: Listed,
+  canBeOf: (claim: Date, entry: Listed) => boolean,
+): boolean {
+  const isAlike = isFailedAttempt(status) && entry.status === 'failed' && entry.errorCode === errorCode
+  return isAlike && canBeOf(claimedAt, entry)
 }
 
 function isSameRefusal(one: Listed, other: Listed, body: string): boolean {

@@ -222,6 +222,32 @@ describe('a refusal that is listed as failed', () => {
     expect(find([refusal(1), refusal(2)], { others: [other(refused, 0)] })).toBe('found')
   })
 
+  test.each([1, 5, 10, 40])('of two attempts in doubt, %i s apart, is known from both sides', (gap) => {
+    const listed = [refusal(0.5), refusal(gap + 0.5)]
+    expect(search(listed, { others: [other(buildAttempt(0, 'submitting'), gap)] })).toMatchObject({
+      kind: 'found',
+      report: { sid: null, errorCode: 21611 },
+    })
+    // The other's claim was so much earlier, and is known by now; its entry comes first.
+    const earlier = [refusal(0.5 - gap), refusal(0.5)]
+    expect(search(earlier.toReversed(), { others: [other(refused, -gap)] })).toMatchObject({
+      kind: 'found',
+      report: { sid: null, errorCode: 21611 },
+    })
+  })
+
+  test('is adopted with its sid only if it cannot be the one of a known refusal', () => {
+    const sid = sidOf(5)
+    const mine = { ...refusal(1), sid }
+    const none = { report: { sid: null } }
+    expect(search([mine, refusal(0.5)], { others: [other(refused, 0)] })).toMatchObject(none)
+    expect(search([mine, refusal(-49)], { others: [other(refused, -50)] })).toMatchObject({ report: { sid } })
+    const accepted = created(1, { sid })
+    expect(search([accepted, refusal(0.5)], { others: [other(refused, 0)] })).toMatchObject({
+      report: { sid },
+    })
+  })
+
   test('beside another attempt in doubt decides nothing if their number, outcome, text or time differ', () => {
     const rival = other(buildAttempt(0, 'submitting'), 0)
     const where = { others: [rival] }

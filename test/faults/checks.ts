@@ -1,7 +1,7 @@
 // What must hold when the faults have ended, checked against what the simulator saw: it is the recipient.
 import { createRetryPolicy, ruleFor } from '../../src/delivery/retry-policy.ts'
 import type { SimulatedMessage } from '../../src/simulator/simulator.ts'
-import { wasCreated, wasRefused } from '../../src/simulator/submission-answer.ts'
+import { wasCreated, wasRefused as isRefusal } from '../../src/simulator/submission-answer.ts'
 import type { TestDatabase } from '../support/database.ts'
 import type { FaultWorld } from './fault-world.ts'
 
@@ -91,10 +91,16 @@ export async function faultsAfter(
     )
   const known = new Set(rows.flatMap(({ attempts }) => attempts.map(({ sid }) => sid)))
   const posts = Map.groupBy(seen, ({ message }) => Number(message))
-  const undecidable = new Set([
-    ...seen.filter(({ sid, answer }) => wasCreated(answer) && !known.has(sid)).map(({ body }) => body),
-    ...(listsRefused ? partlyRefused(rows, posts) : []),
-  ])
+  const nobodys = new Set(
+    seen.filter(({ sid, answer }) => wasCreated(answer) && !known.has(sid)).map(({ body }) => body),
+  )
+  const ambiguous = listsRefused ? partlyRefused(rows, posts) : new Set<number>()
+  const told = new Set(
+    simulator
+      .callbacks()
+      .filter(({ answer_status }) => answer_status !== null && answer_status < 300)
+      .map(({ message_sid, fields }) => `${message_sid} ${fields['MessageStatus']}`),
+  )
   // Only ours, whose ids spell an alarm out: a job that was doubled waits for its time, and then does nothing.
   const jobs = await database.query<{ job: string }>(
     `select concat_ws(' ', id, state, start_after) as "job" from sms_retry_pgboss.job
@@ -107,26 +113,47 @@ export async function faultsAfter(
       ({ message, attempt, sids }) =>
         `message ${message}: attempt ${attempt} was accepted ${sids.length} times`,
     ),
+    ...(listsRefused ? refusedTwice(seen) : []),
     ...recordFaults(rows, expected),
     ...rows.flatMap((row) =>
-      rowFaults(row, undecidable.has(row.message_content), posts.get(row.id) ?? [], clock.now()),
+      rowFaults(
+        row,
+        nobodys.has(row.message_content) || ambiguous.has(row.id),
+        posts.get(row.id) ?? [],
+        told,
+        clock.now(),
+      ),
     ),
   ]
 }
 
-/** Texts in doubt of which Twilio lists fewer refusals than there are attempts: some never arrived, and which? */
+/** Two claims may be of each other's messages only within this time. */
+const CLAIMS_MEET_MS = 50_000
+
+/** Attempts in doubt beside others of the same text: one was refused and is listed, one never arrived, but which? */
 function partlyRefused(
   rows: readonly Row[],
   posts: ReadonlyMap<number, readonly SimulatedMessage[]>,
-): string[] {
-  const wasLastRefused = ({ id, attempts }: Row): boolean =>
-    (posts.get(id) ?? []).some(
-      ({ attempt, answer }) => attempt === attempts.at(-1)?.number && wasRefused(answer),
+): ReadonlySet<number> {
+  const inDoubt = rows
+    .filter(({ final_status }) => final_status === 'submitting')
+    .map(({ id, message_content, attempts }) => {
+      const last = attempts.at(-1)
+      const claimedMs = Date.parse(last?.times['submitting'] ?? '')
+      const wasRefused = (posts.get(id) ?? []).some(
+        ({ attempt, answer, created_at_ms }) =>
+          attempt === last?.number && isRefusal(answer) && created_at_ms >= claimedMs - 1000,
+      )
+      return { id, text: message_content, claimedMs, wasRefused }
+    })
+  const isAmbiguous = (one: (typeof inDoubt)[number]): boolean =>
+    inDoubt.some(
+      (other) =>
+        other.text === one.text &&
+        other.wasRefused !== one.wasRefused &&
+        Math.abs(other.claimedMs - one.claimedMs) <= CLAIMS_MEET_MS,
     )
-  const inDoubt = rows.filter(({ final_status }) => final_status === 'submitting')
-  return [...Map.groupBy(inDoubt, ({ message_content }) => message_content)]
-    .filter(([, alike]) => alike.some(wasLastRefused) && !alike.every(wasLastRefused))
-    .map(([body]) => body)
+  return new Set(inDoubt.filter(isAmbiguous).map(({ id }) => id))
 }
 
 /** What the app was told is true: what was recorded is there, what was not is not. */
@@ -143,11 +170,23 @@ function recordFaults(rows: readonly Row[], expected: readonly Expected[]): stri
   })
 }
 
-/** @param isUndecidable Twilio has messages of this text that it cannot be told whose they are */
+/** What Twilio lists as refused was refused, and is not submitted again as the same attempt. */
+function refusedTwice(seen: readonly SimulatedMessage[]): string[] {
+  const made = seen.filter(({ answer }) => wasCreated(answer) || isRefusal(answer))
+  return [...Map.groupBy(made, ({ message, attempt }) => `message ${message}: attempt ${attempt}`)]
+    .filter(([, posts]) => posts.length > 1 && posts.some(({ answer }) => isRefusal(answer)))
+    .map(([what, posts]) => `${what} was made ${posts.length} times, though it was refused`)
+}
+
+/**
+ * @param isUndecidable Twilio has messages of this text that it cannot be told whose they are
+ * @param told the sids and statuses of callbacks that were answered as recorded
+ */
 function rowFaults(
   row: Row,
   isUndecidable: boolean,
   posts: readonly SimulatedMessage[],
+  told: ReadonlySet<string>,
   nowMs: number,
 ): string[] {
   const faults: string[] = []
@@ -191,7 +230,9 @@ function rowFaults(
     const truth = created.find(({ sid }) => sid === attempt.sid)
     // Its callback was lost after another attempt had got through: nobody asks for a message that is over.
     const isOvertaken =
-      !FINAL.includes(status) && attempts.some((other) => other !== attempt && other.status === 'delivered')
+      !FINAL.includes(status) &&
+      !told.has(`${attempt.sid} ${truth?.status}`) &&
+      attempts.some((other) => other !== attempt && other.status === 'delivered')
     check(
       `attempt ${i} is ${status}, and at Twilio ${truth?.status} ${truth?.error_code}`,
       truth === undefined || isOvertaken || (truth.status === status && (truth.error_code ?? null) === code),
