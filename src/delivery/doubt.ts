@@ -58,7 +58,7 @@ export function findAttempt(message: Message, attempt: Attempt, listing: Listing
   if (second !== undefined) {
     // One each, and all of them failed alike: whose is whose does not matter. A callback names its attempt and its sid.
     const isOneEach = candidates.length === 1 + inDoubt.length
-    if (isOneEach && candidates.every((entry) => isSameRefusal(entry, candidate, body))) {
+    if (isOneEach && candidates.every((entry) => failedAlike(entry, candidate, body))) {
       return { kind: 'found', report: { sid: null, status, errorCode, errorText } }
     }
     return { kind: 'undecided', why: "several messages in Twilio's list fit" }
@@ -107,8 +107,8 @@ function mayOverlap(claim: Date, other: Date, { toleranceSeconds }: Listing): bo
 
 /**
  * Twilio may list what it refused, as failed. A refusal that we know of accounts for one such entry. Both are in the
- * order of their times, and each takes the first that it can: so no other one would leave fewer entries, nor an entry
- * that is too early for who is left.
+ * order of their times, and each refusal takes the first entry that it can: claims are open for equally long, so this
+ * accounts for as many entries as possible.
  */
 function withoutKnownRefusals(
   entries: readonly Listed[],
@@ -132,9 +132,9 @@ function accountsFor(
   return isAlike && canBeOf(claimedAt, entry)
 }
 
-function isSameRefusal(one: Listed, other: Listed, body: string): boolean {
-  const isRefusal = one.status === 'failed' && one.errorCode === other.errorCode
-  return isRefusal && compareTexts(body, one.body) === 'same'
+function failedAlike(one: Listed, other: Listed, body: string): boolean {
+  const areAlike = one.status === 'failed' && one.errorCode === other.errorCode
+  return areAlike && compareTexts(body, one.body) === 'same'
 }
 
 /**
