@@ -45,8 +45,23 @@ export interface TwilioApi {
   get(path: string, parameters?: Readonly<Record<string, string>>): Promise<HttpResponse>
 }
 
+const importPackage = async () => (await import('twilio')).default
+
+let twilioPackage: ReturnType<typeof importPackage> | undefined
+
+/** Once for all clients of the process. */
+function packageOnce(): ReturnType<typeof importPackage> {
+  twilioPackage ??= importPackage()
+  return twilioPackage
+}
+
+/** Without its type, which would be in the types of this package. */
+export async function loadPackage(): Promise<void> {
+  await packageOnce()
+}
+
 export async function loadApi(config: TwilioConfig): Promise<TwilioApi> {
-  const { default: twilio } = await import('twilio')
+  const twilio = await packageOnce()
   // Without its autoRetry: trying again is our business, the package would do so without the row knowing.
   // Requests beyond their number wait for a connection, and their time-out runs meanwhile. All are kept alive while they
   // are idle, for as long as the time-out: a handshake costs more than the request.

@@ -8,6 +8,7 @@ import { openSender, type Sender } from '../../src/sender.ts'
 import { NO_CHAOS } from '../../src/simulator/chaos.ts'
 import { simulatedEnvironment } from '../../src/simulator/environment.ts'
 import { type Simulator, type SimulatorOptions, startSimulator } from '../../src/simulator/simulator.ts'
+import { loadPackage } from '../../src/twilio/api.ts'
 import type { Target } from '../http/endpoint.ts'
 import { postSigned } from '../support/callbacks.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -15,6 +16,9 @@ import type { KillPoint } from '../support/kill-point.ts'
 import { type CliProcess, startCli, untilReady } from '../support/process.ts'
 import { silentLogger } from '../support/silent-logger.ts'
 import { waitFor } from '../support/wait-for.ts'
+
+// Of tests that run beside each other, Jest refuses an import that happens between the end of one and the start of another.
+await loadPackage()
 
 const KILL_POINT = new URL('../support/kill-point.ts', import.meta.url).href
 const PATIENCE_MS = 120_000
