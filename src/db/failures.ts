@@ -88,13 +88,12 @@ export async function countFailures(db: Db, lastSeconds: number): Promise<Failur
             (count(distinct id) filter (where is_recovered))::int as "recovered",
             (count(*) filter (where retry_status in ('delivered', 'read', 'undelivered', 'failed')))::int as "made",
             (count(*) filter (where retry_status in ('delivered', 'read')))::int as "delivered",
-            json_agg(array[claimed_at, failed_at]) filter (
-              where retry is not null and position <= ${MOST_PAUSES} and claimed_at is not null and failed_at is not null) as pauses
+            case when grouping(retry) = 0 then json_agg(array[claimed_at, failed_at]) filter (
+              where retry is not null and position <= ${MOST_PAUSES} and claimed_at is not null and failed_at is not null)
+            end as "pauses"
        from failed
       group by grouping sets ((code), (code, retry)))
-     select counted.code, counted.retry, counted."isWhole", counted."attempts", counted."messages",
-            counted."recovered", counted."made", counted."delivered",
-            case when not counted."isWhole" then counted.pauses end as "pauses", looked."considered"
+     select counted.*, looked."considered"
        from (select count(*)::int as "considered" from troubled) as looked
        left join counted on true
       order by "attempts" desc, code, retry`,

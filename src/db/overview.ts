@@ -1,5 +1,6 @@
 // Figures over many messages, read off the index over their times: an index entry has all that is counted.
 import { DELIVERY_STATUSES, isDelivered, isFailure, isFinal } from '../delivery/status.ts'
+import { addSeconds } from '../delivery/transitions.ts'
 import { IS_OURS } from './message-row.ts'
 import { readClock } from './overdue.ts'
 import type { Db } from './pool.ts'
@@ -35,8 +36,8 @@ export interface Span {
 
 /** Counts the messages that sms-retry manages: those created in the last so many seconds, or all. */
 export async function countMessages(db: Db, lastSeconds: number | null = null): Promise<Overview> {
-  const from = lastSeconds === null ? null : secondsBefore(await readClock(db), lastSeconds)
-  return sum(await readGroups(db, [{ start: 0, from, to: null }]))
+  const from = lastSeconds === null ? null : addSeconds(await readClock(db), -lastSeconds)
+  return sum(await readGroups(db, [{ from, to: null }]))
 }
 
 /** The same for a span, as a whole and part by part; the first and the last part are cut off by the span. */
@@ -46,56 +47,56 @@ export async function countMessagesByTime(
 ): Promise<{ readonly whole: Overview; readonly buckets: readonly Bucket[] }> {
   const parts = partsOf(span, await readClock(db))
   const groups = await readGroups(db, parts)
-  const ofPart = Map.groupBy(groups, ({ start }) => start)
-  const buckets = parts.map(({ start }) => ({
-    start: new Date(start * 1000),
-    ...sum(ofPart.get(start) ?? []),
-  }))
+  const ofPart = Map.groupBy(groups, ({ part }) => part)
+  const buckets = parts.map(({ start }, i) => ({ start, ...sum(ofPart.get(i) ?? []) }))
   return { whole: sum(groups), buckets }
 }
 
-interface Part {
-  /** Seconds since 1970. */
-  readonly start: number
+interface Range {
   readonly from: Date | null
   /** Exclusive. */
   readonly to: Date | null
 }
 
+interface Part extends Range {
+  /** The bucket's, also where the span begins later. */
+  readonly start: Date
+}
+
 /** A message of a time to come (an app that writes local time) counts as one of now: the last part has no end. */
 function partsOf({ seconds, bucketSeconds }: Span, now: Date): Part[] {
-  const since = secondsBefore(now, seconds)
-  const startOf = (time: Date): number => Math.floor(time.getTime() / 1000 / bucketSeconds) * bucketSeconds
+  const since = addSeconds(now, -seconds)
+  const bucketMs = bucketSeconds * 1000
+  const startOf = (time: Date): number => Math.floor(time.getTime() / bucketMs) * bucketMs
   const parts: Part[] = []
-  for (let start = startOf(since), last = startOf(now); start <= last; start += bucketSeconds) {
-    const from = parts.length === 0 ? since : new Date(start * 1000)
-    parts.push({ start, from, to: start === last ? null : new Date((start + bucketSeconds) * 1000) })
+  for (let startMs = startOf(since), lastMs = startOf(now); startMs <= lastMs; startMs += bucketMs) {
+    const start = new Date(startMs)
+    const from = parts.length === 0 ? since : start
+    parts.push({ start, from, to: startMs === lastMs ? null : new Date(startMs + bucketMs) })
   }
   return parts
 }
 
-const secondsBefore = (time: Date, seconds: number): Date => new Date(time.getTime() - seconds * 1000)
-
 interface Group {
-  /** Of the part. */
-  readonly start: number
+  /** Which of the ranges. */
+  readonly part: number
   readonly status: string
   readonly retries: number
   readonly messages: number
 }
 
 /**
- * Each part by a range of the index of its own: to reckon out of each time which part it belongs to would take longer
- * than all the rest, and would leave PostgreSQL in the dark about how many groups there will be, so that it would not
- * share the work among its processes. The times are written into the text: with parameters, it would go over to a plan
- * that does not know how long a part is.
+ * Each part by a range of the index of its own: to reckon out of each time which part it belongs to takes a quarter of
+ * the time, and leaves PostgreSQL in the dark about how few groups there will be, so that it does not share the work
+ * among its processes. The times are written into the text: with parameters, it would go over to a plan that does not
+ * know how long a part is.
  */
-async function readGroups(db: Db, parts: readonly Part[]): Promise<Group[]> {
+async function readGroups(db: Db, ranges: readonly Range[]): Promise<Group[]> {
   const { rows } = await db.executeSql<Group>(
-    parts
+    ranges
       .map(
-        ({ start, from, to }) =>
-          `(select ${start}::int as "start", coalesce(final_status, 'unknown') as "status",
+        ({ from, to }, i) =>
+          `(select ${i} as "part", coalesce(final_status, 'unknown') as "status",
                    coalesce(retry_count, 0) as "retries", count(*)::int as "messages"
               from sms_usage_logs
              where ${IS_OURS} ${from === null ? '' : `and created_at >= ${timestamp(from)}`}

@@ -1,7 +1,7 @@
 // What must hold when the faults have ended, checked against what the simulator saw: it is the recipient.
 import { createRetryPolicy, ruleFor } from '../../src/delivery/retry-policy.ts'
 import type { SimulatedMessage } from '../../src/simulator/simulator.ts'
-import { wasCreated, wasRefused as isRefusal } from '../../src/simulator/submission-answer.ts'
+import { wasCreated, wasRefused } from '../../src/simulator/submission-answer.ts'
 import type { TestDatabase } from '../support/database.ts'
 import type { FaultWorld } from './fault-world.ts'
 
@@ -140,17 +140,17 @@ function partlyRefused(
     .map(({ id, message_content, attempts }) => {
       const last = attempts.at(-1)
       const claimedMs = Date.parse(last?.times['submitting'] ?? '')
-      const wasRefused = (posts.get(id) ?? []).some(
+      const isListed = (posts.get(id) ?? []).some(
         ({ attempt, answer, created_at_ms }) =>
-          attempt === last?.number && isRefusal(answer) && created_at_ms >= claimedMs - 1000,
+          attempt === last?.number && wasRefused(answer) && created_at_ms >= claimedMs - 1000,
       )
-      return { id, text: message_content, claimedMs, wasRefused }
+      return { id, text: message_content, claimedMs, isListed }
     })
   const isAmbiguous = (one: (typeof inDoubt)[number]): boolean =>
     inDoubt.some(
       (other) =>
         other.text === one.text &&
-        other.wasRefused !== one.wasRefused &&
+        other.isListed !== one.isListed &&
         Math.abs(other.claimedMs - one.claimedMs) <= CLAIMS_MEET_MS,
     )
   return new Set(inDoubt.filter(isAmbiguous).map(({ id }) => id))
@@ -172,9 +172,9 @@ function recordFaults(rows: readonly Row[], expected: readonly Expected[]): stri
 
 /** What Twilio lists as refused was refused, and is not submitted again as the same attempt. */
 function refusedTwice(seen: readonly SimulatedMessage[]): string[] {
-  const made = seen.filter(({ answer }) => wasCreated(answer) || isRefusal(answer))
+  const made = seen.filter(({ answer }) => wasCreated(answer) || wasRefused(answer))
   return [...Map.groupBy(made, ({ message, attempt }) => `message ${message}: attempt ${attempt}`)]
-    .filter(([, posts]) => posts.length > 1 && posts.some(({ answer }) => isRefusal(answer)))
+    .filter(([, posts]) => posts.length > 1 && posts.some(({ answer }) => wasRefused(answer)))
     .map(([what, posts]) => `${what} was made ${posts.length} times, though it was refused`)
 }
 
