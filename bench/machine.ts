@@ -3,14 +3,17 @@ import { readFile } from 'node:fs/promises'
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os'
 import pg from 'pg'
 import type { EmbeddedPostgres } from '../src/embedded-postgres.ts'
+import { wrkVersion } from './full-load.ts'
 
 export async function describeMachine(server: EmbeddedPostgres): Promise<string> {
+  const wrk = await wrkVersion()
   const facts = {
     Processor: `${cpus()[0]?.model.trim() ?? 'unknown'}, ${availableParallelism()} cores`,
     Memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
     System: `${await distribution()}${type()} ${release()}`,
     'Node.js': process.version,
     PostgreSQL: `${await serverVersion(server)}, on the same machine, with fsync and synchronous_commit`,
+    'Load at full speed': wrk === null ? 'autocannon, as wrk is not installed' : `wrk ${wrk}`,
   }
   return Object.entries(facts)
     .map(([name, fact]) => `- ${name}: ${fact}`)

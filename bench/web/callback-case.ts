@@ -1,7 +1,7 @@
 // One round of callbacks against one or more endpoints: the table as it was, the load, the processor time that it took,
 // and a look at what has become of the rows and the jobs.
 import type { MessageDatabase } from '../database.ts'
-import type { Load } from '../load.ts'
+import type { LoadResult } from '../load.ts'
 import { familyProcessorMs } from '../processes.ts'
 import type { BenchCase, Figures } from '../section.ts'
 import { isUndelivered } from '../signed-callback.ts'
@@ -14,8 +14,10 @@ export interface Jobs {
 
 export interface CallbackCase {
   readonly name: string
-  readonly load: Load
-  readonly urls: readonly string[]
+  /** The messages whose callbacks are sent, in that order. */
+  readonly ids: readonly number[]
+  /** Sends the first `amount` of them, as fast as they are answered. */
+  readonly send: (amount: number) => Promise<LoadResult>
   /** Null if nothing is written. */
   readonly store: { readonly database: MessageDatabase; readonly jobs: Jobs } | null
   /** Every process whose work it takes, with its children. */
@@ -28,8 +30,8 @@ export interface CallbackCase {
 const FIRST_PER_SECOND = 1_000
 
 export function callbackCase(options: CallbackCase): Omit<BenchCase, 'close'> {
-  const { name, load, seconds } = options
-  const most = load.ids.length
+  const { name, ids, seconds } = options
+  const most = ids.length
   let amount: number | undefined
   return {
     name,
@@ -44,7 +46,7 @@ export function callbackCase(options: CallbackCase): Omit<BenchCase, 'close'> {
 }
 
 async function sendAndCheck(
-  { name, load, urls, store, pids }: CallbackCase,
+  { name, ids, send, store, pids }: CallbackCase,
   amount: number,
 ): Promise<Figures> {
   if (store !== null) {
@@ -53,9 +55,9 @@ async function sendAndCheck(
   }
   const usedMs = (): number => pids.reduce((sum, pid) => sum + familyProcessorMs(pid), 0)
   const beforeMs = usedMs()
-  const { seconds, p50Ms, p99Ms } = await load.send({ urls, amount })
+  const { seconds, p50Ms, p99Ms } = await send(amount)
   const cpuMs = usedMs() - beforeMs
-  if (store !== null) await checkRecorded(name, store, load.ids.slice(0, amount))
+  if (store !== null) await checkRecorded(name, store, ids.slice(0, amount))
   return {
     'callbacks/s': amount / seconds,
     'p50 ms': p50Ms,

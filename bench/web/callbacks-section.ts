@@ -1,9 +1,10 @@
 // How many status callbacks a second one web process records, beside the most that Express can do, and beside the usual
 // ways of doing the same.
 import { createMessageDatabase, type MessageDatabase, postmasterPid } from '../database.ts'
-import { idsFrom, openLoad } from '../load.ts'
+import { openFullLoad } from '../full-load.ts'
+import { idsFrom } from '../load.ts'
 import type { Bar, BenchCase, BenchContext, Section } from '../section.ts'
-import { callbackCase, type Jobs, jobsInTable, PRODUCT_JOBS } from './callback-case.ts'
+import { type CallbackCase, callbackCase, type Jobs, jobsInTable, PRODUCT_JOBS } from './callback-case.ts'
 import { type Endpoint, type PeerName, startPeer, startWebProcess } from './endpoints.ts'
 import { ratio } from './ratio.ts'
 import { type Redis, startRedis, whatBullmqLacks } from './redis.ts'
@@ -33,10 +34,14 @@ async function openAll(
   own: Own,
 ): Promise<Omit<BenchCase, 'close'>[]> {
   const rows = isQuick ? 25_000 : 100_000
-  const load = await own(openLoad(idsFrom(1, rows)))
+  const load = await own(openFullLoad(idsFrom(1, rows)))
   const postgres = await postmasterPid(server)
   const seconds = isQuick ? 1.5 : 4
-  const common = { load, seconds }
+  const to = (url: string): Pick<CallbackCase, 'ids' | 'send' | 'seconds'> => ({
+    ids: load.ids,
+    send: (amount) => load.send(url, amount),
+    seconds,
+  })
   /** A database of its own for each, so that nobody's leavings are in another's way. */
   const openCase = async (
     name: string,
@@ -47,7 +52,7 @@ async function openAll(
     const database = await own(createMessageDatabase(server, `callbacks_${name}`, rows, true))
     const { url, pid } = await own(start(database))
     const pids = [pid, postgres, ...others]
-    return callbackCase({ ...common, name, urls: [url], store: { database, jobs: jobsOf(database) }, pids })
+    return callbackCase({ ...to(url), name, store: { database, jobs: jobsOf(database) }, pids })
   }
   const peer =
     (name: PeerName, env: Readonly<Record<string, string>> = {}) =>
@@ -56,7 +61,7 @@ async function openAll(
 
   const limit = await own(startPeer('limit', {}))
   const cases = [
-    callbackCase({ ...common, name: 'limit', urls: [limit.url], store: null, pids: [limit.pid] }),
+    callbackCase({ ...to(limit.url), name: 'limit', store: null, pids: [limit.pid] }),
     await openCase(
       'sms-retry',
       ({ url }) => startWebProcess(url),

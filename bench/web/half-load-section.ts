@@ -1,7 +1,8 @@
 // How long a callback takes while the machine has air: at half of what the product has reached, beside an endpoint that
 // keeps nothing, and beside the least that keeps anything.
 import { createMessageDatabase, type MessageDatabase } from '../database.ts'
-import { idsFrom, openLoad } from '../load.ts'
+import { openFullLoad } from '../full-load.ts'
+import { idsFrom, type LoadResult, openLoad } from '../load.ts'
 import type { BenchCase, BenchContext, Section } from '../section.ts'
 import { callbackCase, jobsInTable, PRODUCT_JOBS } from './callback-case.ts'
 import { startPeer, startWebProcess } from './endpoints.ts'
@@ -31,7 +32,9 @@ async function openAll(
 ): Promise<Omit<BenchCase, 'close'>[]> {
   const rows = isQuick ? 40_000 : 100_000
   const seconds = isQuick ? 1.5 : 5
-  const load = await own(openLoad(idsFrom(1, rows)))
+  const ids = idsFrom(1, rows)
+  const load = await own(openLoad(ids))
+  const fullLoad = await own(openFullLoad(ids))
   /** Each its own, as in the other sections. */
   const openDatabase = (name: string): Promise<MessageDatabase> =>
     own(createMessageDatabase(server, `half_load_${name}`, rows, true))
@@ -41,7 +44,8 @@ async function openAll(
   const web = await own(startWebProcess(ours.url))
 
   const store = { database: ours, jobs: jobsInTable(ours, PRODUCT_JOBS) }
-  const full = callbackCase({ name: 'sms-retry', load, urls: [web.url], store, pids: [], seconds })
+  const send = (amount: number): Promise<LoadResult> => fullLoad.send(web.url, amount)
+  const full = callbackCase({ name: 'sms-retry', ids, send, store, pids: [], seconds })
   await full.round()
   const perSecond = Math.round(((await full.round())['callbacks/s'] ?? 0) / 2)
   const amount = Math.min(Math.ceil(perSecond * (seconds + STARTING_SECONDS)), rows)

@@ -1,6 +1,6 @@
 // Whether a second web process helps, or at least does no harm: both write to one table.
 import { createMessageDatabase, postmasterPid } from '../database.ts'
-import { idsFrom, openLoad } from '../load.ts'
+import { idsFrom, type LoadResult, openLoad } from '../load.ts'
 import type { BenchCase, BenchContext, Section } from '../section.ts'
 import { callbackCase, jobsInTable, PRODUCT_JOBS } from './callback-case.ts'
 import { startWebProcess } from './endpoints.ts'
@@ -29,13 +29,17 @@ async function openBoth({ server, isQuick }: BenchContext, own: Own): Promise<Om
   const postgres = await postmasterPid(server)
   const start = () => own(startWebProcess(database.url))
   const [one, first, second] = [await start(), await start(), await start()]
-  const common = { load, store, seconds: isQuick ? 1.5 : 4 }
+  const common = { ids: load.ids, store, seconds: isQuick ? 1.5 : 4 }
+  const sendTo =
+    (...urls: string[]) =>
+    (amount: number): Promise<LoadResult> =>
+      load.send({ urls, amount })
   return [
-    callbackCase({ ...common, name: 'one', urls: [one.url], pids: [one.pid, postgres] }),
+    callbackCase({ ...common, name: 'one', send: sendTo(one.url), pids: [one.pid, postgres] }),
     callbackCase({
       ...common,
       name: 'two',
-      urls: [first.url, second.url],
+      send: sendTo(first.url, second.url),
       pids: [first.pid, second.pid, postgres],
     }),
   ]
