@@ -1,7 +1,6 @@
 // How long a callback takes while the machine has air: at half of what the product has reached, beside an endpoint that
 // keeps nothing, and beside the least that keeps anything.
 import { createMessageDatabase, type MessageDatabase } from '../database.ts'
-import { openFullLoad } from '../full-load.ts'
 import { idsFrom, type LoadResult, openLoad } from '../load.ts'
 import type { BenchCase, BenchContext, Section } from '../section.ts'
 import { callbackCase, jobsInTable, PRODUCT_JOBS } from './callback-case.ts'
@@ -32,9 +31,7 @@ async function openAll(
 ): Promise<Omit<BenchCase, 'close'>[]> {
   const rows = isQuick ? 40_000 : 100_000
   const seconds = isQuick ? 1.5 : 5
-  const ids = idsFrom(1, rows)
-  const load = await own(openLoad(ids))
-  const fullLoad = await own(openFullLoad(ids))
+  const load = await own(openLoad(idsFrom(1, rows)))
   /** Each its own, as in the other sections. */
   const openDatabase = (name: string): Promise<MessageDatabase> =>
     own(createMessageDatabase(server, `half_load_${name}`, rows, true))
@@ -44,8 +41,9 @@ async function openAll(
   const web = await own(startWebProcess(ours.url))
 
   const store = { database: ours, jobs: jobsInTable(ours, PRODUCT_JOBS) }
-  const send = (amount: number): Promise<LoadResult> => fullLoad.send(web.url, amount)
-  const full = callbackCase({ name: 'sms-retry', ids, send, store, pids: [], seconds })
+  // By the generator that is to send half of it, since that takes its share of the machine as well.
+  const send = (amount: number): Promise<LoadResult> => load.send({ urls: [web.url], amount })
+  const full = callbackCase({ name: 'sms-retry', ids: load.ids, send, store, pids: [], seconds })
   await full.round()
   const perSecond = Math.round(((await full.round())['callbacks/s'] ?? 0) / 2)
   const amount = Math.min(Math.ceil(perSecond * (seconds + STARTING_SECONDS)), rows)
