@@ -1,26 +1,24 @@
-// As many callbacks as an endpoint can take. The load shares the machine with what it measures: autocannon needs 40 µs of
-// a core for each callback, wrk 25, and so wrk is taken where it is installed.
+// As many callbacks as an endpoint can take. The load shares the machine with what it measures, and wrk leaves more of it
+// than autocannon: so wrk is taken where it is installed.
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { type LoadResult, openLoad } from './load.ts'
+import { CONNECTIONS, type LoadResult, openLoad, TIMEOUT_SECONDS } from './load.ts'
 import { endWithUs } from './processes.ts'
 import { signedRequest } from './signed-callback.ts'
 
 export interface FullLoad {
-  /** The messages whose callbacks are signed, in the order in which they are sent. */
-  readonly ids: readonly number[]
   /** Sends the first `amount` callbacks, each once, as fast as 64 connections get their answers. */
   send(url: string, amount: number): Promise<LoadResult>
   close(): Promise<void>
 }
 
+/** @param ids the messages whose callbacks are signed, in the order in which they are sent */
 export async function openFullLoad(ids: readonly number[]): Promise<FullLoad> {
   if ((await wrkVersion()) !== null) return wrkLoad(ids)
   const load = await openLoad(ids)
   return {
-    ids,
     send: (url, amount) => load.send({ urls: [url], amount }),
     close: () => load.close(),
   }
@@ -35,25 +33,22 @@ export function wrkVersion(): Promise<string | null> {
 }
 
 const SCRIPT = fileURLToPath(new URL('wrk.lua', import.meta.url))
-const CONNECTIONS = 64
-const TIMEOUT_SECONDS = 30
 /** wrk would go on until then, if the script did not tell that all are answered. */
 const GIVEN_UP_SECONDS = 120
 
 function wrkLoad(ids: readonly number[]): FullLoad {
   const requests = ids.map(signedRequest)
+  const options = Object.entries({
+    threads: 1,
+    connections: CONNECTIONS,
+    timeout: `${TIMEOUT_SECONDS}s`,
+    duration: `${GIVEN_UP_SECONDS}s`,
+    script: SCRIPT,
+  }).flatMap(([name, value]) => [`--${name}`, `${value}`])
   return {
-    ids,
     async send(url, amount) {
-      const wrk = spawn(
-        'wrk',
-        [
-          ['--threads', '1', '--connections', `${CONNECTIONS}`, '--timeout', `${TIMEOUT_SECONDS}s`],
-          ['--duration', `${GIVEN_UP_SECONDS}s`, '--script', SCRIPT, url],
-          ['--', `${amount}`, `${CONNECTIONS}`],
-        ].flat(),
-        { stdio: ['pipe', 'pipe', 'inherit'] },
-      )
+      const args = [...options, url, '--', `${amount}`, `${CONNECTIONS}`]
+      const wrk = spawn('wrk', args, { stdio: ['pipe', 'pipe', 'inherit'] })
       endWithUs(wrk)
       const ended = once(wrk, 'exit')
       // It may end before it has read them, and then says why.

@@ -2,11 +2,8 @@
 // A process of its own, so that its work is in nobody's figures. Started by load.ts.
 import { setInterval } from 'node:timers'
 import autocannon from 'autocannon'
-import type { LoadOrder, LoadResult } from './load.ts'
+import { CONNECTIONS, type LoadOrder, type LoadResult, TIMEOUT_SECONDS } from './load.ts'
 import { signedRequest } from './signed-callback.ts'
-
-const CONNECTIONS = 64
-const TIMEOUT_SECONDS = 30
 
 let requests: Buffer[] = []
 

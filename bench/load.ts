@@ -5,6 +5,10 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { endWithUs } from './processes.ts'
 
+export const CONNECTIONS = 64
+/** After it, an answer counts as a failure. */
+export const TIMEOUT_SECONDS = 30
+
 export type LoadOrder =
   | { readonly kind: 'sign'; readonly ids: readonly number[] }
   | {

@@ -13,7 +13,7 @@ export async function describeMachine(server: EmbeddedPostgres): Promise<string>
     System: `${await distribution()}${type()} ${release()}`,
     'Node.js': process.version,
     PostgreSQL: `${await serverVersion(server)}, on the same machine, with fsync and synchronous_commit`,
-    'Load at full speed': wrk === null ? 'autocannon, as wrk is not installed' : `wrk ${wrk}`,
+    'Load of `callbacks`': wrk === null ? 'autocannon, as wrk is not installed' : `wrk ${wrk}`,
   }
   return Object.entries(facts)
     .map(([name, fact]) => `- ${name}: ${fact}`)

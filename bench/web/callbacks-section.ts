@@ -34,11 +34,12 @@ async function openAll(
   own: Own,
 ): Promise<Omit<BenchCase, 'close'>[]> {
   const rows = isQuick ? 25_000 : 100_000
-  const load = await own(openFullLoad(idsFrom(1, rows)))
+  const ids = idsFrom(1, rows)
+  const load = await own(openFullLoad(ids))
   const postgres = await postmasterPid(server)
   const seconds = isQuick ? 1.5 : 4
   const to = (url: string): Pick<CallbackCase, 'ids' | 'send' | 'seconds'> => ({
-    ids: load.ids,
+    ids,
     send: (amount) => load.send(url, amount),
     seconds,
   })
