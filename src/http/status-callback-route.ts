@@ -61,7 +61,9 @@ function formReader(deps: StatusCallbackRouteDeps): RequestHandler {
       if (error !== undefined) return next(error)
       // Otherwise there was nothing to be read, or another body parser has read it.
       if (request.body !== before) {
-        const pairs = (request.body as Buffer).toString().split('&', MOST_FIELDS + 1)
+        const form = (request.body as Buffer).toString()
+        // A plus that stands for itself is escaped, and so is still one afterwards.
+        const pairs = form.replaceAll('+', ' ').split('&', MOST_FIELDS + 1)
         if (pairs.length > MOST_FIELDS) return refuse(deps, response, 'too_large', 'Too large')
         request.body = toFields(pairs)
       }
@@ -87,12 +89,11 @@ function toFields(pairs: readonly string[]): Fields {
 
 /** What is not UTF-8 stays as it came: then that is what was signed. */
 function unescapeText(text: string): string {
-  const spaced = text.replaceAll('+', ' ')
-  if (!spaced.includes('%')) return spaced
+  if (!text.includes('%')) return text
   try {
-    return decodeURIComponent(spaced)
+    return decodeURIComponent(text)
   } catch {
-    return spaced
+    return text
   }
 }
 
