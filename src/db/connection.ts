@@ -2,11 +2,12 @@
 import type pg from 'pg'
 import { throwNotConnected } from './database-failure.ts'
 import type { PreparedStatements } from './prepared.ts'
+import type { RowReaders } from './row-reader.ts'
 
 export interface ConnectionSource {
   readonly pool: pg.Pool
   readonly prepared: PreparedStatements
-  readonly types: pg.CustomTypesConfig
+  readonly rowReaders: RowReaders
   /** For each wait for an answer; 0 for none. */
   readonly queryTimeoutMs: number
 }

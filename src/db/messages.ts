@@ -31,11 +31,14 @@ export async function lockMessages(
     tx.executeSql(BY_INDEX),
     tx.executeSql<MessageRow & { now: Date }>(
       (sids.length === 0 ? LOCK_BY_ID : LOCK_BY_ID_OR_SID)[whatIsLocked],
-      sids.length === 0 ? [ids] : [ids, sids],
+      sids.length === 0 ? [arrayOf(ids)] : [arrayOf(ids), sids],
     ),
   ])
   return rows.map((row) => ({ message: toMessage(row), now: row.now }))
 }
+
+/** As PostgreSQL reads it. pg, which cannot know that they are numbers, would escape each. */
+const arrayOf = (ids: readonly number[]): string => `{${ids.join(',')}}`
 
 /**
  * The plan of a prepared statement is kept until the table is analyzed again, and one that was made for a small table
@@ -45,7 +48,7 @@ export async function lockMessages(
 const BY_INDEX = 'set local enable_seqscan = off'
 
 const lockWhere = (condition: string, suffix: string): string =>
-  `select ${MESSAGE_COLUMNS}, clock_timestamp() as "now"
+  `select ${MESSAGE_COLUMNS}, clock_timestamp() at time zone 'UTC' as "now"
      from sms_usage_logs
     where ${condition} and ${IS_OURS}
     order by id
@@ -74,7 +77,7 @@ const LOCK_BY_ID_OR_SID = eitherWay(`id ${isIn(`$1::bigint[] || ${IDS_OF_SIDS}`,
  * asked for beyond the limit raises it.
  */
 export async function updateMessages(tx: Db, messages: readonly Message[]): Promise<void> {
-  await tx.executeSql(UPDATE, [JSON.stringify(messages.map(toChange)), messages.map(({ id }) => id)])
+  await tx.executeSql(UPDATE, [JSON.stringify(messages.map(toChange)), arrayOf(messages.map(({ id }) => id))])
 }
 
 /** An app may keep something else than an object there; it is kept under a key of its own. */

@@ -4,6 +4,7 @@ import type { DatabaseConfig } from '../config.ts'
 import { type Connections, connectionsOf, limited, onConnection } from './connection.ts'
 import { throwUncertain } from './database-failure.ts'
 import { PreparedStatements } from './prepared.ts'
+import { RowReaders } from './row-reader.ts'
 import {
   type Db,
   inCertainTransaction,
@@ -41,10 +42,12 @@ const TIMESTAMP_WITHOUT_ZONE = 1114
  */
 const types = {
   getTypeParser: (oid: number, format?: 'text' | 'binary') =>
-    oid === TIMESTAMP_WITHOUT_ZONE
-      ? (text: string) => (text === 'infinity' ? Infinity : new Date(`${text.replace(' ', 'T')}Z`))
-      : pg.types.getTypeParser(oid, format as 'text'),
+    oid === TIMESTAMP_WITHOUT_ZONE ? readAsUtc : pg.types.getTypeParser(oid, format as 'text'),
 } as pg.CustomTypesConfig
+
+function readAsUtc(text: string): Date | number {
+  return text === 'infinity' ? Infinity : new Date(`${text.replace(' ', 'T')}Z`)
+}
 
 const CONNECT_TIMEOUT_MS = 5_000
 
@@ -107,7 +110,7 @@ export function openDatabase(
   const prepared = new PreparedStatements((error) =>
     onTrouble('Prepared statements got lost; the database is used without them, which costs more', error),
   )
-  const source = { pool, prepared, types, queryTimeoutMs }
+  const source = { pool, prepared, rowReaders: new RowReaders(types), queryTimeoutMs }
   let closing: Promise<void> | undefined
   return {
     executeSql: <Row extends object>(text: string, values?: unknown[]) =>

@@ -5,7 +5,7 @@
 import type pg from 'pg'
 import { DatabaseError } from '../errors.ts'
 import type { PreparedStatements } from './prepared.ts'
-import { rowReader, type Values } from './row-reader.ts'
+import type { RowReader, RowReaders, Values } from './row-reader.ts'
 import { type Wire, writeStatement } from './wire.ts'
 
 export interface Statement {
@@ -23,7 +23,7 @@ interface Sent {
   readonly name: string | undefined
   readonly rows: unknown[]
   /** Once the server has described them; none if nobody reads them. */
-  toRow?: (values: Values) => unknown
+  reader?: RowReader
   /** @param tag such as `INSERT 0 1` */
   done(rows: unknown[], tag: string): void
   failed(error: Error): void
@@ -40,7 +40,7 @@ export class TransactionQuery implements pg.Submittable {
   name: string | undefined
   text = ''
   readonly #prepared: PreparedStatements
-  readonly #types: pg.CustomTypesConfig
+  readonly #readers: RowReaders
   readonly #timeoutMs: number
   readonly #last: Statement[] = []
   readonly #sent: Sent[] = []
@@ -59,9 +59,9 @@ export class TransactionQuery implements pg.Submittable {
    *
    * @param timeoutMs the longest wait for an answer, after which the connection is given up; 0 for none
    */
-  constructor(prepared: PreparedStatements, types: pg.CustomTypesConfig, timeoutMs: number) {
+  constructor(prepared: PreparedStatements, readers: RowReaders, timeoutMs: number) {
     this.#prepared = prepared
-    this.#types = types
+    this.#readers = readers
     this.#timeoutMs = timeoutMs
   }
 
@@ -232,14 +232,14 @@ export class TransactionQuery implements pg.Submittable {
 
   handleRowDescription({ fields }: { readonly fields: readonly pg.FieldDef[] }): void {
     const [first] = this.#sent
-    if (first !== undefined) first.toRow = rowReader(fields, this.#types)
+    if (first !== undefined) first.reader = this.#readers.readerFor(first.name, fields)
   }
 
   handleDataRow({ fields }: { readonly fields: Values }): void {
     const [first] = this.#sent
-    if (first?.toRow === undefined) return
+    if (first?.reader === undefined) return
     try {
-      first.rows.push(first.toRow(fields))
+      first.rows.push(first.reader.read(fields))
     } catch (error) {
       // A parser of the app's: pg's types are global.
       this.#giveUp(error as Error)

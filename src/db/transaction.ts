@@ -25,7 +25,7 @@ export async function inTransaction<T>(
   source: ConnectionSource,
   work: (tx: Transaction) => Promise<T>,
 ): Promise<T> {
-  const query = new TransactionQuery(source.prepared, source.types, source.queryTimeoutMs)
+  const query = new TransactionQuery(source.prepared, source.rowReaders, source.queryTimeoutMs)
   try {
     client.query(query)
     const result = await work({

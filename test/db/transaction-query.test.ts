@@ -3,11 +3,13 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import pg from 'pg'
 import { type Database, type Db, openDatabase, type Transaction } from '../../src/db/pool.ts'
 import { PreparedStatements } from '../../src/db/prepared.ts'
+import { RowReaders } from '../../src/db/row-reader.ts'
 import { TransactionQuery } from '../../src/db/transaction-query.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
@@ -259,6 +261,39 @@ test('a parser of the app that throws fails the transaction, and not the process
   expect(await findAll()).toEqual([2])
 })
 
+describe('rows are read as they are described now, not as they once were', () => {
+  test('when the app has given pg another parser', async () => {
+    const parse = pg.types.getTypeParser(pg.types.builtins.INT8)
+    const read = (): Promise<unknown> =>
+      database.transaction((tx) => tx.executeSql('select $1::int8 as one, 2 as two', [1]))
+    expect(await read()).toEqual({ rows: [{ one: '1', two: 2 }] })
+    pg.types.setTypeParser(pg.types.builtins.INT8, Number)
+    expect(await read()).toEqual({ rows: [{ one: 1, two: 2 }] })
+    pg.types.setTypeParser(pg.types.builtins.INT8, parse)
+    expect(await read()).toEqual({ rows: [{ one: '1', two: 2 }] })
+  })
+
+  test.each([
+    ['has another name', 'alter table thing rename column name to title', { id: 1, title: 'one' }],
+    ['has come', 'alter table thing add column more integer default 7', { id: 1, name: 'one', more: 7 }],
+    ['has gone', 'alter table thing drop column name', { id: 1 }],
+  ])('when a column %s, on a new connection', async (_what, change, expected) => {
+    const read = (): Promise<unknown> =>
+      database.transaction((tx) => tx.executeSql('select * from thing where id = $1', [1]))
+    await direct.query('alter table thing drop column at')
+    await direct.query(`insert into thing values (1, 'one')`)
+    expect(await read()).toEqual({ rows: [{ id: 1, name: 'one' }] })
+    await direct.query(change)
+    await direct.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and application_name = 'sms-retry'`,
+    )
+    while (database.connections().total > 0) await nextTurn()
+    expect(await read()).toEqual({ rows: [expected] })
+    expect(troubles).toEqual(['A database connection broke while it was not in use'])
+  })
+})
+
 test('a statement without a command has an answer as well', async () => {
   const found = await database.transaction(async (tx) => {
     const answers = [tx.executeSql(''), tx.executeSql('-- nothing'), tx.executeSql('select 5 as five')]
@@ -300,7 +335,7 @@ test('on a connection that is not ready it fails, rather than lose a statement',
   client.on('error', () => undefined)
   await client.connect()
   const before = client.query('select from pg_sleep(0.2)')
-  const query = new TransactionQuery(new PreparedStatements(() => undefined), pg.types, 0)
+  const query = new TransactionQuery(new PreparedStatements(() => undefined), new RowReaders(pg.types), 0)
   client.query(query)
   await expect(query.execute({ text: INSERT, values: [1, 'lost'] })).rejects.toThrow('was not ready')
   await before
