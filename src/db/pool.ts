@@ -1,6 +1,7 @@
 // The database as the rest of the program sees it: one pool a process, and every session in UTC.
 import pg from 'pg'
 import type { DatabaseConfig } from '../config.ts'
+import { columnTypes } from './column-types.ts'
 import { type Connections, connectionsOf, limited, onConnection } from './connection.ts'
 import { throwUncertain } from './database-failure.ts'
 import { PreparedStatements } from './prepared.ts'
@@ -32,21 +33,6 @@ export interface Database extends Db {
   connections(): Connections
   /** Waits for statements under way. Can be called again. */
   close(): Promise<void>
-}
-
-const TIMESTAMP_WITHOUT_ZONE = 1114
-
-/**
- * The column types of users' tables differ: `timestamp` and `timestamptz` are both read as UTC, which every
- * session of ours runs in.
- */
-const types = {
-  getTypeParser: (oid: number, format?: 'text' | 'binary') =>
-    oid === TIMESTAMP_WITHOUT_ZONE ? readAsUtc : pg.types.getTypeParser(oid, format as 'text'),
-} as pg.CustomTypesConfig
-
-function readAsUtc(text: string): Date | number {
-  return text === 'infinity' ? Infinity : new Date(`${text.replace(' ', 'T')}Z`)
 }
 
 const CONNECT_TIMEOUT_MS = 5_000
@@ -93,7 +79,7 @@ export function openDatabase(
   const pool = new pg.Pool({
     ...connectionOptions(config),
     max: config.poolMax,
-    types,
+    types: columnTypes,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     idleTimeoutMillis: 30_000,
     application_name: 'sms-retry',
@@ -110,7 +96,7 @@ export function openDatabase(
   const prepared = new PreparedStatements((error) =>
     onTrouble('Prepared statements got lost; the database is used without them, which costs more', error),
   )
-  const source = { pool, prepared, rowReaders: new RowReaders(types), queryTimeoutMs }
+  const source = { pool, prepared, rowReaders: new RowReaders(columnTypes), queryTimeoutMs }
   let closing: Promise<void> | undefined
   return {
     executeSql: <Row extends object>(text: string, values?: unknown[]) =>

@@ -1,0 +1,175 @@
+// pg's parsers are the whole process's, and many an app has set some of them: times, JSON or numbers as text. What we
+// read has to be the same in such an app.
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { isDeepStrictEqual } from 'node:util'
+import pg from 'pg'
+import { nextDueMs } from '../../src/db/due-watch.ts'
+import { findOverdue, readClock } from '../../src/db/overdue.ts'
+import type { Database } from '../../src/db/pool.ts'
+import { freePort } from '../../src/embedded-postgres.ts'
+import { openRuntime, type Runtime } from '../../src/runtime.ts'
+import { openSender, type Sender } from '../../src/sender.ts'
+import { simulatedEnvironment } from '../../src/simulator/environment.ts'
+import { startSimulator } from '../../src/simulator/simulator.ts'
+import { type RunningWeb, startWeb } from '../../src/web.ts'
+import { runWorker } from '../../src/worker.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { waitFor } from '../support/wait-for.ts'
+import { capturingLogger, type LogLine } from '../support/world.ts'
+
+const { builtins, getTypeParser, setTypeParser } = pg.types
+const asText = (text: string): string => text
+const SET_BY_THE_APP: [oid: number, parse: (text: string) => unknown][] = [
+  [builtins.BOOL, asText],
+  [builtins.INT4, asText],
+  [builtins.INT8, BigInt],
+  [builtins.FLOAT8, asText],
+  [builtins.JSON, asText],
+  [builtins.JSONB, asText],
+  [builtins.TIMESTAMP, asText],
+  [builtins.TIMESTAMPTZ, asText],
+]
+const DEFAULTS = SET_BY_THE_APP.map(([oid]): [number, (text: string) => unknown] => [oid, getTypeParser(oid)])
+const setParsers = (parsers: typeof SET_BY_THE_APP): void => {
+  for (const [oid, parse] of parsers) setTypeParser(oid, parse)
+}
+
+let database: TestDatabase
+let sender: Sender
+let ours: Database
+let web: RunningWeb
+const log: LogLine[] = []
+const stops: (() => Promise<unknown>)[] = []
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+  setParsers(SET_BY_THE_APP)
+  const simulator = await startSimulator({ callbackDelayMs: 10 })
+  const env = simulatedEnvironment(simulator, {
+    databaseUrl: database.url,
+    port: await freePort(),
+    delayScale: 0.001,
+  })
+  const open = (): Runtime =>
+    openRuntime({ logger: capturingLogger(log), retryPolicy: { jitter: 0 } }, env, ['DATABASE_URL'])
+  web = await startWeb(open(), { isOpen: true })
+  sender = await openSender(open())
+  const worker = await runWorker(open())
+  ours = open().database
+  stops.push(
+    () => database.drop(),
+    () => web.stop(),
+    () => simulator.close(),
+    () => sender.close(),
+    () => worker.stop(),
+    () => ours.close(),
+  )
+})
+
+afterAll(async () => {
+  for (const stop of stops.toReversed()) await stop()
+  setParsers(DEFAULTS)
+})
+
+const untilDelivered = (id: number): Promise<unknown> =>
+  waitFor('delivered', async () => {
+    const [row] = await database.query<{ status: string }>(
+      'select final_status as "status" from sms_usage_logs where id = $1',
+      [id],
+    )
+    return row?.status === 'delivered'
+  })
+
+const complaints = (): LogLine[] => log.filter(({ level }) => level === 'warn' || level === 'error')
+
+test('a message that fails twice gets through, sent and enqueued', async () => {
+  const { id } = await sender.send({ userId: 1, to: '+15553000302', body: 'Hello', idempotencyKey: 'one' })
+  expect(typeof id).toBe('number')
+  await untilDelivered(id)
+  const app = new pg.Client({ connectionString: database.url })
+  await app.connect()
+  await app.query('begin')
+  const enqueued = await sender.enqueue({ userId: 1, to: '+15553000302', body: 'Hello' }, { db: app })
+  await app.query('commit')
+  await app.end()
+  expect(typeof enqueued.id).toBe('number')
+  await untilDelivered(enqueued.id)
+  const [row] = await database.query<{ attempts: string }>(
+    `select sms_metadata #>> '{attempts}' as "attempts" from sms_usage_logs where id = $1`,
+    [id],
+  )
+  expect(JSON.parse(row?.attempts ?? '')).toMatchObject([
+    { number: 0, status: 'undelivered' },
+    { number: 1, status: 'undelivered' },
+    { number: 2, status: 'delivered' },
+  ])
+  expect(complaints()).toEqual([])
+})
+
+test('what is overdue is found, and how long it is until the next retry', async () => {
+  expect(await readClock(ours)).toBeInstanceOf(Date)
+  // The worker's sweep is to see nothing of it.
+  const [[overdue], dueMs] = await ours.transaction(async (tx) => {
+    await tx.executeSql(
+      `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content, success,
+                                   final_status, twilio_message_sid, retry_count, next_retry_at, sms_metadata)
+       values (1, '+12065550100', 'outbound', 5, 'Hello', true, 'sent', 'SM1', 0, '2026-01-01 12:00:00.5', '{"attempts": [
+         {"number": 0, "status": "sent", "times": {"sent": "2026-01-01T11:00:00.000Z"}}]}'),
+              (2, '+12065550100', 'outbound', 5, 'Hello', false, 'retrying', null, 1, '9999-01-01', null)`,
+    )
+    const found = await Promise.all([findOverdue(tx, 1), nextDueMs(tx)])
+    await tx.executeSql('delete from sms_usage_logs where next_retry_at is not null')
+    return found
+  })
+  expect(overdue).toEqual({
+    now: expect.any(Date),
+    message: expect.objectContaining({
+      success: true,
+      retryCount: 0,
+      nextRetryAt: new Date('2026-01-01T12:00:00.500Z'),
+      attempts: [expect.objectContaining({ number: 0, times: { sent: '2026-01-01T11:00:00.000Z' } })],
+    }),
+  })
+  expect(dueMs).toEqual(expect.any(Number))
+})
+
+test.each([
+  '/',
+  '/error-codes',
+  '/messages',
+  '/messages/1',
+  '/queue',
+])('the page %s is what it is in any other process', async (path) => {
+  const pageOf = async (): Promise<[number, string]> => {
+    const response = await fetch(web.url + path)
+    return [response.status, await response.text()]
+  }
+  // Some of what a page says changes with the clock.
+  const page = await waitFor('the same page', async () => {
+    const ofTheApp = await pageOf()
+    setParsers(DEFAULTS)
+    const ofPg = await pageOf()
+    setParsers(SET_BY_THE_APP)
+    return isDeepStrictEqual(ofTheApp, ofPg) && ofTheApp
+  })
+  expect(page).toEqual([200, expect.stringContaining('</html>')])
+})
+
+test.each([
+  ['2026-11-29 12:00:00.123456', 'UTC', new Date('2026-11-29T12:00:00.123Z')],
+  ['2026-11-29 12:00:00', 'Asia/Kolkata', new Date('2026-11-29T12:00:00Z')],
+  ['2026-11-29 12:00:00', 'America/New_York', new Date('2026-11-29T12:00:00Z')],
+  ['9999-12-31 00:00:00', 'UTC', new Date('9999-12-31T00:00:00Z')],
+  ['10000-01-01 00:00:00', 'UTC', Infinity],
+  ['0044-03-15 00:00:00 BC', 'UTC', -Infinity],
+  ['infinity', 'UTC', Infinity],
+  ['-infinity', 'UTC', -Infinity],
+])('%s in UTC, in a session in %s, is the same with a zone and without', async (time, zone, expected) => {
+  const found = await ours.transaction(async (tx) => {
+    await tx.executeSql(`set local time zone '${zone}'`)
+    return tx.executeSql(
+      `select '${time}'::timestamp as "without", '${time}'::timestamp at time zone 'UTC' as "with"`,
+    )
+  })
+  expect(found.rows).toEqual([{ without: expected, with: expected }])
+})
