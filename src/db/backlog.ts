@@ -36,8 +36,8 @@ interface BacklogRow {
   readonly status: DeliveryStatus
   readonly messages: number
   readonly due: number
-  readonly oldestDueAt: Date | null
-  readonly nextDueAt: Date | null
+  readonly oldestDueAt: Date | number | null
+  readonly nextDueAt: Date | number | null
   readonly inDoubt: number
   readonly oldestInDoubtAt: string | null
   readonly now: Date
@@ -83,8 +83,11 @@ export async function readBacklog(db: Db): Promise<Backlog> {
   }
 }
 
-function earliest(times: readonly (Date | null)[]): Date | null {
-  const known = times.flatMap((time) => time?.getTime() ?? []).filter((ms) => !Number.isNaN(ms))
+/** Of those in the years that have four digits. */
+function earliest(times: readonly (Date | number | null)[]): Date | null {
+  const known = times
+    .flatMap((time) => (time instanceof Date ? time.getTime() : []))
+    .filter((ms) => !Number.isNaN(ms))
   return known.length === 0 ? null : new Date(Math.min(...known))
 }
 

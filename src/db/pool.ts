@@ -54,6 +54,7 @@ const TRANSACTION_TIMEOUT_MS = 20_000
  */
 const sessionSettings = (queryTimeoutMs: number): string => `
   set time zone 'UTC';
+  set datestyle = 'ISO';
   set lock_timeout = ${LOCK_TIMEOUT_MS};
   set tcp_keepalives_idle = 5;
   set tcp_keepalives_interval = 2;

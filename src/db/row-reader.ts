@@ -4,7 +4,7 @@ import type pg from 'pg'
 /** A row's columns as text, as they come. */
 export type Values = readonly (string | null)[]
 
-/** The readers of all rows, each kept for its statement. */
+/** The readers of the rows that transactions give, each kept for its statement. */
 export class RowReaders {
   readonly #types: pg.CustomTypesConfig
   readonly #kept = new Map<string, RowReader>()

@@ -241,7 +241,7 @@ export class TransactionQuery implements pg.Submittable {
     try {
       first.rows.push(first.reader.read(fields))
     } catch (error) {
-      // A parser of the app's: pg's types are global.
+      // A parser of the app's, for a type that column-types.ts does not have; or a time that is not in ISO format.
       this.#giveUp(error as Error)
     }
   }

@@ -80,6 +80,8 @@ test.each<[what: string, given: Given, counts: object, oldest: [least: number, m
   ['one that is not', { status: 'retrying', nextRetryAt: `now() + interval '90 s'` }, { deferred: 1 }, null],
   ['one on hold', { status: 'retrying', nextRetryAt: `'infinity'` }, { deferred: 1 }, null],
   ['one since ever', { status: 'retrying', nextRetryAt: `'-infinity'` }, { due: 1 }, null],
+  ['one in the year 10000', { status: 'retrying', nextRetryAt: `'10000-01-01'` }, { deferred: 1 }, null],
+  ['one since the year 44 BC', { status: 'retrying', nextRetryAt: `'0044-03-15 BC'` }, { due: 1 }, null],
   [
     'a first attempt that waits, since the message was created',
     { status: 'pending', createdAt: `now() - interval '5 s'` },

@@ -1,5 +1,6 @@
 // pg's parsers are the whole process's, and many an app has set some of them: times, JSON or numbers as text. What we
-// read has to be the same in such an app.
+// read has to be the same in such an app; here with a table whose integers are all bigint, on a database that writes its
+// times in the German way.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { isDeepStrictEqual } from 'node:util'
 import pg from 'pg'
@@ -43,6 +44,12 @@ const stops: (() => Promise<unknown>)[] = []
 
 beforeAll(async () => {
   database = await createTestDatabase()
+  stops.push(() => database.drop())
+  await database.query(`alter database ${new URL(database.url).pathname.slice(1)} set datestyle = 'German'`)
+  const bigints = ['id', 'user_id', 'message_length', 'retry_count', 'max_retries', 'processing_time_ms']
+  await database.query(
+    `alter table sms_usage_logs ${bigints.map((column) => `alter column ${column} type bigint`).join(', ')}`,
+  )
   setParsers(SET_BY_THE_APP)
   const simulator = await startSimulator({ callbackDelayMs: 10 })
   const env = simulatedEnvironment(simulator, {
@@ -50,20 +57,21 @@ beforeAll(async () => {
     port: await freePort(),
     delayScale: 0.001,
   })
+  stops.push(() => simulator.close())
   const open = (): Runtime =>
-    openRuntime({ logger: capturingLogger(log), retryPolicy: { jitter: 0 } }, env, ['DATABASE_URL'])
+    openRuntime(
+      { logger: capturingLogger(log), retryPolicy: { jitter: 0 } },
+      { ...env, SEND_RATE_PER_SECOND: '1000' },
+      ['DATABASE_URL'],
+    )
   web = await startWeb(open(), { isOpen: true })
+  stops.push(() => web.stop())
   sender = await openSender(open())
+  stops.push(() => sender.close())
   const worker = await runWorker(open())
+  stops.push(() => worker.stop())
   ours = open().database
-  stops.push(
-    () => database.drop(),
-    () => web.stop(),
-    () => simulator.close(),
-    () => sender.close(),
-    () => worker.stop(),
-    () => ours.close(),
-  )
+  stops.push(() => ours.close())
 })
 
 afterAll(async () => {
@@ -83,8 +91,10 @@ const untilDelivered = (id: number): Promise<unknown> =>
 const complaints = (): LogLine[] => log.filter(({ level }) => level === 'warn' || level === 'error')
 
 test('a message that fails twice gets through, sent and enqueued', async () => {
-  const { id } = await sender.send({ userId: 1, to: '+15553000302', body: 'Hello', idempotencyKey: 'one' })
-  expect(typeof id).toBe('number')
+  const message = { userId: 1, to: '+15553000302', body: 'Hello', idempotencyKey: 'one' }
+  const { id } = await sender.send(message)
+  expect(id).toBe(1)
+  expect(await sender.send(message)).toMatchObject({ id })
   await untilDelivered(id)
   const app = new pg.Client({ connectionString: database.url })
   await app.connect()
@@ -92,7 +102,7 @@ test('a message that fails twice gets through, sent and enqueued', async () => {
   const enqueued = await sender.enqueue({ userId: 1, to: '+15553000302', body: 'Hello' }, { db: app })
   await app.query('commit')
   await app.end()
-  expect(typeof enqueued.id).toBe('number')
+  expect(enqueued.id).toEqual(expect.any(Number))
   await untilDelivered(enqueued.id)
   const [row] = await database.query<{ attempts: string }>(
     `select sms_metadata #>> '{attempts}' as "attempts" from sms_usage_logs where id = $1`,
@@ -115,7 +125,7 @@ test('what is overdue is found, and how long it is until the next retry', async 
                                    final_status, twilio_message_sid, retry_count, next_retry_at, sms_metadata)
        values (1, '+12065550100', 'outbound', 5, 'Hello', true, 'sent', 'SM1', 0, '2026-01-01 12:00:00.5', '{"attempts": [
          {"number": 0, "status": "sent", "times": {"sent": "2026-01-01T11:00:00.000Z"}}]}'),
-              (2, '+12065550100', 'outbound', 5, 'Hello', false, 'retrying', null, 1, '9999-01-01', null)`,
+              (2, '+12065550100', 'outbound', 5, 'Hello', false, 'retrying', null, 1, '9999-01-01', '{"reconcile_at": "9998-01-01T00:00:00.000Z"}')`,
     )
     const found = await Promise.all([findOverdue(tx, 1), nextDueMs(tx)])
     await tx.executeSql('delete from sms_usage_logs where next_retry_at is not null')

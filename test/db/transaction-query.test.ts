@@ -3,7 +3,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import pg from 'pg'
@@ -12,6 +11,7 @@ import { PreparedStatements } from '../../src/db/prepared.ts'
 import { RowReaders } from '../../src/db/row-reader.ts'
 import { TransactionQuery } from '../../src/db/transaction-query.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { waitFor } from '../support/wait-for.ts'
 
 let direct: TestDatabase
 let database: Database
@@ -244,32 +244,35 @@ describe('something fails, and nothing that was sent after it is taken for known
 })
 
 test('a parser of the app that throws fails the transaction, and not the process', async () => {
-  const parse = pg.types.getTypeParser(pg.types.builtins.INT8)
-  pg.types.setTypeParser(pg.types.builtins.INT8, () => {
+  const parse = pg.types.getTypeParser(pg.types.builtins.NUMERIC)
+  pg.types.setTypeParser(pg.types.builtins.NUMERIC, () => {
     throw new Error('too large for me')
   })
   const failing = database.transaction(async (tx) => {
     await insert(tx, 1)
-    await tx.executeSql('select 1::int8 as one, 2 as two from generate_series(1, 3)')
+    await tx.executeSql('select 1::numeric as one, 2 as two from generate_series(1, 3)')
   })
   await expect(failing).rejects.toMatchObject({
     written: 'no',
     message: expect.stringContaining('too large for me'),
   })
-  pg.types.setTypeParser(pg.types.builtins.INT8, parse)
+  pg.types.setTypeParser(pg.types.builtins.NUMERIC, parse)
   await database.transaction((tx) => insert(tx, 2))
   expect(await findAll()).toEqual([2])
 })
 
 describe('rows are read as they are described now, not as they once were', () => {
   test('when the app has given pg another parser', async () => {
-    const parse = pg.types.getTypeParser(pg.types.builtins.INT8)
+    const parse = pg.types.getTypeParser(pg.types.builtins.NUMERIC)
     const read = (): Promise<unknown> =>
-      database.transaction((tx) => tx.executeSql('select $1::int8 as one, 2 as two', [1]))
+      database.transaction((tx) => tx.executeSql('select $1::numeric as one, 2 as two', [1]))
     expect(await read()).toEqual({ rows: [{ one: '1', two: 2 }] })
-    pg.types.setTypeParser(pg.types.builtins.INT8, Number)
-    expect(await read()).toEqual({ rows: [{ one: 1, two: 2 }] })
-    pg.types.setTypeParser(pg.types.builtins.INT8, parse)
+    pg.types.setTypeParser(pg.types.builtins.NUMERIC, Number)
+    try {
+      expect(await read()).toEqual({ rows: [{ one: 1, two: 2 }] })
+    } finally {
+      pg.types.setTypeParser(pg.types.builtins.NUMERIC, parse)
+    }
     expect(await read()).toEqual({ rows: [{ one: '1', two: 2 }] })
   })
 
@@ -288,7 +291,7 @@ describe('rows are read as they are described now, not as they once were', () =>
       `select pg_terminate_backend(pid) from pg_stat_activity
         where datname = current_database() and application_name = 'sms-retry'`,
     )
-    while (database.connections().total > 0) await nextTurn()
+    await waitFor('the end of the connection', () => database.connections().total === 0)
     expect(await read()).toEqual({ rows: [expected] })
     expect(troubles).toEqual(['A database connection broke while it was not in use'])
   })
