@@ -124,7 +124,9 @@ async function findTwin(db: Db, message: CheckedMessage): Promise<StoredMessage>
     throw new DatabaseError('The row of this idempotency key was deleted just now; send again')
   // A text that was removed because of its age cannot be compared any more.
   const isSameText = twin.body === null || twin.body === message.body
-  if (twin.to !== message.to || !isSameText || twin.userId !== message.userId) {
+  // The caller's connection may have read a `bigint`, and not as a number.
+  const isSameUser = Number(twin.userId) === message.userId
+  if (twin.to !== message.to || !isSameText || !isSameUser) {
     throw new IdempotencyKeyReusedError(
       `The idempotency key belongs to message ${twin.id}, which has another recipient, text or user. ` +
         'Use a new key for a new message.',

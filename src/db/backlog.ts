@@ -1,7 +1,7 @@
 // What waits, and what nobody knows of: read off the index over messages that are not final.
 import { IN_DOUBT_AFTER_SECONDS } from '../delivery/reconcile-time.ts'
 import type { DeliveryStatus } from '../delivery/status.ts'
-import { IS_IN_FLIGHT, IS_OURS } from './message-row.ts'
+import { finite, IS_IN_FLIGHT, IS_OURS } from './message-row.ts'
 import { iso } from './messages.ts'
 import type { Db } from './pool.ts'
 
@@ -83,11 +83,8 @@ export async function readBacklog(db: Db): Promise<Backlog> {
   }
 }
 
-/** Of those in the years that have four digits. */
 function earliest(times: readonly (Date | number | null)[]): Date | null {
-  const known = times
-    .flatMap((time) => (time instanceof Date ? time.getTime() : []))
-    .filter((ms) => !Number.isNaN(ms))
+  const known = times.flatMap((time) => finite(time)?.getTime() ?? [])
   return known.length === 0 ? null : new Date(Math.min(...known))
 }
 

@@ -40,13 +40,16 @@ export const MESSAGE_COLUMNS = `
   error_message as "reason", processing_time_ms as "processingTimeMs",
   coalesce(created_at, now() at time zone 'UTC') as "createdAt", sms_metadata ->> 'reconcile_at' as "reconcileAt"`
 
+/** An integer that an app's own connection has read: a `bigint` is whatever its driver or ORM makes of one. */
+export type Integer = number | string | bigint
+
 export interface MessageRow {
-  readonly id: number | string
+  readonly id: Integer
   readonly to: string
   readonly body: string | null
   readonly status: string
   readonly success: boolean
-  readonly retryCount: number
+  readonly retryCount: Integer
   readonly maxRetries: number
   readonly nextRetryAt: Date | number | null
   readonly sid: string | null
@@ -66,7 +69,7 @@ export function toMessage(row: MessageRow): Message {
     status: isDeliveryStatus(row.status) ? row.status : 'unknown',
     success: row.success,
     // What others have written is brought into the range that an attempt's number can have.
-    retryCount: Math.min(Math.max(row.retryCount, 0), MOST_ATTEMPTS),
+    retryCount: Math.min(Math.max(Number(row.retryCount), 0), MOST_ATTEMPTS),
     maxRetries: row.maxRetries,
     nextRetryAt: row.nextRetryAt === Number.POSITIVE_INFINITY ? ON_HOLD : finite(row.nextRetryAt),
     sid: row.sid,
@@ -83,7 +86,7 @@ export function toMessage(row: MessageRow): Message {
 const ON_HOLD = new Date('9999-12-31T00:00:00.000Z')
 
 /** PostgreSQL's infinities come as numbers. */
-function finite(time: Date | number | null): Date | null {
+export function finite(time: Date | number | null): Date | null {
   return time instanceof Date && !Number.isNaN(time.getTime()) ? time : null
 }
 

@@ -2,7 +2,14 @@
 // columns mean is in message-row.ts.
 import type { Message } from '../delivery/message.ts'
 import type { DeliveryStatus } from '../delivery/status.ts'
-import { IS_OURS, MESSAGE_COLUMNS, type MessageRow, toChange, toMessage } from './message-row.ts'
+import {
+  type Integer,
+  IS_OURS,
+  MESSAGE_COLUMNS,
+  type MessageRow,
+  toChange,
+  toMessage,
+} from './message-row.ts'
 import type { Db } from './pool.ts'
 
 /** ISO 8601 with milliseconds, as JavaScript writes it. */
@@ -127,7 +134,7 @@ export async function insertMessage(
   message: NewMessage,
 ): Promise<{ readonly id: number; readonly insertedAt: Date } | null> {
   // No operator with a question mark, no list: the statement also runs through the adapters of ORMs.
-  const { rows } = await db.executeSql<{ id: number | string; insertedAt: string }>(
+  const { rows } = await db.executeSql<{ id: Integer; insertedAt: string }>(
     `insert into sms_usage_logs (
         user_id, phone_number, message_direction, message_length, message_content, success, created_at,
         retry_count, max_retries, final_status, sms_metadata)
@@ -164,13 +171,13 @@ export async function findWaiting<Due extends { readonly message: number; readon
   db: Db,
   due: readonly Due[],
 ): Promise<Due[]> {
-  const { rows } = await db.executeSql<{ id: number | string; attempt: number }>(
+  const { rows } = await db.executeSql<{ id: number; attempt: number }>(
     `select id, coalesce(retry_count, 0) as "attempt"
        from sms_usage_logs
       where id = any($1::bigint[]) and final_status in ('pending', 'retrying')`,
     [due.map(({ message }) => message)],
   )
-  const waiting = new Map(rows.map(({ id, attempt }) => [Number(id), attempt]))
+  const waiting = new Map(rows.map(({ id, attempt }) => [id, attempt]))
   const still = due.filter(({ message, attempt }) => waiting.get(message) === attempt)
   return [...new Map(still.map((each) => [each.message, each])).values()]
 }

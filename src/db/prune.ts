@@ -66,7 +66,7 @@ const ACTS: Readonly<Record<PruneAct, { readonly choose: string; readonly act: s
 
 /** Rows without a time (created_at is nullable) are not found. */
 export async function pruneWindow(db: Db, act: PruneAct, window: PruneWindow): Promise<PrunedWindow> {
-  const { rows } = await db.executeSql<{ pruned: number; position: string; id: number | string }>(
+  const { rows } = await db.executeSql<{ pruned: number; position: string; id: number }>(
     `with looked as materialized (
        select id, created_at
          from sms_usage_logs
@@ -93,5 +93,5 @@ export async function pruneWindow(db: Db, act: PruneAct, window: PruneWindow): P
   )
   const [row] = rows
   if (row === undefined) return { pruned: 0, last: null }
-  return { pruned: row.pruned, last: { createdAt: row.position, id: Number(row.id) } }
+  return { pruned: row.pruned, last: { createdAt: row.position, id: row.id } }
 }

@@ -100,9 +100,9 @@ export async function searchMessages(
 }
 
 export async function findIdBySid(db: Db, sid: string): Promise<number | null> {
-  const { rows } = await db.executeSql<{ id: number | string }>(
+  const { rows } = await db.executeSql<{ id: number }>(
     `select id from sms_usage_logs where twilio_message_sid = $1::text and ${IS_OURS}`,
     [sid],
   )
-  return rows[0] === undefined ? null : Number(rows[0].id)
+  return rows[0]?.id ?? null
 }

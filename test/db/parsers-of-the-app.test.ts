@@ -7,16 +7,9 @@ import pg from 'pg'
 import { nextDueMs } from '../../src/db/due-watch.ts'
 import { findOverdue, readClock } from '../../src/db/overdue.ts'
 import type { Database } from '../../src/db/pool.ts'
-import { freePort } from '../../src/embedded-postgres.ts'
-import { openRuntime, type Runtime } from '../../src/runtime.ts'
-import { openSender, type Sender } from '../../src/sender.ts'
-import { simulatedEnvironment } from '../../src/simulator/environment.ts'
-import { startSimulator } from '../../src/simulator/simulator.ts'
-import { type RunningWeb, startWeb } from '../../src/web.ts'
-import { runWorker } from '../../src/worker.ts'
-import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { CREDENTIALS, get } from '../http/dashboard/operator.ts'
 import { waitFor } from '../support/wait-for.ts'
-import { capturingLogger, type LogLine } from '../support/world.ts'
+import { type LogLine, startWorld, type World } from '../support/world.ts'
 
 const { builtins, getTypeParser, setTypeParser } = pg.types
 const asText = (text: string): string => text
@@ -35,76 +28,61 @@ const setParsers = (parsers: typeof SET_BY_THE_APP): void => {
   for (const [oid, parse] of parsers) setTypeParser(oid, parse)
 }
 
-let database: TestDatabase
-let sender: Sender
+let world: World
 let ours: Database
-let web: RunningWeb
-const log: LogLine[] = []
-const stops: (() => Promise<unknown>)[] = []
 
 beforeAll(async () => {
-  database = await createTestDatabase()
-  stops.push(() => database.drop())
-  await database.query(`alter database ${new URL(database.url).pathname.slice(1)} set datestyle = 'German'`)
-  const bigints = ['id', 'user_id', 'message_length', 'retry_count', 'max_retries', 'processing_time_ms']
-  await database.query(
-    `alter table sms_usage_logs ${bigints.map((column) => `alter column ${column} type bigint`).join(', ')}`,
-  )
-  setParsers(SET_BY_THE_APP)
-  const simulator = await startSimulator({ callbackDelayMs: 10 })
-  const env = simulatedEnvironment(simulator, {
-    databaseUrl: database.url,
-    port: await freePort(),
-    delayScale: 0.001,
+  world = await startWorld({
+    env: { SEND_RATE_PER_SECOND: '1000', ...CREDENTIALS },
+    databaseUrl: async (database) => {
+      const name = new URL(database.url).pathname.slice(1)
+      await database.query(`alter database ${name} set datestyle = 'German'`)
+      const bigints = ['id', 'user_id', 'message_length', 'retry_count', 'max_retries', 'processing_time_ms']
+      await database.query(
+        `alter table sms_usage_logs ${bigints.map((column) => `alter column ${column} type bigint`).join(', ')}`,
+      )
+      setParsers(SET_BY_THE_APP)
+      return database.url
+    },
   })
-  stops.push(() => simulator.close())
-  const open = (): Runtime =>
-    openRuntime(
-      { logger: capturingLogger(log), retryPolicy: { jitter: 0 } },
-      { ...env, SEND_RATE_PER_SECOND: '1000' },
-      ['DATABASE_URL'],
-    )
-  web = await startWeb(open(), { isOpen: true })
-  stops.push(() => web.stop())
-  sender = await openSender(open())
-  stops.push(() => sender.close())
-  const worker = await runWorker(open())
-  stops.push(() => worker.stop())
-  ours = open().database
-  stops.push(() => ours.close())
+  ours = world.openRuntime().database
+  await world.startWorker()
 })
 
 afterAll(async () => {
-  for (const stop of stops.toReversed()) await stop()
+  await ours.close()
+  await world.stop()
   setParsers(DEFAULTS)
 })
 
 const untilDelivered = (id: number): Promise<unknown> =>
   waitFor('delivered', async () => {
-    const [row] = await database.query<{ status: string }>(
+    const [row] = await world.database.query<{ status: string }>(
       'select final_status as "status" from sms_usage_logs where id = $1',
       [id],
     )
     return row?.status === 'delivered'
   })
 
-const complaints = (): LogLine[] => log.filter(({ level }) => level === 'warn' || level === 'error')
+const complaints = (): LogLine[] => world.log.filter(({ level }) => level === 'warn' || level === 'error')
 
 test('a message that fails twice gets through, sent and enqueued', async () => {
   const message = { userId: 1, to: '+15553000302', body: 'Hello', idempotencyKey: 'one' }
-  const { id } = await sender.send(message)
+  const { id } = await world.sender.send(message)
   expect(id).toBe(1)
-  expect(await sender.send(message)).toMatchObject({ id })
+  expect(await world.sender.send(message)).toMatchObject({ id })
   await untilDelivered(id)
-  const app = new pg.Client({ connectionString: database.url })
+  const app = new pg.Client({ connectionString: world.database.url })
   await app.connect()
   await app.query('begin')
-  const enqueued = await sender.enqueue({ userId: 1, to: '+15553000302', body: 'Hello' }, { db: app })
+  const another = { ...message, idempotencyKey: 'another' }
+  const enqueued = await world.sender.enqueue(another, { db: app })
+  expect(await world.sender.enqueue(another, { db: app })).toEqual({ id: enqueued.id, created: false })
   await app.query('commit')
   await app.end()
   expect(enqueued.id).toEqual(expect.any(Number))
   await untilDelivered(enqueued.id)
-  const [row] = await database.query<{ attempts: string }>(
+  const [row] = await world.database.query<{ attempts: string }>(
     `select sms_metadata #>> '{attempts}' as "attempts" from sms_usage_logs where id = $1`,
     [id],
   )
@@ -151,8 +129,8 @@ test.each([
   '/queue',
 ])('the page %s is what it is in any other process', async (path) => {
   const pageOf = async (): Promise<[number, string]> => {
-    const response = await fetch(web.url + path)
-    return [response.status, await response.text()]
+    const { status, text } = await get(world.web, path)
+    return [status, text]
   }
   // Some of what a page says changes with the clock.
   const page = await waitFor('the same page', async () => {
