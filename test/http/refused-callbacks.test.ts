@@ -2,7 +2,7 @@
 // recorded: so whatever is refused here is refused for the reason that its name tells.
 import { gzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
-import { newSid } from '../support/callbacks.ts'
+import { callbackFields, newSid } from '../support/callbacks.ts'
 import { startWorld, type World } from '../support/world.ts'
 import * as endpoint from './endpoint.ts'
 
@@ -25,7 +25,7 @@ beforeEach(async () => {
   before = await endpoint.fingerprint(world.database)
 })
 
-/** Holds after every test of this file but the last one, which is in no describe block. */
+/** Holds after every test that is in a describe block. */
 async function nothingHappened(): Promise<void> {
   expect(await endpoint.fingerprint(world.database)).toEqual(before)
   expect((await fetch(`${world.web.url}/healthz`)).status).toBe(200)
@@ -82,6 +82,25 @@ describe('who did not sign it', () => {
   ])('%s: %i', async (_what, status, change) => {
     expect(await post(change())).toMatchObject({ status })
   })
+})
+
+// Which an app gave to Twilio before it had sms-retry. The twilio package reads 1,000 pairs of a query when it checks a
+// signature.
+test.each([
+  0, 1, 998, 999, 1000, 3000,
+])("a query of an app's own, message and attempt added to it after %i separators: the other message stays as it is", async (separators) => {
+  const other = await endpoint.insertSentRow(world.database)
+  const read = () =>
+    world.database.query('select xmin::text, * from sms_usage_logs where id = $1', [other.id])
+  const before = await read()
+  const added = `${'&'.repeat(separators)}&message=${other.id}&attempt=0`
+  const { status } = await post({
+    path: `/twilio/status?order=5${added}`,
+    signedUrl: url('/twilio/status?order=5'),
+    fields: callbackFields(world.simulator.accountSid, row.sid, 'delivered'),
+  })
+  expect([204, 403]).toContain(status)
+  expect(await read()).toEqual(before)
 })
 
 describe('signed, but not a callback', () => {

@@ -59,6 +59,7 @@ describe('the query says which message and attempt, or nothing at all', () => {
     ['?attempt=0&message=1', { messageId: 1, attempt: 0 }],
     ['?message=1&attempt=0&other=1', { messageId: 1, attempt: 0 }],
     ['?message=999999999999999&attempt=999', { messageId: 999_999_999_999_999, attempt: 999 }],
+    ['?order=5&other=1&order=6', null],
   ])('%s', (search, origin) => {
     expect(parse({}, search)).toMatchObject({ sid: SID, origin })
   })
