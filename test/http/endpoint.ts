@@ -87,11 +87,18 @@ export function post(target: Target, request: CallbackRequest): Promise<Answer> 
  * @returns the statuses of the answers, which come in the same order; fewer if the server hangs up before
  */
 export function postTogether(target: Target, requests: readonly CallbackRequest[]): Promise<number[]> {
-  const bytes = Buffer.concat(requests.map((request) => bytesOf(target, request)))
+  return sendTogether(
+    target.port,
+    requests.map((request) => bytesOf(target, request)),
+  )
+}
+
+/** The same for any requests. */
+export function sendTogether(port: number, requests: readonly Buffer[]): Promise<number[]> {
   return new Promise((resolve) => {
     let received = ''
     let statuses: number[] = []
-    const socket = connect(target.port, '127.0.0.1', () => socket.write(bytes))
+    const socket = connect(port, '127.0.0.1', () => socket.write(Buffer.concat(requests)))
     socket.on('data', (chunk) => {
       received += chunk.toString()
       statuses = [...received.matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map(([, status]) => Number(status))

@@ -47,10 +47,12 @@ export function dashboardRoute(
   const tokens = new FormTokens(
     credentials === 'open' ? randomBytes(32).toString('hex') : credentials.password,
   )
+  // Where it is mounted may be what is left of it.
+  const publicBaseOf = ({ baseUrl }: Request): string => (prefix.endsWith(baseUrl) ? prefix : baseUrl)
   const router = Router({ caseSensitive: true })
-  if (credentials !== 'open') router.all(ADDRESSES, signIn(credentials, logger))
+  if (credentials !== 'open') router.all(ADDRESSES, signIn(credentials, logger, publicBaseOf))
   router.all(ADDRESSES, securityHeaders, (request, response, next) => {
-    letIn(response, request.baseUrl || prefix)
+    letIn(response, publicBaseOf(request))
     next()
   })
   router.get('/assets/:file', sendAsset)
@@ -181,7 +183,8 @@ const sendAsset: RequestHandler<{ file: string }> = (request, response, next) =>
   const path = Object.hasOwn(ASSETS, file) ? ASSETS[file]?.() : undefined
   if (path === undefined) return next()
   response.set('Cache-Control', 'private, max-age=300')
-  response.sendFile(path, (error) => error && next(error))
+  // Whoever has gone away meanwhile is no trouble.
+  response.sendFile(path, (error) => error && !request.socket.destroyed && next(error))
 }
 
 function answerTrouble(logger: Logger): ErrorRequestHandler {

@@ -18,8 +18,16 @@ export interface Credentials {
   readonly password: string
 }
 
-/** Lets pass who knows the credentials; answers everybody else with 401, or 429 after too many failures. */
-export function signIn({ username, password }: Credentials, logger: Logger): RequestHandler {
+/**
+ * Lets pass who knows the credentials; answers everybody else with 401, or 429 after too many failures.
+ *
+ * @param baseOf the path below which a browser finds the pages
+ */
+export function signIn(
+  { username, password }: Credentials,
+  logger: Logger,
+  baseOf: (request: Request) => string,
+): RequestHandler {
   const expected = digest(`${username}:${password}`)
   const cookieKey = digest(`browser:${username}:${password}`)
   const byAddress = new RateLimiterMemory({ points: MOST_FAILURES, duration: WINDOW_SECONDS })
@@ -28,20 +36,17 @@ export function signIn({ username, password }: Credentials, logger: Logger): Req
   return async (request, response, next) => {
     const given = credentialsOf(request)
     if (given === null) return refuse(response)
+    const isRight = timingSafeEqual(digest(given), expected)
     const isKnown = isKnownBrowser(request, cookieKey)
-    const address = addressOf(request)
-    if (!isKnown) {
-      // Before the comparison: a right guess is to be worth nothing either.
-      const spent = [await byAddress.get(address), await ofAll.get('')].find(isSpent)
-      if (spent) return refuseForNow(response, spent)
-    }
-    if (timingSafeEqual(digest(given), expected)) {
-      if (!isKnown) remember(request, response, cookieKey)
+    const spent =
+      (await whatIsSpent(byAddress, addressOf(request), isRight)) ?? (await whatIsSpent(ofAll, '', isRight))
+    // Over the limit, a right guess is worth nothing either.
+    if (spent !== null && !isKnown) return refuseForNow(response, spent)
+    if (isRight) {
+      if (!isKnown) remember(request, response, { path: baseOf(request) || '/', key: cookieKey })
       return next()
     }
     logger.warn('Dashboard: wrong credentials')
-    // Rejects if the limit is exceeded, which the next request is told.
-    await Promise.allSettled([byAddress.consume(address), ofAll.consume('')])
     refuse(response)
   }
 }
@@ -56,14 +61,34 @@ function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest()
 }
 
-function isSpent(failures: RateLimiterRes | null): failures is RateLimiterRes {
-  return failures !== null && failures.remainingPoints <= 0
+/**
+ * Counts a wrong guess, and looks at the count for a right one: at once, so that of guesses that came in one piece each
+ * meets those before it.
+ *
+ * @returns null if it is within the limit
+ */
+async function whatIsSpent(
+  failures: RateLimiterMemory,
+  key: string,
+  isRight: boolean,
+): Promise<RateLimiterRes | null> {
+  if (!isRight)
+    return failures.consume(key).then(
+      () => null,
+      (spent: RateLimiterRes) => spent,
+    )
+  const soFar = await failures.get(key)
+  return soFar !== null && soFar.remainingPoints <= 0 ? soFar : null
 }
 
-/** A network of one subscriber in IPv6 has 2^64 addresses. */
+/** The network, in IPv6: one subscriber has 2^64 addresses. */
 function addressOf({ socket }: Request): string {
   const address = socket.remoteAddress ?? ''
-  return address.includes(':') && !address.includes('.') ? address.split(':').slice(0, 4).join(':') : address
+  if (!address.includes(':') || address.includes('.')) return address
+  // A double colon stands for as many zeros as there are parts missing.
+  const [head = [], tail = []] = address.split('::').map((half) => half.split(':'))
+  const zeros = Array<string>(8 - head.length - tail.length).fill('0')
+  return [...head, ...zeros, ...tail].slice(0, 4).join(':')
 }
 
 /** What the browser is given cannot be made without the password, and is worth nothing without it. */
@@ -78,14 +103,18 @@ function macOf(id: string, key: Buffer): string {
   return createHmac('sha256', key).update(id).digest('base64url')
 }
 
-function remember(request: Request, response: Response, key: Buffer): void {
+function remember(
+  request: Request,
+  response: Response,
+  { path, key }: { readonly path: string; readonly key: Buffer },
+): void {
   const id = randomBytes(16).toString('hex')
   response.cookie(COOKIE, `${id}.${macOf(id, key)}`, {
     httpOnly: true,
     sameSite: 'strict',
     // Whoever speaks for a proxy here speaks about his own cookie only.
     secure: request.secure || request.get('X-Forwarded-Proto') === 'https',
-    path: request.baseUrl || '/',
+    path,
     maxAge: COOKIE_SECONDS * 1000,
   })
 }

@@ -339,11 +339,16 @@ test('an unknown span is refused', async () => {
   expect((await get(masked, '/?span=1y')).status).toBe(400)
 })
 
-test('mounted under a prefix, every link leads there', async () => {
+test.each([
+  ['https://sms.example.com/sms', '/sms'],
+  ['https://sms.example.com', '/sms'],
+  // A proxy takes the first part of it away.
+  ['https://sms.example.com/api/sms', '/api/sms'],
+])('mounted under a prefix and reached at %s, every link leads to %s', async (publicBaseUrl, base) => {
   const app = express()
   const options = { databaseUrl: database.url, dashboard: { username: 'me', password: 'and nobody else' } }
   const env = {
-    PUBLIC_BASE_URL: 'https://sms.example.com/sms',
+    PUBLIC_BASE_URL: publicBaseUrl,
     TWILIO_ACCOUNT_SID: endpoint.ACCOUNT_SID,
     TWILIO_AUTH_TOKEN: endpoint.AUTH_TOKEN,
   }
@@ -354,14 +359,17 @@ test('mounted under a prefix, every link leads there', async () => {
     const { port } = server.address() as AddressInfo
     const at = { url: `http://localhost:${port}` }
     const signedIn = { Authorization: basic('me', 'and nobody else') }
-    const { text, status } = await get(at, '/sms/messages', signedIn)
+    const { text, status, headers } = await get(at, '/sms/messages', signedIn)
     expect(status).toBe(200)
+    expect(headers.get('Set-Cookie')).toContain(`Path=${base};`)
     const links = [...text.matchAll(/(?:href|src|action)="([^"]+)"/g)].map(([, link = '']) =>
       unescapeHtml(link),
     )
-    expect(links.filter((link) => !link.startsWith('/sms/'))).toEqual([])
-    for (const link of links.filter((each) => !each.endsWith('/find')).slice(0, 15))
-      expect([link, (await get(at, link, signedIn)).status]).toEqual([link, 200])
+    expect(links.filter((link) => !link.startsWith(`${base}/`))).toEqual([])
+    for (const link of links.filter((each) => !each.endsWith('/find')).slice(0, 15)) {
+      const path = link.slice(base.length - '/sms'.length)
+      expect([link, (await get(at, path, signedIn)).status]).toEqual([link, 200])
+    }
   } finally {
     await new Promise((resolve) => server.close(resolve))
     await own.close()

@@ -1,7 +1,9 @@
 // Who may see the dashboard: nobody unless it is switched on, then whoever knows the password; and whoever guesses is
 // slowed down, without locking out others.
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
+import { signIn } from '../../../src/http/dashboard/sign-in.ts'
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 import * as endpoint from '../endpoint.ts'
 import { basic, CREDENTIALS, get, SIGNED_IN } from './operator.ts'
 
@@ -97,6 +99,53 @@ test('ten wrong passwords: even the right one is not looked at for a while, save
   expect(JSON.stringify(web.log)).not.toContain('guess')
 })
 
+test('guesses that come in one piece are counted one by one', async () => {
+  await start()
+  const guesses = [...Array.from({ length: 40 }, (_, i) => `guess ${i}`), CREDENTIALS.DASHBOARD_PASSWORD]
+  const statuses = await endpoint.sendTogether(
+    web.port,
+    guesses.map((password) =>
+      Buffer.from(`GET /queue HTTP/1.1\r\nHost: a\r\nAuthorization: ${basic('operator', password)}\r\n\r\n`),
+    ),
+  )
+  expect(statuses).toEqual([...Array(10).fill(401), ...Array(31).fill(429)])
+})
+
+test('right passwords are not counted, however many come in one piece', async () => {
+  await start()
+  const right = Buffer.from(`GET /queue HTTP/1.1\r\nHost: a\r\nAuthorization: ${SIGNED_IN}\r\n\r\n`)
+  expect(await endpoint.sendTogether(web.port, Array(30).fill(right))).toEqual(Array(30).fill(200))
+})
+
+test.each([
+  ['the same network', 10, (n: number) => `2001:db8:1:2:${n.toString(16)}::1`],
+  ['the same network, of zeros', 10, (n: number) => `2001:db8::${n.toString(16)}:91ff:fe00:1`],
+  ['another network each', 30, (n: number) => `2001:db8:0:${(n + 1).toString(16)}::1`],
+  ['another address of IPv4 each', 30, (n: number) => `::ffff:192.0.2.${n}`],
+])('thirty guesses from %s: %i are looked at', async (_what, expected, addressOf) => {
+  await start()
+  const handler = signIn({ username: 'operator', password: 'x' }, silentLogger, () => '') as unknown as (
+    request: object,
+    response: object,
+    next: () => void,
+  ) => Promise<void>
+  const statuses: number[] = []
+  for (let n = 0; n < 30; n += 1) {
+    const request = { socket: { remoteAddress: addressOf(n) }, get: () => basic('operator', 'guess') }
+    const response: object = {
+      status: (status: number) => {
+        statuses.push(status)
+        return response
+      },
+      set: () => response,
+      type: () => response,
+      send: () => response,
+    }
+    await handler(request, response, () => undefined)
+  }
+  expect(statuses.filter((status) => status === 401)).toHaveLength(expected)
+})
+
 test('a browser may keep nothing, run nothing from elsewhere, and show the pages in no frame', async () => {
   await start()
   for (const path of ['/', '/messages', '/messages/999']) {
@@ -124,7 +173,6 @@ test('the demo serves it to everybody', async () => {
   // Its process listens on 127.0.0.1 only.
   const { openRuntime } = await import('../../../src/runtime.ts')
   const { startWeb } = await import('../../../src/web.ts')
-  const { silentLogger } = await import('../../support/silent-logger.ts')
   const env = { DATABASE_URL: database.url, PORT: '0', HOST: '127.0.0.1' }
   const running = await startWeb(openRuntime({ logger: silentLogger }, env, ['DATABASE_URL']), {
     isOpen: true,

@@ -1,0 +1,24 @@
+// A browser that goes away while a page's files come is no trouble of ours.
+import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, test } from '@jest/globals'
+import { createTestDatabase } from '../../support/database.ts'
+import { startEndpoint } from '../endpoint.ts'
+import { CREDENTIALS, get, SIGNED_IN } from './operator.ts'
+
+test('sixty tabs that are closed while they load leave no line in the log', async () => {
+  const database = await createTestDatabase()
+  const web = await startEndpoint(database.url, CREDENTIALS)
+  const request = `GET /assets/uplot.js HTTP/1.1\r\nHost: a\r\nAuthorization: ${SIGNED_IN}\r\n\r\n`
+  for (let tab = 0; tab < 60; tab += 1) {
+    const socket = connect(web.port, '127.0.0.1', () => socket.write(request))
+    socket.on('error', () => undefined)
+    await sleep(tab % 6)
+    socket.resetAndDestroy()
+    await sleep(10)
+  }
+  expect((await get(web, '/assets/uplot.js')).status).toBe(200)
+  await web.stop()
+  await database.drop()
+  expect(web.log.filter(({ level }) => level === 'error' || level === 'warn')).toEqual([])
+})
