@@ -1,0 +1,31 @@
+// Rows whose time an app has written wrongly: they come first or last, and hide no other.
+import { expect, test } from '@jest/globals'
+import { createTestDatabase } from '../../support/database.ts'
+import { startEndpoint } from '../endpoint.ts'
+import { CREDENTIALS, get, type Seen, unescapeHtml } from './operator.ts'
+
+test.each([
+  // Milliseconds taken for seconds.
+  ['in the year 58534', `to_timestamp(1785000000000 + n) at time zone 'UTC'`],
+  ['before all times', `'-infinity'`],
+])('sixty messages %s: all others are still reached by the links', async (_what, time) => {
+  const database = await createTestDatabase()
+  await database.query(
+    `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, final_status, twilio_message_sid, created_at)
+     select 1, '+12065550199', 'outbound', 1, 'delivered', 'SM' || md5(n::text),
+            case when n > 60 then now() at time zone 'UTC' - n * interval '1 hour' else ${time} end
+       from generate_series(1, 130) as n`,
+  )
+  const web = await startEndpoint(database.url, CREDENTIALS)
+  let rows = 0
+  let path: string | undefined = '/messages'
+  while (path !== undefined) {
+    const page: Seen = await get(web, path)
+    rows += [...page.text.matchAll(/<a href="\/messages\/\d+">/g)].length
+    const href: string | undefined = /<a rel="next" href="([^"]+)"/.exec(page.text)?.[1]
+    path = href === undefined ? undefined : unescapeHtml(href)
+  }
+  await web.stop()
+  await database.drop()
+  expect(rows).toBe(130)
+})
