@@ -111,6 +111,13 @@ async function receive(
     return refuse(deps, response, 'bad_signature', 'The signature cannot be checked')
   }
   const fields = (request.body ?? {}) as Fields
+  // Another body parser may have made objects of names with brackets.
+  if (
+    !Object.values(fields)
+      .flat()
+      .every((value) => typeof value === 'string')
+  )
+    return refuse(deps, response, 'unreadable', 'A field is no text')
   // Never from Host or X-Forwarded headers, which the sender chooses, nor from the origin of a request target
   // in absolute form (RFC 9112, 3.2.2). `url` is the path below the mount point.
   const target = request.url.replace(/^https?:\/\/[^/?#]*/i, '')

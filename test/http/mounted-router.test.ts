@@ -142,6 +142,19 @@ describe('mounted after a body parser of the app', () => {
   })
 })
 
+test.each([
+  'a[toString]=x',
+  'a[b][c]=1',
+  'a[][b]=1',
+])('%s, signed by nobody, behind a parser that makes an object of it: no fault, no line of noise', async (body) => {
+  const app = express()
+    .use(express.urlencoded({ extended: true }))
+    .use('/sms', router)
+  const { status: answered } = await post(app, { body, authToken: 'somebody else' })
+  expect([400, 403]).toContain(answered)
+  expect(log.filter(({ level }) => level === 'error')).toEqual([])
+})
+
 test('several routers in one app do not disturb each other', async () => {
   const other = statusCallbackRouter({ ...options(), publicBaseUrl: 'https://shop.example.com/other' })
   const app = express().use('/other', other).use('/sms', router)
