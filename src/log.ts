@@ -29,11 +29,17 @@ export function maskNumbersIn(text: string): string {
 
 /** Why a message is where it is, without its number, in whatever way that is written; it may be a text of the app's own. */
 export function maskReason(reason: string, to: string): string {
-  const digits = to.replace(/^\+/, '')
-  return maskNumbersIn(
-    digits === '' ? reason : reason.replaceAll(to, maskNumber(to)).replaceAll(digits, maskNumber(to)),
-  )
+  const digits = to.replaceAll(/\D/g, '')
+  if (digits === '') return maskNumbersIn(reason)
+  const optional = [...digits.slice(0, -LOCAL_DIGITS)].map((digit) => `(?:${digit}${BETWEEN_DIGITS})?`)
+  const local = [...digits.slice(-LOCAL_DIGITS)].join(BETWEEN_DIGITS)
+  const written = new RegExp(`[+(]?${optional.join('')}${local}`, 'g')
+  return maskNumbersIn(reason.replaceAll(written, maskNumber(to)))
 }
+
+/** Countries and areas may be left out in front of them. */
+const LOCAL_DIGITS = 7
+const BETWEEN_DIGITS = '[ ().-]{0,3}'
 
 /** The facts of an error that help and that hold no row contents (PostgreSQL's `detail` does). */
 export function errorFields(error: unknown): object {

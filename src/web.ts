@@ -48,7 +48,8 @@ export async function startWeb(runtime: Runtime, { isOpen = false } = {}): Promi
   const url = `http://${host === '0.0.0.0' || host === '::' ? 'localhost' : host}:${address.port}`
   runtime.logger.info('Web process listens', {
     url,
-    callbacks: `${runtime.config.publicBaseUrl}/twilio/status`,
+    // Some have a password for the proxy in front in it.
+    callbacks: `${runtime.config.publicBaseUrl.replace(/\/\/[^/]*@/, '//')}/twilio/status`,
   })
   return {
     url,

@@ -78,6 +78,14 @@ describe('the public base URL, however it is written, is what signatures are che
   })
 })
 
+test('a password in it, for a proxy in front, is signed with and not logged', async () => {
+  const publicBaseUrl = 'https://twilio:secret-of-the-proxy@example.com/sms'
+  target = await endpoint.startEndpoint(database.url, { PUBLIC_BASE_URL: publicBaseUrl })
+  expect(await post(target, publicBaseUrl)).toMatchObject({ status: 204 })
+  expect(JSON.stringify(target.log)).toContain('https://example.com/sms/twilio/status')
+  expect(JSON.stringify(target.log)).not.toContain('secret-of-the-proxy')
+})
+
 describe('while the auth token is rotated', () => {
   const OLD = 'a'.repeat(32)
   const NEW = 'b'.repeat(32)
