@@ -176,3 +176,20 @@ test('close waits for a send under way and records its answer', async () => {
   await sender.close()
   expect(await sending).toMatchObject({ status: 'accepted' })
 })
+
+test('where a trigger puts new rows elsewhere, nothing is sent, and no copy is left to be sent later', async () => {
+  const world = await newWorld()
+  const client = await appClient(world)
+  await client.query(`
+    create table sms_usage_logs_2026 () inherits (sms_usage_logs);
+    create function put_elsewhere() returns trigger language plpgsql as
+      $$ begin insert into sms_usage_logs_2026 select new.*; return null; end $$;
+    create trigger put_elsewhere before insert on sms_usage_logs for each row execute function put_elsewhere()`)
+  const refused = { name: 'DatabaseError', written: 'no', message: expect.stringContaining('trigger') }
+  await expect(world.sender.send(message())).rejects.toMatchObject(refused)
+  await client.query('begin')
+  await expect(world.sender.enqueue(message(), { db: client })).rejects.toMatchObject(refused)
+  await client.query('rollback')
+  expect(await rowsOf(world)).toEqual([])
+  expect(await jobCount(world)).toBe(0)
+})

@@ -2,6 +2,7 @@
 // columns mean is in message-row.ts.
 import type { Message } from '../delivery/message.ts'
 import type { DeliveryStatus } from '../delivery/status.ts'
+import { DatabaseError } from '../errors.ts'
 import {
   type Integer,
   IS_OURS,
@@ -128,6 +129,7 @@ export interface NewMessage {
  *
  * @returns its id, and the time of its insertion; null if its idempotency key exists already. Waits for
  *   a transaction that has inserted the same key and has not ended yet.
+ * @throws DatabaseError if the row is not in the table although nothing was in its way: roll back then
  */
 export async function insertMessage(
   db: Db,
@@ -163,8 +165,13 @@ export async function insertMessage(
     ],
   )
   const [row] = rows
+  if (row === undefined && message.idempotencyKey === null)
+    throw new DatabaseError(KEPT_BACK, { isRefusal: true })
   return row === undefined ? null : { id: Number(row.id), insertedAt: new Date(row.insertedAt) }
 }
+
+/** Its transaction must not be committed: a copy that the trigger has put elsewhere would be sent. */
+const KEPT_BACK = 'A trigger keeps new rows out of sms_usage_logs'
 
 /** Of these attempts, the ones that still wait, each once: by the message's id, and the number of the attempt. */
 export async function findWaiting<Due extends { readonly message: number; readonly attempt: number }>(
