@@ -3,6 +3,7 @@ import { IN_DOUBT_AFTER_SECONDS } from '../delivery/reconcile-time.ts'
 import type { DeliveryStatus } from '../delivery/status.ts'
 import { finite, IS_IN_FLIGHT, IS_OURS } from './message-row.ts'
 import { iso } from './messages.ts'
+import { IS_LOOKED_AT } from './overdue.ts'
 import type { Db } from './pool.ts'
 
 export interface Backlog {
@@ -29,12 +30,14 @@ const CLAIMED_AT = `case when ${CLAIM} ~ '^[1-9]\\d{3}-(0[1-9]|1[0-2])-[0-3]\\dT
 
 const IS_IN_DOUBT = `final_status = 'submitting' and ${CLAIMED_AT} < ${iso(`now() - interval '${IN_DOUBT_AFTER_SECONDS} s'`)}`
 
-const IS_WAITING = `final_status in ('pending', 'retrying')`
+/** What somebody else left behind long ago, and is not sent, waits for nothing. */
+const IS_WAITING = `final_status in ('pending', 'retrying') and ${IS_LOOKED_AT}`
 const DUE_AT = 'coalesce(next_retry_at, created_at)'
 
 interface BacklogRow {
   readonly status: DeliveryStatus
   readonly messages: number
+  readonly waiting: number
   readonly due: number
   readonly oldestDueAt: Date | number | null
   readonly nextDueAt: Date | number | null
@@ -46,7 +49,7 @@ interface BacklogRow {
 export async function readBacklog(db: Db): Promise<Backlog> {
   const { rows } = await db.executeSql<BacklogRow>(
     `with in_flight as materialized (
-       select final_status as status, ${IS_WAITING} and ${DUE_AT} <= now() as is_due, ${DUE_AT} as due_at,
+       select final_status as status, ${IS_WAITING} as is_waiting, ${DUE_AT} <= now() as is_due, ${DUE_AT} as due_at,
               ${IS_IN_DOUBT} as is_in_doubt,
               case when final_status = 'submitting' then ${CLAIMED_AT} end as claimed_at
          from sms_usage_logs
@@ -54,9 +57,10 @@ export async function readBacklog(db: Db): Promise<Backlog> {
      select clock."now", g.*
        from (select now() as "now") as clock
        left join (
-         select status, count(*)::int as "messages", (count(*) filter (where is_due))::int as "due",
-                min(due_at) filter (where is_due and isfinite(due_at)) as "oldestDueAt",
-                min(due_at) filter (where not is_due and due_at < 'infinity' and ${IS_WAITING.replace('final_status', 'status')}) as "nextDueAt",
+         select status, count(*)::int as "messages", (count(*) filter (where is_waiting))::int as "waiting",
+                (count(*) filter (where is_waiting and is_due))::int as "due",
+                min(due_at) filter (where is_waiting and is_due and isfinite(due_at)) as "oldestDueAt",
+                min(due_at) filter (where is_waiting and not is_due and due_at < 'infinity') as "nextDueAt",
                 (count(*) filter (where is_in_doubt))::int as "inDoubt",
                 min(claimed_at) filter (where is_in_doubt) as "oldestInDoubtAt"
            from in_flight
@@ -65,15 +69,12 @@ export async function readBacklog(db: Db): Promise<Backlog> {
   const groups = rows.filter(({ status }) => status !== null)
   const total = (count: (row: BacklogRow) => number): number =>
     groups.reduce((sum, row) => sum + count(row), 0)
-  const waiting = total(({ status, messages }) =>
-    status === 'pending' || status === 'retrying' ? messages : 0,
-  )
   const due = total((row) => row.due)
   return {
     byStatus: Object.fromEntries(groups.map(({ status, messages }) => [status, messages])),
     due,
     oldestDueAt: earliest(groups.map(({ oldestDueAt }) => oldestDueAt)),
-    deferred: waiting - due,
+    deferred: total(({ waiting }) => waiting) - due,
     nextDueAt: earliest(groups.map(({ nextDueAt }) => nextDueAt)),
     inDoubt: total((row) => row.inDoubt),
     oldestInDoubtAt: earliest(

@@ -13,8 +13,10 @@ export interface OverdueMessage {
 
 /** Word for word as the index has them, so that it can serve. */
 const RECONCILE_AT = `coalesce(sms_metadata ->> 'reconcile_at', '') collate "C"`
+/** Whether it will ever be looked at again by itself. */
+export const IS_LOOKED_AT = `${RECONCILE_AT} < '9999'`
 const IS_WATCHED = `${IS_IN_FLIGHT}
-        and message_direction <> 'inbound' and ${RECONCILE_AT} < '9999'`
+        and message_direction <> 'inbound' and ${IS_LOOKED_AT}`
 
 /** The messages whose time to be looked at has come, the longest overdue first, without those in `except`. */
 export async function findOverdue(

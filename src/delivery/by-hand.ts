@@ -4,6 +4,7 @@ import { newAttempt } from './attempts.ts'
 import type { Circumstances, Decision } from './decision.ts'
 import { reasonOf } from './error-codes.ts'
 import type { Event, Message } from './message.ts'
+import { isLeftAlone } from './reconcile-time.ts'
 import { ruleFor } from './retry-policy.ts'
 import { isDelivered, isFailedAttempt, isFinal } from './status.ts'
 import {
@@ -41,7 +42,9 @@ export function decideRetry(
   if (message.body === null) return ignore(NO_TEXT)
   if (isWaiting(message)) {
     const isDue = message.nextRetryAt === null || message.nextRetryAt <= now
-    return isDue ? ignore('it is due already') : ringAgain({ ...message, nextRetryAt: now }, now)
+    return isDue && !isLeftAlone(message)
+      ? ignore('it is due already')
+      : ringAgain({ ...message, nextRetryAt: now }, now)
   }
   if (message.status === 'submitting') return ignore('it is not known yet whether Twilio has it')
   if (!isFinal(message.status)) return ignore(WITH_TWILIO)

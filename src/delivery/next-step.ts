@@ -1,5 +1,5 @@
 // What will happen to a message next, and why, in words for a person.
-import { IN_DOUBT_AFTER_SECONDS, isNever } from './reconcile-time.ts'
+import { IN_DOUBT_AFTER_SECONDS, isLeftAlone, isNever } from './reconcile-time.ts'
 import type { Message } from './message.ts'
 import { claimOf, latestMade, secondsBetween } from './transitions.ts'
 
@@ -16,12 +16,15 @@ export function isInDoubt(message: Message, now: Date): boolean {
   return message.status === 'submitting' && secondsBetween(claimedAt, now) > IN_DOUBT_AFTER_SECONDS
 }
 
+const LEFT_ALONE = 'Nothing by itself: it had waited for days before sms-retry saw it. Retry or cancel it'
+
 export function nextStepOf(message: Message, now: Date): NextStep {
   const { status, nextRetryAt, retryCount, reconcileAt } = message
   const look = reconcileAt === null || isNever(reconcileAt) ? null : reconcileAt
   switch (status) {
     case 'pending':
     case 'retrying': {
+      if (isLeftAlone(message)) return { what: LEFT_ALONE, at: null }
       const attempt = retryCount === 0 ? 'The first attempt' : `Retry ${retryCount}`
       return nextRetryAt !== null && nextRetryAt > now
         ? { what: `${attempt} is due`, at: nextRetryAt }

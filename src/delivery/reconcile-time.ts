@@ -82,6 +82,11 @@ export function isNever(time: Date | null): boolean {
   return time?.getTime() === NEVER.getTime()
 }
 
+/** An attempt of somebody else's that had waited for so long when it was first seen that it is not made. */
+export function isLeftAlone(message: Message): boolean {
+  return isWaiting(message) && isNever(message.reconcileAt)
+}
+
 /**
  * When to look at the message next: at first soon, then after pauses that grow, in the end never again. Null if
  * there is no need.

@@ -94,6 +94,22 @@ test.each<[what: string, given: Given, counts: object, oldest: [least: number, m
     { deferred: 1 },
     null,
   ],
+  [
+    'one that somebody else left behind long ago, and that is not sent',
+    {
+      status: 'pending',
+      createdAt: `now() - interval '30 days'`,
+      metadata: `'{"reconcile_at": "9999-12-31T00:00:00.000Z"}'`,
+    },
+    {},
+    null,
+  ],
+  [
+    'one that is looked at in the year 9998',
+    { status: 'pending', createdAt: `now() - interval '5 s'`, metadata: `'{"reconcile_at": "9998"}'` },
+    { due: 1 },
+    [5, 60],
+  ],
   ['what is with Twilio waits for nothing', { status: 'sent', nextRetryAt: 'now()' }, {}, null],
 ])('%s', async (_what, given, counts, oldest) => {
   await insert(given)

@@ -2,6 +2,8 @@
 import { describe, expect, test } from '@jest/globals'
 import { decide } from '../../src/delivery/decide.ts'
 import type { Event, Message } from '../../src/delivery/message.ts'
+import { nextStepOf } from '../../src/delivery/next-step.ts'
+import { NEVER } from '../../src/delivery/reconcile-time.ts'
 import {
   accepted,
   buildAttempt,
@@ -93,6 +95,26 @@ describe('retry now, of a message that waits', () => {
   test('asked for twice, does it once', () => {
     const once = play(waiting, [retry({ seen: waiting })])
     expect(whyNot(once, retry({ seen: waiting }))).toBe('it is due already')
+  })
+})
+
+describe('a message that somebody else left waiting for days, and that is not sent by itself', () => {
+  const left = buildMessage('pending', [buildAttempt(0, 'pending')], { reconcileAt: NEVER })
+
+  test('says so, and what can be done', () => {
+    expect(nextStepOf(left, NOW)).toEqual({ what: expect.stringContaining('Retry or cancel it'), at: null })
+    expect(nextStepOf({ ...left, reconcileAt: NOW }, NOW).what).toContain('a worker makes it')
+  })
+
+  test('is sent if a person asks for it, and watched from then on', () => {
+    const decision = decide(left, retry({ seen: left }), circumstances())
+    expect(decision).toMatchObject({ kind: 'schedule', at: NOW, message: { nextRetryAt: NOW } })
+    const asked = play(left, [retry({ seen: left })])
+    expect(asked.reconcileAt).toEqual(secondsFromNow(30))
+  })
+
+  test('is called off if a person asks for that', () => {
+    expect(play(left, [cancel])).toMatchObject({ status: 'canceled', nextRetryAt: null })
   })
 })
 
