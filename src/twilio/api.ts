@@ -1,6 +1,7 @@
 // The way to Twilio's API through its package, with answers that are seen whole and a limit on every request.
 import type { TwilioConfig } from '../config.ts'
 import { REQUEST_TIMEOUT_SECONDS } from '../delivery/reconcile-time.ts'
+import { resetConnectionsOf } from './reset-connections.ts'
 
 const REQUEST_TIMEOUT_MS = REQUEST_TIMEOUT_SECONDS * 1000
 export const NO_ANSWER = `no answer within ${REQUEST_TIMEOUT_SECONDS} s`
@@ -69,7 +70,9 @@ export async function loadApi(config: TwilioConfig): Promise<TwilioApi> {
     timeout: REQUEST_TIMEOUT_MS,
     maxSockets: config.concurrency,
     maxFreeSockets: config.concurrency,
+    maxTotalSockets: config.concurrency,
   })
+  resetConnectionsOf(http.axios.defaults.httpsAgent)
   const httpClient = {
     async request(options: Parameters<typeof http.request>[0]) {
       const response = await http.request(options)
