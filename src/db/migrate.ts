@@ -56,8 +56,8 @@ async function tryLock(client: pg.Client): Promise<boolean> {
 }
 
 /**
- * Applies the migrations that this database lacks, and builds the indexes again that got lost. Can be run at any time
- * and any number of times.
+ * Applies the migrations that this database lacks, and builds again what of the table got lost: indexes, columns, or
+ * all of it. Can be run at any time and any number of times.
  *
  * @returns the names of the migrations that were applied
  * @throws SchemaError if the table's contents forbid an index, with the way to find the rows
@@ -70,7 +70,7 @@ export async function migrateTable(client: pg.Client): Promise<string[]> {
   )
   const { rows } = await client.query<{ name: string }>(`select name from ${BOOKKEEPING}`)
   const applied = new Set(rows.map(({ name }) => name))
-  const lost = await findLostIndexes(client)
+  const lost = await findLost(client)
   const missing = (await migrationNames()).filter((name) => !applied.has(name) || lost.has(name))
   for (const name of missing) await applyMigration(client, name)
   return missing
@@ -105,6 +105,16 @@ const INDEX_OF_MIGRATION: ReadonlyMap<string, string> = new Map([
 ])
 export const INDEX_NAMES = [...INDEX_OF_MIGRATION.values()]
 
+/** All columns and indexes that the migrations make in a table of the app's, each with its migration. */
+const PARTS: readonly (readonly [migration: string, part: string])[] = [
+  ['001-message-table', 'retry_count'],
+  ['001-message-table', 'max_retries'],
+  ['001-message-table', 'next_retry_at'],
+  ['001-message-table', 'twilio_message_sid'],
+  ['001-message-table', 'final_status'],
+  ...INDEX_OF_MIGRATION,
+]
+
 /** CREATE INDEX CONCURRENTLY that was interrupted leaves an index behind that is never used and never mended. */
 async function dropInvalidIndexes(client: pg.Client): Promise<void> {
   const { rows } = await client.query<{ name: string }>(
@@ -118,17 +128,18 @@ async function dropInvalidIndexes(client: pg.Client): Promise<void> {
   for (const { name } of rows) await client.query(`drop index concurrently if exists ${name}`)
 }
 
-/** The migrations whose index is not there: dropped by somebody, or left out by a restore from a dump. */
-async function findLostIndexes(client: pg.Client): Promise<ReadonlySet<string>> {
+/** The migrations of whose parts one is not there: dropped by somebody, or left out by a restore from a dump. */
+async function findLost(client: pg.Client): Promise<ReadonlySet<string>> {
   const { rows } = await client.query<{ name: string }>(
     `select c.relname as "name"
        from pg_index i
        join pg_class c on c.oid = i.indexrelid
-      where i.indrelid = to_regclass('sms_usage_logs')`,
+      where i.indrelid = to_regclass('sms_usage_logs')
+     union all
+     select attname from pg_attribute where attrelid = to_regclass('sms_usage_logs') and not attisdropped`,
   )
   const present = new Set(rows.map(({ name }) => name))
-  const lost = [...INDEX_OF_MIGRATION].filter(([, index]) => !present.has(index))
-  return new Set(lost.map(([migration]) => migration))
+  return new Set(PARTS.filter(([, part]) => !present.has(part)).map(([migration]) => migration))
 }
 
 const UNIQUE_VIOLATION = '23505'
