@@ -19,6 +19,17 @@ const LOCK_POLL_MS = 200
 const LOCK_TIMEOUT_MS = 600_000
 
 /**
+ * The time-outs of a role or a database are for an app. An index of a large table takes minutes, waits for transactions
+ * that began before it without holding up anybody, and would be cut off again at each run. Not every version of
+ * PostgreSQL has all of them. Who must not wait for long says so in its own file.
+ */
+const SESSION_SETTINGS = `
+  set time zone 'UTC';
+  select set_config(name, '0', false)
+    from pg_settings
+   where name in ('statement_timeout', 'lock_timeout', 'transaction_timeout', 'idle_session_timeout')`
+
+/**
  * Runs `work` on a connection of its own while no other process migrates this database. The lock is polled
  * for: a session that waits inside pg_advisory_lock holds a snapshot, which CREATE INDEX CONCURRENTLY in the
  * other process would wait for, and both would wait for ever.
@@ -34,7 +45,7 @@ export async function whileMigrating<T>(
     throw new DatabaseError(`The database cannot be reached: ${error.message}`, { cause: error })
   })
   try {
-    await client.query("set time zone 'UTC'")
+    await client.query(SESSION_SETTINGS)
     const givenUpMs = performance.now() + LOCK_TIMEOUT_MS
     while (!(await tryLock(client))) {
       if (performance.now() > givenUpMs)

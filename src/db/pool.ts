@@ -47,29 +47,34 @@ const LOCK_TIMEOUT_MS = 5_000
 const TRANSACTION_TIMEOUT_MS = 20_000
 
 /**
- * The server is to give up with us what we have given up; a shorter time-out of the database's owner stays. A machine
- * that dies in the middle of a transaction says nothing, and would keep its rows locked until TCP gives the connection
- * up, after two hours by default. `transaction_timeout` exists since PostgreSQL 17; before that, TCP is asked to be
- * quicker. (`idle_in_transaction_session_timeout` counts from the answer to a Sync, of which there is none in between.)
+ * The server is to give up with us what we have given up; a shorter time-out of the database's owner stays, but not for
+ * whom we let wait without end. A machine that dies in the middle of a transaction says nothing, and would keep its rows
+ * locked until TCP gives the connection up, after two hours by default. `transaction_timeout` exists since PostgreSQL 17;
+ * before that, TCP is asked to be quicker. (`idle_in_transaction_session_timeout` counts from the answer to a Sync, of
+ * which there is none in between.)
  */
-const sessionSettings = (queryTimeoutMs: number): string => `
-  set time zone 'UTC';
-  set datestyle = 'ISO';
-  set lock_timeout = ${LOCK_TIMEOUT_MS};
-  set tcp_keepalives_idle = 5;
-  set tcp_keepalives_interval = 2;
-  set tcp_keepalives_count = 3;
-  set tcp_user_timeout = 11000;
-  select set_config(name, ours, false)
-    from (values ('statement_timeout', '${queryTimeoutMs}'),
-                 ('transaction_timeout', '${TRANSACTION_TIMEOUT_MS}')) as timeout (name, ours)
-    join pg_settings using (name)
-   where (setting::bigint = 0 or setting::bigint > ours::bigint) and ${queryTimeoutMs} > 0`
+function sessionSettings(queryTimeoutMs: number): string {
+  const transactionTimeoutMs = queryTimeoutMs === 0 ? 0 : TRANSACTION_TIMEOUT_MS
+  return `
+    set time zone 'UTC';
+    set datestyle = 'ISO';
+    set lock_timeout = ${LOCK_TIMEOUT_MS};
+    set tcp_keepalives_idle = 5;
+    set tcp_keepalives_interval = 2;
+    set tcp_keepalives_count = 3;
+    set tcp_user_timeout = 11000;
+    select set_config(name, ours, false)
+      from (values ('statement_timeout', '${queryTimeoutMs}'),
+                   ('transaction_timeout', '${transactionTimeoutMs}')) as timeout (name, ours)
+      join pg_settings using (name)
+     where ours = '0' or setting::bigint = 0 or setting::bigint > ours::bigint`
+}
 
 /**
  * @param onTrouble told of what is not as it should be, and is got over: connections that break while nobody uses them
  *   (the pool replaces them), and prepared statements that get lost (it goes on without)
- * @param queryTimeoutMs the longest wait for an answer; 0 for none, and for no limit to transactions either
+ * @param queryTimeoutMs the longest wait for an answer; 0 for no limit, to transactions neither, whatever the database's
+ *   owner has set
  */
 export function openDatabase(
   config: DatabaseConfig,

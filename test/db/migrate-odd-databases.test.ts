@@ -1,13 +1,17 @@
 // The migrations on databases whose parts are elsewhere than expected, got lost, belong to others, or have time-outs
 // of their own.
 import { afterEach, expect, test } from '@jest/globals'
+import pg from 'pg'
+import { openDatabase } from '../../src/db/pool.ts'
 import { migrate } from '../../src/migrate.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { dumpSchema } from '../support/schema-dump.ts'
 import { silentLogger } from '../support/silent-logger.ts'
+import { waitFor } from '../support/wait-for.ts'
 import { ALL_INDEXES_VALID, configOf, indexesOf, ORIGINAL_ROWS, ORIGINAL_TABLE } from './original-table.ts'
 
 const databases: TestDatabase[] = []
+const clients: pg.Client[] = []
 
 async function databaseWith(...statements: string[]): Promise<TestDatabase> {
   const database = await createTestDatabase(null)
@@ -16,7 +20,15 @@ async function databaseWith(...statements: string[]): Promise<TestDatabase> {
   return database
 }
 
+async function connect(database: TestDatabase): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: database.url })
+  clients.push(client)
+  await client.connect()
+  return client
+}
+
 afterEach(async () => {
+  for (const client of clients.splice(0)) await client.end()
   for (const database of databases.splice(0)) await database.drop()
 })
 
@@ -77,4 +89,46 @@ test('a table restored from before sms-retry is completed, whatever the bookkeep
   await database.query(ORIGINAL_ROWS)
   await migrated(database)
   expect(await dumpSchema(database)).toBe(schema)
+})
+
+test.each([
+  'statement_timeout',
+  'lock_timeout',
+  'transaction_timeout',
+  'idle_session_timeout',
+])('%s of the database cuts off neither the migration that waits for an older transaction, nor the next in turn', async (setting) => {
+  const database = await databaseWith(ORIGINAL_TABLE, ORIGINAL_ROWS)
+  const older = await connect(database)
+  await older.query('begin isolation level repeatable read')
+  await older.query('select 1')
+  await database.query(setForAll(setting, '100'))
+  const migrating = Promise.allSettled([migrated(database), migrated(database)])
+  await waitFor('the time-out to be over for both', async () => {
+    const sessions = await database.query(
+      `select from pg_stat_activity
+          where application_name = 'sms-retry migrate' and datname = current_database()
+            and now() - backend_start > interval '1 second'`,
+    )
+    return sessions.length === 2
+  })
+  await older.end()
+  expect((await migrating).map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled'])
+  expect(await indexesOf(database)).toEqual(ALL_INDEXES_VALID)
+})
+
+test.each([
+  [0, '0'],
+  [60_000, '5s'],
+])("a pool that waits %i ms for an answer (0: without end) has the owner's time-outs of 5 s at %s", async (timeoutMs, expected) => {
+  const database = await databaseWith(
+    setForAll('statement_timeout', '5000'),
+    setForAll('transaction_timeout', '5000'),
+  )
+  const opened = openDatabase(configOf(database), () => undefined, timeoutMs)
+  const { rows } = await opened
+    .executeSql(
+      `select current_setting('statement_timeout') as "statement", current_setting('transaction_timeout') as "transaction"`,
+    )
+    .finally(() => opened.close())
+  expect(rows).toEqual([{ statement: expected, transaction: expected }])
 })
