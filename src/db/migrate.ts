@@ -71,7 +71,7 @@ async function tryLock(client: pg.Client): Promise<boolean> {
  * all of it. Can be run at any time and any number of times.
  *
  * @returns the names of the migrations that were applied
- * @throws SchemaError if the table's contents forbid an index, with the way to find the rows
+ * @throws SchemaError if the table's contents forbid an index, with the way to find the rows, or if another table has it
  */
 export async function migrateTable(client: pg.Client): Promise<string[]> {
   await dropInvalidIndexes(client)
@@ -81,9 +81,16 @@ export async function migrateTable(client: pg.Client): Promise<string[]> {
   )
   const { rows } = await client.query<{ name: string }>(`select name from ${BOOKKEEPING}`)
   const applied = new Set(rows.map(({ name }) => name))
-  const lost = await findLost(client)
+  const lost = new Set((await findLost(client)).map(([migration]) => migration))
   const missing = (await migrationNames()).filter((name) => !applied.has(name) || lost.has(name))
   for (const name of missing) await applyMigration(client, name)
+  // Names of indexes belong to the schema: `if not exists` is content with an index of another table's.
+  const taken = (await findLost(client)).map(([, name]) => name)
+  if (taken.length > 0) {
+    throw new SchemaError(
+      `Another table has the index ${taken.join(', ')}: rename or drop it there, then migrate again.`,
+    )
+  }
   return missing
 }
 
@@ -116,8 +123,10 @@ const INDEX_OF_MIGRATION: ReadonlyMap<string, string> = new Map([
 ])
 export const INDEX_NAMES = [...INDEX_OF_MIGRATION.values()]
 
+type Part = readonly [migration: string, name: string]
+
 /** All columns and indexes that the migrations make in a table of the app's, each with its migration. */
-const PARTS: readonly (readonly [migration: string, part: string])[] = [
+const PARTS: readonly Part[] = [
   ['001-message-table', 'retry_count'],
   ['001-message-table', 'max_retries'],
   ['001-message-table', 'next_retry_at'],
@@ -139,8 +148,8 @@ async function dropInvalidIndexes(client: pg.Client): Promise<void> {
   for (const { name } of rows) await client.query(`drop index concurrently if exists ${name}`)
 }
 
-/** The migrations of whose parts one is not there: dropped by somebody, or left out by a restore from a dump. */
-async function findLost(client: pg.Client): Promise<ReadonlySet<string>> {
+/** The parts that are not there: dropped by somebody, or left out by a restore from a dump. */
+async function findLost(client: pg.Client): Promise<Part[]> {
   const { rows } = await client.query<{ name: string }>(
     `select c.relname as "name"
        from pg_index i
@@ -150,7 +159,7 @@ async function findLost(client: pg.Client): Promise<ReadonlySet<string>> {
      select attname from pg_attribute where attrelid = to_regclass('sms_usage_logs') and not attisdropped`,
   )
   const present = new Set(rows.map(({ name }) => name))
-  return new Set(PARTS.filter(([, part]) => !present.has(part)).map(([migration]) => migration))
+  return PARTS.filter(([, name]) => !present.has(name))
 }
 
 const UNIQUE_VIOLATION = '23505'

@@ -3,6 +3,7 @@
 import { afterEach, expect, test } from '@jest/globals'
 import pg from 'pg'
 import { openDatabase } from '../../src/db/pool.ts'
+import { SchemaError } from '../../src/errors.ts'
 import { migrate } from '../../src/migrate.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { dumpSchema } from '../support/schema-dump.ts'
@@ -33,6 +34,12 @@ afterEach(async () => {
 })
 
 const migrated = (database: TestDatabase) => migrate(configOf(database), silentLogger)
+
+const failureOf = (database: TestDatabase) =>
+  migrated(database).then(
+    () => null,
+    (error: unknown) => error,
+  )
 
 /** For every session that begins from now on. */
 const setForAll = (setting: string, value: string): string =>
@@ -131,4 +138,21 @@ test.each([
     )
     .finally(() => opened.close())
   expect(rows).toEqual([{ statement: expected, transaction: expected }])
+})
+
+test('indexes that another table has are named, until they are out of the way', async () => {
+  const database = await databaseWith(ORIGINAL_TABLE)
+  await migrated(database)
+  await database.query('alter table sms_usage_logs rename to sms_usage_logs_2024')
+  await database.query('drop index idx_sms_usage_logs_retry')
+  const failure = (await failureOf(database)) as Error
+  expect(failure).toBeInstanceOf(SchemaError)
+  expect(failure.message).toMatch(
+    / idx_sms_usage_logs_twilio.*, idx_sms_usage_logs_time: rename or drop it there/,
+  )
+  expect(failure.message).not.toContain('idx_sms_usage_logs_retry')
+  expect(await failureOf(database)).toEqual(failure)
+  await database.query('drop table sms_usage_logs_2024')
+  await migrated(database)
+  expect(await indexesOf(database)).toEqual(ALL_INDEXES_VALID)
 })
