@@ -278,6 +278,7 @@ describe('the command', () => {
     })
     expect(await cli.ended).toBe(1)
     expect(cli.stderr()).not.toContain('Unhandled')
+    expect(cli.stderr()).toMatch(/^The database failed: .*\n$/)
     await snapshot.end()
     expect(await migrated(database)).toEqual(ALL_MIGRATIONS.slice(1))
   })

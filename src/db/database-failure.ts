@@ -31,7 +31,8 @@ function toDatabaseError(error: Error, written: DatabaseError['written']): Datab
  */
 const CONCERNS_ALL = /^(25006|25P04|40|42P01|42501|53|55P03|57014|58)/
 
-function isAnswer(error: Error): error is pg.DatabaseError {
+/** What the server itself says to a statement, and goes on. */
+export function isAnswer(error: unknown): error is pg.DatabaseError {
   return error instanceof pg.DatabaseError && !isEndOfConnection(error)
 }
 

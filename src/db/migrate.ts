@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import type { DatabaseConfig } from '../config.ts'
 import { DatabaseError, SchemaError } from '../errors.ts'
+import { isAnswer } from './database-failure.ts'
 import { connectionOptions, type Db } from './pool.ts'
 
 const MIGRATIONS_DIRECTORY = fileURLToPath(new URL('../../sql', import.meta.url))
@@ -71,9 +72,16 @@ async function tryLock(client: pg.Client): Promise<boolean> {
  * all of it. Can be run at any time and any number of times.
  *
  * @returns the names of the migrations that were applied
- * @throws SchemaError if the table's contents forbid an index, with the way to find the rows, or if another table has it
+ * @throws SchemaError if PostgreSQL refuses one, with what to do: above all how to find the rows that forbid an index
+ * @throws DatabaseError if the server ends the connection
  */
-export async function migrateTable(client: pg.Client): Promise<string[]> {
+export function migrateTable(client: pg.Client): Promise<string[]> {
+  return applyMissing(client).catch((error: unknown) => {
+    throw explain(error)
+  })
+}
+
+async function applyMissing(client: pg.Client): Promise<string[]> {
   await dropInvalidIndexes(client)
   await client.query(`create schema if not exists ${BOOKKEEPING_SCHEMA}`)
   await client.query(
@@ -107,7 +115,7 @@ async function applyMigration(client: pg.Client, name: string): Promise<void> {
   } catch (error) {
     // The first error counts, not that of a rollback on a connection that broke.
     if (inTransaction) await client.query('rollback').catch(() => undefined)
-    throw explain(error)
+    throw error
   }
 }
 
@@ -183,6 +191,17 @@ function explain(error: unknown): unknown {
       'sms_usage_logs is in use by a long transaction, which the migration did not want to hold up. Migrate again.',
       { cause: error },
     )
+  }
+  if (isAnswer(error)) {
+    return new SchemaError(
+      `PostgreSQL refuses the migration: ${error.message}\n` +
+        'Migrate as the owner of sms_usage_logs. It must be an ordinary table, neither partitioned nor a view, with ' +
+        'columns of types that serve: sms-retry doctor names those that do not.',
+      { cause: error },
+    )
+  }
+  if (error instanceof pg.DatabaseError) {
+    return new DatabaseError(`The database failed: ${error.message}`, { cause: error })
   }
   return error
 }

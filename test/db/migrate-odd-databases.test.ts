@@ -156,3 +156,33 @@ test('indexes that another table has are named, until they are out of the way', 
   await migrated(database)
   expect(await indexesOf(database)).toEqual(ALL_INDEXES_VALID)
 })
+
+const VIEW = `
+  create table message (like sms_usage_logs);
+  drop table sms_usage_logs;
+  create view sms_usage_logs as select * from message`
+const PARTITIONED = `
+  create table message (like sms_usage_logs) partition by range (created_at);
+  drop table sms_usage_logs;
+  alter table message rename to sms_usage_logs`
+const LET_ANYBODY_CREATE = `
+  do $$ begin
+    execute format('grant create on database %I to public', current_database());
+  end $$`
+
+test.each([
+  ['a view', 'ADD COLUMN', [VIEW]],
+  ['a partitioned table', 'partitioned table', [PARTITIONED]],
+  ['metadata that is text', 'text', ['alter table sms_usage_logs alter column sms_metadata type text']],
+  ["another role's table", 'must be owner', [LET_ANYBODY_CREATE, setForAll('role', 'pg_monitor')]],
+  ["another role's database", 'permission denied', [setForAll('role', 'pg_monitor')]],
+  ['a database that is read only', 'read-only', [setForAll('default_transaction_read_only', 'on')]],
+])('%s is refused with words for a person: what PostgreSQL says, and what to do', async (_what, says, statements) => {
+  const failure = await failureOf(await databaseWith(ORIGINAL_TABLE, ...statements))
+  expect(failure).toBeInstanceOf(SchemaError)
+  const { message, cause } = failure as Error
+  expect(cause).toBeInstanceOf(pg.DatabaseError)
+  expect(message).toContain(`refuses the migration: ${(cause as Error).message}\n`)
+  expect(message).toContain(says)
+  expect(message).toContain('Migrate as the owner')
+})
