@@ -13,14 +13,22 @@ grant select, insert on sms_usage_logs to sms_retry_app;
 grant update (final_status, success, retry_count, max_retries, next_retry_at, twilio_message_sid, error_message,
               processing_time_ms, sms_metadata)
   on sms_usage_logs to sms_retry_app;
--- An app's own table may have another kind of key, whose sequence, if there is one, has another name.
+-- An app's own table may be in another schema, and its defaults may draw from sequences of any name, or from none.
 do $$
 declare
-  sequence text := pg_get_serial_sequence('sms_usage_logs', 'id');
+  sequence regclass;
 begin
-  if sequence is not null then
-    execute 'grant usage on sequence ' || sequence || ' to sms_retry_app';
-  end if;
+  execute format('grant usage on schema %s to sms_retry_app',
+                 (select relnamespace::regnamespace from pg_class where oid = 'sms_usage_logs'::regclass));
+  for sequence in
+    select distinct s.oid::regclass
+      from pg_attrdef a
+      join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = a.oid and d.refclassid = 'pg_class'::regclass
+      join pg_class s on s.oid = d.refobjid and s.relkind = 'S'
+     where a.adrelid = 'sms_usage_logs'::regclass
+  loop
+    execute format('grant usage on sequence %s to sms_retry_app', sequence);
+  end loop;
 end $$;
 
 -- Our bookkeeping: which migrations were run, the rows that all workers share, and the processes that come and go.

@@ -21,6 +21,8 @@ async function limitedWorld(options: WorldOptions = {}): Promise<World> {
   return world
 }
 
+const ALTER_ID = 'alter table sms_usage_logs alter column id'
+
 /** What the database refuses is seen here at the latest, also where things go on without it. */
 function expectNoComplaint({ log }: World): void {
   expect(log.filter(({ level }) => level === 'error' || level === 'warn')).toEqual([])
@@ -172,6 +174,38 @@ describe('the role', () => {
     const { user } = limited
     await expect(giveRights(database, user ?? '')).resolves.toBeUndefined()
   })
+})
+
+test.each([
+  ['a serial', []],
+  [
+    'drawn from a sequence that it does not own',
+    ['create sequence "Ids"', `${ALTER_ID} set default nextval('"Ids"')`],
+  ],
+  ['an identity', [`${ALTER_ID} drop default`, `${ALTER_ID} add generated always as identity`]],
+  ['of its own making', [`${ALTER_ID} set default 7`]],
+])("in a schema of the app's own, the role adds messages to a table whose id is %s", async (_what, statements) => {
+  const database = await createTestDatabase()
+  const role = limitedRole()
+  closeLater(() => role.drop())
+  closeLater(() => database.drop())
+  const search = 'set search_path = "App"'
+  for (const statement of [
+    'create schema "App"',
+    'alter table sms_usage_logs set schema "App"',
+    search,
+    ...statements,
+  ])
+    await database.query(statement)
+  const limited = new pg.Client({ connectionString: await role.create(database) })
+  await limited.connect()
+  closeLater(() => limited.end())
+  await limited.query(search)
+  const { rowCount } = await limited.query(
+    `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length)
+     values (7, '+12065550100', 'outbound', 0)`,
+  )
+  expect(rowCount).toBe(1)
 })
 
 const INSUFFICIENT_PRIVILEGE = '42501'
