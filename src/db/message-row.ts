@@ -9,7 +9,7 @@ import {
   isDeliveryStatus,
   isFailedAttempt,
 } from '../delivery/status.ts'
-import { MOST_ATTEMPTS } from '../delivery/transitions.ts'
+import { MOST_ATTEMPTS, MOST_POSTPONEMENTS } from '../delivery/transitions.ts'
 
 /** Keys of `sms_metadata` that belong to sms-retry. All others belong to the app and are preserved. */
 export const OWN_METADATA_KEYS = [
@@ -135,7 +135,7 @@ function isAttemptEntry(value: unknown): value is AttemptEntry {
     (entry.sid == null || typeof entry.sid === 'string') &&
     (entry.error_code == null || Number.isSafeInteger(entry.error_code)) &&
     (entry.error_text == null || typeof entry.error_text === 'string') &&
-    (entry.postponements == null || isWhole(entry.postponements, Number.MAX_SAFE_INTEGER)) &&
+    (entry.postponements == null || isWhole(entry.postponements, MOST_POSTPONEMENTS)) &&
     (entry.times == null || isRecordOfTexts(entry.times))
   )
 }

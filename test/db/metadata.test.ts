@@ -274,6 +274,15 @@ describe("an app's own values under our keys do not stop its message", () => {
   })
 })
 
+test.each([
+  ['4294967295', []],
+  ['2147483648', [{ postponements: 2_147_483_648 }]],
+])('an attempt that is said to have been put off %s times counts as long as a job can be named by that', async (postponements, attempts) => {
+  const metadata = `{"attempts": [{"number": 0, "status": "pending", "postponements": ${postponements}}]}`
+  const id = await insertRow({ status: 'pending', metadata })
+  expect((await findMessage(database, id))?.attempts).toMatchObject(attempts)
+})
+
 test('a text with NUL is refused by the database and spoils neither row nor pool', async () => {
   const id = await insertRow({ status: 'sent', metadata: APP_METADATA })
   const event = { ...callback('undelivered', 30003), errorText: 'nul \0' } as Event
