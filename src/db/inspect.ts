@@ -32,8 +32,11 @@ export interface Column {
   readonly type: string
   /** Of a text that has one: how many characters fit in. */
   readonly length: number | null
+  readonly isNotNull: boolean
   /** NOT NULL without a default: an insert that does not name it fails. */
   readonly isRequired: boolean
+  /** From other columns: a statement that gives it a value fails. */
+  readonly isGenerated: boolean
 }
 
 /** The columns of `sms_usage_logs`; none if there is no such table. */
@@ -42,7 +45,9 @@ export async function readColumns(db: Db): Promise<Column[]> {
     `select a.attname as "name",
             format_type(coalesce(nullif(t.typbasetype, 0), t.oid), null) as "type",
             nullif(a.atttypmod, -1) - 4 as "length",
-            a.attnotnull and not a.atthasdef and a.attidentity = '' as "isRequired"
+            a.attnotnull as "isNotNull",
+            a.attnotnull and not a.atthasdef and a.attidentity = '' as "isRequired",
+            a.attgenerated <> '' as "isGenerated"
        from pg_attribute a
        join pg_type t on t.oid = a.atttypid
       where a.attrelid = to_regclass('sms_usage_logs') and a.attnum > 0 and not a.attisdropped

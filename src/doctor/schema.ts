@@ -19,8 +19,16 @@ const WHOLE = ['integer', 'bigint']
 const TEXT = ['text', 'character varying']
 const TIME = ['timestamp without time zone', 'timestamp with time zone']
 
-/** The columns that are read or written, with the types that serve, and how long a text must be able to be. */
-const COLUMNS: Readonly<Record<string, { types: readonly string[]; length?: number }>> = {
+interface Wanted {
+  readonly types: readonly string[]
+  /** How long a text must be able to be. */
+  readonly length?: number
+  /** No insert names it, and it is null while there is nothing to say. */
+  readonly isOftenNull?: true
+}
+
+/** The columns that are read or written. */
+const COLUMNS: Readonly<Record<string, Wanted>> = {
   id: { types: WHOLE },
   user_id: { types: WHOLE },
   phone_number: { types: TEXT, length: 16 },
@@ -28,26 +36,26 @@ const COLUMNS: Readonly<Record<string, { types: readonly string[]; length?: numb
   message_length: { types: WHOLE },
   message_content: { types: TEXT, length: 1600 },
   success: { types: ['boolean'] },
-  processing_time_ms: { types: WHOLE },
-  error_message: { types: TEXT, length: 600 },
+  processing_time_ms: { types: WHOLE, isOftenNull: true },
+  error_message: { types: TEXT, length: 600, isOftenNull: true },
   sms_metadata: { types: ['jsonb'] },
   created_at: { types: TIME },
   retry_count: { types: ['smallint', ...WHOLE] },
   max_retries: { types: ['smallint', ...WHOLE] },
-  next_retry_at: { types: TIME },
-  twilio_message_sid: { types: TEXT, length: 34 },
+  next_retry_at: { types: TIME, isOftenNull: true },
+  twilio_message_sid: { types: TEXT, length: 34, isOftenNull: true },
   final_status: { types: TEXT, length: 11 },
 }
 
-/** What an insert of ours names. */
-const INSERTED = new Set(Object.keys(COLUMNS).filter((name) => name !== 'id'))
+/** What we give a value, or leave null on purpose. */
+const WRITTEN = new Set(Object.keys(COLUMNS).filter((name) => name !== 'id'))
 
 export const examineTable: Examine = async ({ database }) => {
   const columns = new Map((await readColumns(database)).map((column) => [column.name, column]))
   if (columns.size === 0) return [failed('There is no table sms_usage_logs', MIGRATE)]
   const found = Object.keys(COLUMNS).flatMap((name) => faultOfColumn(name, columns.get(name)))
   for (const { name, isRequired } of columns.values()) {
-    if (isRequired && !INSERTED.has(name)) {
+    if (isRequired && !WRITTEN.has(name)) {
       const what = `Column ${name} must be given, and sms-retry does not know what: no message can be inserted`
       found.push(failed(what, `Give the column ${name} of sms_usage_logs a default.`))
     }
@@ -57,10 +65,18 @@ export const examineTable: Examine = async ({ database }) => {
 
 function faultOfColumn(name: string, column: Column | undefined): Finding[] {
   if (column === undefined) return [failed(`sms_usage_logs has no column ${name}`, MIGRATE)]
-  const { types, length = 0 } = COLUMNS[name] ?? { types: [] }
+  const { types, length = 0, isOftenNull = false } = COLUMNS[name] ?? { types: [] }
   if (!types.includes(column.type)) {
     const what = `Column ${name} is ${column.type}, which does not serve`
     return [failed(what, `Alter the column ${name} of sms_usage_logs to ${types.join(' or ')}.`)]
+  }
+  if (column.isGenerated && WRITTEN.has(name)) {
+    const what = `Column ${name} is generated, and cannot be given a value: no message can be sent`
+    return [failed(what, `Make the column ${name} of sms_usage_logs an ordinary one.`)]
+  }
+  if (column.isNotNull && isOftenNull) {
+    const what = `Column ${name} must not be null, but is while there is nothing to say: no message can be sent`
+    return [failed(what, `Alter the column ${name} of sms_usage_logs: drop not null.`)]
   }
   if (TEXT.includes(column.type) && column.length !== null && column.length < length) {
     const what = `Column ${name} holds ${column.length} characters, but may be given ${length}`

@@ -132,6 +132,12 @@ test.each([
     /tenant must be given/,
     /tenant.* a default/,
   ],
+  [
+    'is reckoned by the database',
+    'drop column message_length, add column message_length integer generated always as (length(message_content)) stored',
+    /message_length is generated/,
+    /message_length.* an ordinary one/,
+  ],
 ])('a column that %s', async (_what, change, what, mend) => {
   const found = await examineAfter(`alter table sms_usage_logs ${change}`)
   expect(of(found, 'table')).toEqual([
@@ -143,6 +149,24 @@ test.each([
   ])
 })
 
+test.each([
+  ['processing_time_ms', 'set not null'],
+  ['error_message', 'set not null'],
+  ['next_retry_at', 'set not null'],
+  ['twilio_message_sid', 'set not null'],
+  // Enough for an insert, which does not name it; what is written later is null all the same.
+  ['error_message', `set default '', alter column error_message set not null`],
+])('column %s, which is often null: %s', async (name, change) => {
+  const found = await examineAfter(`alter table sms_usage_logs alter column ${name} ${change}`)
+  expect(of(found, 'table')).toEqual([
+    expect.objectContaining({
+      result: 'failed',
+      what: expect.stringContaining(`${name} must not be null`),
+      mend: expect.stringContaining(`${name} of sms_usage_logs: drop not null`),
+    }),
+  ])
+})
+
 test('columns of other types that serve as well are fine', async () => {
   const found = await examineAfter(
     'alter table sms_usage_logs alter column next_retry_at type timestamp, alter column id type bigint',
@@ -150,6 +174,20 @@ test('columns of other types that serve as well are fine', async () => {
     'alter table sms_usage_logs add column tenant integer not null default 1',
   )
   expect(of(found, 'table')[0]?.result).toBe('ok')
+})
+
+test('every other column may be NOT NULL without a default: a send fills it', async () => {
+  const strict = await startWorld()
+  const others = [
+    ...['user_id', 'phone_number', 'message_direction', 'message_length', 'message_content', 'success'],
+    ...['sms_metadata', 'created_at', 'retry_count', 'max_retries', 'final_status'],
+  ].map((name) => `alter column ${name} drop default, alter column ${name} set not null`)
+  await strict.database.query(`alter table sms_usage_logs ${others.join(', ')}`)
+  const found = await examine(strict.env)
+  const sent = await strict.sender.send({ userId: 7, to: '+12065550199', body: 'Hello' })
+  await strict.stop()
+  expect(of(found, 'table')[0]?.result).toBe('ok')
+  expect(sent.status).toBe('accepted')
 })
 
 test('a database that cannot be written to', async () => {
