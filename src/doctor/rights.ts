@@ -1,0 +1,20 @@
+// May the role of DATABASE_URL do what sender, web process and worker do to the tables?
+import { readHiddenRows, readMissingRights } from '../db/rights.ts'
+import { type Examine, failed, ok } from './finding.ts'
+
+export const examineRights: Examine = async ({ database }) => {
+  const missing = (await readMissingRights(database)).map(({ role, privilege, on }) =>
+    failed(
+      `The role ${role} has not been granted ${privilege} on ${on.join(', ')}`,
+      `Run sql/roles/least-privilege.sql for ${role}, once more after an update; or grant it by hand.`,
+    ),
+  )
+  const hidden = (await readHiddenRows(database)).map(({ role, privilege, on }) =>
+    failed(
+      `Row level security keeps rows of ${on.join(', ')} from the role ${role} (${privilege}): messages cannot be written, or are not seen and never tried again`,
+      `Create a policy that lets ${role} at every row: for all using (true); or give it bypassrls.`,
+    ),
+  )
+  const found = [...missing, ...hidden]
+  return found.length > 0 ? found : [ok('Its role may read and write all that it has to')]
+}
