@@ -2,7 +2,7 @@
 // (wrong usage); and its long-running commands. What single commands print is in cli/commands.test.ts. Needs
 // dist/, which `npm test` builds.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort } from '../src/embedded-postgres.ts'
@@ -94,6 +94,30 @@ describe('wrong usage: exit code 2, nothing on stdout, and words on stderr that 
     const { code, stderr } = await run(['policy'], { RETRY_POLICY_FILE: file })
     expect(code).toBe(2)
     expect(stderr).toContain('30003')
+  })
+})
+
+describe('the file .env', () => {
+  const runIn = async (put: (path: string) => Promise<unknown>): Promise<Ended> => {
+    const here = await mkdtemp(join(folder, 'here-'))
+    await put(join(here, '.env'))
+    return endOf(startCli(['policy'], {}, undefined, here))
+  }
+
+  test('is read', async () => {
+    const { code, stderr } = await runIn((path) => writeFile(path, 'RETRY_DELAY_SCALE=much'))
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('RETRY_DELAY_SCALE') })
+  })
+
+  test('may be a folder, as that of a Python environment', async () => {
+    expect(await runIn((path) => mkdir(path))).toMatchObject({ code: 0, stderr: '' })
+  })
+
+  test('that cannot be read is wrong usage, in one line', async () => {
+    // Also for root, who may read every file.
+    const { code, stdout, stderr } = await runIn((path) => symlink(path, path))
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(stderr).toMatch(/^The file \.env cannot be read: ELOOP.*\n$/)
   })
 })
 

@@ -18,15 +18,16 @@ export interface CliProcess {
 /**
  * @param env the whole environment, save the path to Node itself
  * @param cli the command of another build than dist/
+ * @param folder by default not here, where a developer's own .env would fill in what the test leaves out
  */
 export function startCli(
   args: readonly string[],
   env: Record<string, string> = {},
   cli: string = CLI,
+  folder: string = tmpdir(),
 ): CliProcess {
   const child = spawn(process.execPath, [cli, ...args], {
-    // Not here, where a developer's own .env would fill in what the test leaves out.
-    cwd: tmpdir(),
+    cwd: folder,
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
