@@ -19,6 +19,10 @@ try {
   process.stderr.write(`The file .env cannot be read: ${(error as Error).message}\n`)
   process.exit(2)
 }
+// Whoever reads the output may go before its end, as head does. What is being done is done all the same.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+})
 
 const { runProgram } = await import('./cli/program.ts')
 process.exitCode = await runProgram(process.argv, process.env)

@@ -121,6 +121,16 @@ describe('the file .env', () => {
   })
 })
 
+test.each([
+  ['list', ['list', '--json', '--limit', '5000']],
+  ['policy', ['policy']],
+  ['--help', ['--help']],
+])('%s ends quietly when nobody reads what it prints any more', async (_what, args) => {
+  const cli = startCli(args, world.env)
+  cli.child.stdout?.destroy()
+  expect(await endOf(cli)).toEqual({ code: 0, stdout: '', stderr: '' })
+})
+
 describe('failed: exit code 1', () => {
   test.each([
     ['list', ['list']],
