@@ -1,7 +1,7 @@
 // Environment -> frozen Config. A pure function: only the program entries touch process.env.
 // Options of the library are laid over the environment first, so that there is one schema for both.
 import type { z as Z } from 'zod'
-import { createEnvSchema, urlOf } from './env-schema.ts'
+import { createEnvSchema, urlOf, withHost } from './env-schema.ts'
 import { ConfigError } from './errors.ts'
 
 type Schema = ReturnType<typeof createEnvSchema>
@@ -156,7 +156,7 @@ function contradictions(given: Env): ConfigFault[] {
       text: 'DASHBOARD_USERNAME and DASHBOARD_PASSWORD must be set together; leave both out for no dashboard',
     })
   }
-  const databaseUrl = urlOf(given['DATABASE_URL'] ?? '')
+  const databaseUrl = urlOf(withHost(given['DATABASE_URL'] ?? ''))
   const files = ['sslrootcert', 'sslcert', 'sslkey'].filter((name) => databaseUrl?.searchParams.has(name))
   if (given['DATABASE_SSL'] !== undefined && files.length > 0) {
     faults.push({

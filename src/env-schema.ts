@@ -32,6 +32,7 @@ export function createEnvSchema() {
   return z.object({
     DATABASE_URL: z
       .string()
+      .transform(withHost)
       .refine((text) => ['postgres:', 'postgresql:'].includes(urlOf(text)?.protocol ?? ''), {
         message: 'must be a PostgreSQL URL such as postgres://user:password@localhost:5432/app',
       }),
@@ -82,6 +83,14 @@ export function createEnvSchema() {
     LOG_FORMAT: oneOf(['json', 'text']),
     NODE_ENV: z.string(),
   })
+}
+
+/**
+ * PostgreSQL's URLs may name the host among the parameters alone, as those of Cloud SQL do (`user@/app?host=/cloudsql/…`);
+ * with a user, a URL of Node's must have one. The parameter wins over what is put in.
+ */
+export function withHost(databaseUrl: string): string {
+  return databaseUrl.replace(/^(postgres(?:ql)?:\/\/[^/?#]*@)(?=\/[^?]*\?(.*&)?host=)/, '$1localhost')
 }
 
 export function urlOf(text: string): URL | null {

@@ -113,7 +113,10 @@ describe('each value', () => {
   test.each<[EnvName, string, boolean]>([
     ['DATABASE_URL', 'postgres://localhost/app', true],
     ['DATABASE_URL', 'postgresql://localhost/app?sslmode=require', true],
+    ['DATABASE_URL', 'postgresql://user:password@/app?host=/cloudsql/project:region:instance', true],
+    ['DATABASE_URL', 'postgresql:///app?host=/cloudsql/project:region:instance', true],
     ['DATABASE_URL', 'http://localhost/app', false],
+    ['DATABASE_URL', 'http://user@/app', false],
     ['DATABASE_POOL_MAX', '1', true],
     ['DATABASE_POOL_MAX', '0', false],
     ['DATABASE_POOL_MAX', '2.5', false],

@@ -68,7 +68,8 @@ export const examineServer: Examine = async ({ database }) => {
 export const examineTls: Examine = async ({ database, config }) => {
   const { tls } = await readServer(database)
   if (tls !== null) return [ok(`The connection is encrypted (${tls})`)]
-  if (isPrivateHost(new URL(config.database.url).hostname)) {
+  const { hostname, searchParams } = new URL(config.database.url)
+  if (isPrivateHost(searchParams.get('host') ?? hostname)) {
     return [ok('The connection is not encrypted; it stays in its own network')]
   }
   return [

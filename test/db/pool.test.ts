@@ -30,6 +30,38 @@ describe.each([
   })
 })
 
+describe.each([undefined, 'disable'])('a URL that names its host as a parameter, DATABASE_SSL %s', (ssl) => {
+  const configOf = (url: string) => parseConfig({ DATABASE_URL: url, DATABASE_SSL: ssl }, []).database
+
+  test('means the socket that it names', () => {
+    const url = 'postgresql://user:p%40%2F@/app?host=/cloudsql/project:region:instance'
+    expect(new pg.Client(connectionOptions(configOf(url)))).toMatchObject({
+      ...{ host: '/cloudsql/project:region:instance', user: 'user', password: 'p@/', database: 'app' },
+    })
+  })
+
+  test('connects', async () => {
+    const { username, password, port, pathname } = new URL(process.env['TEST_SERVER_URL'] ?? '')
+    const url = `postgres://${username}:${password}@${pathname}?host=127.0.0.1&port=${port}`
+    const client = new pg.Client(connectionOptions(configOf(url)))
+    await client.connect()
+    expect((await client.query('select host(inet_server_addr()) as "host"')).rows).toEqual([
+      { host: '127.0.0.1' },
+    ])
+    await client.end()
+  })
+})
+
+test('its certificates and DATABASE_SSL contradict each other as well', () => {
+  const url = 'postgres://user:secret@/app?host=/cloudsql/a:b:c&sslcert=/etc/ssl/some.pem'
+  expect(() => parseConfig({ DATABASE_URL: url, DATABASE_SSL: 'verify' }, [])).toThrow('sslcert')
+})
+
+test('a password with a slash that is not encoded is a fault still, and sends nobody to another host', () => {
+  const url = 'postgres://user:p@/ss@db.internal/app'
+  expect(() => parseConfig({ DATABASE_URL: url }, [])).toThrow(ConfigError)
+})
+
 test('without DATABASE_SSL the URL decides', () => {
   expect(sslOf(URL_WITHOUT)).toBe(false)
   expect(sslOf(`${URL_WITHOUT}?sslmode=no-verify`)).toEqual({ rejectUnauthorized: false })

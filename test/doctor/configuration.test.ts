@@ -100,6 +100,7 @@ test.each([
     'db',
     '',
     'a.local',
+    '/var/run/postgres.d',
   ].map((host) => [host, true] as const),
   ...['sms.example.com', '172.32.0.1', '8.8.8.8', '[2001:db8::1]'].map((host) => [host, false] as const),
 ])('of the host "%s", private is %s', (host, isPrivate) => {
