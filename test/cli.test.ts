@@ -72,6 +72,19 @@ describe('wrong usage: exit code 2, nothing on stdout, and words on stderr that 
     ['an id that is no number', ['show', 'x'], /whole number/],
     ['no id', ['show'], /id/],
     ['a share above 1', ['simulate', '--hang', '2'], /from 0 to 1/],
+    ['a port that there is not', ['simulate', '--port', '70000'], /--port.* from 0 to 65535/],
+    [
+      'a delay of years',
+      ['simulate', '--callback-delay-ms', '99999999999'],
+      /--callback-delay-ms.* from 0 to 2147483647/,
+    ],
+    [
+      'a pause of centuries',
+      ['simulate', '--retry-after-seconds', '99999999999'],
+      /--retry-after-seconds.* from 0 to/,
+    ],
+    ['a seed beyond 32 bits', ['simulate', '--seed', '4294967296'], /--seed.* from 0 to 4294967295/],
+    ['a seed of the demo beyond 32 bits', ['demo', '--seed', '4294967296'], /--seed.* from 0 to 4294967295/],
   ])('%s', async (_what, args, words) => {
     const { code, stdout, stderr } = await run(args)
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })

@@ -7,11 +7,20 @@ export function wholeNumber(text: string): number {
   return Number(text)
 }
 
-export function limitOf(text: string): number {
-  const limit = wholeNumber(text)
-  if (limit < 1 || limit > 10_000) throw new InvalidArgumentError('It must be from 1 to 10000.')
-  return limit
-}
+const wholeNumberFrom =
+  (least: number, most: number) =>
+  (text: string): number => {
+    const number = wholeNumber(text)
+    if (number < least || number > most)
+      throw new InvalidArgumentError(`It must be from ${least} to ${most}.`)
+    return number
+  }
+
+export const limitOf = wholeNumberFrom(1, 10_000)
+export const portOf = wholeNumberFrom(0, 65_535)
+export const seedOf = wholeNumberFrom(0, 4_294_967_295)
+/** A timer of Node's waits no longer, in milliseconds. */
+export const delayOf = wholeNumberFrom(0, 2_147_483_647)
 
 const SECONDS_OF_UNIT: Readonly<Record<string, number>> = { m: 60, h: 3600, d: 24 * 3600 }
 

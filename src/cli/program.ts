@@ -5,7 +5,17 @@ import { type Env, parseConfig } from '../config.ts'
 import { DELIVERY_STATUSES } from '../delivery/status.ts'
 import { ConfigError, InvalidMessageError, SmsRetryError } from '../errors.ts'
 import { readVersion } from '../version.ts'
-import { daysOf, limitOf, secondsOf, shareOf, spanOf, wholeNumber } from './arguments.ts'
+import {
+  daysOf,
+  delayOf,
+  limitOf,
+  portOf,
+  secondsOf,
+  seedOf,
+  shareOf,
+  spanOf,
+  wholeNumber,
+} from './arguments.ts'
 
 const OK = 0
 const FAILED = 1
@@ -198,13 +208,13 @@ function createProgram(env: Env, exitWith: (code: number) => void): Command {
   program
     .command('simulate')
     .description('serve a simulator of the Twilio API, until it is told to stop')
-    .option('--port <port>', 'where to listen', wholeNumber, 4010)
+    .option('--port <port>', 'where to listen', portOf, 4010)
     .option('--host <address>', 'on which address', '127.0.0.1')
     .option('--account-sid <sid>', 'default: TWILIO_ACCOUNT_SID, or one of its own')
     .option('--auth-token <token>', 'default: the first of TWILIO_AUTH_TOKEN, or one of its own')
-    .option('--seed <number>', 'repeats the faults (and the sids) of a run; default: drawn', wholeNumber)
-    .option('--callback-delay-ms <ms>', "between two steps of a message's life", wholeNumber, 500)
-    .option('--retry-after-seconds <seconds>', 'Retry-After of a 429', wholeNumber, 1)
+    .option('--seed <number>', 'repeats the faults (and the sids) of a run; default: drawn', seedOf)
+    .option('--callback-delay-ms <ms>', "between two steps of a message's life", delayOf, 500)
+    .option('--retry-after-seconds <seconds>', 'Retry-After of a 429', delayOf, 1)
     .option('--list-refused', 'list refused messages as failed')
     .addOption(share('--drop-callbacks', 'callbacks that are never sent'))
     .addOption(share('--duplicate-callbacks', 'callbacks that are sent twice'))
@@ -231,7 +241,7 @@ function createProgram(env: Env, exitWith: (code: number) => void): Command {
     .description('watch it work: database, simulator, web and worker in one process, on this machine only')
     .option('--messages <count>', 'how many messages to send', wholeNumber, 100)
     .option('--exit', 'end when every message is final; exit code 0 only if none was lost or sent twice')
-    .option('--seed <number>', 'repeats the mix of messages and faults', wholeNumber, 1)
+    .option('--seed <number>', 'repeats the mix of messages and faults', seedOf, 1)
     .addHelpText('after', example('sms-retry demo --exit --messages 300'))
     .action(async (options) => {
       const { demoCommand } = await import('../demo/demo.ts')
