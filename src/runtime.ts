@@ -112,7 +112,8 @@ function withOptions(env: Env, options: Options): Env {
 export function readPolicyFile(path: string | null): unknown {
   if (path === null) return undefined
   try {
-    return JSON.parse(readFileSync(path, 'utf8'))
+    // Editors on Windows begin a file with a byte order mark, which nobody sees.
+    return JSON.parse(readFileSync(path, 'utf8').replace(/^\uFEFF/, ''))
   } catch (error) {
     throw new ConfigError(`RETRY_POLICY_FILE cannot be read as JSON: ${(error as Error).message}`, {
       cause: error,

@@ -181,6 +181,14 @@ describe('policy', () => {
     expect(stdout).toMatch(/^other +2 +2 min, 4 min +\S/m)
   })
 
+  test('takes a file with a byte order mark', async () => {
+    const file = join(folder, 'marked.json')
+    await writeFile(file, '\uFEFF{"codes": {"30003": "stop"}}')
+    const { code, stdout, stderr } = await runCli(['policy'], { RETRY_POLICY_FILE: file })
+    expect([code, stderr]).toEqual([0, ''])
+    expect(stdout).toMatch(/^30003 +stop /m)
+  })
+
   test('--json has every code once, with the file’s overrides in force', async () => {
     const file = join(folder, 'policy.json')
     await writeFile(file, '{"codes": {"30003": {"retries": 1, "baseDelaySeconds": 7}, "30004": "stop"}}')
