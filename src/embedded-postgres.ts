@@ -61,10 +61,13 @@ export async function startEmbeddedPostgres(
 
     const port = await freePort()
     const flags = settings.flatMap((setting) => ['-c', setting])
-    const url = (database: string): string => `postgres://postgres:${password}@127.0.0.1:${port}/${database}`
+    // Whatever PGSSLMODE says on this machine: it is meant for other servers.
+    const url = (database: string): string =>
+      `postgres://postgres:${password}@127.0.0.1:${port}/${database}?sslmode=disable`
     const launch = async (): Promise<ChildProcess> => {
-      // Its own process group: Ctrl-C in a terminal is for us, who then stop it in good order.
-      const launched = spawn(postgres, ['-D', data, '-p', `${port}`, '-k', directory, ...flags], {
+      // Without a socket file, whose path may be too long. Its own process group: Ctrl-C in a terminal is for us, who then
+      // stop it in good order.
+      const launched = spawn(postgres, ['-D', data, '-p', `${port}`, '-k', '', ...flags], {
         ...owner,
         detached: true,
         stdio: ['ignore', 'ignore', 'pipe'],

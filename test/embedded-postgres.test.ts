@@ -3,6 +3,8 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdir, rmdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import pg from 'pg'
 import { createTemporaryFolder, type TemporaryFolder } from './support/left-behind.ts'
 import { waitFor } from './support/wait-for.ts'
@@ -30,9 +32,9 @@ afterEach(async () => {
   await waitForNothing().finally(() => folder.remove())
 })
 
-async function startOwner(): Promise<{ owner: ChildProcess; url: string }> {
+async function startOwner(env: Record<string, string> = {}): Promise<{ owner: ChildProcess; url: string }> {
   const owner = spawn(process.execPath, ['--input-type=module', '--eval', OWNER], {
-    env: { ...process.env, TMPDIR: folder.path },
+    env: { ...process.env, TMPDIR: folder.path, ...env },
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   owners.push(owner)
@@ -69,6 +71,20 @@ test('it listens on this machine only, and wants its password', async () => {
   const guessed = new URL(url)
   guessed.password = 'postgres'
   await expect(connect(guessed.toString())).rejects.toMatchObject({ code: '28P01' })
+})
+
+test('it starts where other servers are asked for TLS', async () => {
+  await connect((await startOwner({ PGSSLMODE: 'require' })).url)
+})
+
+test('it starts in a folder whose path is too long for a socket', async () => {
+  const long = join(folder.path, 'x'.repeat(100))
+  await mkdir(long)
+  const { owner, url } = await startOwner({ TMPDIR: long })
+  await connect(url)
+  owner.stdin?.write('stop\n')
+  await once(owner, 'exit')
+  await rmdir(long)
 })
 
 test('while it runs, there is something to be left behind', async () => {
