@@ -61,9 +61,7 @@ export async function startEmbeddedPostgres(
 
     const port = await freePort()
     const flags = settings.flatMap((setting) => ['-c', setting])
-    // Whatever PGSSLMODE says on this machine: it is meant for other servers.
-    const url = (database: string): string =>
-      `postgres://postgres:${password}@127.0.0.1:${port}/${database}?sslmode=disable`
+    const url = (database: string): string => `postgres://postgres:${password}@127.0.0.1:${port}/${database}`
     const launch = async (): Promise<ChildProcess> => {
       // Without a socket file, whose path may be too long. Its own process group: Ctrl-C in a terminal is for us, who then
       // stop it in good order.
@@ -199,7 +197,8 @@ async function untilReady(server: ChildProcess, url: string): Promise<void> {
   const givenUpMs = performance.now() + START_TIMEOUT_MS
   while (performance.now() < givenUpMs) {
     if (server.exitCode !== null) break
-    const client = new pg.Client({ connectionString: url })
+    // What PGSSLMODE says is meant for other servers.
+    const client = new pg.Client({ connectionString: url, ssl: false })
     const isReady = await client.connect().then(
       () => true,
       () => false,
@@ -213,7 +212,7 @@ async function untilReady(server: ChildProcess, url: string): Promise<void> {
 }
 
 async function createDatabase(url: string, name: string, template: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url })
+  const client = new pg.Client({ connectionString: url, ssl: false })
   await client.connect()
   try {
     const [quotedName, quotedTemplate] = [name, template].map((word) => client.escapeIdentifier(word))

@@ -75,7 +75,7 @@ async function startWorld(seed: number): Promise<World> {
     stops.push(() => simulator.close())
     // The demo's own environment: whatever is set on this machine for the real Twilio is not touched.
     const processes = { databaseUrl: postgres.url('demo'), port: await freePort(), delayScale: DELAY_SCALE }
-    const env = { ...simulatedEnvironment(simulator, processes), LOG_LEVEL: 'error' }
+    const env = { ...simulatedEnvironment(simulator, processes), DATABASE_SSL: 'disable', LOG_LEVEL: 'error' }
     const open = (): Runtime => openRuntime({}, env, ['DATABASE_URL'])
     const runtime = open()
     stops.push(() => runtime.database.close())

@@ -183,7 +183,7 @@ test('COPY is refused, and leaves nothing behind', async () => {
 
 test('a limit that the app has set for its statements is none for a whole transaction', async () => {
   const limited = openDatabase(
-    { url: `${direct.url}&query_timeout=100`, ssl: null, poolMax: 1 },
+    { url: `${direct.url}?query_timeout=100`, ssl: null, poolMax: 1 },
     () => undefined,
   )
   ends.push(() => limited.close())

@@ -64,7 +64,7 @@ describe('a database that cannot be reached', () => {
   })
 
   test('with a certificate that is not there', async () => {
-    const url = `${world.database.url}&sslrootcert=/nowhere/root.crt`
+    const url = `${world.database.url}?sslrootcert=/nowhere/root.crt`
     const [finding] = of(await examine({ ...world.env, DATABASE_URL: url }), 'database')
     expect(finding).toMatchObject({ result: 'failed', mend: expect.stringContaining('sslrootcert') })
   })
