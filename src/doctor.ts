@@ -6,7 +6,6 @@ import { examineConfiguration } from './doctor/configuration.ts'
 import { examineClock, examineDatabase, examineServer, examineTls } from './doctor/database.ts'
 import { examineEndpoint, examineSignature } from './doctor/endpoint.ts'
 import { type Examine, failed, type Finding, type Patient, skipped } from './doctor/finding.ts'
-import { examineRights } from './doctor/rights.ts'
 import {
   examineBacklog,
   examineIndexes,
@@ -35,7 +34,6 @@ const CHECKS = [
   { name: 'clock', examine: examineClock, after: 'database' },
   { name: 'migrations', examine: examineMigrations, after: 'database' },
   { name: 'table', examine: examineTable, after: 'database' },
-  { name: 'rights', examine: examineRights, after: 'table' },
   { name: 'indexes', examine: examineIndexes, after: 'table' },
   { name: 'queue', examine: examineQueue, after: 'database' },
   { name: 'backlog', examine: examineBacklog, after: 'migrations' },

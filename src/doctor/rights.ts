@@ -1,8 +1,9 @@
 // May the role of DATABASE_URL do what sender, web process and worker do to the tables?
 import { readHiddenRows, readMissingRights } from '../db/rights.ts'
-import { type Examine, failed, ok } from './finding.ts'
+import type { Db } from '../db/pool.ts'
+import { failed, type Finding } from './finding.ts'
 
-export const examineRights: Examine = async ({ database }) => {
+export async function faultsOfRights(database: Db): Promise<Finding[]> {
   const missing = (await readMissingRights(database)).map(({ role, privilege, on }) =>
     failed(
       `The role ${role} has not been granted ${privilege} on ${on.join(', ')}`,
@@ -15,6 +16,5 @@ export const examineRights: Examine = async ({ database }) => {
       `Create a policy that lets ${role} at every row: for all using (true); or give it bypassrls.`,
     ),
   )
-  const found = [...missing, ...hidden]
-  return found.length > 0 ? found : [ok('Its role may read and write all that it has to')]
+  return [...missing, ...hidden]
 }

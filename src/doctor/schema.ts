@@ -6,6 +6,7 @@ import { SchemaError } from '../errors.ts'
 import { duration } from '../plain-words.ts'
 import { startQueue } from '../queue.ts'
 import { type Examine, failed, type Finding, ok, warning } from './finding.ts'
+import { faultsOfRights } from './rights.ts'
 
 const MIGRATE = 'Run: sms-retry migrate'
 
@@ -60,6 +61,7 @@ export const examineTable: Examine = async ({ database }) => {
       found.push(failed(what, `Give the column ${name} of sms_usage_logs a default.`))
     }
   }
+  found.push(...(await faultsOfRights(database)))
   return found.length > 0 ? found : [ok('sms_usage_logs has every column, of a type that serves')]
 }
 

@@ -18,7 +18,6 @@ const OF_DATABASE = [
   'clock',
   'migrations',
   'table',
-  'rights',
   'indexes',
   'queue',
   'backlog',
@@ -80,7 +79,7 @@ test('a database that was not migrated names each migration, and how to run them
   const found = await examine({ ...world.env, DATABASE_URL: database.url })
   await database.drop()
   expect(named(found, 'failed')).toEqual(['migrations', 'table', 'queue'])
-  expect(named(found, 'skipped')).toEqual(['rights', 'indexes', 'backlog', 'worker'])
+  expect(named(found, 'skipped')).toEqual(['indexes', 'backlog', 'worker'])
   expect(of(found, 'migrations')[0]?.what).toMatch(/001-message-table, 002-retry-index,/)
   for (const name of ['migrations', 'table', 'queue'] as const) {
     expect(of(found, name)[0]?.mend).toBe('Run: sms-retry migrate')

@@ -27,7 +27,7 @@ afterEach(async () => {
 
 async function rightsAfter(change: string): Promise<NamedFinding[]> {
   await world.database.query(change)
-  return of(await examine(world.env), 'rights')
+  return of(await examine(world.env), 'table')
 }
 
 const OK = [expect.objectContaining({ result: 'ok' })]
@@ -68,7 +68,7 @@ describe('a right that is missing', () => {
         `revoke insert, update, delete on all tables in schema ${schema} from ${url.username}`,
       )
     }
-    const found = of(await examine({ ...world.env, DATABASE_URL: url.toString() }), 'rights')
+    const found = of(await examine({ ...world.env, DATABASE_URL: url.toString() }), 'table')
     await world.database.query(`drop owned by ${url.username}`)
     await reader.drop()
     expect(found.map(({ result, what }) => [result, /granted (\w+) on sms_/.exec(what)?.[1]])).toEqual([
