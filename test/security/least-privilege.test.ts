@@ -2,6 +2,7 @@
 // can do nothing else.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import pg from 'pg'
+import { runCli } from '../cli/run-cli.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { waitForStatus } from '../support/workers.ts'
@@ -108,6 +109,28 @@ describe('under the role', () => {
     expect(await rowOf(world, id)).toMatchObject({ final_status: 'canceled' })
     expectNoComplaint(world)
   })
+})
+
+test.each([
+  [['--content-only'], { count: 1, texts: 0 }],
+  [[], { count: 0, texts: 0 }],
+])('a role that may do what prune needs as well: prune %p', async (flags, expected) => {
+  const role = limitedRole()
+  closeLater(() => role.drop())
+  const database = await createTestDatabase()
+  closeLater(() => database.drop())
+  const url = await role.create(database)
+  await database.query(`grant delete, update (message_content) on sms_usage_logs to ${new URL(url).username}`)
+  await database.query(
+    `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content, final_status, created_at)
+     values (7, '+12065550199', 'outbound', 5, 'Hello', 'delivered', now() - interval '100 days')`,
+  )
+  const ended = await runCli(['prune', '--older-than', '90d', ...flags], { DATABASE_URL: url })
+  expect(ended).toMatchObject({ code: 0 })
+  const [found] = await database.query(
+    'select count(*)::int, count(message_content)::int as "texts" from sms_usage_logs',
+  )
+  expect(found).toEqual(expected)
 })
 
 describe('the role', () => {
