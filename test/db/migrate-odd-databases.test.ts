@@ -1,45 +1,13 @@
 // The migrations on databases whose parts are elsewhere than expected, got lost, belong to others, or have time-outs
 // of their own.
-import { afterEach, expect, test } from '@jest/globals'
+import { expect, test } from '@jest/globals'
 import pg from 'pg'
 import { openDatabase } from '../../src/db/pool.ts'
 import { SchemaError } from '../../src/errors.ts'
-import { migrate } from '../../src/migrate.ts'
-import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { dumpSchema } from '../support/schema-dump.ts'
-import { silentLogger } from '../support/silent-logger.ts'
 import { waitFor } from '../support/wait-for.ts'
+import { databaseWith, failureOf, migrated, openSnapshot } from './migrating.ts'
 import { ALL_INDEXES_VALID, configOf, indexesOf, ORIGINAL_ROWS, ORIGINAL_TABLE } from './original-table.ts'
-
-const databases: TestDatabase[] = []
-const clients: pg.Client[] = []
-
-async function databaseWith(...statements: string[]): Promise<TestDatabase> {
-  const database = await createTestDatabase(null)
-  databases.push(database)
-  for (const statement of statements) await database.query(statement)
-  return database
-}
-
-async function connect(database: TestDatabase): Promise<pg.Client> {
-  const client = new pg.Client({ connectionString: database.url })
-  clients.push(client)
-  await client.connect()
-  return client
-}
-
-afterEach(async () => {
-  for (const client of clients.splice(0)) await client.end()
-  for (const database of databases.splice(0)) await database.drop()
-})
-
-const migrated = (database: TestDatabase) => migrate(configOf(database), silentLogger)
-
-const failureOf = (database: TestDatabase) =>
-  migrated(database).then(
-    () => null,
-    (error: unknown) => error,
-  )
 
 /** For every session that begins from now on. */
 const setForAll = (setting: string, value: string): string =>
@@ -105,9 +73,7 @@ test.each([
   'idle_session_timeout',
 ])('%s of the database cuts off neither the migration that waits for an older transaction, nor the next in turn', async (setting) => {
   const database = await databaseWith(ORIGINAL_TABLE, ORIGINAL_ROWS)
-  const older = await connect(database)
-  await older.query('begin isolation level repeatable read')
-  await older.query('select 1')
+  const older = await openSnapshot(database)
   await database.query(setForAll(setting, '100'))
   const migrating = Promise.allSettled([migrated(database), migrated(database)])
   await waitFor('the time-out to be over for both', async () => {
@@ -118,7 +84,7 @@ test.each([
     )
     return sessions.length === 2
   })
-  await older.end()
+  await older.close()
   expect((await migrating).map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled'])
   expect(await indexesOf(database)).toEqual(ALL_INDEXES_VALID)
 })

@@ -1,16 +1,13 @@
 // The migrations on tables that are not easy: large and in use, with rows that forbid an index, or left in the
 // middle by a migration that was cut off. What the easy ones become is in ../migrate.test.ts.
-import { afterEach, describe, expect, test } from '@jest/globals'
-import pg from 'pg'
+import { describe, expect, test } from '@jest/globals'
 import { SchemaError } from '../../src/errors.ts'
-import { migrate } from '../../src/migrate.ts'
-import { createTestDatabase, type TestDatabase } from '../support/database.ts'
-import { silentLogger } from '../support/silent-logger.ts'
+import type { TestDatabase } from '../support/database.ts'
 import { waitFor } from '../support/wait-for.ts'
+import { connect, databaseWith, failureOf, migrated, openSnapshot } from './migrating.ts'
 import {
   ALL_INDEXES_VALID,
   COLUMNS_WITHOUT_ZONE,
-  configOf,
   fileOf,
   indexesOf,
   ORIGINAL_ROWS,
@@ -29,43 +26,6 @@ const BUILDS = [
   'idx_sms_usage_logs_phone_number',
   'idx_sms_usage_logs_time',
 ]
-
-const databases: TestDatabase[] = []
-const clients: pg.Client[] = []
-
-async function databaseWith(...statements: string[]): Promise<TestDatabase> {
-  const database = await createTestDatabase(null)
-  databases.push(database)
-  for (const statement of statements) await database.query(statement)
-  return database
-}
-
-/** A session that holds up CREATE INDEX CONCURRENTLY at its end, but neither locks the table nor uses it. */
-async function openSnapshot(database: TestDatabase): Promise<{ close(): Promise<void> }> {
-  const client = await connect(database)
-  await client.query('begin isolation level repeatable read')
-  await client.query('select 1')
-  return { close: () => client.end() }
-}
-
-async function connect(database: TestDatabase): Promise<pg.Client> {
-  const client = new pg.Client({ connectionString: database.url })
-  clients.push(client)
-  await client.connect()
-  return client
-}
-
-afterEach(async () => {
-  for (const client of clients.splice(0)) await client.end()
-  for (const database of databases.splice(0)) await database.drop()
-})
-
-const migrated = (database: TestDatabase) => migrate(configOf(database), silentLogger)
-const failureOf = (database: TestDatabase) =>
-  migrated(database).then(
-    () => null,
-    (error: unknown) => error,
-  )
 
 /** The index that a migration is building and that an older snapshot holds up. */
 async function heldUpBuild(database: TestDatabase, unlike: readonly string[]): Promise<string> {

@@ -1,0 +1,48 @@
+// What the tests of the migrations share: databases of their own that go with their test, and sessions beside them.
+import { afterEach } from '@jest/globals'
+import pg from 'pg'
+import { migrate } from '../../src/migrate.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { silentLogger } from '../support/silent-logger.ts'
+import { configOf } from './original-table.ts'
+
+const databases: TestDatabase[] = []
+const clients: pg.Client[] = []
+
+afterEach(async () => {
+  for (const client of clients.splice(0)) await client.end()
+  for (const database of databases.splice(0)) await database.drop()
+})
+
+/** One that was not migrated. */
+export async function databaseWith(...statements: string[]): Promise<TestDatabase> {
+  const database = await createTestDatabase(null)
+  databases.push(database)
+  for (const statement of statements) await database.query(statement)
+  return database
+}
+
+export async function connect(database: TestDatabase): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: database.url })
+  clients.push(client)
+  await client.connect()
+  return client
+}
+
+/** A session that holds up CREATE INDEX CONCURRENTLY at its end, but neither locks the table nor uses it. */
+export async function openSnapshot(database: TestDatabase): Promise<{ close(): Promise<void> }> {
+  const client = await connect(database)
+  await client.query('begin isolation level repeatable read')
+  await client.query('select 1')
+  return { close: () => client.end() }
+}
+
+export const migrated = (database: TestDatabase): Promise<string[]> =>
+  migrate(configOf(database), silentLogger)
+
+/** Null if it did not fail. */
+export const failureOf = (database: TestDatabase): Promise<unknown> =>
+  migrated(database).then(
+    () => null,
+    (error: unknown) => error,
+  )
