@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { createHttpApp } from './http/app.ts'
 import { Instance } from './instance.ts'
 import type { Runtime } from './runtime.ts'
+import { STATUS_CALLBACK_PATH } from './twilio/status-callback.ts'
 
 export interface RunningWeb {
   /** Where it listens, as this machine reaches it. */
@@ -49,7 +50,7 @@ export async function startWeb(runtime: Runtime, { isOpen = false } = {}): Promi
   runtime.logger.info('Web process listens', {
     url,
     // Some have a password for the proxy in front in it.
-    callbacks: `${runtime.config.publicBaseUrl.replace(/\/\/[^/]*@/, '//')}/twilio/status`,
+    callbacks: `${runtime.config.publicBaseUrl.replace(/\/\/[^/]*@/, '//')}${STATUS_CALLBACK_PATH}`,
   })
   return {
     url,

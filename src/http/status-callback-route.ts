@@ -66,10 +66,19 @@ function formReader(deps: StatusCallbackRouteDeps): RequestHandler {
         const pairs = form.replaceAll('+', ' ').split('&', MOST_FIELDS + 1)
         if (pairs.length > MOST_FIELDS) return refuse(deps, response, 'too_large', 'Too large')
         request.body = toFields(pairs)
+      } else if (hasObjects(before)) {
+        return refuse(deps, response, 'unreadable', 'A field is no text')
       }
       next()
     })
   }
+}
+
+/** Some body parsers make them of names with brackets. */
+function hasObjects(body: unknown): boolean {
+  return Object.values(body ?? {})
+    .flat()
+    .some((value) => typeof value === 'object')
 }
 
 /** A field that came more than once is a list. */
@@ -111,13 +120,6 @@ async function receive(
     return refuse(deps, response, 'bad_signature', 'The signature cannot be checked')
   }
   const fields = (request.body ?? {}) as Fields
-  // Another body parser may have made objects of names with brackets.
-  if (
-    !Object.values(fields)
-      .flat()
-      .every((value) => typeof value === 'string')
-  )
-    return refuse(deps, response, 'unreadable', 'A field is no text')
   // Never from Host or X-Forwarded headers, which the sender chooses, nor from the origin of a request target
   // in absolute form (RFC 9112, 3.2.2). `url` is the path below the mount point.
   const target = request.url.replace(/^https?:\/\/[^/?#]*/i, '')
