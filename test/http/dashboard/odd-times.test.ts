@@ -2,7 +2,7 @@
 import { expect, test } from '@jest/globals'
 import { createTestDatabase } from '../../support/database.ts'
 import { startEndpoint } from '../endpoint.ts'
-import { CREDENTIALS, get, type Seen, unescapeHtml } from './operator.ts'
+import { CREDENTIALS, pagesFrom } from './operator.ts'
 
 test.each([
   // Milliseconds taken for seconds.
@@ -18,12 +18,8 @@ test.each([
   )
   const web = await startEndpoint(database.url, CREDENTIALS)
   let rows = 0
-  let path: string | undefined = '/messages'
-  while (path !== undefined) {
-    const page: Seen = await get(web, path)
+  for await (const page of pagesFrom(web, '/messages')) {
     rows += [...page.text.matchAll(/<a href="\/messages\/\d+">/g)].length
-    const href: string | undefined = /<a rel="next" href="([^"]+)"/.exec(page.text)?.[1]
-    path = href === undefined ? undefined : unescapeHtml(href)
   }
   await web.stop()
   await database.drop()

@@ -45,6 +45,17 @@ export function unescapeHtml(text: string): string {
   return text.replaceAll(/&(amp|lt|gt|quot|#39);/g, (_all, name: string) => ENTITIES[name] ?? '')
 }
 
+/** The page at `path`, and those to which the links to older messages lead from there. */
+export async function* pagesFrom(web: Pick<Endpoint, 'url'>, path: string): AsyncGenerator<Seen> {
+  let next: string | undefined = path
+  while (next !== undefined) {
+    const page = await get(web, next)
+    yield page
+    const [, href] = /<a rel="next" href="([^"]+)"/.exec(page.text) ?? []
+    next = href === undefined ? undefined : unescapeHtml(href)
+  }
+}
+
 /** The hidden fields of the page's form, as a browser would send them. */
 export function formOf({ text }: Seen): Record<string, string> {
   const fields = text.matchAll(/<input type="hidden" name="(\w+)" value="([^"]*)">/g)

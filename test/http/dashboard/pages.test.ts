@@ -8,7 +8,7 @@ import { createTestDatabase, type TestDatabase } from '../../support/database.ts
 import { silentLogger } from '../../support/silent-logger.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import * as endpoint from '../endpoint.ts'
-import { basic, CREDENTIALS, figureOf, get, type Seen, unescapeHtml } from './operator.ts'
+import { basic, CREDENTIALS, figureOf, get, pagesFrom, type Seen, unescapeHtml } from './operator.ts'
 
 let database: TestDatabase
 let masked: endpoint.Endpoint
@@ -135,13 +135,7 @@ const idsOn = ({ text }: Seen): number[] =>
 describe('messages', () => {
   test('are listed page by page, by links, each once and none left out', async () => {
     const ids: number[] = []
-    let path: string | undefined = '/messages'
-    while (path !== undefined) {
-      const page: Seen = await get(masked, path)
-      ids.push(...idsOn(page))
-      const href: string | undefined = /<a rel="next" href="([^"]+)"/.exec(page.text)?.[1]
-      path = href === undefined ? undefined : unescapeHtml(href)
-    }
+    for await (const page of pagesFrom(masked, '/messages')) ids.push(...idsOn(page))
     expect(ids).toHaveLength(await truth('count(*)'))
     expect(new Set(ids).size).toBe(ids.length)
   })
@@ -157,13 +151,9 @@ describe('messages', () => {
     ['?span=1h', null],
   ])('%s', async (query, expected) => {
     let found = 0
-    let path: string | undefined = `/messages${query}`
-    while (path !== undefined) {
-      const page: Seen = await get(masked, path)
+    for await (const page of pagesFrom(masked, `/messages${query}`)) {
       expect(page.status).toBe(200)
       found += idsOn(page).length
-      const href: string | undefined = /<a rel="next" href="([^"]+)"/.exec(page.text)?.[1]
-      path = href === undefined ? undefined : unescapeHtml(href)
     }
     if (expected === null) expect(found).toBeGreaterThan(0)
     else expect(found).toBe(expected)
