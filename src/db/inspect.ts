@@ -1,4 +1,5 @@
-// What `doctor` reads of the server, the table and the queue. Nothing here changes anything.
+// What `doctor` reads of the server, the table and the queue, and `GET /readyz` of the server. Nothing here changes
+// anything.
 import { INDEX_NAMES } from './migrate.ts'
 import type { Db } from './pool.ts'
 

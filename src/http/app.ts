@@ -1,5 +1,6 @@
 // The web process's Express app: the status callback endpoint, the metrics and the health checks.
 import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Router } from 'express'
+import { readServer } from '../db/inspect.ts'
 import { isTableCurrent } from '../db/migrate.ts'
 import { SchemaError } from '../errors.ts'
 import { errorFields, type Log, type Logger, seldom } from '../log.ts'
@@ -123,7 +124,7 @@ async function loadDashboard(
 const RECORD_AGAIN_AFTER_MS = [500, 1_500]
 const RECORD_WITHIN_MS = 2_500
 
-/** 200 once the database can be reached and its schema is the one that this version needs. */
+/** 200 once the database can be reached and written to, and its schema is the one that this version needs. */
 function readiness(runtime: Runtime, recording: LazyRecording): RequestHandler {
   // Anybody may ask, as often as he likes: one look at the database at a time serves all who ask meanwhile.
   const log = seldom((message, fields) => runtime.logger.warn(message, fields), LOG_NOT_READY_EVERY_MS)
@@ -148,14 +149,21 @@ async function whyNotReady(
   log: Log,
 ): Promise<string | null> {
   try {
-    const [isCurrent] = await Promise.all([isTableCurrent(database), recording.get()])
-    return isCurrent ? null : NOT_MIGRATED
+    const [isCurrent, { isReadOnly }] = await Promise.all([
+      isTableCurrent(database),
+      readServer(database),
+      recording.get(),
+    ])
+    if (isReadOnly) log('Not ready', { why: READ_ONLY })
+    if (!isCurrent) return NOT_MIGRATED
+    return isReadOnly ? READ_ONLY : null
   } catch (error) {
     log('Not ready', { why: error instanceof Error ? error.message : String(error) })
     return error instanceof SchemaError ? NOT_MIGRATED : 'The database is away'
   }
 }
 
+const READ_ONLY = 'The database cannot be written to: it is a standby, or was set read-only'
 const NOT_MIGRATED = 'The schema is not up to date; run: sms-retry migrate'
 
 async function close({ database }: Runtime, instance: Instance, recording: LazyRecording): Promise<void> {

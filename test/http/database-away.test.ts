@@ -173,6 +173,31 @@ describe('PostgreSQL ends the connections', () => {
   })
 })
 
+describe('the database cannot be written to', () => {
+  /** What providers do whose disk is full, and what a standby is after a failover. */
+  async function setReadOnly(isReadOnly: boolean): Promise<void> {
+    const name = new URL(database.url).pathname.slice(1)
+    await database.query(
+      `begin read write; alter database ${name} set default_transaction_read_only = ${isReadOnly}; commit`,
+    )
+    await endBackends()
+  }
+
+  test('ready is 503 and says so, and a callback is 503; both are well when it can be again', async () => {
+    const row = await endpoint.insertSentRow(database)
+    await start()
+    expect(await get('/readyz')).toMatchObject({ status: 200 })
+    await setReadOnly(true)
+    await waitFor('not ready', async () => (await get('/readyz')).text.includes('read-only'))
+    expect(await get('/readyz')).toMatchObject({ status: 503 })
+    expect(await post(row)).toMatchObject({ status: 503 })
+
+    await setReadOnly(false)
+    await waitFor('ready', async () => (await get('/readyz')).status === 200)
+    await expectRecorded(row)
+  })
+})
+
 describe('the database is not migrated', () => {
   beforeEach(async () => {
     await proxy.close()
