@@ -83,6 +83,10 @@ describe('wrong usage: exit code 2, nothing on stdout, and words on stderr that 
       ['simulate', '--retry-after-seconds', '99999999999'],
       /--retry-after-seconds.* from 0 to/,
     ],
+    // It would listen on every address, and sign what anybody can forge.
+    ['no address', ['simulate', '--host', ''], /--host.* must not be empty/],
+    ['no token', ['simulate', '--auth-token', ''], /--auth-token.* must not be empty/],
+    ['no account', ['simulate', '--account-sid', ' '], /--account-sid.* must not be empty/],
     ['a seed beyond 32 bits', ['simulate', '--seed', '4294967296'], /--seed.* from 0 to 4294967295/],
     ['a seed of the demo beyond 32 bits', ['demo', '--seed', '4294967296'], /--seed.* from 0 to 4294967295/],
   ])('%s', async (_what, args, words) => {

@@ -2,6 +2,11 @@
 import { InvalidArgumentError } from 'commander'
 import { LEAST_AGE_DAYS } from '../prune.ts'
 
+export function nonEmpty(text: string): string {
+  if (text.trim() === '') throw new InvalidArgumentError('It must not be empty.')
+  return text
+}
+
 export function wholeNumber(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.')
   return Number(text)

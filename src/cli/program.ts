@@ -9,6 +9,7 @@ import {
   daysOf,
   delayOf,
   limitOf,
+  nonEmpty,
   portOf,
   secondsOf,
   seedOf,
@@ -209,9 +210,9 @@ function createProgram(env: Env, exitWith: (code: number) => void): Command {
     .command('simulate')
     .description('serve a simulator of the Twilio API, until it is told to stop')
     .option('--port <port>', 'where to listen', portOf, 4010)
-    .option('--host <address>', 'on which address', '127.0.0.1')
-    .option('--account-sid <sid>', 'default: TWILIO_ACCOUNT_SID, or one of its own')
-    .option('--auth-token <token>', 'default: the first of TWILIO_AUTH_TOKEN, or one of its own')
+    .option('--host <address>', 'on which address', nonEmpty, '127.0.0.1')
+    .option('--account-sid <sid>', 'default: TWILIO_ACCOUNT_SID, or one of its own', nonEmpty)
+    .option('--auth-token <token>', 'default: the first of TWILIO_AUTH_TOKEN, or one of its own', nonEmpty)
     .option('--seed <number>', 'repeats the faults (and the sids) of a run; default: drawn', seedOf)
     .option('--callback-delay-ms <ms>', "between two steps of a message's life", delayOf, 500)
     .option('--retry-after-seconds <seconds>', 'Retry-After of a 429', delayOf, 1)
