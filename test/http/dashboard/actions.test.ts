@@ -1,5 +1,6 @@
 // What can be done in the dashboard: once, by whoever has opened its own form, and by nobody else.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { FormTokens } from '../../../src/http/dashboard/form-tokens.ts'
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts'
 import * as endpoint from '../endpoint.ts'
 import { CREDENTIALS, formOf, get, post } from './operator.ts'
@@ -125,6 +126,10 @@ describe('a form that is not the dashboard’s own', () => {
     const form = change(await open('retry'))
     expect((await post(web, `/messages/${id}/retry`, form)).status).toBe(403)
     expect(await stateOf()).toEqual(before)
+  })
+
+  test('with an object for a token, as another body parser makes of token[toString]', () => {
+    expect(FormTokens.areSame({ toString: 'x' }, new FormTokens('secret').make('cancel'))).toBe(false)
   })
 
   test('with the token of another message', async () => {
