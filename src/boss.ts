@@ -4,7 +4,7 @@ import type { Database, Db } from './db/pool.ts'
 import { errorFields, type Logger, seldom } from './log.ts'
 
 /** An app that uses pg-boss itself, in whatever version, is not disturbed. */
-const SCHEMA = 'sms_retry_pgboss'
+export const QUEUE_SCHEMA = 'sms_retry_pgboss'
 
 export interface Boss {
   readonly boss: PgBoss
@@ -20,7 +20,7 @@ export async function createBoss(
 ): Promise<Boss> {
   const { db, isFailure } = adapterOf(database)
   const { PgBoss } = await load()
-  const boss = new PgBoss({ ...options, db, schema: SCHEMA, schedule: false })
+  const boss = new PgBoss({ ...options, db, schema: QUEUE_SCHEMA, schedule: false })
   // Without a listener, an error event would end the process.
   boss.on('error', createErrorLog(logger))
   return { boss, isFailure }

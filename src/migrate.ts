@@ -9,7 +9,8 @@ import { migrateQueue } from './queue-migration.ts'
  * Two processes that migrate at once take turns.
  *
  * @returns the names of the table's migrations that were applied now
- * @throws SchemaError if the table or its contents are in the way, with how to mend that
+ * @throws SchemaError if the table or its contents are in the way, or a right is missing, with how to mend that
+ * @throws DatabaseError if the database is lost
  */
 export function migrate(config: DatabaseConfig, logger: Logger): Promise<string[]> {
   return whileMigrating(config, async (client) => {

@@ -1,7 +1,9 @@
 // The queues and their options, and how a database comes to have them.
 import type { Queue as QueueRow } from 'pg-boss'
-import { createBoss } from './boss.ts'
+import { createBoss, QUEUE_SCHEMA } from './boss.ts'
+import { isAnswer } from './db/database-failure.ts'
 import type { Database } from './db/pool.ts'
+import { DatabaseError, SchemaError } from './errors.ts'
 import type { Logger } from './log.ts'
 
 export const ATTEMPT_QUEUE = 'attempt'
@@ -37,18 +39,36 @@ export const QUEUES: ReadonlyMap<string, QueueOptions> = new Map([
   [RECONCILE_QUEUE, RECONCILE_OPTIONS],
 ])
 
-/** Creates or upgrades the queue's schema and sets the queues' options. Can be run again at any time. */
+/**
+ * Creates or upgrades the queue's schema and sets the queues' options. Can be run again at any time.
+ *
+ * @throws SchemaError if PostgreSQL refuses it, with what to do
+ * @throws DatabaseError if the database is lost
+ */
 export async function migrateQueue(database: Database, logger: Logger): Promise<void> {
-  const { boss } = await createBoss(database, logger, { supervise: false })
-  await boss.start()
+  const { boss, isFailure } = await createBoss(database, logger, { supervise: false })
   try {
+    await boss.start()
     for (const [name, options] of QUEUES) {
       await boss.createQueue(name, options)
       // createQueue leaves an existing queue as it is. A queue's policy cannot change.
       const { policy: _, ...changeable } = options
       await boss.updateQueue(name, changeable)
     }
+  } catch (error) {
+    throw isFailure(error) ? explain(error) : error
   } finally {
-    await boss.stop({ close: false })
+    await boss.stop({ graceful: false, close: false })
   }
+}
+
+function explain(failure: Error): Error {
+  if (!isAnswer(failure)) {
+    return new DatabaseError(`The database failed: ${failure.message}`, { cause: failure })
+  }
+  return new SchemaError(
+    `PostgreSQL refuses the queue's migration: ${failure.message}\n` +
+      `Migrate as a role that may create schemas in this database, and as the owner of the schema ${QUEUE_SCHEMA} if it is there.`,
+    { cause: failure },
+  )
 }

@@ -1,9 +1,9 @@
 // The migrations on databases whose parts are elsewhere than expected, got lost, belong to others, or have time-outs
 // of their own.
-import { expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 import pg from 'pg'
 import { openDatabase } from '../../src/db/pool.ts'
-import { SchemaError } from '../../src/errors.ts'
+import { DatabaseError, SchemaError } from '../../src/errors.ts'
 import { dumpSchema } from '../support/schema-dump.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { databaseWith, failureOf, migrated, openSnapshot } from './migrating.ts'
@@ -151,4 +151,28 @@ test.each([
   expect(message).toContain(`refuses the migration: ${(cause as Error).message}\n`)
   expect(message).toContain(says)
   expect(message).toContain('Migrate as the owner')
+})
+
+describe("the queue's part", () => {
+  /** Our own files make no type; pg-boss makes one. */
+  const onNewType = (statement: string): string => `
+    create function on_new_type() returns event_trigger language plpgsql as $$ begin ${statement}; end $$;
+    create event trigger on_new_type on ddl_command_start when tag in ('CREATE TYPE') execute function on_new_type()`
+
+  test('is refused with words for a person as well, and is made up for later', async () => {
+    const database = await databaseWith(onNewType("raise 'no types here'"))
+    const failure = (await failureOf(database)) as Error
+    expect(failure).toBeInstanceOf(SchemaError)
+    expect(failure.cause).toBeInstanceOf(pg.DatabaseError)
+    expect(failure.message).toMatch(/refuses the queue's migration: no types here\nMigrate as a role that/)
+    await database.query('drop event trigger on_new_type')
+    expect(await failureOf(database)).toBeNull()
+  })
+
+  test('ends with the database, and says so', async () => {
+    const database = await databaseWith(onNewType('perform pg_terminate_backend(pg_backend_pid())'))
+    const failure = (await failureOf(database)) as Error
+    expect(failure).toBeInstanceOf(DatabaseError)
+    expect(failure.message).toMatch(/^The database failed: /)
+  })
 })
