@@ -154,17 +154,19 @@ async function whyNotReady(
       readServer(database),
       recording.get(),
     ])
-    if (isReadOnly) log('Not ready', { why: READ_ONLY })
     if (!isCurrent) return NOT_MIGRATED
-    return isReadOnly ? READ_ONLY : null
+    if (!isReadOnly) return null
+    log('Not ready', { why: READ_ONLY })
+    return READ_ONLY
   } catch (error) {
     log('Not ready', { why: error instanceof Error ? error.message : String(error) })
     return error instanceof SchemaError ? NOT_MIGRATED : 'The database is away'
   }
 }
 
-const READ_ONLY = 'The database cannot be written to: it is a standby, or was set read-only'
 const NOT_MIGRATED = 'The schema is not up to date; run: sms-retry migrate'
+/** A standby after a failover, or a disk that is full. */
+const READ_ONLY = 'The database is read-only'
 
 async function close({ database }: Runtime, instance: Instance, recording: LazyRecording): Promise<void> {
   await Promise.all([recording.stop(STOP_TIMEOUT_MS), instance.stop()])
