@@ -1,4 +1,4 @@
-// Runs one section: a round to warm up, then round after round of all its cases in turn; and the middle of what they
+// Runs one section: a round or more to warm up, then round after round of all its cases in turn; and the middle of what they
 // measured.
 import type { Bar, BenchContext, Figures, Section } from './section.ts'
 
@@ -26,9 +26,8 @@ export async function runSection(
   const rounds = isSingle ? 1 : (wantedRounds ?? section.rounds(context.isQuick))
   const cases = await section.open(context)
   try {
-    if (!isSingle) {
-      for (const each of cases) await each.round()
-    }
+    const warmUps = isSingle ? 0 : (section.warmUps?.(context.isQuick) ?? 1)
+    for (let i = 0; i < warmUps; i += 1) for (const each of cases) await each.round()
     const measured = new Map<string, Figures[]>(cases.map(({ name }) => [name, []]))
     for (let round = 0; round < rounds; round += 1) {
       // No case is always the one that comes after the slowest.

@@ -31,6 +31,8 @@ export interface Section {
   readonly name: string
   /** One round if what is measured needs no comparison (memory over a million callbacks). */
   readonly rounds: (isQuick: boolean) => number
+  /** How many rounds pass before any counts; one, if it is left out. */
+  readonly warmUps?: (isQuick: boolean) => number
   /** Cases that cannot be run here (no redis-server) are left out, and said so. */
   open(context: BenchContext): Promise<BenchCase[]>
   /** @param medians by the case's name */
