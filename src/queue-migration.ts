@@ -1,9 +1,9 @@
 // The queues and their options, and how a database comes to have them.
 import type { Queue as QueueRow } from 'pg-boss'
 import { createBoss, QUEUE_SCHEMA } from './boss.ts'
-import { isAnswer } from './db/database-failure.ts'
+import { isAnswer, throwFailed } from './db/database-failure.ts'
 import type { Database } from './db/pool.ts'
-import { DatabaseError, SchemaError } from './errors.ts'
+import { SchemaError } from './errors.ts'
 import type { Logger } from './log.ts'
 
 export const ATTEMPT_QUEUE = 'attempt'
@@ -56,17 +56,16 @@ export async function migrateQueue(database: Database, logger: Logger): Promise<
       await boss.updateQueue(name, changeable)
     }
   } catch (error) {
-    throw isFailure(error) ? explain(error) : error
+    if (isFailure(error)) throwExplained(error)
+    throw error
   } finally {
     await boss.stop({ graceful: false, close: false })
   }
 }
 
-function explain(failure: Error): Error {
-  if (!isAnswer(failure)) {
-    return new DatabaseError(`The database failed: ${failure.message}`, { cause: failure })
-  }
-  return new SchemaError(
+function throwExplained(failure: Error): never {
+  if (!isAnswer(failure)) throwFailed(failure)
+  throw new SchemaError(
     `PostgreSQL refuses the queue's migration: ${failure.message}\n` +
       `Migrate as a role that may create schemas in this database, and as the owner of the schema ${QUEUE_SCHEMA} if it is there.`,
     { cause: failure },

@@ -3,9 +3,10 @@
 import pLimit from 'p-limit'
 import type { JobWithMetadata, PgBoss } from 'pg-boss'
 import { createBoss } from './boss.ts'
+import { throwFailed } from './db/database-failure.ts'
 import type { Database, Db } from './db/pool.ts'
 import type { Alarm } from './delivery/decision.ts'
-import { DatabaseError, SchemaError } from './errors.ts'
+import { SchemaError } from './errors.ts'
 import { errorFields, type Logger } from './log.ts'
 import { ATTEMPT_QUEUE, QUEUES, RECONCILE_QUEUE } from './queue-migration.ts'
 
@@ -67,7 +68,7 @@ export async function startQueue(
     // What a failed start has set up so far, its timers above all, goes as well.
     await boss.stop({ graceful: false, close: false })
     const { message } = error as Error
-    if (isFailure(error)) throwLost(error)
+    if (isFailure(error)) throwFailed(error)
     throw new SchemaError(`The queue is not ready: ${message}. Run: sms-retry migrate`, { cause: error })
   }
   return queueOf(boss, logger)
@@ -78,10 +79,6 @@ const SUPERVISE_SECONDS = 10
 
 /** A look at many jobs must leave connections to others. */
 const MOST_LOOKS_AT_ONCE = 2
-
-function throwLost(error: Error): never {
-  throw new DatabaseError(`The database failed: ${error.message}`, { cause: error })
-}
 
 function queueOf(boss: PgBoss, logger: Logger): Queue {
   const timers: NodeJS.Timeout[] = []
@@ -104,7 +101,7 @@ function queueOf(boss: PgBoss, logger: Logger): Queue {
     async findSet(alarms, now) {
       const ids = alarms.map(({ messageId, alarm }) => jobId(messageId, alarm))
       const found = await Promise.all(
-        ids.map((id) => inTurn(() => boss.findJobs(ATTEMPT_QUEUE, { id }).catch(throwLost))),
+        ids.map((id) => inTurn(() => boss.findJobs(ATTEMPT_QUEUE, { id }).catch(throwFailed))),
       )
       return new Set(
         found

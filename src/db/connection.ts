@@ -1,6 +1,6 @@
 // One connection while somebody has it, from the pool and back.
 import type pg from 'pg'
-import { throwNotConnected } from './database-failure.ts'
+import { throwFailed } from './database-failure.ts'
 import type { PreparedStatements } from './prepared.ts'
 import type { RowReaders } from './row-reader.ts'
 
@@ -24,7 +24,8 @@ export async function onConnection<T>(
   { pool }: ConnectionSource,
   use: (connection: Connection) => Promise<T>,
 ): Promise<T> {
-  const client = await pool.connect().catch(throwNotConnected)
+  // Not even a login that is refused says anything about what was to be asked.
+  const client = await pool.connect().catch(throwFailed)
   let broken: Error | undefined
   const breakWith = (error: Error): void => {
     broken = error

@@ -2,8 +2,8 @@
 import pg from 'pg'
 import { DatabaseError } from '../errors.ts'
 
-/** Not even a login that is refused says anything about what was to be asked. */
-export function throwNotConnected(error: Error): never {
+/** For what cannot have been written, or of which it does not matter: nobody asks what became of it. */
+export function throwFailed(error: Error): never {
   throw new DatabaseError(`The database failed: ${error.message}`, { cause: error })
 }
 
