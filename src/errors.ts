@@ -40,17 +40,24 @@ export class DatabaseError extends SmsRetryError {
    */
   readonly written: 'no' | 'unknown'
   /**
-   * True if the database was there and refused just this: it would refuse the same again, and may take everything else.
+   * What failed. `database`: all of it, such as a lost connection; asking again later helps. `busy_row`: the database is
+   * there, but a lock, a conflict or a time-out stood in the way of these rows; asking again later helps. `refused_row`: it
+   * refuses these rows by a constraint, a trigger, a rule or row-level security; only a change of row or database helps.
    */
-  readonly isRefusal: boolean
+  readonly scope: 'database' | 'busy_row' | 'refused_row'
 
   constructor(
     message: string,
-    options: { cause?: unknown; written?: 'no' | 'unknown'; isRefusal?: boolean } = {},
+    options: { cause?: unknown; written?: 'no' | 'unknown'; scope?: DatabaseError['scope'] } = {},
   ) {
     super(message, { cause: options.cause })
     this.written = options.written ?? 'no'
-    this.isRefusal = options.isRefusal ?? false
+    this.scope = options.scope ?? 'database'
+  }
+
+  /** The database refuses the row: the same would fail again. */
+  get isRefusal(): boolean {
+    return this.scope === 'refused_row'
   }
 }
 

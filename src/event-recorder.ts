@@ -1,7 +1,9 @@
 // Natural batches: what happens while one list of events is being written is the next list. There is no timer, so an
 // event that comes alone is written at once; and the more there are, the less each of them costs.
-import { OverloadedError } from './errors.ts'
+import { type Patience, WAITS } from './db/messages.ts'
+import { DatabaseError, OverloadedError } from './errors.ts'
 import type { Logger } from './log.ts'
+import type { RefusedRows } from './refused-rows.ts'
 import { type Happening, type RecordDeps, type Recorded, recordEach } from './record-events.ts'
 
 /** A transaction of so many takes about as long as a disk's flush; more would only make the first one wait. */
@@ -14,9 +16,13 @@ const MOST_WAITING = 2_000
 const LOCKED_AT_ONCE = 2
 const MOST_LOCKED = 1_000
 
+/** For the lists: what is locked, by the app or by a trigger of its own, waits aside. */
+const BRIEF: Patience = { whatIsLocked: 'skip', lockTimeoutMs: 1_000 }
+
 /** What the use cases need that record single events. */
 export interface RecordingDeps extends RecordDeps {
   readonly recorder: EventRecorder
+  readonly refused: RefusedRows
   readonly logger: Logger
 }
 
@@ -35,8 +41,8 @@ export class EventRecorder {
   constructor(deps: RecordDeps, connections: number) {
     this.#deps = deps
     const locked = Math.min(Math.max(connections - 2, 1), LOCKED_AT_ONCE)
-    this.#lane = new Lane(1, MOST_WAITING, (entries) => this.#write(entries, 'skip'))
-    this.#lockedLane = new Lane(locked, MOST_LOCKED, (entries) => this.#write(entries, 'wait'))
+    this.#lane = new Lane(1, MOST_WAITING, (entries) => this.#write(entries, BRIEF))
+    this.#lockedLane = new Lane(locked, MOST_LOCKED, (entries) => this.#write(entries, WAITS))
   }
 
   /**
@@ -50,20 +56,25 @@ export class EventRecorder {
   }
 
   /** Never rejects. */
-  async #write(entries: readonly Entry[], whatIsLocked: 'skip' | 'wait'): Promise<Tell> {
+  async #write(entries: readonly Entry[], patience: Patience): Promise<Tell> {
     const happenings = entries.map(({ happening }) => happening)
-    const results = await recordEach(this.#deps, happenings, whatIsLocked)
+    const results = await recordEach(this.#deps, happenings, patience)
     return () => {
       for (const [i, entry] of entries.entries()) {
         const result = results[i]
         if (result === undefined) entry.reject(new Error('an event has no result'))
+        // Blocked, locked (all others would wait as well), or not there at all, which is rare.
+        else if (patience === BRIEF && isBlocked(result)) this.#lockedLane.add(entry)
         else if (result.status === 'rejected') entry.reject(result.reason)
-        else if (result.value.known || whatIsLocked === 'wait') entry.resolve(result.value)
-        // Locked (all others would wait as well), or not there at all, which is rare.
-        else this.#lockedLane.add(entry)
+        else entry.resolve(result.value)
       }
     }
   }
+}
+
+function isBlocked(result: PromiseSettledResult<Recorded>): boolean {
+  if (result.status === 'fulfilled') return !result.value.known
+  return result.reason instanceof DatabaseError && result.reason.scope === 'busy_row'
 }
 
 /** Tells all of a list what has become of their events. */

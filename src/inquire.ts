@@ -12,7 +12,7 @@ export type Outcome = 'answered' | 'absent' | 'undecided' | 'failed'
 
 /** An inquiry that fails is made again later. */
 export async function ask(deps: AttemptDeps, inquiry: Inquiry, signal?: AbortSignal): Promise<Outcome> {
-  const { messageId, attempt } = inquiry
+  const { messageId, key, to, attempt } = inquiry
   try {
     const event = await (inquiry.sid === null
       ? look(deps, inquiry, signal)
@@ -24,7 +24,7 @@ export async function ask(deps: AttemptDeps, inquiry: Inquiry, signal?: AbortSig
     if (event.kind === 'missing') {
       deps.logger.warn('Twilio does not know an attempt any more', { messageId, attempt, sid: inquiry.sid })
     }
-    const recorded = await deps.recorder.record({ target: { id: messageId }, event })
+    const recorded = await deps.recorder.record({ target: { id: messageId, proof: { key, to } }, event })
     // Deleted, or told by a callback meanwhile.
     if (!recorded.known || recorded.decision.kind === 'ignore') return 'answered'
     return logFinding(deps, inquiry, recorded.before, recorded.decision.message)

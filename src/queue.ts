@@ -1,5 +1,6 @@
 // The alarm clocks: one pg-boss job for each attempt that waits, and one for the next sweep over what is overdue. A job
 // holds ids only, and the row is the truth: losing a job or ringing twice does no harm.
+import { createHash } from 'node:crypto'
 import pLimit from 'p-limit'
 import type { JobWithMetadata, PgBoss } from 'pg-boss'
 import { createBoss } from './boss.ts'
@@ -15,9 +16,14 @@ export interface AttemptJob {
   readonly attempt: number
 }
 
-export interface ScheduledAlarm {
+/** An alarm of one message, whose id alone may come again. */
+export interface MessageAlarm {
   readonly messageId: number
+  readonly key: string | null
   readonly alarm: Alarm
+}
+
+export interface ScheduledAlarm extends MessageAlarm {
   /** Null for at once. */
   readonly at: Date | null
 }
@@ -26,9 +32,9 @@ export interface Queue {
   /** Adds the jobs in the caller's transaction. One that exists already stays as it is. */
   schedule(tx: Db, alarms: readonly ScheduledAlarm[]): Promise<void>
   /** Removes the jobs in the caller's transaction. */
-  unschedule(tx: Db, alarms: readonly Omit<ScheduledAlarm, 'at'>[]): Promise<void>
+  unschedule(tx: Db, alarms: readonly MessageAlarm[]): Promise<void>
   /** Of these alarms, the ones that will ring soon, or have just rung: by jobId. */
-  findSet(alarms: readonly Omit<ScheduledAlarm, 'at'>[], now: Date): Promise<ReadonlySet<string>>
+  findSet(alarms: readonly MessageAlarm[], now: Date): Promise<ReadonlySet<string>>
   /**
    * Calls `handle` with due jobs, up to `batchSize` at once; a job whose handling throws rings again.
    *
@@ -86,20 +92,20 @@ function queueOf(boss: PgBoss, logger: Logger): Queue {
   return {
     async schedule(tx, alarms) {
       if (alarms.length === 0) return
-      const jobs = alarms.map(({ messageId, alarm, at }) => ({
-        id: jobId(messageId, alarm),
-        data: { message: messageId, attempt: alarm.attempt } satisfies AttemptJob,
-        ...(at === null ? {} : { startAfter: at }),
+      const jobs = alarms.map((alarm) => ({
+        id: jobId(alarm),
+        data: { message: alarm.messageId, attempt: alarm.alarm.attempt } satisfies AttemptJob,
+        ...(alarm.at === null ? {} : { startAfter: alarm.at }),
       }))
       await boss.insert(ATTEMPT_QUEUE, jobs, { db: tx })
     },
     async unschedule(tx, alarms) {
       if (alarms.length === 0) return
-      const ids = alarms.map(({ messageId, alarm }) => jobId(messageId, alarm))
+      const ids = alarms.map(jobId)
       await boss.deleteJob(ATTEMPT_QUEUE, ids, { db: tx })
     },
     async findSet(alarms, now) {
-      const ids = alarms.map(({ messageId, alarm }) => jobId(messageId, alarm))
+      const ids = alarms.map(jobId)
       const found = await Promise.all(
         ids.map((id) => inTurn(() => boss.findJobs(ATTEMPT_QUEUE, { id }).catch(throwFailed))),
       )
@@ -157,10 +163,11 @@ function isSet(
 }
 
 /**
- * A version 8 UUID (RFC 9562, 5.8) that spells the alarm out: `pppppppp-0000-8aaa-8000-mmmmmmmmmmmm`, with
- * postponements, attempt and message in hexadecimal. The same alarm always has the same job.
+ * A version 8 UUID (RFC 9562, 5.8): a hash of what the alarm is for. The same alarm always has the same job, and no other
+ * message has it, also if its id comes again.
  */
-export function jobId(messageId: number, { attempt, postponements }: Alarm): string {
-  const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, '0')
-  return `${hex(postponements, 8)}-0000-8${hex(attempt, 3)}-8000-${hex(messageId, 12)}`
+export function jobId({ messageId, key, alarm: { attempt, postponements } }: MessageAlarm): string {
+  const name = [key ?? '', messageId, attempt, postponements].join(' ')
+  const hex = createHash('sha256').update(name).digest('hex')
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`
 }

@@ -2,14 +2,15 @@
 // and has Twilio asked what became of the others (inquire.ts). Any number of processes may do so at once: a row
 // that is looked at is not looked at again for a while, and that is written before Twilio is asked.
 import pLimit from 'p-limit'
+import type { Patience } from './db/messages.ts'
 import { findOverdue } from './db/overdue.ts'
 import { decide } from './delivery/decide.ts'
 import type { Decision, Inquiry } from './delivery/decision.ts'
+import { proofOf } from './delivery/identity.ts'
 import type { Message } from './delivery/message.ts'
 import { DatabaseError } from './errors.ts'
 import { ask } from './inquire.ts'
-import { errorFields } from './log.ts'
-import { jobId, type ScheduledAlarm } from './queue.ts'
+import { jobId, type MessageAlarm } from './queue.ts'
 import { type Happening, recordEach } from './record-events.ts'
 import type { AttemptDeps } from './run-attempts.ts'
 
@@ -37,15 +38,11 @@ const PAGE_SIZE = 50
 const MOST_PAGES = 100
 const MOST_ASKED_AT_ONCE = 10
 
-/**
- * @param refused messages that are not looked at; those that the database refuses to change are added
- * @throws DatabaseError if the database failed: what was not looked at by then is for the next sweep
- */
-export async function reconcile(
-  deps: AttemptDeps,
-  signal?: AbortSignal,
-  refused: Set<number> = new Set(),
-): Promise<Reconciled> {
+/** What somebody works on is for the next sweep. */
+const SKIPS: Patience = { whatIsLocked: 'skip', lockTimeoutMs: 500 }
+
+/** @throws DatabaseError if the database failed: what was not looked at by then is for the next sweep */
+export async function reconcile(deps: AttemptDeps, signal?: AbortSignal): Promise<Reconciled> {
   const sum = {
     looked: 0,
     rungAgain: 0,
@@ -56,10 +53,9 @@ export async function reconcile(
     failed: 0,
     leftOut: 0,
   }
-  const locked: number[] = []
-  const known = refused.size
+  const leftOut: number[] = []
   for (let pages = 0; pages < MOST_PAGES && signal?.aborted !== true; pages += 1) {
-    const { isDone, looked, inquiries, rungAgain } = await claimOverdue(deps, refused, locked)
+    const { isDone, looked, inquiries, rungAgain } = await claimOverdue(deps, leftOut)
     if (isDone) break
     sum.looked += looked
     sum.rungAgain += rungAgain
@@ -76,7 +72,7 @@ export async function reconcile(
     // Twilio is away: there is no point in asking for the rest.
     if (outcomes.length > 0 && outcomes.every((outcome) => outcome === 'failed')) break
   }
-  sum.leftOut = refused.size - known + locked.length
+  sum.leftOut = leftOut.length
   deps.metrics.reconciled.left_out.inc(sum.leftOut)
   if (sum.looked > 0) deps.logger.info('Overdue messages reconciled', sum)
   return sum
@@ -85,39 +81,37 @@ export async function reconcile(
 /**
  * Looks at a page of overdue messages, and sees to it that nobody else does so for a while.
  *
- * @param refused messages that are left out; those that the database refuses to change are added
- * @param locked likewise, those that somebody has locked
+ * @param leftOut messages that are left out; those that somebody has locked, and those that the database refuses to
+ *   change, are added
  */
 async function claimOverdue(
   deps: AttemptDeps,
-  refused: Set<number>,
-  locked: number[],
+  leftOut: number[],
 ): Promise<{ isDone: boolean; looked: number; inquiries: Inquiry[]; rungAgain: number }> {
-  const overdue = await findOverdue(deps.database, PAGE_SIZE, [...refused, ...locked])
+  const overdue = await findOverdue(deps.database, PAGE_SIZE, [...deps.refused.current(), ...leftOut])
   const [first] = overdue
   if (first === undefined) return { isDone: true, looked: 0, inquiries: [], rungAgain: 0 }
   const alarms = overdue.flatMap(({ message }) => alarmOf(message) ?? [])
   const set = await deps.queue.findSet(alarms, first.now)
   const looks = overdue.map(({ message }): Happening => {
     const alarm = alarmOf(message)
-    const isAlarmSet = alarm !== null && set.has(jobId(alarm.messageId, alarm.alarm))
-    return { target: { id: message.id }, event: { kind: 'reconcile', isAlarmSet } }
+    const isAlarmSet = alarm !== null && set.has(jobId(alarm))
+    return { target: { id: message.id, proof: proofOf(message) }, event: { kind: 'reconcile', isAlarmSet } }
   })
-  const results = await recordEach(deps, looks, 'skip')
+  const results = await recordEach(deps, looks, SKIPS)
   const recorded = results.map((result, i) => {
     if (result.status === 'fulfilled') return result.value
-    // A row that the database does not accept must not stop all others; a database that is lost stops all.
+    // A database that is lost stops all. A row that somebody blocks is left out of this sweep; one that the database
+    // refuses, of the next ones as well.
     const { reason } = result
-    if (!(reason instanceof DatabaseError) || !reason.isRefusal) throw reason
-    const messageId = overdue[i]?.message.id ?? Number.NaN
-    deps.logger.error('An overdue message cannot be recorded', { messageId, ...errorFields(reason) })
-    refused.add(messageId)
+    if (!(reason instanceof DatabaseError) || reason.scope === 'database') throw reason
+    if (reason.isRefusal) deps.refused.add(overdue[i]?.message.id ?? Number.NaN, reason)
     return { known: false } as const
   })
   for (const [i, { message }] of overdue.entries()) {
-    if (recorded[i]?.known === true || refused.has(message.id)) continue
-    locked.push(message.id)
-    deps.logger.debug('An overdue message is locked by somebody', { messageId: message.id })
+    if (recorded[i]?.known === true) continue
+    leftOut.push(message.id)
+    deps.logger.debug('An overdue message is locked or refused', { messageId: message.id })
   }
   const decisions = recorded.flatMap((outcome) =>
     outcome.known && outcome.decision.kind !== 'ignore' ? [outcome.decision] : [],
@@ -132,15 +126,10 @@ async function claimOverdue(
 }
 
 /** The alarm of the attempt that waits, if one does. */
-function alarmOf({
-  id: messageId,
-  status,
-  retryCount,
-  attempts,
-}: Message): Omit<ScheduledAlarm, 'at'> | null {
+function alarmOf({ id: messageId, key, status, retryCount, attempts }: Message): MessageAlarm | null {
   if (status !== 'pending' && status !== 'retrying') return null
   const postponements = attempts.find(({ number }) => number === retryCount)?.postponements ?? 0
-  return { messageId, alarm: { attempt: retryCount, postponements } }
+  return { messageId, key, alarm: { attempt: retryCount, postponements } }
 }
 
 function logLook({ logger }: AttemptDeps, decision: Exclude<Decision, { kind: 'ignore' }>): void {

@@ -21,9 +21,9 @@ function resultOf(outcome: Recorded): 'recorded' | 'ignored' | 'unknown_message'
   return outcome.decision.kind === 'ignore' ? 'ignored' : 'recorded'
 }
 
-function toHappening({ origin, sid, status, errorCode, errorText }: StatusCallback): Happening {
+function toHappening({ origin, to, sid, status, errorCode, errorText }: StatusCallback): Happening {
   return {
-    target: origin === null ? { sid } : { id: origin.messageId },
+    target: origin === null ? { sid } : { id: origin.messageId, proof: { key: origin.key, to, sid } },
     event: { kind: 'report', attempt: origin?.attempt ?? null, sid, status, errorCode, errorText },
   }
 }
@@ -35,7 +35,11 @@ function logOutcome(
 ): void {
   const report = { sid, reported: status, errorCode }
   if (!outcome.known) {
-    logger.warn('Status callback for a message that is not in the table', { ...origin, ...report })
+    logger.warn('Status callback for a message that is not in the table', {
+      messageId: origin?.messageId,
+      attempt: origin?.attempt,
+      ...report,
+    })
     return
   }
   const { before, decision } = outcome

@@ -2,15 +2,16 @@
 // event, write rows and jobs, all in one transaction. It takes a list, so that under load one transaction
 // serves many events.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { lockMessages, updateMessages } from './db/messages.ts'
+import { lockMessages, type Patience, updateMessages, WAITS } from './db/messages.ts'
 import type { Database, Db, Transaction } from './db/pool.ts'
 import { decide } from './delivery/decide.ts'
 import type { Alarm, Circumstances, Decision } from './delivery/decision.ts'
+import { isAbout, type Proof } from './delivery/identity.ts'
 import type { Event, Message } from './delivery/message.ts'
 import type { RetryPolicy } from './delivery/retry-policy.ts'
 import { DatabaseError } from './errors.ts'
 import type { Metrics } from './metrics.ts'
-import { jobId, type Queue, type ScheduledAlarm } from './queue.ts'
+import { jobId, type MessageAlarm, type Queue, type ScheduledAlarm } from './queue.ts'
 
 export interface RecordDeps {
   readonly database: Database
@@ -21,9 +22,12 @@ export interface RecordDeps {
   readonly random: () => number
 }
 
-/** Something that happened to a message, named by its id or, where that is not known, by its sid. */
+/**
+ * Something that happened to a message. The message is named by its id, with what proves that the id is still this
+ * message's; by its id alone, if it does no harm to meet another; or, where the id is not known, by its sid.
+ */
 export interface Happening {
-  readonly target: { readonly id: number } | { readonly sid: string }
+  readonly target: { readonly id: number; readonly proof?: Proof } | { readonly sid: string }
   readonly event: Event
 }
 
@@ -33,51 +37,118 @@ export type Recorded =
   | { readonly known: true; readonly before: Message; readonly decision: Decision }
 
 /**
- * Records what happened, in order, and returns what was decided of each.
+ * Records what happened, in order, in one transaction, and returns what was decided of each.
  *
- * @param whatIsLocked by somebody else: waited for, or left out as if it were not known
- * @throws DatabaseError if the database failed: then nothing was recorded, or `written` is `unknown`
+ * @throws DatabaseError if the database failed: then nothing was recorded, or `written` is `unknown`; or if it did not
+ *   change one of the rows
  */
 export async function recordEvents(
   deps: RecordDeps,
   happenings: readonly Happening[],
-  whatIsLocked: 'wait' | 'skip' = 'wait',
+  patience: Patience = WAITS,
 ): Promise<Recorded[]> {
-  const recorded = await deps.database.transaction(async (tx) => {
-    const batch = new Batch(await lockRows(tx, happenings, whatIsLocked))
-    const decided = happenings.map((happening) => batch.apply(happening, deps))
-    await batch.write(tx, deps.queue)
-    return decided
+  const results = await recordTogether(deps, happenings, patience)
+  return results.map((result) => {
+    if (result.status === 'rejected') throw result.reason
+    return result.value
   })
-  deps.metrics.listed(happenings.length)
-  for (const each of recorded) if (each.known) deps.metrics.decided(each.before, each.decision)
-  return recorded
 }
 
+/** @throws DatabaseError if the transaction failed: then nothing was recorded, or `written` is `unknown` */
+async function recordTogether(
+  deps: RecordDeps,
+  happenings: readonly Happening[],
+  patience: Patience,
+): Promise<PromiseSettledResult<Recorded>[]> {
+  const { batch, recorded } = await deps.database.transaction(async (tx) => {
+    const batch = new Batch(await lockRows(tx, happenings, patience))
+    const recorded = happenings.map((happening) => batch.apply(happening, deps))
+    await batch.write(tx, deps.queue)
+    return { batch, recorded }
+  })
+  deps.metrics.listed(happenings.length)
+  return recorded.map((value) => {
+    if (!value.known) return { status: 'fulfilled', value }
+    const { before, decision } = value
+    if (decision.kind !== 'ignore' && !batch.isWritten(before.id)) {
+      return { status: 'rejected', reason: new DatabaseError(NOT_WRITTEN, { scope: 'refused_row' }) }
+    }
+    deps.metrics.decided(before, decision)
+    return { status: 'fulfilled', value }
+  })
+}
+
+const NOT_WRITTEN =
+  'The database kept the change out of the row, without an error: a trigger, a rule or row-level security of ' +
+  'sms_usage_logs does so'
+
+/** What could not be written together is tried again in pieces of this size, then one by one. */
+const PIECE_SIZE = 10
+
+/** A row that somebody blocks must not hold up the others of its batch for long. */
+const PIECE_LOCK_TIMEOUT_MS = 100
+
+/** Twilio waits 15 seconds for the answer to a callback. What was not tried again by then fails with its batch. */
+const ISOLATE_WITHIN_MS = 4_000
+
 /**
- * The same, but what the database refuses (by a constraint or a trigger of the app's) fails alone: the list is halved
- * until it is found. If the database is lost, all fail.
+ * The same, but what concerns one row (a constraint, a trigger of the app's, a lock, a conflict, a time-out) fails alone:
+ * the batch is tried again in pieces until the row is found. If the database is lost, all fail.
  */
 export async function recordEach(
   deps: RecordDeps,
   happenings: readonly Happening[],
-  whatIsLocked: 'wait' | 'skip' = 'wait',
+  patience: Patience = WAITS,
 ): Promise<PromiseSettledResult<Recorded>[]> {
   try {
-    const recorded = await recordEvents(deps, happenings, whatIsLocked)
-    return recorded.map((value) => ({ status: 'fulfilled', value }))
-  } catch (reason) {
-    const isLost = reason instanceof DatabaseError && !reason.isRefusal
-    if (isLost || happenings.length <= 1) return happenings.map(() => ({ status: 'rejected', reason }))
-    const middle = Math.ceil(happenings.length / 2)
-    const before = await recordEach(deps, happenings.slice(0, middle), whatIsLocked)
-    return [...before, ...(await recordEach(deps, happenings.slice(middle), whatIsLocked))]
+    return await recordTogether(deps, happenings, patience)
+  } catch (error) {
+    const givenUpMs = performance.now() + ISOLATE_WITHIN_MS
+    return recordInPieces(
+      deps,
+      happenings,
+      { ...patience, lockTimeoutMs: PIECE_LOCK_TIMEOUT_MS },
+      error,
+      givenUpMs,
+    )
   }
+}
+
+async function recordInPieces(
+  deps: RecordDeps,
+  happenings: readonly Happening[],
+  patience: Patience,
+  failure: unknown,
+  givenUpMs: number,
+): Promise<PromiseSettledResult<Recorded>[]> {
+  if (happenings.length <= 1 || !concernsRows(failure))
+    return happenings.map(() => ({ status: 'rejected', reason: failure }))
+  const size = happenings.length > PIECE_SIZE ? PIECE_SIZE : 1
+  const results: PromiseSettledResult<Recorded>[] = []
+  let lost: unknown
+  for (let start = 0; start < happenings.length; start += size) {
+    const piece = happenings.slice(start, start + size)
+    if (lost !== undefined || performance.now() > givenUpMs) {
+      results.push(...piece.map(() => ({ status: 'rejected' as const, reason: lost ?? failure })))
+      continue
+    }
+    try {
+      results.push(...(await recordTogether(deps, piece, patience)))
+    } catch (error) {
+      if (!concernsRows(error)) lost = error
+      results.push(...(await recordInPieces(deps, piece, patience, error, givenUpMs)))
+    }
+  }
+  return results
+}
+
+function concernsRows(error: unknown): boolean {
+  return error instanceof DatabaseError && error.scope !== 'database'
 }
 
 /**
  * What only this process knows must not be lost to a database that is away for a moment, nor to a commit whose answer
- * got lost: it is recorded again, which does no harm if it was recorded already.
+ * got lost: it is recorded again, which does no harm if it was recorded already. Not what the database refuses.
  *
  * @param afterMs the pauses before each further try
  * @param withinMs no further try starts later
@@ -94,7 +165,7 @@ export async function untilRecorded<T>(
       return await record()
     } catch (error) {
       const isOutOfTime = performance.now() - startedMs + delayMs > withinMs
-      if (isOutOfTime || !(error instanceof DatabaseError)) throw error
+      if (isOutOfTime || !(error instanceof DatabaseError) || error.isRefusal) throw error
       await sleep(delayMs)
     }
   }
@@ -104,11 +175,11 @@ export async function untilRecorded<T>(
 async function lockRows(
   tx: Db,
   happenings: readonly Happening[],
-  whatIsLocked: 'wait' | 'skip',
+  patience: Patience,
 ): ReturnType<typeof lockMessages> {
   const ids = happenings.flatMap(({ target }) => ('id' in target ? [target.id] : []))
   const sids = happenings.flatMap(({ target }) => ('sid' in target ? [target.sid] : []))
-  return lockMessages(tx, ids, sids, whatIsLocked)
+  return lockMessages(tx, ids, sids, patience)
 }
 
 /** Messages and jobs as a batch of events leaves them. Several events of one message build on each other. */
@@ -117,8 +188,9 @@ class Batch {
   readonly #messages = new Map<number, Message>()
   readonly #idsBySid = new Map<string, number>()
   readonly #changed = new Set<number>()
+  readonly #written = new Set<number>()
   readonly #scheduled = new Map<string, ScheduledAlarm>()
-  readonly #unscheduled = new Map<string, Omit<ScheduledAlarm, 'at'>>()
+  readonly #unscheduled = new Map<string, MessageAlarm>()
 
   constructor(rows: Awaited<ReturnType<typeof lockMessages>>) {
     for (const { message, now } of rows) {
@@ -133,6 +205,8 @@ class Batch {
     const before = id === undefined ? undefined : this.#messages.get(id)
     const now = id === undefined ? undefined : this.#now.get(id)
     if (before === undefined || now === undefined) return { known: false }
+    if ('id' in target && target.proof !== undefined && !isAbout(before, target.proof))
+      return { known: false }
     const circumstances: Circumstances = { policy, now, random: random() }
     const decision = decide(before, event, circumstances)
     this.#carryOut(decision)
@@ -151,23 +225,25 @@ class Batch {
       case 'schedule': {
         const { message, alarm, at, replaces } = decision
         this.#change(message)
-        if (replaces !== null) this.#unschedule(message.id, replaces)
-        this.#scheduled.set(jobId(message.id, alarm), { messageId: message.id, alarm, at })
+        if (replaces !== null) this.#unschedule(message, replaces)
+        const scheduled = { ...alarmOf(message, alarm), at }
+        this.#scheduled.set(jobId(scheduled), scheduled)
         return
       }
       case 'unschedule': {
         const { message, alarm } = decision
         this.#change(message)
-        this.#unschedule(message.id, alarm)
+        this.#unschedule(message, alarm)
         return
       }
     }
   }
 
-  #unschedule(messageId: number, alarm: Alarm): void {
-    const id = jobId(messageId, alarm)
+  #unschedule(message: Message, alarm: Alarm): void {
+    const unscheduled = alarmOf(message, alarm)
+    const id = jobId(unscheduled)
     // Scheduled by an earlier event of this batch, it does not exist yet.
-    if (!this.#scheduled.delete(id)) this.#unscheduled.set(id, { messageId, alarm })
+    if (!this.#scheduled.delete(id)) this.#unscheduled.set(id, unscheduled)
   }
 
   #change(message: Message): void {
@@ -178,10 +254,19 @@ class Batch {
   async write(tx: Transaction, queue: Queue): Promise<void> {
     if (this.#changed.size === 0) return
     await queue.unschedule(tx, [...this.#unscheduled.values()])
-    await updateMessages(
-      tx.atCommit,
-      [...this.#messages.values()].filter(({ id }) => this.#changed.has(id)),
-    )
+    const changed = [...this.#messages.values()].filter(({ id }) => this.#changed.has(id))
+    updateMessages(tx, changed, (ids) => {
+      for (const id of ids) this.#written.add(id)
+    })
     await queue.schedule(tx.atCommit, [...this.#scheduled.values()])
   }
+
+  /** Once the transaction is committed: whether the row is as it was decided. */
+  isWritten(id: number): boolean {
+    return this.#written.has(id)
+  }
+}
+
+function alarmOf({ id: messageId, key }: Message, alarm: Alarm): MessageAlarm {
+  return { messageId, key, alarm }
 }

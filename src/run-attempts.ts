@@ -18,16 +18,22 @@ export interface AttemptDeps extends RecordingDeps {
 /**
  * Claims a due attempt.
  *
- * @returns what is to be submitted; null if somebody else has claimed it, or if it is not wanted any more
- * @throws DatabaseError if the database failed: then it is not to be submitted
+ * @returns what to submit; null if somebody else has claimed it, if it is not wanted, or if the database refuses to change
+ *   the row
+ * @throws DatabaseError if the database failed: then it must not be submitted
  */
 async function claimAttempt(deps: AttemptDeps, { message, attempt }: AttemptJob): Promise<Submission | null> {
   const event = { kind: 'due', attempt } as const
   const outcome = await deps.recorder.record({ target: { id: message }, event }).catch((error: unknown) => {
+    if (error instanceof DatabaseError && error.isRefusal) {
+      deps.refused.add(message, error)
+      return null
+    }
     const fields = { messageId: message, attempt, ...errorFields(error) }
-    deps.logger.warn('A due attempt could not be claimed; it rings again', fields)
+    deps.logger.warn('A due attempt could not be claimed; its job runs again', fields)
     throw error
   })
+  if (outcome === null) return null
   if (outcome.known && outcome.decision.kind === 'submit') {
     const { submission } = outcome.decision
     deps.metrics.claimed(outcome.before, submission.claimedAt)
@@ -49,14 +55,14 @@ export async function submitAttempt(
   submission: Submission,
   sinceClaim: Stopwatch,
 ): Promise<Message> {
-  const { messageId, attempt, claimedAt } = submission
+  const { messageId, key, to, attempt, claimedAt } = submission
   try {
     await deps.twilio.ready()
     const left = leftOf(submission, sinceClaim() / 1000)
     const { answer, processingTimeMs } =
       left === null ? { answer: CLAIMED_TOO_LATE, processingTimeMs: 0 } : await submit(deps, left)
     const event = { kind: 'answer', attempt, claimedAt, answer, processingTimeMs } as const
-    const happening = { target: { id: messageId }, event }
+    const happening = { target: { id: messageId, proof: { key, to } }, event }
     const recorded = await untilRecorded(() => deps.recorder.record(happening), RECORD_AGAIN_AFTER_MS)
     if (!recorded.known) {
       throw new DatabaseError(`Message ${messageId} was deleted while it was being sent`)

@@ -11,6 +11,7 @@ import type { Instance } from './instance.ts'
 import { createLogger, errorFields, type Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
 import { type Queue, startQueue } from './queue.ts'
+import { RefusedRows } from './refused-rows.ts'
 
 export interface TwilioOptions {
   readonly accountSid?: string
@@ -145,7 +146,8 @@ export async function startRuntimeQueue(
 export function recordingOf(runtime: Runtime, queue: Queue): RecordingDeps {
   const { config, database, policy, logger, metrics } = runtime
   const deps = { database, queue, policy, logger, metrics, random: Math.random }
-  return { ...deps, recorder: new EventRecorder(deps, config.database.poolMax) }
+  const recorder = new EventRecorder(deps, config.database.poolMax)
+  return { ...deps, recorder, refused: new RefusedRows(logger) }
 }
 
 /**

@@ -1,6 +1,13 @@
 // Use case: the app wants something said. `sendMessage` records, submits and records the answer; `enqueueMessage`
 // puts row and job into the caller's own transaction, for the worker to submit.
-import { findByIdempotencyKey, insertMessage, type NewMessage, type StoredMessage } from './db/messages.ts'
+import { randomBytes } from 'node:crypto'
+import {
+  findByIdempotencyKey,
+  insertMessage,
+  isInserted,
+  type NewMessage,
+  type StoredMessage,
+} from './db/messages.ts'
 import type { Db } from './db/pool.ts'
 import type { Message } from './delivery/message.ts'
 import { firstLookSeconds } from './delivery/reconcile-time.ts'
@@ -42,7 +49,8 @@ export interface EnqueueResult {
 export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promise<SendResult> {
   const message = checkMessage(input)
   const sinceClaim = startStopwatch()
-  const inserted = await insertForCertain(deps, toNewMessage(message, 'submitting', deps.policy))
+  const row = toNewMessage(message, 'submitting', deps.policy)
+  const inserted = await insertConfirmed(deps, row)
   if (inserted === null) {
     const finding = findTwin(deps.database, message)
     const twin = await finding.catch((error: unknown) => throwNotSubmitted(error, 'no'))
@@ -53,6 +61,7 @@ export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promi
   const { id, insertedAt: claimedAt } = inserted
   const submission = {
     messageId: id,
+    key: row.key,
     attempt: 0,
     claimedAt,
     to: message.to,
@@ -68,14 +77,18 @@ export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promi
   }
 }
 
-function insertForCertain({ database }: AttemptDeps, row: NewMessage): ReturnType<typeof insertMessage> {
+function insertConfirmed({ database }: AttemptDeps, row: NewMessage): ReturnType<typeof insertMessage> {
   return database
-    .certainTransaction((tx) => insertMessage(tx, row))
+    .confirmedTransaction((tx) => insertMessage(tx, row), {
+      name: row.key,
+      isWritten: async (tx, inserted) => inserted === null || (await isInserted(tx, row.key)),
+    })
     .catch((error: unknown) => throwNotSubmitted(error))
 }
 
 const RECORDED = {
   no: 'and the message was not recorded: send it again',
+  refused: 'and sending it again does not help: the database refuses its row',
   unknown:
     'but it is not known whether the message was recorded. If it was, a worker will send it. To be safe, send it ' +
     'again with the same idempotencyKey; without one, look for it first',
@@ -85,8 +98,8 @@ const RECORDED = {
 function throwNotSubmitted(error: unknown, written?: DatabaseError['written']): never {
   if (!(error instanceof DatabaseError)) throw error
   const is = written ?? error.written
-  const text = `Nothing was submitted, ${RECORDED[is]}. ${error.message}`
-  throw new DatabaseError(text, { cause: error.cause, written: is })
+  const text = `Nothing was submitted, ${RECORDED[error.isRefusal ? 'refused' : is]}. ${error.message}`
+  throw new DatabaseError(text, { cause: error.cause, written: is, scope: error.scope })
 }
 
 /**
@@ -100,12 +113,17 @@ export async function enqueueMessage(
   input: MessageInput,
 ): Promise<EnqueueResult> {
   const message = checkMessage(input)
-  const inserted = await insertMessage(tx, toNewMessage(message, 'pending', deps.policy))
+  const row = toNewMessage(message, 'pending', deps.policy)
+  const inserted = await insertMessage(tx, row)
   if (inserted === null) return { id: (await findTwin(tx, message)).id, created: false }
   const { id } = inserted
-  await deps.queue.schedule(tx, [{ messageId: id, alarm: { attempt: 0, postponements: 0 }, at: null }])
+  const alarm = { attempt: 0, postponements: 0 }
+  await deps.queue.schedule(tx, [{ messageId: id, key: row.key, alarm, at: null }])
   return { id, created: true }
 }
+
+/** MESSAGE_KEY has their form. */
+const KEY_BYTES = 12
 
 function toNewMessage(
   message: CheckedMessage,
@@ -113,7 +131,8 @@ function toNewMessage(
   policy: RetryPolicy,
 ): NewMessage {
   const reconcileAfterSeconds = firstLookSeconds(status, policy.delayScale)
-  return { ...message, status, maxRetries: mostRetries(policy), reconcileAfterSeconds }
+  const key = randomBytes(KEY_BYTES).toString('base64url')
+  return { ...message, key, status, maxRetries: mostRetries(policy), reconcileAfterSeconds }
 }
 
 /** The row that has this message's idempotency key already. */
@@ -121,7 +140,10 @@ async function findTwin(db: Db, message: CheckedMessage): Promise<StoredMessage>
   const { idempotencyKey } = message
   const twin = idempotencyKey === null ? null : await findByIdempotencyKey(db, idempotencyKey)
   if (twin === null)
-    throw new DatabaseError('The row of this idempotency key was deleted just now; send again')
+    throw new DatabaseError(
+      'The row was not inserted, and no row has its idempotency key: that row was deleted just now, or a trigger keeps ' +
+        'new rows out of sms_usage_logs',
+    )
   // A text that was removed because of its age cannot be compared any more.
   const isSameText = twin.body === null || twin.body === message.body
   // The caller's connection may have read a `bigint`, and not as a number.

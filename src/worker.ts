@@ -21,9 +21,6 @@ const STOP_TIMEOUT_MS = 12_000
 const SWEEP_SECONDS = 5
 const LEAST_SWEEP_SECONDS = 1
 
-/** A row that the database refuses to change is not tried, and complained of, with every sweep. */
-const REMEMBER_REFUSED_MS = 600_000
-
 /**
  * Takes the runtime over: closes its database if it cannot start, and when the worker is stopped.
  *
@@ -63,8 +60,6 @@ export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
 class Sweeper {
   readonly #deps: AttemptDeps
   readonly #stopping = new AbortController()
-  readonly #refused = new Set<number>()
-  #forgottenMs = performance.now()
   #last: Promise<void> = Promise.resolve()
 
   constructor(deps: AttemptDeps) {
@@ -75,11 +70,7 @@ class Sweeper {
     this.#last = this.#last.then(async () => {
       if (this.#stopping.signal.aborted) return
       try {
-        if (performance.now() - this.#forgottenMs > REMEMBER_REFUSED_MS) {
-          this.#refused.clear()
-          this.#forgottenMs = performance.now()
-        }
-        await reconcile(this.#deps, this.#stopping.signal, this.#refused)
+        await reconcile(this.#deps, this.#stopping.signal)
       } catch (error) {
         this.#deps.logger.error('Overdue messages could not be reconciled', errorFields(error))
       }

@@ -25,6 +25,7 @@ const FLOORS: readonly (readonly [prefix: string, floor: number])[] = [
   ['queue-migration.ts', 1],
   ['record-events.ts', 2],
   ['event-recorder.ts', 2],
+  ['refused-rows.ts', 2],
   ['due-watch.ts', 2],
   ['message-input.ts', 2],
   ['send-message.ts', 2],

@@ -116,7 +116,8 @@ async function retried(): Promise<number[]> {
     `select id, (data ->> 'message')::integer as "message" from sms_retry_pgboss.job where name = 'attempt'
       order by 2`,
   )
-  for (const { id, message } of jobs) expect(id).toBe(jobId(message, { attempt: 1, postponements: 0 }))
+  for (const { id, message } of jobs)
+    expect(id).toBe(jobId({ messageId: message, key: null, alarm: { attempt: 1, postponements: 0 } }))
   return jobs.map(({ message }) => message)
 }
 

@@ -2,6 +2,7 @@
 // transaction that it was set in; and the one job of the sweeps.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Database, openDatabase } from '../src/db/pool.ts'
+import type { Alarm } from '../src/delivery/decision.ts'
 import { DatabaseError, SchemaError } from '../src/errors.ts'
 import { type AttemptJob, jobId, type Queue, type ScheduledAlarm, startQueue } from '../src/queue.ts'
 import { configOf, open } from './db/original-table.ts'
@@ -29,7 +30,7 @@ afterAll(async () => {
 let lastMessage = 0
 const newAlarm = (at: Date | null = null): ScheduledAlarm => {
   lastMessage += 1
-  return { messageId: lastMessage, alarm: { attempt: 1, postponements: 0 }, at }
+  return { messageId: lastMessage, key: null, alarm: { attempt: 1, postponements: 0 }, at }
 }
 
 const jobsOf = ({ messageId }: ScheduledAlarm) =>
@@ -40,7 +41,21 @@ const jobsOf = ({ messageId }: ScheduledAlarm) =>
   )
 
 describe('the id of a job', () => {
-  const MESSAGES = [1, 2, 15, 16, 255, 4096, 65_536, 2 ** 31 - 1, 2 ** 31, 2 ** 32, 2 ** 48 - 1]
+  const MESSAGES = [
+    1,
+    2,
+    15,
+    16,
+    255,
+    4096,
+    65_536,
+    2 ** 31 - 1,
+    2 ** 31,
+    2 ** 32,
+    2 ** 48 - 1,
+    2 ** 48,
+    2 ** 53 - 1,
+  ]
   const ATTEMPTS = [0, 1, 2, 9, 10, 15, 16, 255, 256, 4095]
   const POSTPONEMENTS = [0, 1, 10, 16, 4096, 65_536, 2 ** 32 - 1]
   const grid = MESSAGES.flatMap((message) =>
@@ -48,16 +63,23 @@ describe('the id of a job', () => {
       POSTPONEMENTS.map((postponements) => [message, { attempt, postponements }] as const),
     ),
   )
-  const ids = grid.map(([message, alarm]) => jobId(message, alarm))
+  const KEYS = [null, 'key-of-message_1', 'key-of-message_2']
+  const idOf = (messageId: number, alarm: Alarm, key: string | null = null): string =>
+    jobId({ messageId, key, alarm })
+  const ids = grid.flatMap(([message, alarm]) => KEYS.map((key) => idOf(message, alarm, key)))
 
   test('is the same for the same alarm, whenever it is computed', () => {
-    expect(grid.map(([message, alarm]) => jobId(message, { ...alarm }))).toEqual(ids)
+    expect(grid.flatMap(([message, alarm]) => KEYS.map((key) => idOf(message, { ...alarm }, key)))).toEqual(
+      ids,
+    )
     // Written out, because jobs of an older version are in users' databases.
-    expect(jobId(42, { attempt: 3, postponements: 1 })).toBe('00000001-0000-8003-8000-00000000002a')
+    expect(idOf(42, { attempt: 3, postponements: 1 }, 'key-of-message_1')).toBe(
+      'a973f8f6-2ef9-8c0b-83b2-4db98ad39b56',
+    )
   })
 
   test('differs between any two alarms', () => {
-    expect(ids).toHaveLength(770)
+    expect(ids).toHaveLength(3 * 910)
     expect(new Set(ids).size).toBe(ids.length)
   })
 
@@ -75,7 +97,7 @@ describe('scheduling', () => {
     const alarm = newAlarm(at)
     await queue.schedule(database, [alarm])
     expect(await jobsOf(alarm)).toEqual([
-      { id: jobId(alarm.messageId, alarm.alarm), data: { message: alarm.messageId, attempt: 1 }, at },
+      { id: jobId(alarm), data: { message: alarm.messageId, attempt: 1 }, at },
     ])
   })
 
@@ -148,7 +170,9 @@ test('a job whose handling throws rings again', async () => {
     rung.push(jobs)
     if (rung.length === 1) throw new Error('the database was away')
   })
-  await worker.schedule(otherDatabase, [{ messageId: 7, alarm: { attempt: 2, postponements: 0 }, at: null }])
+  await worker.schedule(otherDatabase, [
+    { messageId: 7, key: null, alarm: { attempt: 2, postponements: 0 }, at: null },
+  ])
   await waitFor('the job to ring again', () => rung.length >= 2)
   await waitFor('the job to be done', async () => {
     const [job] = await other.query<{ state: string }>('select state from sms_retry_pgboss.job')

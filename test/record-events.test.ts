@@ -35,6 +35,8 @@ const policy = createRetryPolicy({ jitter: 0 })
 const record = (happenings: readonly Happening[]) =>
   recordEvents({ database, queue, policy, metrics: newMetrics(policy), random: () => 0 }, happenings)
 
+const KEY = 'key-of-a-message'
+
 interface Sent {
   readonly id: number
   readonly sid: string
@@ -43,6 +45,7 @@ interface Sent {
 /** A message that Twilio has accepted. */
 async function send(): Promise<Sent> {
   const inserted = await insertMessage(database, {
+    key: KEY,
     userId: 1,
     to: '+12065550100',
     body: 'Hello',
@@ -86,7 +89,8 @@ async function jobsOf({ id }: Pick<Sent, 'id'>): Promise<string[]> {
   return jobs.map((job) => job.id)
 }
 
-const firstRetryOf = ({ id }: Sent): string => jobId(id, { attempt: 1, postponements: 0 })
+const firstRetryOf = ({ id }: Sent): string =>
+  jobId({ messageId: id, key: KEY, alarm: { attempt: 1, postponements: 0 } })
 
 /** Makes each change of a job fail, while `work` runs. */
 async function whileJobsFail(change: 'insert' | 'delete', work: () => Promise<void>): Promise<void> {

@@ -161,12 +161,53 @@ describe('stop', () => {
   })
 })
 
-test('what pg-boss keeps of a claim that the database refused says nothing of the row', async () => {
+describe('a claim that the database does not write is not submitted, and the row is left to a person', () => {
+  const TRIGGER = (body: string): string[] => [
+    `create function meddle() returns trigger language plpgsql as $$ begin ${body} end $$`,
+    'create trigger meddle before update on sms_usage_logs for each row execute function meddle()',
+  ]
+
+  test.each<[by: string, statements: string[]]>([
+    [
+      'a constraint',
+      [
+        `alter table sms_usage_logs add constraint "no user is busy" check (final_status <> 'submitting') not valid`,
+      ],
+    ],
+    ['a trigger that returns null', TRIGGER('return null;')],
+    ['a trigger that keeps the status', TRIGGER('new.final_status := old.final_status; return new;')],
+    ['a trigger that drops the attempts', TRIGGER(`new.sms_metadata := '{}'; return new;`)],
+    ['a rule', ['create rule "no updates" as on update to sms_usage_logs do instead nothing']],
+  ])('by %s', async (_by, statements) => {
+    const { world, requests } = await newWorldWith(accept)
+    const id = await enqueue(world)
+    for (const statement of statements) await world.database.query(statement)
+    await newWorker(world)
+    await waitFor('the job to be done', async () => {
+      const jobs = await world.database.query(
+        `select from sms_retry_pgboss.job where name = 'attempt' and state = 'completed'`,
+      )
+      return jobs.length === 1
+    })
+    await ringAgain(world, id, 0)
+    await waitFor('the second job to be done', async () => {
+      const jobs = await world.database.query(
+        `select from sms_retry_pgboss.job where name = 'attempt' and state = 'completed'`,
+      )
+      return jobs.length === 2
+    })
+    expect(requests).toEqual([])
+    const errors = world.log.filter(({ level }) => level === 'error')
+    expect(errors).toMatchObject([{ fields: { messageId: id } }])
+  })
+})
+
+test('what pg-boss keeps of a claim that failed says nothing of the row', async () => {
   const { world } = await newWorldWith(accept)
   const id = await enqueue(world, { to: '+12065550177', body: 'A text nobody may read' })
-  await world.database.query(
-    `alter table sms_usage_logs add constraint "no user is busy" check (final_status <> 'submitting') not valid`,
-  )
+  const app = await appClient(world)
+  await app.query('begin')
+  await app.query('select from sms_usage_logs where id = $1 for update', [id])
   await newWorker(world)
   const output = await waitFor('the job to have failed', async () => {
     const [job] = await world.database.query<{ output: object }>(
@@ -174,7 +215,7 @@ test('what pg-boss keeps of a claim that the database refused says nothing of th
     )
     return job?.output
   })
-  expect(JSON.stringify(output)).toContain('no user is busy')
+  await app.query('rollback')
+  expect(JSON.stringify(output)).toContain('lock timeout')
   expect(JSON.stringify(output)).not.toMatch(/5550177|nobody may read/)
-  expect(await rowOf(world, id)).toMatchObject({ final_status: 'pending' })
 })

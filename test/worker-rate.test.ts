@@ -42,7 +42,7 @@ async function duplicate(world: World, messageId: number, count: number): Promis
   const alarms = Array.from({ length: count }, (_, i) => ({ attempt: 0, postponements: i + 1 }))
   await queue.schedule(
     database,
-    alarms.map((alarm) => ({ messageId, alarm, at: null })),
+    alarms.map((alarm) => ({ messageId, key: null, alarm, at: null })),
   )
   await queue.stop(1_000)
 }

@@ -19,17 +19,24 @@ export function throwUncertain(error: Error): never {
 
 function toDatabaseError(error: Error, written: DatabaseError['written']): DatabaseError {
   if (error instanceof DatabaseError) return error
-  const isRefusal = isAnswer(error) && !CONCERNS_ALL.test(error.code ?? '')
-  return new DatabaseError(`The database failed: ${error.message}`, { cause: error, written, isRefusal })
+  const scope = isAnswer(error) ? scopeOf(error.code ?? '') : 'database'
+  return new DatabaseError(`The database failed: ${error.message}`, { cause: error, written, scope })
+}
+
+function scopeOf(sqlState: string): DatabaseError['scope'] {
+  if (CONCERNS_ALL.test(sqlState)) return 'database'
+  return BUSY.test(sqlState) ? 'busy_row' : 'refused_row'
 }
 
 /**
  * What would be refused whatever was asked: by a database that may not be written to (25006, after a failover), that
- * lacks the table (42P01), the right to it (42501), resources (53) or its files (58); or what may be done a moment
- * later: a deadlock or a conflict (40), a lock that was not to be had (55P03), a statement or a transaction that took
- * too long (57014, 25P04).
+ * lacks the table (42P01), the right to it (42501), resources (53) or its files (58); and a transaction that as a whole
+ * took too long (25P04).
  */
-const CONCERNS_ALL = /^(25006|25P04|40|42P01|42501|53|55P03|57014|58)/
+const CONCERNS_ALL = /^(25006|25P04|42P01|42501|53|58)/
+
+/** A conflict or a deadlock (40), a lock that somebody holds (55P03), a statement that took too long (57014). */
+const BUSY = /^(40|55P03|57014)/
 
 /** What the server itself says to a statement, and goes on. */
 export function isAnswer(error: unknown): error is pg.DatabaseError {

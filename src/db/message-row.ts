@@ -1,6 +1,7 @@
 // One row of `sms_usage_logs` and the message that it stands for: the columns that are read, the keys of
 // `sms_metadata` that are ours, and the way there and back.
 import { reasonOf } from '../delivery/error-codes.ts'
+import { MESSAGE_KEY } from '../delivery/identity.ts'
 import type { Attempt, Message } from '../delivery/message.ts'
 import {
   type AttemptStatus,
@@ -20,6 +21,7 @@ export const OWN_METADATA_KEYS = [
   'deadline',
   'attempts',
   'reconcile_at',
+  'callback_key',
 ] as const
 
 /** Rows of the app's own are left alone: inbound ones, and those that nobody has told us about. */
@@ -33,7 +35,7 @@ export const listOf = (statuses: readonly DeliveryStatus[]): string =>
   statuses.map((status) => `'${status}'`).join(', ')
 
 export const MESSAGE_COLUMNS = `
-  id, phone_number as "to", message_content as "body", coalesce(final_status, 'unknown') as "status",
+  id, sms_metadata ->> 'callback_key' as "key", phone_number as "to", message_content as "body", coalesce(final_status, 'unknown') as "status",
   coalesce(success, true) as "success", coalesce(retry_count, 0) as "retryCount",
   coalesce(max_retries, 3) as "maxRetries", next_retry_at as "nextRetryAt", twilio_message_sid as "sid",
   sms_metadata ->> 'deadline' as "deadline", sms_metadata -> 'attempts' as "attempts",
@@ -45,6 +47,7 @@ export type Integer = number | string | bigint
 
 export interface MessageRow {
   readonly id: Integer
+  readonly key: string | null
   readonly to: string
   readonly body: string | null
   readonly status: string
@@ -64,6 +67,7 @@ export interface MessageRow {
 export function toMessage(row: MessageRow): Message {
   return {
     id: Number(row.id),
+    key: row.key !== null && MESSAGE_KEY.test(row.key) ? row.key : null,
     to: row.to,
     body: row.body,
     status: isDeliveryStatus(row.status) ? row.status : 'unknown',

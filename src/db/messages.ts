@@ -11,7 +11,7 @@ import {
   toChange,
   toMessage,
 } from './message-row.ts'
-import type { Db } from './pool.ts'
+import type { Db, Transaction } from './pool.ts'
 
 /** ISO 8601 with milliseconds, as JavaScript writes it. */
 export const iso = (timestamptz: string): string =>
@@ -27,16 +27,16 @@ export interface LockedMessage {
  * The messages with these ids or sids, locked until the transaction ends. Locks are taken in the order of the
  * ids, so that two batches with the same messages wait for each other instead of deadlocking.
  *
- * @param whatIsLocked whether to wait for rows that somebody else has locked, or to leave them out
+ * @param patience also for all other locks of the transaction, such as those that a trigger of the app's takes
  */
 export async function lockMessages(
   tx: Db,
   ids: readonly number[],
   sids: readonly string[],
-  whatIsLocked: 'wait' | 'skip' = 'wait',
+  { whatIsLocked, lockTimeoutMs }: Patience = WAITS,
 ): Promise<LockedMessage[]> {
   const [, { rows }] = await Promise.all([
-    tx.executeSql(BY_INDEX),
+    tx.executeSql(SETTINGS, [`${lockTimeoutMs}`]),
     tx.executeSql<MessageRow & { now: Date }>(
       (sids.length === 0 ? LOCK_BY_ID : LOCK_BY_ID_OR_SID)[whatIsLocked],
       sids.length === 0 ? [arrayOf(ids)] : [arrayOf(ids), sids],
@@ -44,6 +44,16 @@ export async function lockMessages(
   ])
   return rows.map((row) => ({ message: toMessage(row), now: row.now }))
 }
+
+export interface Patience {
+  /** Whether to wait for messages that somebody else has locked, or to leave them out. */
+  readonly whatIsLocked: 'wait' | 'skip'
+  /** The longest wait for a lock. */
+  readonly lockTimeoutMs: number
+}
+
+/** Below the time after which we give an answer up: the server must give up first. */
+export const WAITS: Patience = { whatIsLocked: 'wait', lockTimeoutMs: 5_000 }
 
 /** As PostgreSQL reads it. pg, which cannot know that they are numbers, would escape each. */
 const arrayOf = (ids: readonly number[]): string => `{${ids.join(',')}}`
@@ -53,7 +63,7 @@ const arrayOf = (ids: readonly number[]): string => `{${ids.join(',')}}`
  * reads all of it, also when it has grown: 140 callbacks a second instead of 3,000, on a new table with its first 100,000
  * rows, until autovacuum came round. The setting is for the rest of the transaction, and so for what is written in it too.
  */
-const BY_INDEX = 'set local enable_seqscan = off'
+const SETTINGS = `select set_config('enable_seqscan', 'off', true), set_config('lock_timeout', $1, true)`
 
 const lockWhere = (condition: string, suffix: string): string =>
   `select ${MESSAGE_COLUMNS}, clock_timestamp() at time zone 'UTC' as "now"
@@ -81,11 +91,19 @@ const IDS_OF_SIDS = `array(select id from sms_usage_logs where twilio_message_si
 const LOCK_BY_ID_OR_SID = eitherWay(`id ${isIn(`$1::bigint[] || ${IDS_OF_SIDS}`, 'bigint')}`)
 
 /**
- * Writes what was decided of locked messages. `sms_metadata` keeps the keys that are not ours; a retry that a person has
- * asked for beyond the limit raises it.
+ * Writes what was decided of locked messages, with the commit. `sms_metadata` keeps the keys that are not ours; a retry
+ * that a person has asked for beyond the limit raises it.
+ *
+ * @param onWritten gets the ids of the rows that are now as decided. A trigger, a rule or row-level security can keep a
+ *   change out without an error
  */
-export async function updateMessages(tx: Db, messages: readonly Message[]): Promise<void> {
-  await tx.executeSql(UPDATE, [JSON.stringify(messages.map(toChange)), arrayOf(messages.map(({ id }) => id))])
+export function updateMessages(
+  tx: Transaction,
+  messages: readonly Message[],
+  onWritten: (ids: readonly number[]) => void,
+): void {
+  const values = [JSON.stringify(messages.map(toChange)), arrayOf(messages.map(({ id }) => id))]
+  tx.executeAtCommit<{ id: Integer }>(UPDATE, values, (rows) => onWritten(rows.map(({ id }) => Number(id))))
 }
 
 /** An app may keep something else than an object there; it is kept under a key of its own. */
@@ -109,9 +127,13 @@ const UPDATE = `update sms_usage_logs as m
      from jsonb_to_recordset($1::jsonb) as c (
             id bigint, status text, success boolean, retry_count integer, max_retries integer, next_retry_at timestamptz, sid text,
             reason text, processing_time_ms integer, metadata jsonb)
-    where m.id = c.id and m.id ${isIn('$2::bigint[]', 'bigint')}`
+    where m.id = c.id and m.id ${isIn('$2::bigint[]', 'bigint')}
+returning case when m.final_status = c.status and m.retry_count = c.retry_count
+                and m.sms_metadata -> 'attempts' = c.metadata -> 'attempts' then m.id end as "id"`
 
 export interface NewMessage {
+  /** See `Message`. */
+  readonly key: string
   readonly userId: number
   readonly to: string
   readonly body: string
@@ -136,7 +158,7 @@ export async function insertMessage(
   message: NewMessage,
 ): Promise<{ readonly id: number; readonly insertedAt: Date } | null> {
   // No operator with a question mark, no list: the statement also runs through the adapters of ORMs.
-  const { rows } = await db.executeSql<{ id: Integer; insertedAt: string }>(
+  const { rows } = await db.executeSql<{ id: Integer; insertedAt: string; isAsWritten: boolean | null }>(
     `insert into sms_usage_logs (
         user_id, phone_number, message_direction, message_length, message_content, success, created_at,
         retry_count, max_retries, final_status, sms_metadata)
@@ -144,13 +166,15 @@ export async function insertMessage(
             0, $5::integer, $6::text,
             $7::jsonb || jsonb_strip_nulls(jsonb_build_object(
               'idempotency_key', $8::text,
+              'callback_key', $11::text,
               'deadline', ${iso('now() + make_interval(secs => $9::double precision)')},
               'reconcile_at', ${iso('now() + make_interval(secs => $10::double precision)')},
               'attempts', jsonb_build_array(jsonb_build_object(
                 'number', 0, 'status', $6::text, 'times', jsonb_build_object($6::text, ${iso('now()')})))))
      on conflict ((sms_metadata ->> 'idempotency_key')) where sms_metadata ->> 'idempotency_key' is not null
         do nothing
-     returning id, ${iso('now()')} as "insertedAt"`,
+     returning id, ${iso('now()')} as "insertedAt",
+               final_status = $6::text and sms_metadata ->> 'callback_key' = $11::text as "isAsWritten"`,
     [
       message.userId,
       message.to,
@@ -162,16 +186,33 @@ export async function insertMessage(
       message.idempotencyKey,
       message.validForSeconds,
       message.reconcileAfterSeconds,
+      message.key,
     ],
   )
   const [row] = rows
   if (row === undefined && message.idempotencyKey === null)
-    throw new DatabaseError(KEPT_BACK, { isRefusal: true })
+    throw new DatabaseError(KEPT_BACK, { scope: 'refused_row' })
+  if (row !== undefined && row.isAsWritten !== true)
+    throw new DatabaseError(CHANGED, { scope: 'refused_row' })
   return row === undefined ? null : { id: Number(row.id), insertedAt: new Date(row.insertedAt) }
 }
 
 /** Its transaction must not be committed: a copy that the trigger has put elsewhere would be sent. */
 const KEPT_BACK = 'A trigger keeps new rows out of sms_usage_logs'
+const CHANGED =
+  'A trigger changes final_status or sms_metadata of new rows of sms_usage_logs, which belong to sms-retry'
+
+/**
+ * Whether the message with this key was inserted. Looks among the rows that are `submitting` alone, where a message is
+ * until its first answer: there are few, and an index has them.
+ */
+export async function isInserted(db: Db, key: string): Promise<boolean> {
+  const { rows } = await db.executeSql(
+    `select 1 from sms_usage_logs where final_status = 'submitting' and sms_metadata ->> 'callback_key' = $1::text`,
+    [key],
+  )
+  return rows.length > 0
+}
 
 /** Of these attempts, the ones that still wait, each once: by the message's id, and the number of the attempt. */
 export async function findWaiting<Due extends { readonly message: number; readonly attempt: number }>(

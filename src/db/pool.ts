@@ -7,8 +7,9 @@ import { throwUncertain } from './database-failure.ts'
 import { PreparedStatements } from './prepared.ts'
 import { RowReaders } from './row-reader.ts'
 import {
+  type Confirmation,
   type Db,
-  inCertainTransaction,
+  inConfirmedTransaction,
   inTransaction,
   type RunTransaction,
   type Transaction,
@@ -24,12 +25,12 @@ export interface Database extends Db {
    */
   transaction: RunTransaction
   /**
-   * The same for what must not be done twice: if the answer to the commit gets lost, the database is asked whether it
-   * was committed, for some seconds. Costs one short statement more.
+   * The same for what must not be done twice: if the answer to the commit gets lost, the database is asked whether the
+   * result is there, for some seconds. Costs one short statement more.
    *
    * @throws DatabaseError whose `written` is `no`, or `unknown` if the database did not come back in time
    */
-  certainTransaction<T>(work: (tx: Db) => Promise<T>): Promise<T>
+  confirmedTransaction<T>(work: (tx: Db) => Promise<T>, confirmation: Confirmation<T>): Promise<T>
   connections(): Connections
   /** Waits for statements under way. Can be called again. */
   close(): Promise<void>
@@ -110,7 +111,8 @@ export function openDatabase(
         .run(() => pool.query<Row>(limited(prepared.toQuery(text, values), source)))
         .catch(throwUncertain),
     transaction: (work) => prepared.run(() => onConnection(source, (on) => inTransaction(on, source, work))),
-    certainTransaction: (work) => prepared.run(() => inCertainTransaction(source, work)),
+    confirmedTransaction: (work, confirmation) =>
+      prepared.run(() => inConfirmedTransaction(source, work, confirmation)),
     connections: () => connectionsOf(pool),
     close: () => {
       closing ??= pool.end()

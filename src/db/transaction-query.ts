@@ -13,6 +13,10 @@ export interface Statement {
   readonly values?: unknown[] | undefined
 }
 
+interface LastStatement extends Statement {
+  readonly onRows: ((rows: readonly unknown[]) => void) | undefined
+}
+
 export interface Rows<Row> {
   readonly rows: Row[]
 }
@@ -42,7 +46,7 @@ export class TransactionQuery implements pg.Submittable {
   readonly #prepared: PreparedStatements
   readonly #readers: RowReaders
   readonly #timeoutMs: number
-  readonly #last: Statement[] = []
+  readonly #last: LastStatement[] = []
   readonly #sent: Sent[] = []
   #timer: NodeJS.Timeout | undefined
   #wire: Wire | undefined
@@ -95,11 +99,16 @@ export class TransactionQuery implements pg.Submittable {
     })
   }
 
-  /** Notes a statement that is to be sent with the commit. */
-  async executeAtCommit<Row>(statement: Statement): Promise<Rows<Row>> {
+  /**
+   * Notes a statement that goes out with the commit.
+   *
+   * @param onRows gets its rows, before the commit is answered; left out, they are not asked for
+   * @throws what the transaction failed with; DatabaseError if it is over
+   */
+  executeAtCommit<Row>(statement: Statement, onRows?: (rows: readonly Row[]) => void): void {
     this.#refuseIfOver()
-    this.#last.push(statement)
-    return { rows: [] }
+    // The caller knows what its statement selects.
+    this.#last.push({ ...statement, onRows: onRows as LastStatement['onRows'] })
   }
 
   /**
@@ -111,7 +120,10 @@ export class TransactionQuery implements pg.Submittable {
     this.#refuseIfOver()
     this.#wire?.stream.cork()
     const committed = new Promise<void>((resolve, reject) => {
-      for (const statement of this.#last) this.#send(statement, 'no rows', () => undefined, reject)
+      for (const { onRows, ...statement } of this.#last) {
+        if (onRows === undefined) this.#send(statement, 'no rows', () => undefined, reject)
+        else this.#send(statement, 'rows', onRows, reject)
+      }
       const done: Sent['done'] = (_rows, tag) => {
         if (tag === 'COMMIT') this.#committed = resolve
         else reject(new DatabaseError('The database has rolled the transaction back'))

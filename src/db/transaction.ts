@@ -16,6 +16,12 @@ export interface Transaction extends Db {
    * returned, and cost no round trip of their own. Each seems to give no rows.
    */
   readonly atCommit: Db
+  /** The same for one statement whose rows are needed: `onRows` has them before the transaction resolves. */
+  executeAtCommit<Row extends object>(
+    text: string,
+    values: unknown[],
+    onRows: (rows: readonly Row[]) => void,
+  ): void
 }
 
 export type RunTransaction = <T>(work: (tx: Transaction) => Promise<T>) => Promise<T>
@@ -31,8 +37,12 @@ export async function inTransaction<T>(
     const result = await work({
       executeSql: (text, values) => query.execute<never>({ text, values }).catch(throwCertain),
       atCommit: {
-        executeSql: (text, values) => query.executeAtCommit<never>({ text, values }).catch(throwCertain),
+        executeSql: async (text, values) => {
+          query.executeAtCommit({ text, values })
+          return { rows: [] }
+        },
       },
+      executeAtCommit: (text, values, onRows) => query.executeAtCommit({ text, values }, onRows),
     })
     await query
       .commit()
@@ -60,47 +70,67 @@ function isDone(statement: Promise<unknown>, onFailure: (error: Error) => void):
   )
 }
 
-export async function inCertainTransaction<T>(
+/** How a transaction is found again whose commit got no answer. */
+export interface Confirmation<T> {
+  /** A name that no other transaction has: it is locked until the transaction ends. */
+  readonly name: string
+  /** Whether the result of `work` is in the database. Asked on the server that the database's address leads to then. */
+  readonly isWritten: (tx: Db, result: T) => Promise<boolean>
+}
+
+/**
+ * Not by the transaction's number: after a failover, the new primary gives the numbers out again that it has not seen. The
+ * lock is what tells a transaction that is still committing (it waits for a synchronous standby) from one that is lost.
+ */
+export async function inConfirmedTransaction<T>(
   source: ConnectionSource,
   work: (tx: Db) => Promise<T>,
+  { name, isWritten }: Confirmation<T>,
 ): Promise<T> {
-  let done: { readonly result: T; readonly transactionId: string } | undefined
+  let done: { readonly result: T } | undefined
   try {
     await onConnection(source, (on) =>
       inTransaction(on, source, async (tx) => {
-        const [number, result] = await Promise.all([
-          tx.executeSql<{ id: string }>('select txid_current()::text as "id"'),
-          work(tx),
-        ])
-        done = { result, transactionId: number.rows[0]?.id ?? '' }
+        const [, result] = await Promise.all([tx.executeSql(LOCK_NAME, [name]), work(tx)])
+        done = { result }
       }),
     )
   } catch (error) {
     if (!(error instanceof DatabaseError) || error.written === 'no' || done === undefined) throw error
-    const status = await untilKnown(source, done.transactionId)
-    if (status === 'aborted') throw new DatabaseError(error.message, { cause: error.cause, written: 'no' })
-    if (status === null) throw error
+    const { result } = done
+    const wasWritten = await untilKnown(source, name, (tx) => isWritten(tx, result))
+    if (wasWritten === false) throw new DatabaseError(error.message, { cause: error.cause, written: 'no' })
+    if (wasWritten === null) throw error
   }
   if (done === undefined) throw new Error('a transaction was committed whose work had not ended')
   return done.result
 }
 
+const LOCK_NAME = 'select pg_advisory_xact_lock(hashtextextended($1, 0))'
+
 const ASK_AGAIN_AFTER_MS = [100, 400, 1_000, 2_000, 4_000]
 
-/** PostgreSQL remembers what became of each transaction that has a number, also after a crash. */
+/** Null if the database did not come back in time, or has only a standby to answer, which may lack the latest commits. */
 async function untilKnown(
   source: ConnectionSource,
-  transactionId: string,
-): Promise<'committed' | 'aborted' | null> {
-  const query = limited(
-    { text: 'select txid_status($1::bigint) as "status"', values: [transactionId] },
-    source,
-  )
+  name: string,
+  isWritten: (tx: Db) => Promise<boolean>,
+): Promise<boolean | null> {
   for (const delayMs of ASK_AGAIN_AFTER_MS) {
     await sleep(delayMs)
-    const { rows } = await source.pool.query<{ status: string | null }>(query).catch(() => ({ rows: [] }))
-    const status = rows[0]?.status
-    if (status === 'committed' || status === 'aborted') return status
+    const answer = await onConnection(source, (on) =>
+      inTransaction(on, source, async (tx) => {
+        await tx.executeSql(LOCK_NAME, [name])
+        const { rows } = await tx.executeSql<{ isStandby: boolean }>(IS_STANDBY)
+        return rows[0]?.isStandby === false ? await isWritten(tx) : null
+      }),
+    ).catch((error: unknown) => {
+      if (error instanceof DatabaseError) return null
+      throw error
+    })
+    if (answer !== null) return answer
   }
   return null
 }
+
+const IS_STANDBY = 'select pg_is_in_recovery() as "isStandby"'

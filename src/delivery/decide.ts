@@ -88,7 +88,7 @@ function decideDue(message: Message, attempt: number, { now }: Circumstances): D
   }
   const validitySeconds = secondsUntil(message.deadline, now)
   if (validitySeconds !== null && validitySeconds < 1) return record(end(message, 'expired', PAST_DEADLINE))
-  const { id: messageId, to, body } = message
+  const { id: messageId, key, to, body } = message
   if (body === null) return record(end(message, 'failed', `Not sent: ${NO_TEXT}`))
   // Should it have been claimed before, this claim is the one that counts.
   const times = { ...entry.times, submitting: now.toISOString() }
@@ -96,7 +96,7 @@ function decideDue(message: Message, attempt: number, { now }: Circumstances): D
   const attempts = replaceEntry(message.attempts, claimed)
   return {
     kind: 'submit',
-    submission: { messageId, attempt, claimedAt: now, to, body, validitySeconds },
+    submission: { messageId, key, attempt, claimedAt: now, to, body, validitySeconds },
     message: become({ ...message, attempts, nextRetryAt: null }, 'submitting', message.reason),
   }
 }
@@ -196,7 +196,8 @@ function decideReconcile(message: Message, isAlarmSet: boolean, { policy, now }:
   // Neither a sid to ask for, nor a claim to look for.
   if (made === undefined || (made.sid === null && made.status !== 'submitting')) return record(message)
   const { number: attempt, sid } = made
-  const inquiry = { messageId: message.id, attempt, sid, to: message.to, claimedAt: claimOf(message, made) }
+  const { id: messageId, key, to } = message
+  const inquiry = { messageId, key, attempt, sid, to, claimedAt: claimOf(message, made) }
   return { kind: 'inquire', message, inquiry }
 }
 

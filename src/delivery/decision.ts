@@ -40,6 +40,7 @@ export type Decision =
 /** What is to be handed to Twilio. */
 export interface Submission {
   readonly messageId: number
+  readonly key: string | null
   readonly attempt: number
   readonly claimedAt: Date
   readonly to: string
@@ -51,6 +52,7 @@ export interface Submission {
 /** What Twilio is to be asked. */
 export interface Inquiry {
   readonly messageId: number
+  readonly key: string | null
   readonly attempt: number
   /** Null for an attempt in doubt, which is looked for in Twilio's message list. */
   readonly sid: string | null

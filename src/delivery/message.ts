@@ -20,6 +20,8 @@ export interface Attempt {
 /** One row of `sms_usage_logs`, as far as decisions need it. */
 export interface Message {
   readonly id: number
+  /** Random, made when the row was written: what the id cannot prove. Null in rows of others and of older versions. */
+  readonly key: string | null
   readonly to: string
   /** Null in rows that others wrote without the text: such a message cannot be sent again. */
   readonly body: string | null

@@ -6,9 +6,9 @@ import type { Attempt, Message } from './message.ts'
 import { type DeliveryStatus, isFailedAttempt, isFailure } from './status.ts'
 
 export const BEYOND_DEADLINE = 'The next try would come after the deadline'
-/** An attempt's number has at most three digits: in the callback's URL, and in the job's id. */
+/** An attempt's number has at most three digits in the callback's URL. */
 export const MOST_ATTEMPTS = 999
-/** Half of what fits into the job's id, and more than anybody counts to. */
+/** More than anybody counts to. */
 export const MOST_POSTPONEMENTS = 2 ** 31
 
 export const NO_TEXT = 'the row has no text (message_content)'

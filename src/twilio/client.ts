@@ -55,14 +55,14 @@ export function createTwilioClient(config: TwilioConfig, publicBaseUrl: string):
 }
 
 function parametersOf(submission: Submission, config: TwilioConfig, publicBaseUrl: string): CreateParameters {
-  const { messageId, attempt, to, body, validitySeconds } = submission
+  const { attempt, to, body, validitySeconds } = submission
   return {
     to,
     body,
     // With both, Twilio uses this number of the service.
     ...(config.messagingServiceSid === null ? {} : { messagingServiceSid: config.messagingServiceSid }),
     ...(config.fromNumber === null ? {} : { from: config.fromNumber }),
-    statusCallback: statusCallbackUrl(publicBaseUrl, messageId, attempt),
+    statusCallback: statusCallbackUrl(publicBaseUrl, submission),
     attempt: attempt + 1,
     ...(validitySeconds === null
       ? {}

@@ -1,6 +1,7 @@
 // The wire format of status callbacks: the URL that we ask Twilio to call, and what it posts there.
 // Parsed strictly, because fields can be merged or split under one valid signature.
 import { parse as parseQuery } from 'node:querystring'
+import { MESSAGE_KEY } from '../delivery/identity.ts'
 import { isTwilioStatus, type TwilioStatus } from '../delivery/status.ts'
 import { cleanText, SID } from './wire.ts'
 
@@ -12,8 +13,17 @@ export interface StatusCallback {
   readonly status: TwilioStatus
   readonly errorCode: number | null
   readonly errorText: string | null
+  /** The recipient, in the form that Twilio keeps it; null if the field is missing. */
+  readonly to: string | null
   /** From our own query parameters; null for a URL that somebody else chose. */
-  readonly origin: { readonly messageId: number; readonly attempt: number } | null
+  readonly origin: Origin | null
+}
+
+export interface Origin {
+  readonly messageId: number
+  readonly attempt: number
+  /** Null for a message without a key, and in URLs of older versions. */
+  readonly key: string | null
 }
 
 /** The callback says something that we cannot read; `why` is for the log and names no value. */
@@ -28,8 +38,11 @@ export interface Unreadable {
  */
 const REDELIVERY = '#ct=2000&rt=5000&rc=5&rp=5xx,ct,rt'
 
-export function statusCallbackUrl(publicBaseUrl: string, messageId: number, attempt: number): string {
-  return `${publicBaseUrl}${STATUS_CALLBACK_PATH}?message=${messageId}&attempt=${attempt}${REDELIVERY}`
+/** In alphabetical order: a proxy that sorts the query must not change what Twilio signed. */
+export function statusCallbackUrl(publicBaseUrl: string, { messageId, attempt, key }: Origin): string {
+  const keyParameter = key === null ? '' : `&key=${key}`
+  const query = `attempt=${attempt}${keyParameter}&message=${messageId}`
+  return `${publicBaseUrl}${STATUS_CALLBACK_PATH}?${query}${REDELIVERY}`
 }
 
 type Fields = Readonly<Record<string, string | string[] | undefined>>
@@ -62,8 +75,7 @@ export function parseStatusCallback(search: string, fields: Fields): StatusCallb
   const texts = fields as Readonly<Record<string, string | undefined>>
   const text = (name: (typeof READ)[number]): string => texts[name] ?? ''
   const origin = parseOrigin(search)
-  if (origin === 'unreadable')
-    return { unreadable: 'message and attempt in the URL are not two whole numbers' }
+  if (origin === 'unreadable') return { unreadable: 'attempt, key or message in the URL is not one of ours' }
   const accountSid = text('AccountSid')
   if (!/^AC[0-9a-fA-F]{32}$/.test(accountSid)) return { unreadable: 'AccountSid is not a sid' }
   const sid = text('MessageSid')
@@ -80,6 +92,7 @@ export function parseStatusCallback(search: string, fields: Fields): StatusCallb
     // Twilio is known to send 0 where there is no error.
     errorCode: Number(errorCode) || null,
     errorText: cleanText(text('ErrorMessage')),
+    to: texts['To'] ?? null,
     origin,
   }
 }
@@ -99,10 +112,13 @@ function isCutElsewhere(fields: Fields, signed: string): boolean {
  * 1,000 pairs): what that does not see, nobody has signed.
  */
 function parseOrigin(search: string): StatusCallback['origin'] | 'unreadable' {
-  const { message, attempt } = parseQuery(search.replace(/^\?/, ''))
+  const { message, attempt, key } = parseQuery(search.replace(/^\?/, ''))
   if (message === undefined && attempt === undefined) return null
   // One that came twice is a list.
-  if (typeof message !== 'string' || !/^[1-9]\d{0,14}$/.test(message)) return 'unreadable'
+  if (typeof message !== 'string' || !/^[1-9]\d{0,15}$/.test(message)) return 'unreadable'
   if (typeof attempt !== 'string' || !/^\d{1,3}$/.test(attempt)) return 'unreadable'
-  return { messageId: Number(message), attempt: Number(attempt) }
+  if (key !== undefined && (typeof key !== 'string' || !MESSAGE_KEY.test(key))) return 'unreadable'
+  const messageId = Number(message)
+  if (!Number.isSafeInteger(messageId)) return 'unreadable'
+  return { messageId, attempt: Number(attempt), key: key ?? null }
 }

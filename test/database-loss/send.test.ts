@@ -42,7 +42,7 @@ describe('the database is lost before the message is recorded: an error says so,
   test.each([
     'begin',
     'insert into sms_usage_logs',
-    'txid_current',
+    'pg_advisory_xact_lock',
     'commit',
   ])('the connection is cut at "%s"', async (text) => {
     const lost = lossyWorld.proxy.loseAt(text, 'never')

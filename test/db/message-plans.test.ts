@@ -45,11 +45,12 @@ const LISTS: [what: string, list: List][] = [
 async function writeAgainAndAgain({ ids, sids }: List, times: number): Promise<void> {
   for (let i = 0; i < times; i += 1) {
     await database.transaction(async (tx) => {
-      const locked = await lockMessages(tx, ids, sids, 'skip')
+      const locked = await lockMessages(tx, ids, sids, { whatIsLocked: 'skip', lockTimeoutMs: 500 })
       expect(locked).toHaveLength(1)
-      await updateMessages(
-        tx.atCommit,
+      updateMessages(
+        tx,
         locked.map(({ message }) => message),
+        () => undefined,
       )
     })
   }

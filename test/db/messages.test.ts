@@ -117,9 +117,10 @@ test('no message in the table is changed but those that are written', async () =
   const before = await versions()
   await database.transaction(async (tx) => {
     const locked = await lockMessages(tx, ids, [])
-    await updateMessages(
+    updateMessages(
       tx,
       locked.slice(0, 1).map(({ message }) => ({ ...message, status: 'delivered' })),
+      (written) => expect(written).toEqual(ids.slice(0, 1)),
     )
   })
   const after = await versions()
@@ -167,7 +168,7 @@ test('what is written of a message is what is read back', async () => {
         },
       ],
     } as const
-    await updateMessages(tx, [message])
+    updateMessages(tx, [message], () => undefined)
     return message
   })
   expect(await findMessage(database, id)).toEqual({

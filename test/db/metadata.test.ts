@@ -162,6 +162,7 @@ describe('keys that are not ours survive', () => {
   test('the insert, also those whose value is null', async () => {
     const metadata = { campaign: 'may', nothing: null, nested: { nothing: null, list: [null] } }
     const inserted = await insertMessage(database, {
+      key: 'key-of-a-message',
       userId: 1,
       to: '+12065550100',
       body: 'Hello',

@@ -2,6 +2,7 @@
 import type { NewMessage } from '../../src/db/messages.ts'
 
 export const NEW_MESSAGE: NewMessage = {
+  key: 'new-message_key0',
   userId: 7,
   to: '+12065550100',
   body: 'Hello',

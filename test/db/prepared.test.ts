@@ -1,7 +1,7 @@
 // Statements are prepared once a connection; and when these get lost, as behind a pooler, what was asked for is done
 // all the same, once.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { type Database, openDatabase } from '../../src/db/pool.ts'
+import { type Database, type Db, openDatabase } from '../../src/db/pool.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { configOf } from './original-table.ts'
 
@@ -171,11 +171,12 @@ describe.each([
   })
 
   test('a transaction that must not be done twice is done once, and as a whole', async () => {
-    await database.certainTransaction(async (tx) => {
+    const work = async (tx: Db): Promise<void> => {
       await tx.executeSql('insert into thing values ($1)', [1])
       await find(90, tx)
       await insert(tx, 2)
-    })
+    }
+    await database.confirmedTransaction(work, { name: 'once', isWritten: async () => false })
     expect(await things()).toEqual([1, 2, 90])
     expect(troubles).toHaveLength(1)
   })

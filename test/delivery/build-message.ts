@@ -47,6 +47,7 @@ export function buildMessage(
 ): Message {
   return {
     id: 7,
+    key: 'key_of-message_7',
     to: '+15550100123',
     body: 'Your table is ready',
     status,

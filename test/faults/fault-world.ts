@@ -1,5 +1,6 @@
 // The whole system for one run: a database with a virtual clock behind a proxy, the simulator, real processes of the
 // built command whose own clocks are wrong, and a sender. Each fault is a method.
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { freePort } from '../../src/embedded-postgres.ts'
@@ -118,8 +119,13 @@ export class FaultWorld {
     body: string
     validForSeconds?: number | undefined
   }): Promise<{ id: number }> {
-    return this.#runtime.database.certainTransaction((db) =>
-      this.#sender.enqueue({ userId: 1, ...message }, { db }),
+    return this.#runtime.database.confirmedTransaction(
+      (db) => this.#sender.enqueue({ userId: 1, ...message }, { db }),
+      {
+        name: randomUUID(),
+        isWritten: async (db, { id }) =>
+          (await db.executeSql('select 1 from sms_usage_logs where id = $1::bigint', [id])).rows.length > 0,
+      },
     )
   }
 

@@ -23,14 +23,14 @@ test('a first attempt has exactly these fields, and names message and attempt in
     To: '+12065550199',
     From: '+12065550100',
     Body: 'Your order has shipped',
-    StatusCallback: statusCallbackUrl('https://sms.example.com/base', 42, 0),
+    StatusCallback: statusCallbackUrl('https://sms.example.com/base', SUBMISSION),
     Attempt: '1',
   })
 })
 
 test('a retry says which attempt it is; Twilio counts from 1', async () => {
   const { fields } = await postOf({}, { attempt: 2 })
-  expect(fields).toMatchObject({ Attempt: '3', StatusCallback: expect.stringContaining('&attempt=2#') })
+  expect(fields).toMatchObject({ Attempt: '3', StatusCallback: expect.stringContaining('?attempt=2&') })
 })
 
 test.each([

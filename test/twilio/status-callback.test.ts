@@ -14,16 +14,29 @@ function parse(extra: Record<string, string | string[] | undefined> = {}, search
   return parseStatusCallback(search, Object.fromEntries(fields.filter(([, value]) => value !== undefined)))
 }
 
-test('the URL that we give to Twilio comes back as the message and attempt that we put in', () => {
-  const url = new URL(statusCallbackUrl('https://sms.example.com/prefix', 41, 2))
-  expect(url.href.replace(url.hash, '')).toBe(
-    'https://sms.example.com/prefix/twilio/status?message=41&attempt=2',
-  )
-  expect(parse({}, url.search)).toMatchObject({ origin: { messageId: 41, attempt: 2 } })
+const KEY = 'Zk3-_0aBcDeFgHiJ'
+
+test.each([
+  [KEY, `attempt=2&key=${KEY}&message=41`],
+  [null, 'attempt=2&message=41'],
+])('the URL that we give to Twilio names message and attempt with the key %s, and comes back so', (key, query) => {
+  const origin = { messageId: 41, attempt: 2, key }
+  const url = new URL(statusCallbackUrl('https://sms.example.com/prefix', origin))
+  expect(url.href.replace(url.hash, '')).toBe(`https://sms.example.com/prefix/twilio/status?${query}`)
+  expect(parse({}, url.search)).toMatchObject({ origin })
+})
+
+test('a proxy that sorts the query leaves our URL as it is', () => {
+  const url = new URL(statusCallbackUrl('https://sms.example.com', { messageId: 41, attempt: 2, key: KEY }))
+  const { href } = url
+  url.searchParams.sort()
+  expect(url.href).toBe(href)
 })
 
 test('its fragment asks Twilio for as many tries as it allows, also after a 5xx and when time runs out', () => {
-  const { hash } = new URL(statusCallbackUrl('https://sms.example.com', 41, 2))
+  const { hash } = new URL(
+    statusCallbackUrl('https://sms.example.com', { messageId: 41, attempt: 2, key: null }),
+  )
   expect(hash).toBe('#ct=2000&rt=5000&rc=5&rp=5xx,ct,rt')
 })
 
@@ -34,7 +47,8 @@ test('a failure is read with its code and text', () => {
     status: 'undelivered',
     errorCode: 30003,
     errorText: 'Unreachable',
-    origin: { messageId: 41, attempt: 2 },
+    to: '+12065550199',
+    origin: { messageId: 41, attempt: 2, key: null },
   })
 })
 
@@ -55,10 +69,13 @@ describe('the query says which message and attempt, or nothing at all', () => {
     ['', null],
     ['?', null],
     ['?other=1', null],
-    ['?message=1&attempt=0', { messageId: 1, attempt: 0 }],
-    ['?attempt=0&message=1', { messageId: 1, attempt: 0 }],
-    ['?message=1&attempt=0&other=1', { messageId: 1, attempt: 0 }],
-    ['?message=999999999999999&attempt=999', { messageId: 999_999_999_999_999, attempt: 999 }],
+    ['?message=1&attempt=0', { messageId: 1, attempt: 0, key: null }],
+    ['?attempt=0&message=1', { messageId: 1, attempt: 0, key: null }],
+    ['?message=1&attempt=0&other=1', { messageId: 1, attempt: 0, key: null }],
+    ['?message=9007199254740991&attempt=999', { messageId: 2 ** 53 - 1, attempt: 999, key: null }],
+    [`?attempt=0&key=${KEY}&message=1`, { messageId: 1, attempt: 0, key: KEY }],
+    [`?message=1&key=${KEY}&attempt=0`, { messageId: 1, attempt: 0, key: KEY }],
+    [`?key=${KEY}`, null],
     ['?order=5&other=1&order=6', null],
   ])('%s', (search, origin) => {
     expect(parse({}, search)).toMatchObject({ sid: SID, origin })
@@ -70,6 +87,10 @@ describe('the query says which message and attempt, or nothing at all', () => {
     '?message=&attempt=',
     '?message=1&attempt=',
     '?message=0&attempt=0',
+    '?message=9007199254740992&attempt=0',
+    '?attempt=0&key=&message=1',
+    '?attempt=0&key=short&message=1',
+    `?attempt=0&key=${KEY}&key=${KEY}&message=1`,
     '?message=-1&attempt=0',
     '?message=1&attempt=-1',
     '?message=1.5&attempt=0',
@@ -86,7 +107,7 @@ describe('the query says which message and attempt, or nothing at all', () => {
     '?message=NaN&attempt=Infinity',
     "?message=1'--&attempt=0",
   ])('%s is unreadable', (search) => {
-    expect(parse({}, search)).toEqual({ unreadable: expect.stringContaining('message and attempt') })
+    expect(parse({}, search)).toEqual({ unreadable: expect.stringContaining('in the URL') })
   })
 })
 

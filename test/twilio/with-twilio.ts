@@ -45,6 +45,7 @@ export function configOf(url: string, changes: Partial<TwilioConfig> = {}): Twil
 
 export const SUBMISSION: Submission = {
   messageId: 42,
+  key: 'key-of-message42',
   attempt: 0,
   claimedAt: new Date('2026-07-01T12:00:00.000Z'),
   to: '+12065550199',

@@ -1,8 +1,9 @@
 // A transaction that must not be done twice: whatever happens to its connection, it is known whether it was
 // committed, or it is said that this is not known.
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { type Database, openDatabase } from '../../src/db/pool.ts'
+import { type Database, type Db, openDatabase } from '../../src/db/pool.ts'
 import { freePort, startEmbeddedPostgres } from '../../src/embedded-postgres.ts'
 import { DatabaseError } from '../../src/errors.ts'
 import { type DatabaseProxy, startDatabaseProxy } from '../http/database-proxy.ts'
@@ -30,13 +31,29 @@ function open(poolMax: number): Database {
   return openDatabase({ url: proxy.url, ssl: null, poolMax }, () => undefined)
 }
 
+/** Each has a name of its own. */
+function confirmed<T>(work: (tx: Db) => Promise<T>, isWritten: (tx: Db) => Promise<boolean>): Promise<T> {
+  return database.confirmedTransaction(work, { name: randomUUID(), isWritten })
+}
+
+const neverAsked = async (): Promise<boolean> => {
+  throw new Error('the commit was answered, or never sent')
+}
+
+const isThere =
+  (id: number) =>
+  async (tx: Db): Promise<boolean> =>
+    (await tx.executeSql('select 1 from thing where id = $1', [id])).rows.length > 0
+
+async function insert(id: number): Promise<void> {
+  await confirmed((tx) => tx.executeSql('insert into thing values ($1)', [id]), isThere(id))
+}
+
 /** @returns what the work returned; or the error */
 function insertThing(): Promise<unknown> {
-  const insertion = database.certainTransaction(async (tx) => {
-    await tx.executeSql('insert into thing values (1)')
-    return 'inserted'
-  })
-  return insertion.catch((error: unknown) => error)
+  return insert(1)
+    .then(() => 'inserted')
+    .catch((error: unknown) => error)
 }
 
 async function things(): Promise<number> {
@@ -51,7 +68,7 @@ async function expectFailure(failure: unknown, written: 'no' | 'unknown'): Promi
 /** On the same pool, whose broken connections must be gone. */
 async function expectUsable(): Promise<void> {
   const answers = Array.from({ length: 6 }, () =>
-    database.certainTransaction((tx) => tx.executeSql('select 1 as "one"')),
+    confirmed((tx) => tx.executeSql('select 1 as "one"'), neverAsked),
   )
   expect((await Promise.all(answers)).map(({ rows }) => rows)).toEqual(Array(6).fill([{ one: 1 }]))
 }
@@ -64,10 +81,10 @@ describe('nothing goes wrong', () => {
 
   test('an error of the work comes out as it is, and nothing is written', async () => {
     const changedItsMind = new Error('changed its mind')
-    const work = database.certainTransaction(async (tx) => {
+    const work = confirmed(async (tx) => {
       await tx.executeSql('insert into thing values (1)')
       throw changedItsMind
-    })
+    }, neverAsked)
     await expect(work).rejects.toBe(changedItsMind)
     expect(await things()).toBe(0)
     await expectUsable()
@@ -110,7 +127,7 @@ describe.each([[1], [4]])('the connection is lost, of a pool of %s', (poolMax) =
   test.each([
     'begin',
     'insert into thing',
-    'txid_current',
+    'pg_advisory_xact_lock',
     'commit',
   ])('before the server gets "%s": nothing is written, for certain', async (text) => {
     const lost = proxy.loseAt(text, 'never')
@@ -166,7 +183,11 @@ test('the server crashes after the commit, whose answer is lost', async () => {
   const survivor = openDatabase({ url: crashing.url, ssl: null, poolMax: 1 }, () => undefined)
   try {
     const lost = crashing.loseAt('commit', 'unanswered', 'away')
-    const creating = survivor.certainTransaction((tx) => tx.executeSql('create table thing (id integer)'))
+    const creating = survivor.confirmedTransaction((tx) => tx.executeSql('create table thing (id integer)'), {
+      name: 'thing',
+      isWritten: async (tx) =>
+        (await tx.executeSql(`select 1 from pg_class where relname = 'thing'`)).rows.length > 0,
+    })
     await lost
     await server.restart('crash')
     await crashing.set('there')
@@ -180,15 +201,13 @@ test('the server crashes after the commit, whose answer is lost', async () => {
 })
 
 test('the server ends the connection before the commit: nothing is written, for certain', async () => {
-  const inserting = database
-    .certainTransaction(async (tx) => {
-      await tx.executeSql('insert into thing values (1)')
-      await direct.query(
-        `select pg_terminate_backend(pid) from pg_stat_activity
-          where datname = current_database() and application_name = 'sms-retry'`,
-      )
-    })
-    .catch((error: unknown) => error)
+  const inserting = confirmed(async (tx) => {
+    await tx.executeSql('insert into thing values (1)')
+    await direct.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and application_name = 'sms-retry'`,
+    )
+  }, isThere(1)).catch((error: unknown) => error)
   await expectFailure(await inserting, 'no')
   expect(await things()).toBe(0)
   await expectUsable()
@@ -208,29 +227,10 @@ describe('the database stays away: it is said that this is not known', () => {
   })
 })
 
-describe('a transaction that wrote nothing', () => {
-  const read = (): Promise<unknown> =>
-    database.certainTransaction((tx) => tx.executeSql('select 1')).catch((error: unknown) => error)
-
-  test('gives what it read', async () => {
-    expect(await read()).toMatchObject({ rows: [{ '?column?': 1 }] })
-  })
-
-  test('has a number all the same: what became of it can be asked', async () => {
-    const lost = proxy.loseAt('commit', 'unanswered')
-    expect(await read()).toMatchObject({ rows: [{ '?column?': 1 }] })
-    await lost
-  })
-})
-
 test('ten in a row, each of whose answers is lost, are all committed once', async () => {
   for (let number = 1; number <= 10; number += 1) {
     const lost = proxy.loseAt('commit', 'unanswered')
-    const inserting = database.certainTransaction(async (tx) => {
-      await tx.executeSql('insert into thing values ($1)', [number])
-      return number
-    })
-    expect(await inserting).toBe(number)
+    await insert(number)
     await lost
   }
   expect(await things()).toBe(10)
