@@ -266,6 +266,84 @@ describe('what the database refuses fails alone', () => {
   })
 })
 
+describe('what blocks one row holds up no other', () => {
+  /** An app that counts for each campaign what became of its messages, in a trigger. */
+  async function countByCampaign(): Promise<void> {
+    await own.query('create table campaign (id integer primary key, updates integer not null default 0)')
+    await own.query(`insert into campaign (id) values (${APP}), (${REFUSED})`)
+    await own.query(
+      `create function count_updates() returns trigger language plpgsql as
+       $$ begin update campaign set updates = updates + 1 where id = new.user_id; return null; end $$`,
+    )
+    await own.query(
+      'create trigger count_updates after update on sms_usage_logs for each row execute function count_updates()',
+    )
+  }
+
+  test('a campaign that the app has locked: the others are recorded meanwhile, its own when the lock is gone', async () => {
+    await countByCampaign()
+    const [before, blocked, after] = [await send(50), await send(3, REFUSED), await send(55)]
+    const app = await newClient()
+    await app.query('begin')
+    await app.query('update campaign set updates = 0 where id = $1', [REFUSED])
+    const results = [before, blocked, after].map((messages) => recordAll(messages))
+    const [first, second, third] = results as [(typeof results)[0], (typeof results)[0], (typeof results)[0]]
+    const others = [...(await first), ...(await third)]
+    expect(others.map(outcomeOf)).toEqual(Array(105).fill('schedule'))
+    await expectRecorded([...before, ...after])
+    await app.query('commit')
+    expect((await second).map(outcomeOf)).toEqual(Array(3).fill('schedule'))
+    await expectRecorded([...before, ...blocked, ...after])
+  })
+
+  test.each([
+    ['a lock that is not to be had', '55P03'],
+    ['a conflict', '40001'],
+    ['a deadlock', '40P01'],
+    ['a statement that is cut off', '57014'],
+  ])('%s (%s) fails alone, and can be recorded later', async (_what, code) => {
+    await own.query(
+      `create function refuse() returns trigger language plpgsql as
+       $$ begin raise exception 'not now' using errcode = '${code}'; end $$`,
+    )
+    await own.query(
+      `create trigger refuse before update on sms_usage_logs
+       for each row when (new.user_id = ${REFUSED}) execute function refuse()`,
+    )
+    const [before, bad, after] = [await send(30), await send(2, REFUSED), await send(30)]
+    const results = await recordAll([...before, ...bad, ...after])
+    expect(results.map(outcomeOf)).toEqual([
+      ...Array(30).fill('schedule'),
+      'DATABASE',
+      'DATABASE',
+      ...Array(30).fill('schedule'),
+    ])
+    expect(results[30]).toMatchObject({ reason: { written: 'no', scope: 'busy_row' } })
+    await own.query('drop trigger refuse on sms_usage_logs')
+    expect((await recordAll(bad)).map(outcomeOf)).toEqual(['schedule', 'schedule'])
+  })
+})
+
+test('what the database keeps out of a row without an error fails alone', async () => {
+  await own.query('create function keep() returns trigger language plpgsql as $$ begin return null; end $$')
+  await own.query(
+    `create trigger keep before update on sms_usage_logs
+     for each row when (new.user_id = ${REFUSED}) execute function keep()`,
+  )
+  const [before, bad, after] = [await send(30), await send(2, REFUSED), await send(30)]
+  const results = await recordAll([...before, ...bad, ...after])
+  expect(results.map(outcomeOf)).toEqual([
+    ...Array(30).fill('schedule'),
+    'DATABASE',
+    'DATABASE',
+    ...Array(30).fill('schedule'),
+  ])
+  expect(results[30]).toMatchObject({ reason: { written: 'no', scope: 'refused_row' } })
+  expect(await recorded()).toEqual(idsOf([...before, ...after]))
+  // All in one transaction: nothing was tried twice.
+  expect(await rowsByTransaction()).toEqual([60])
+})
+
 test('a row that somebody has locked is waited for aside, and recorded when the lock is gone', async () => {
   const [locked, ...others] = await send(150)
   if (locked === undefined) throw new Error('not sent')

@@ -179,7 +179,7 @@ describe('a claim that the database does not write is not submitted, and the row
     ['a trigger that drops the attempts', TRIGGER(`new.sms_metadata := '{}'; return new;`)],
     ['a rule', ['create rule "no updates" as on update to sms_usage_logs do instead nothing']],
   ])('by %s', async (_by, statements) => {
-    const { world, requests } = await newWorldWith(accept)
+    const { world, twilio } = await newWorldWith(accept)
     const id = await enqueue(world)
     for (const statement of statements) await world.database.query(statement)
     await newWorker(world)
@@ -196,7 +196,7 @@ describe('a claim that the database does not write is not submitted, and the row
       )
       return jobs.length === 2
     })
-    expect(requests).toEqual([])
+    expect(twilio.posts).toEqual([])
     const errors = world.log.filter(({ level }) => level === 'error')
     expect(errors).toMatchObject([{ fields: { messageId: id } }])
   })

@@ -122,6 +122,7 @@ describe('send', () => {
                 { number: 0, status: 'submitting', times: { submitting: expect.stringMatching(/Z$/) } },
               ],
               // Should this process die now, that is when somebody else looks at it.
+              callback_key: expect.stringMatching(/^[\w-]{16}$/),
               reconcile_at: expect.stringMatching(/Z$/),
             },
           },
@@ -203,5 +204,53 @@ describe('send', () => {
       'accepted',
       ...Array.from({ length: 9 }, () => 'retry_scheduled'),
     ])
+  })
+})
+
+describe('a database that meddles with the row', () => {
+  const trigger = (when: string, body: string): string[] => [
+    `create function meddle() returns trigger language plpgsql as $$ begin ${body} end $$`,
+    `create trigger meddle ${when} on sms_usage_logs for each row execute function meddle()`,
+  ]
+
+  test('an update that is kept out: the message is in doubt, not accepted, and was submitted once', async () => {
+    const { world, twilio } = await newWorldWith(accept)
+    for (const statement of trigger('before update', 'return null;')) await world.database.query(statement)
+    const result = await world.sender.send(message())
+    expect(result).toEqual({ id: expect.any(Number), status: 'in_doubt' })
+    expect(twilio.posts).toHaveLength(1)
+    expect(await rowOf(world, result.id)).toMatchObject({ final_status: 'submitting' })
+    expect(world.log.filter(({ level }) => level === 'error')).toMatchObject([
+      { fields: { messageId: result.id, error: { message: expect.stringContaining('row-level security') } } },
+    ])
+  })
+
+  test.each<[what: string, statements: string[]]>([
+    [
+      'a foreign key',
+      [
+        'create table app_user (id integer primary key)',
+        'alter table sms_usage_logs add constraint "user exists" foreign key (user_id) references app_user',
+      ],
+    ],
+    ['a check', ['alter table sms_usage_logs add constraint "no long texts" check (message_length < 5)']],
+    ['a trigger that keeps new rows out', trigger('before insert', 'return null;')],
+    [
+      'a trigger that changes the status',
+      trigger('before insert', `new.final_status := 'unknown'; return new;`),
+    ],
+    ['a trigger that drops our metadata', trigger('before insert', `new.sms_metadata := '{}'; return new;`)],
+  ])('a row that is refused by %s: nothing is submitted, and the error says that sending again does not help', async (_what, statements) => {
+    const { world, twilio } = await newWorldWith(accept)
+    for (const statement of statements) await world.database.query(statement)
+    const failure = await world.sender.send(message()).catch((error: unknown) => error)
+    expect(failure).toBeInstanceOf(DatabaseError)
+    expect(failure).toMatchObject({
+      message: expect.stringMatching(/^Nothing was submitted, and sending it again does not help/),
+      written: 'no',
+      scope: 'refused_row',
+    })
+    expect(twilio.posts).toEqual([])
+    expect(await world.database.query('select from sms_usage_logs')).toEqual([])
   })
 })
