@@ -1,4 +1,5 @@
 // Use case: a person acts on a message, by a command or in the dashboard. Asking twice does no more than asking once.
+import { proofOf } from './delivery/identity.ts'
 import type { Event, Message } from './delivery/message.ts'
 import type { Logger } from './log.ts'
 import { type RecordDeps, recordEvents } from './record-events.ts'
@@ -15,15 +16,18 @@ export type Acted =
 /**
  * Tries a message again now, or calls it off, as far as its state allows.
  *
+ * @param found as it was read just now: its id may be another message's by then
  * @throws DatabaseError if the database failed: then nothing was done, or `written` is `unknown` and asking again is safe
  *   (a retry with what was `seen`)
  */
 export async function actOnMessage(
   deps: RecordDeps & { readonly logger: Logger },
-  messageId: number,
+  found: Pick<Message, 'id' | 'key' | 'to'>,
   action: Action,
 ): Promise<Acted> {
-  const [recorded] = await recordEvents(deps, [{ target: { id: messageId }, event: action }])
+  const { id: messageId } = found
+  const target = { id: messageId, proof: proofOf(found) }
+  const [recorded] = await recordEvents(deps, [{ target, event: action }])
   if (recorded?.known !== true) return { outcome: 'unknown_message' }
   const { decision } = recorded
   const fields = { messageId, action: action.kind, attempt: recorded.before.retryCount }

@@ -1,11 +1,13 @@
 // What a person asks for, on real rows and jobs: done once, however often it is asked for at the same time.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { type Acted, actOnMessage } from '../src/act-on-message.ts'
+import { type Acted, type Action, actOnMessage } from '../src/act-on-message.ts'
+import { findMessage } from '../src/db/messages.ts'
 import type { RecordDeps } from '../src/record-events.ts'
 import type { Runtime } from '../src/runtime.ts'
 import { type Queue, startQueue } from '../src/queue.ts'
 import { jobs } from './http/endpoint.ts'
 import { waitFor } from './support/wait-for.ts'
+import { jobIdOf } from './support/job-id.ts'
 import { startWorld, type World } from './support/world.ts'
 
 let world: World
@@ -47,6 +49,12 @@ const jobsOf = async (id: number): Promise<number[]> =>
 
 const outcomes = (acted: readonly Acted[]): string[] => acted.map(({ outcome }) => outcome).toSorted()
 
+/** As a page or a command has read it before. */
+async function act(id: number, action: Action): Promise<Acted> {
+  const found = await findMessage(deps.database, id)
+  return actOnMessage(deps, found ?? { id, key: null, to: '+12065550100' }, action)
+}
+
 const retry = (force = false) => ({ kind: 'retry', seen: null, force }) as const
 
 test('retry now, ten times at once: one attempt with one job, beyond the limit, and the rest of the row stays', async () => {
@@ -57,9 +65,7 @@ test('retry now, ten times at once: one attempt with one job, beyond the limit, 
   )
   expect(await rowOf(id)).toMatchObject({ status: 'failed', retryCount: 0 })
   const acted = await Promise.all(
-    Array.from({ length: 10 }, () =>
-      actOnMessage(deps, id, { ...retry(true), seen: { status: 'failed', retryCount: 0 } }),
-    ),
+    Array.from({ length: 10 }, () => act(id, { ...retry(true), seen: { status: 'failed', retryCount: 0 } })),
   )
   expect(outcomes(acted)).toEqual(['done', ...Array<string>(9).fill('nothing_to_do')])
   expect(await rowOf(id)).toEqual({
@@ -75,20 +81,18 @@ test('retry now, ten times at once: one attempt with one job, beyond the limit, 
 test('a retry that waits is brought forward: its old job goes, and a worker makes it once', async () => {
   const id = await send('+15552161101')
   expect(await rowOf(id)).toMatchObject({ status: 'retrying', retryCount: 1, isDue: false })
-  expect((await actOnMessage(deps, id, retry())).outcome).toBe('done')
+  expect((await act(id, retry())).outcome).toBe('done')
   expect(await rowOf(id)).toMatchObject({ status: 'retrying', retryCount: 1, maxRetries: 3, isDue: true })
   expect(await jobsOf(id)).toEqual([1])
 })
 
 test('cancel, ten times at once: canceled once, and its job is gone; retry brings it back', async () => {
   const id = await send('+15552161101')
-  const acted = await Promise.all(
-    Array.from({ length: 10 }, () => actOnMessage(deps, id, { kind: 'cancel' })),
-  )
+  const acted = await Promise.all(Array.from({ length: 10 }, () => act(id, { kind: 'cancel' })))
   expect(outcomes(acted)).toEqual(['done', ...Array<string>(9).fill('nothing_to_do')])
   expect(await rowOf(id)).toMatchObject({ status: 'canceled', retryCount: 0 })
   expect(await jobsOf(id)).toEqual([])
-  expect((await actOnMessage(deps, id, retry())).outcome).toBe('done')
+  expect((await act(id, retry())).outcome).toBe('done')
   expect(await jobsOf(id)).toEqual([1])
 })
 
@@ -99,15 +103,14 @@ test('a retry whose first alarm has rung, put off and then called off, has an al
     `update sms_retry_pgboss.job set state = 'completed', completed_on = now() where (data ->> 'message')::int = $1`,
     [id],
   )
-  await actOnMessage(deps, id, { kind: 'cancel' })
+  await act(id, { kind: 'cancel' })
   await world.database.query(
     `insert into sms_retry_pgboss.job (id, name, data, state, completed_on)
-     select ('00000000-0000-8001-8000-' || lpad(to_hex($1::int), 12, '0'))::uuid, 'attempt',
-            jsonb_build_object('message', $1::int, 'attempt', 1), 'completed', now()
+     select $2::uuid, 'attempt', jsonb_build_object('message', $1::int, 'attempt', 1), 'completed', now()
       where not exists (select from sms_retry_pgboss.job where (data ->> 'message')::int = $1)`,
-    [id],
+    [id, await jobIdOf(world.database, id, { attempt: 1, postponements: 0 })],
   )
-  expect((await actOnMessage(deps, id, retry())).outcome).toBe('done')
+  expect((await act(id, retry())).outcome).toBe('done')
   const states = await world.database.query<{ state: string }>(
     `select state::text as "state" from sms_retry_pgboss.job where (data ->> 'message')::int = $1`,
     [id],
@@ -116,7 +119,7 @@ test('a retry whose first alarm has rung, put off and then called off, has an al
 })
 
 test('a message that is not there is told as such', async () => {
-  expect(await actOnMessage(deps, 2_000_000_000, retry())).toEqual({ outcome: 'unknown_message' })
+  expect(await act(2_000_000_000, retry())).toEqual({ outcome: 'unknown_message' })
 })
 
 test('what was brought forward and forced is made by a worker, and delivered', async () => {

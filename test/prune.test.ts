@@ -207,7 +207,9 @@ describe('a message without its text', () => {
 
   test('is not tried again by hand, and says why', async () => {
     const id = await strippedMessage()
-    expect(await actOnMessage(deps(), id, { kind: 'retry', seen: null, force: true })).toEqual({
+    const found = await findMessage(database, id)
+    if (found === null) throw new Error('the row is gone')
+    expect(await actOnMessage(deps(), found, { kind: 'retry', seen: null, force: true })).toEqual({
       outcome: 'nothing_to_do',
       why: 'the row has no text (message_content)',
     })

@@ -50,7 +50,7 @@ async function act(
     const acted =
       found === null
         ? ({ outcome: 'unknown_message' } as const)
-        : await actOnMessage(recordingOf(runtime, queue), id, actionFor(found))
+        : await actOnMessage(recordingOf(runtime, queue), found, actionFor(found))
     if (found === null || acted.outcome === 'unknown_message') {
       tell(`There is no message ${id}.`)
       return false

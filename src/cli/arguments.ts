@@ -8,8 +8,9 @@ export function nonEmpty(text: string): string {
 }
 
 export function wholeNumber(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.')
-  return Number(text)
+  const number = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN
+  if (!Number.isSafeInteger(number)) throw new InvalidArgumentError('It must be a whole number.')
+  return number
 }
 
 const wholeNumberFrom =

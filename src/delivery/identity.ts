@@ -12,6 +12,12 @@ export interface Proof {
   readonly sid?: string
 }
 
+/** The id of a row, as digits alone; null for anything else, and beyond the integers that JavaScript can tell apart. */
+export function parseMessageId(text: string): number | null {
+  const id = /^[1-9]\d{0,15}$/.test(text) ? Number(text) : Number.NaN
+  return Number.isSafeInteger(id) ? id : null
+}
+
 /** 96 random bits in letters that a URL need not escape. */
 export const MESSAGE_KEY = /^[A-Za-z0-9_-]{16}$/
 

@@ -1,7 +1,7 @@
 // The wire format of status callbacks: the URL that we ask Twilio to call, and what it posts there.
 // Parsed strictly, because fields can be merged or split under one valid signature.
 import { parse as parseQuery } from 'node:querystring'
-import { MESSAGE_KEY } from '../delivery/identity.ts'
+import { MESSAGE_KEY, parseMessageId } from '../delivery/identity.ts'
 import { isTwilioStatus, type TwilioStatus } from '../delivery/status.ts'
 import { cleanText, SID } from './wire.ts'
 
@@ -115,10 +115,9 @@ function parseOrigin(search: string): StatusCallback['origin'] | 'unreadable' {
   const { message, attempt, key } = parseQuery(search.replace(/^\?/, ''))
   if (message === undefined && attempt === undefined) return null
   // One that came twice is a list.
-  if (typeof message !== 'string' || !/^[1-9]\d{0,15}$/.test(message)) return 'unreadable'
+  const messageId = typeof message === 'string' ? parseMessageId(message) : null
+  if (messageId === null) return 'unreadable'
   if (typeof attempt !== 'string' || !/^\d{1,3}$/.test(attempt)) return 'unreadable'
   if (key !== undefined && (typeof key !== 'string' || !MESSAGE_KEY.test(key))) return 'unreadable'
-  const messageId = Number(message)
-  if (!Number.isSafeInteger(messageId)) return 'unreadable'
   return { messageId, attempt: Number(attempt), key: key ?? null }
 }

@@ -1,5 +1,6 @@
 // The dashboard: which address shows which page, who may see it, and what may be done there. Every page is made on the
 // server from one or two statements; a browser without JavaScript misses the chart and the refreshing.
+import { parseMessageId } from '../../delivery/identity.ts'
 import { randomBytes } from 'node:crypto'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
@@ -86,7 +87,7 @@ export function dashboardRoute(
   })
   router.get('/messages/find', async (request, response) => {
     const what = String(request.query['what'] ?? '').trim()
-    const id = /^\d{1,15}$/.test(what) ? Number(what) : await findIdBySid(database, what)
+    const id = parseMessageId(what) ?? (await findIdBySid(database, what))
     if (id === null) return sendTrouble(request, response, { status: 404, ...NO_SUCH_MESSAGE })
     response.redirect(303, `${baseOf(response)}/messages/${id}`)
   })
@@ -102,8 +103,8 @@ export function dashboardRoute(
       ) => Promise<void> | void,
     ): RequestHandler =>
     async (request, response) => {
-      const id = String(request.params['id'])
-      const message = /^\d{1,15}$/.test(id) ? await findMessage(database, Number(id)) : null
+      const id = parseMessageId(String(request.params['id']))
+      const message = id === null ? null : await findMessage(database, id)
       if (message === null) return sendTrouble(request, response, { status: 404, ...NO_SUCH_MESSAGE })
       const notice = NOTICES.get(String(request.query['notice'])) ?? null
       const view = { base: baseOf(response), policy, now: await readClock(database), showContent, notice }
@@ -113,8 +114,9 @@ export function dashboardRoute(
     '/messages/:id',
     ofMessage((message, view, request, response) => sendPage(request, response, messagePage(message, view))),
   )
-  /** What a form asks for is in the form, as it was confirmed; the token is for just that. */
-  const tokenOf = ({ id }: StoredMessage, action: string): string => tokens.make(`${id} ${action}`)
+  /** The form has the action that was confirmed. The token is for this action on this message, not on its id alone. */
+  const tokenOf = ({ id, key }: StoredMessage, action: string): string =>
+    tokens.make(`${id} ${key} ${action}`)
   for (const kind of ['retry', 'cancel'] as const) {
     const path = `/messages/:id/${kind}`
     router.get(
@@ -139,11 +141,7 @@ export function dashboardRoute(
           return sendTrouble(request, response, { status: 403, ...NOT_OURS })
         }
         // The token says that it is ours, unchanged.
-        const { outcome } = await actOnMessage(
-          await recording.get(),
-          message.id,
-          JSON.parse(action) as Action,
-        )
+        const { outcome } = await actOnMessage(await recording.get(), message, JSON.parse(action) as Action)
         toMessage(response, message.id, outcome === 'done' ? kind : 'nothing')
       }),
     )

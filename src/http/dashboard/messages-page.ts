@@ -1,4 +1,5 @@
 // Looking for messages: a form whose fields are the page's query, and the result page by page, the newest first.
+import { parseMessageId } from '../../delivery/identity.ts'
 import type { Db } from '../../db/pool.ts'
 import { type Cursor, type Search, searchMessages } from '../../db/search.ts'
 import type { StoredMessage } from '../../db/messages.ts'
@@ -54,7 +55,7 @@ export function parseForm(query: Readonly<Record<string, unknown>>, now: Date): 
   const span = spanNamed(field('span') || 'all')
   if (span === null && !['', 'all'].includes(field('span'))) return 'There is no such span.'
   const [after, afterId] = [field('after'), field('after-id')]
-  if (after !== '' && (!POSITION.test(after) || !/^\d{1,15}$/.test(afterId)))
+  if (after !== '' && (!POSITION.test(after) || parseMessageId(afterId) === null))
     return 'This link to a page is not whole.'
   return {
     fields,
