@@ -2,7 +2,7 @@
 // holds ids only, and the row is the truth: losing a job or ringing twice does no harm.
 import { createHash } from 'node:crypto'
 import pLimit from 'p-limit'
-import type { JobWithMetadata, PgBoss } from 'pg-boss'
+import type { Job, JobResult, JobWithMetadata, PgBoss } from 'pg-boss'
 import { createBoss } from './boss.ts'
 import { throwFailed } from './db/database-failure.ts'
 import type { Database, Db } from './db/pool.ts'
@@ -15,6 +15,8 @@ export interface AttemptJob {
   readonly message: number
   readonly attempt: number
 }
+
+export type FailedJobs = ReadonlyMap<AttemptJob, Error>
 
 /** An alarm of one message, whose id alone may come again. */
 export interface MessageAlarm {
@@ -36,11 +38,15 @@ export interface Queue {
   /** Of these alarms, the ones that will ring soon, or have just rung: by jobId. */
   findSet(alarms: readonly MessageAlarm[], now: Date): Promise<ReadonlySet<string>>
   /**
-   * Calls `handle` with due jobs, up to `batchSize` at once; a job whose handling throws rings again.
+   * Calls `handle` with due jobs, up to `batchSize` at once.
    *
+   * @param handle returns the jobs that failed, which run again; if it throws, all of them run again
    * @returns has it look for due jobs at once, instead of at its next poll
    */
-  work(options: { batchSize: number }, handle: (jobs: AttemptJob[]) => Promise<void>): Promise<() => void>
+  work(
+    options: { batchSize: number },
+    handle: (jobs: readonly AttemptJob[]) => Promise<FailedJobs>,
+  ): Promise<() => void>
   /**
    * Calls `sweep` every so many seconds, in one of the processes that share this database. It is told of no failure:
    * `sweep` must not reject.
@@ -117,13 +123,18 @@ function queueOf(boss: PgBoss, logger: Logger): Queue {
       )
     },
     async work({ batchSize }, handle) {
-      const options = { batchSize, pollingIntervalSeconds: 0.5, burstWhenBatchFull: true }
-      const worker = await boss.work(ATTEMPT_QUEUE, options, (jobs: { data: AttemptJob }[]) =>
-        handle(jobs.map(({ data }) => data)).catch((error: Error) => {
-          // pg-boss keeps what is thrown in the job, with its cause; PostgreSQL's errors quote the row.
-          throw new Error(error.message)
-        }),
-      )
+      const options = {
+        batchSize,
+        pollingIntervalSeconds: 0.5,
+        burstWhenBatchFull: true,
+        perJobResults: true,
+      } as const
+      const worker = await boss.work(ATTEMPT_QUEUE, options, async (jobs: Job<AttemptJob>[]) => {
+        const failed = await handle(jobs.map(({ data }) => data)).catch((error: Error) => {
+          throw withoutCause(error)
+        })
+        return jobs.map(({ id, data }) => resultOf(id, failed.get(data)))
+      })
       return () => boss.notifyWorker(worker)
     },
     async sweep({ everySeconds }, sweep) {
@@ -147,6 +158,16 @@ function queueOf(boss: PgBoss, logger: Logger): Queue {
       return boss.stop({ graceful: true, timeout: timeoutMs, close: false })
     },
   }
+}
+
+function resultOf(id: string, failure: Error | undefined): JobResult {
+  if (failure === undefined) return { id, status: 'completed' }
+  return { id, status: 'failed', output: withoutCause(failure) }
+}
+
+/** pg-boss keeps an error in its job, with its cause; PostgreSQL's errors quote the row. */
+function withoutCause({ message }: Error): Error {
+  return new Error(message)
 }
 
 const SWEEP_POLL_SECONDS = 1

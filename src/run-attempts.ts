@@ -6,7 +6,7 @@ import type { Answer, Message } from './delivery/message.ts'
 import { CLAIM_VALID_SECONDS } from './delivery/reconcile-time.ts'
 import { DatabaseError } from './errors.ts'
 import { errorFields, type Logger } from './log.ts'
-import type { AttemptJob } from './queue.ts'
+import type { AttemptJob, FailedJobs } from './queue.ts'
 import type { RecordingDeps } from './event-recorder.ts'
 import { type Recorded, untilRecorded } from './record-events.ts'
 import type { TwilioClient } from './twilio/client.ts'
@@ -182,16 +182,19 @@ export class AttemptRunner {
    * Claims the attempts, as soon as they may start and there is room for their requests, and starts these. A claimed
    * attempt does not wait, so that none is in doubt for longer than its request takes.
    *
-   * @throws if the runner is being stopped: what was not claimed by then is to ring again
+   * @returns the jobs whose claim failed: they must run again
+   * @throws if the runner stops: what was not claimed by then must run again
    */
-  async run(due: readonly AttemptJob[]): Promise<void> {
+  async run(due: readonly AttemptJob[]): Promise<FailedJobs> {
+    const failed = new Map<AttemptJob, Error>()
     const atOnce = this.#pace?.atOnce ?? due.length
     for (let start = 0; start < due.length; start += atOnce) {
-      await this.#claim(due.slice(start, start + atOnce))
+      await this.#claim(due.slice(start, start + atOnce), failed)
     }
+    return failed
   }
 
-  async #claim(jobs: readonly AttemptJob[]): Promise<void> {
+  async #claim(jobs: readonly AttemptJob[], failed: Map<AttemptJob, Error>): Promise<void> {
     // A job that has become needless is not to use up a moment of the rate.
     const due = this.#pace === null ? jobs : await findWaiting(this.#deps.database, jobs)
     if (due.length === 0) return
@@ -202,9 +205,12 @@ export class AttemptRunner {
     if (this.#stopping.signal.aborted) throw new Error('The worker is being stopped')
     const sinceClaim = startStopwatch()
     const claims = due.map((job) =>
-      claimAttempt(this.#deps, job).then((submission) => {
-        if (submission !== null) this.#start(submission, sinceClaim)
-      }),
+      claimAttempt(this.#deps, job).then(
+        (submission) => {
+          if (submission !== null) this.#start(submission, sinceClaim)
+        },
+        (error: Error) => void failed.set(job, error),
+      ),
     )
     await Promise.all(claims.map((claim) => keepUntilSettled(this.#claims, claim)))
   }

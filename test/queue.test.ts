@@ -165,10 +165,11 @@ test('a job whose handling throws rings again', async () => {
   const other = await createTestDatabase()
   const otherDatabase = open(other)
   const worker = await startQueue(otherDatabase, 'work', silentLogger)
-  const rung: AttemptJob[][] = []
+  const rung: (readonly AttemptJob[])[] = []
   await worker.work({ batchSize: 10 }, async (jobs) => {
     rung.push(jobs)
     if (rung.length === 1) throw new Error('the database was away')
+    return new Map()
   })
   await worker.schedule(otherDatabase, [
     { messageId: 7, key: null, alarm: { attempt: 2, postponements: 0 }, at: null },
@@ -179,6 +180,29 @@ test('a job whose handling throws rings again', async () => {
     return job?.state === 'completed'
   })
   expect(rung).toEqual([[{ message: 7, attempt: 2 }], [{ message: 7, attempt: 2 }]])
+  await worker.stop(5_000)
+  await otherDatabase.close()
+  await other.drop()
+})
+
+test('of a batch of jobs, the one that failed runs again, and the others are done', async () => {
+  const other = await createTestDatabase()
+  const otherDatabase = open(other)
+  const worker = await startQueue(otherDatabase, 'work', silentLogger)
+  const alarm = { attempt: 0, postponements: 0 }
+  const alarms = [1, 2, 3].map((messageId) => ({ messageId, key: null, alarm, at: null }))
+  await worker.schedule(otherDatabase, alarms)
+  const handled: number[][] = []
+  await worker.work({ batchSize: 10 }, async (jobs) => {
+    handled.push(jobs.map(({ message }) => message).toSorted())
+    const bad = jobs.find(({ message }) => message === 2)
+    return new Map(handled.length === 1 && bad !== undefined ? [[bad, new Error('its row is locked')]] : [])
+  })
+  await waitFor('all jobs to be done', async () => {
+    const done = await other.query(`select from sms_retry_pgboss.job where state = 'completed'`)
+    return done.length === 3
+  })
+  expect(handled).toEqual([[1, 2, 3], [2]])
   await worker.stop(5_000)
   await otherDatabase.close()
   await other.drop()
