@@ -10,6 +10,7 @@ import { proofOf } from './delivery/identity.ts'
 import type { Message } from './delivery/message.ts'
 import { DatabaseError } from './errors.ts'
 import { ask } from './inquire.ts'
+import { errorFields } from './log.ts'
 import { jobId, type MessageAlarm } from './queue.ts'
 import { type Happening, recordEach } from './record-events.ts'
 import type { AttemptDeps } from './run-attempts.ts'
@@ -98,6 +99,7 @@ async function claimOverdue(
     const isAlarmSet = alarm !== null && set.has(jobId(alarm))
     return { target: { id: message.id, proof: proofOf(message) }, event: { kind: 'reconcile', isAlarmSet } }
   })
+  let blocked: Error | undefined
   const results = await recordEach(deps, looks, SKIPS)
   const recorded = results.map((result, i) => {
     if (result.status === 'fulfilled') return result.value
@@ -106,6 +108,7 @@ async function claimOverdue(
     const { reason } = result
     if (!(reason instanceof DatabaseError) || reason.scope === 'database') throw reason
     if (reason.isRefusal) deps.refused.add(overdue[i]?.message.id ?? Number.NaN, reason)
+    else blocked ??= reason
     return { known: false } as const
   })
   for (const [i, { message }] of overdue.entries()) {
@@ -113,6 +116,7 @@ async function claimOverdue(
     leftOut.push(message.id)
     deps.logger.debug('An overdue message is locked or refused', { messageId: message.id })
   }
+  if (blocked !== undefined) deps.logger.warn(BLOCKED, errorFields(blocked))
   const decisions = recorded.flatMap((outcome) =>
     outcome.known && outcome.decision.kind !== 'ignore' ? [outcome.decision] : [],
   )
@@ -124,6 +128,9 @@ async function claimOverdue(
     rungAgain: decisions.filter(({ kind }) => kind === 'schedule').length,
   }
 }
+
+const BLOCKED =
+  'Overdue messages could not be written: a lock, a conflict or a time-out is in the way. The next sweep tries again'
 
 /** The alarm of the attempt that waits, if one does. */
 function alarmOf({ id: messageId, key, status, retryCount, attempts }: Message): MessageAlarm | null {

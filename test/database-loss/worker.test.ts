@@ -172,7 +172,7 @@ describe('the database is there, and does not do what it is asked for', () => {
       const release = await strain(world, runtime)
       closeLater(release)
       const isComplaint = (line: LogLine): boolean =>
-        line.level === 'error' && complaint.test(JSON.stringify(line))
+        ['error', 'warn'].includes(line.level) && complaint.test(JSON.stringify(line))
       await waitFor('a complaint', () => log.some(isComplaint), RECOVERED_WITHIN_MS)
       // By then the retries are due, and the message without a job is overdue.
       await sleep(6_000)
