@@ -7,7 +7,7 @@ import type { Sender } from './sender.ts'
 import type { RunningWorker } from './worker.ts'
 
 export type { CallerTransaction } from './db/pool.ts'
-export type { RetryPolicyOverrides } from './delivery/retry-policy.ts'
+export type { RetryPolicyOverrides } from './delivery/policy-overrides.ts'
 export {
   ConfigError,
   DatabaseError,

@@ -1,4 +1,6 @@
 // How figures are written for people, on pages and in the terminal.
+import { type RetryPolicy, scheduleOf } from './delivery/retry-policy.ts'
+import type { Rule } from './delivery/retry-rule.ts'
 
 export function count(value: number): string {
   return value.toLocaleString('en')
@@ -34,4 +36,14 @@ export function duration(seconds: number): string {
       return many === 0 ? [] : [`${many} ${name}`]
     })
     .join(' ')
+}
+
+/** After what each retry is made: `5 min, 10 min` or `00:00 America/Los_Angeles`; empty for a stop. */
+export function scheduleInWords(
+  policy: RetryPolicy,
+  rule: Rule,
+  inWords: (seconds: number) => string = duration,
+): string {
+  if ('after' in rule) return `${rule.after} ${rule.timeZone}`
+  return (scheduleOf(policy, rule) ?? []).map(inWords).join(', ')
 }

@@ -159,7 +159,8 @@ const STOP_TIMEOUT_MS = 5_000
 
 export function policyCommand(config: Config, flags: { readonly json?: true }): void {
   const policy = createRetryPolicy(readPolicyFile(config.retryPolicyFile), config.retryDelayScale)
-  print(flags.json ? JSON.stringify(policyJson(policy), null, 2) : policyView(policy))
+  const now = new Date()
+  print(flags.json ? JSON.stringify(policyJson(policy, now), null, 2) : policyView(policy, now))
 }
 
 async function withDatabase<T>(env: Env, work: (database: Database) => Promise<T>): Promise<T> {

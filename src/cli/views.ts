@@ -1,9 +1,16 @@
 // What the commands print: tables for people, and JSON whose keys stay.
 import type { StoredMessage } from '../db/messages.ts'
-import { reasonOf, type Rule } from '../delivery/error-codes.ts'
-import { type RetryPolicy, scheduleOf } from '../delivery/retry-policy.ts'
+import { reasonOf } from '../delivery/error-codes.ts'
+import {
+  CLOCK_SPREAD_SECONDS,
+  type RetryPolicy,
+  retryDelaySeconds,
+  scheduleOf,
+} from '../delivery/retry-policy.ts'
+import type { Rule } from '../delivery/retry-rule.ts'
 import { type DeliveryStatus, isDelivered, isFailure } from '../delivery/status.ts'
 import { maskNumber, maskReason } from '../log.ts'
+import { scheduleInWords } from '../plain-words.ts'
 import type { PlannedLook, Reconciled } from '../reconcile.ts'
 import { type Cell, hanging, onOneLine, type Style, styled, table } from './table.ts'
 
@@ -109,18 +116,35 @@ export function reconciledView(sum: Reconciled): string {
   ].join('\n')
 }
 
-export function policyView(policy: RetryPolicy): string {
+/** @param now decides when the retries of a rule on the clock would be due */
+export function policyView(policy: RetryPolicy, now: Date): string {
   const rows = entriesOf(policy).map(({ code, rule, reason }) => [
     code === null ? 'other' : `${code}`,
     rule.action === 'stop' ? 'stop' : `${rule.retries}`,
-    rule.action === 'stop' ? '' : scheduleOf(policy, rule).map(duration).join(', '),
+    scheduleCell(policy, rule, now),
     reason,
   ])
-  const jitter = `Up to ${Math.round(policy.jitter * 100)} % is added to each delay at random; no delay is longer than ${duration(policy.maxDelaySeconds * policy.delayScale)}.`
-  return `${table(['CODE', 'RETRIES', 'DELAYS', 'REASON'], rows)}\n\n${jitter}`
+  const { jitter, maxDelaySeconds, delayScale } = policy
+  const notes = [
+    `Up to ${Math.round(jitter * 100)} % is added to each delay at random; no back-off is longer than ${duration(maxDelaySeconds * delayScale)}.`,
+    `A retry at a time of day starts up to ${duration(CLOCK_SPREAD_SECONDS * jitter * delayScale)} after it.`,
+  ]
+  return `${table(['CODE', 'RETRIES', 'AFTER', 'REASON'], rows)}\n\n${notes.join('\n')}`
 }
 
-export function policyJson(policy: RetryPolicy): object {
+function scheduleCell(policy: RetryPolicy, rule: Rule, now: Date): string {
+  const words = scheduleInWords(policy, rule, duration)
+  const at = nextTimeOf(policy, rule, now)
+  return at === null ? words : `${words} (next ${time(at).slice(0, 'yyyy-mm-dd hh:mm'.length)} UTC)`
+}
+
+/** When a retry would be due if the attempt failed now; null for rules that do not look at the clock. */
+function nextTimeOf(policy: RetryPolicy, rule: Rule, now: Date): Date | null {
+  if (!('after' in rule)) return null
+  return new Date(now.getTime() + retryDelaySeconds(policy, rule, 1, now, 0) * 1000)
+}
+
+export function policyJson(policy: RetryPolicy, now: Date): object {
   return {
     jitter: policy.jitter,
     maxDelaySeconds: policy.maxDelaySeconds,
@@ -128,7 +152,9 @@ export function policyJson(policy: RetryPolicy): object {
     codes: entriesOf(policy).map(({ code, rule, reason }) => ({
       code,
       ...rule,
+      // Null for a rule on the clock: then nextRetryAt says when a retry would be due.
       delaysSeconds: scheduleOf(policy, rule),
+      ...('after' in rule ? { nextRetryAt: nextTimeOf(policy, rule, now) } : {}),
       reason,
     })),
   }

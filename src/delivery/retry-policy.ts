@@ -1,58 +1,24 @@
 // The retry policy in force: rules by error code, overrides from the user, and the delay before each retry.
-// Whether a message is retried at all (limits, deadline) is decided in decide.ts.
-import type { z as Z } from 'zod'
-import { ConfigError } from '../errors.ts'
-import { loadZod } from '../zod.ts'
-import { ERROR_CODES, type RetryRule, type Rule, UNKNOWN_CODE } from './error-codes.ts'
+// Whether a message is retried at all (limits, deadline) is decided in settle.ts.
+import { ERROR_CODES, UNKNOWN_CODE } from './error-codes.ts'
+import { readOverrides, type RuleOverride } from './policy-overrides.ts'
+import type { ClockRule, RetryRule, Rule } from './retry-rule.ts'
+import { nextTimeOnClock } from './time-on-clock.ts'
 
 export interface RetryPolicy {
   readonly rules: ReadonlyMap<number, Rule>
   /** For codes without a rule of their own, and for failures without a code. */
   readonly unknownCode: Rule
-  /** Up to this share of the delay is added at random, so that messages that failed together spread. 0 turns it off. */
+  /**
+   * Up to this share of the delay is added at random, so that messages that failed together spread; for a time on the
+   * clock, this share of an hour. 0 turns it off.
+   */
   readonly jitter: number
-  /** No delay is longer, jitter included. */
+  /** No back-off is longer, jitter included. A rule that waits for a time on the clock or a whole period is not cut. */
   readonly maxDelaySeconds: number
   /** Multiplies every delay, for demos and tests. */
   readonly delayScale: number
 }
-
-const MAX_RETRIES = 10
-const WEEK_SECONDS = 7 * 24 * 3600
-
-const RULE = `must be "stop" or {"retries": 1 to ${MAX_RETRIES}, "baseDelaySeconds": above 0, at most ${WEEK_SECONDS}}`
-
-const CODE = /^[1-9]\d{3,5}$/
-
-function createSchema() {
-  const { z } = loadZod()
-  const rule = z.union(
-    [
-      z.literal('stop'),
-      z.strictObject({
-        retries: z.int().min(1).max(MAX_RETRIES),
-        baseDelaySeconds: z.number().positive().max(WEEK_SECONDS),
-      }),
-    ],
-    RULE,
-  )
-  return z.strictObject({
-    default: rule.optional(),
-    codes: z.record(z.string().regex(CODE, 'is not an error code such as 30003'), rule).optional(),
-    jitter: z.number().min(0).max(1).optional(),
-    maxDelaySeconds: z.number().positive().max(WEEK_SECONDS).optional(),
-  })
-}
-
-type Schema = ReturnType<typeof createSchema>
-
-/**
- * What a user may change: single codes, the rule of unknown codes, jitter (0..1) and the longest delay
- * (seconds). A rule is `"stop"` or `{ retries: 1..10, baseDelaySeconds }`.
- */
-export type RetryPolicyOverrides = Z.input<Schema>
-
-const EXAMPLE = '{"codes": {"30003": {"retries": 3, "baseDelaySeconds": 600}, "30004": "stop"}}'
 
 /**
  * The default policy with the user's overrides.
@@ -60,25 +26,16 @@ const EXAMPLE = '{"codes": {"30003": {"retries": 3, "baseDelaySeconds": 600}, "3
  * @throws ConfigError with every fault of the overrides by its path, and an example
  */
 export function createRetryPolicy(overrides: unknown = {}, delayScale = 1): RetryPolicy {
-  const parsed = createSchema().safeParse(overrides)
-  if (!parsed.success) {
-    const faults = parsed.error.issues.map((issue) => {
-      // zod says no more of a wrong key than that it is one; the schema's own words are inside.
-      const { message } = (issue.code === 'invalid_key' ? issue.issues[0] : undefined) ?? issue
-      return `${issue.path.join('.') || 'policy'}: ${message}`
-    })
-    throw new ConfigError(`The retry policy is not valid:\n  ${faults.join('\n  ')}\nExample: ${EXAMPLE}`)
-  }
-  const { codes = {}, jitter = 0.1, maxDelaySeconds = 6 * 3600 } = parsed.data
+  const { default: unknown, codes = {}, jitter = 0.1, maxDelaySeconds = 6 * 3600 } = readOverrides(overrides)
   const rules = new Map<number, Rule>()
   for (const [code, { rule }] of Object.entries(ERROR_CODES)) rules.set(Number(code), rule)
   for (const [code, rule] of Object.entries(codes)) rules.set(Number(code), toRule(rule))
-  const unknownCode = parsed.data.default === undefined ? UNKNOWN_CODE.rule : toRule(parsed.data.default)
+  const unknownCode = unknown === undefined ? UNKNOWN_CODE.rule : toRule(unknown)
   return { rules, unknownCode, jitter, maxDelaySeconds, delayScale }
 }
 
-function toRule(input: NonNullable<Z.output<Schema>['default']>): Rule {
-  return input === 'stop' ? { action: 'stop' } : { action: 'retry', ...input }
+function toRule(override: RuleOverride): Rule {
+  return override === 'stop' ? { action: 'stop' } : { action: 'retry', ...override }
 }
 
 export function ruleFor(policy: RetryPolicy, code: number | null): Rule {
@@ -93,8 +50,12 @@ export function mostRetries(policy: RetryPolicy): number {
   return Math.max(...retries)
 }
 
+/** Messages that wait for the same time on the clock start within this time after it, times the jitter. */
+export const CLOCK_SPREAD_SECONDS = 3600
+
 /**
- * Seconds before retry `retryNumber` (from 1): `base * 2^(n-1)`, plus jitter, at most `maxDelaySeconds`.
+ * Seconds before retry `retryNumber` (from 1). Back-off: `base * 2^(n-1)` plus jitter, at most `maxDelaySeconds`.
+ * Rules on the clock or on a rolling period: as long as they say, because before that the retry is known to fail.
  *
  * @param random in [0, 1): drawn by the caller, so that this stays a pure function
  */
@@ -102,8 +63,23 @@ export function retryDelaySeconds(
   policy: RetryPolicy,
   rule: RetryRule,
   retryNumber: number,
+  now: Date,
   random: number,
 ): number {
+  if ('after' in rule) {
+    const wait = (nextTimeOnClock(now, rule.after, rule.timeZone).getTime() - now.getTime()) / 1000
+    return (wait + CLOCK_SPREAD_SECONDS * policy.jitter * random) * policy.delayScale
+  }
+  return delaySeconds(policy, rule, retryNumber, random)
+}
+
+function delaySeconds(
+  policy: RetryPolicy,
+  rule: Exclude<RetryRule, ClockRule>,
+  retryNumber: number,
+  random: number,
+): number {
+  if ('periodSeconds' in rule) return rule.periodSeconds * (1 + policy.jitter * random) * policy.delayScale
   return grow(policy, rule.baseDelaySeconds, retryNumber, random)
 }
 
@@ -133,8 +109,12 @@ function grow(policy: RetryPolicy, baseSeconds: number, n: number, random: numbe
   return Math.min(delaySeconds, policy.maxDelaySeconds) * policy.delayScale
 }
 
-/** The delays in seconds of every retry that the rule allows, without jitter; empty for a stop. */
-export function scheduleOf(policy: RetryPolicy, rule: Rule): number[] {
+/**
+ * The delays in seconds of every retry that the rule allows, without jitter; empty for a stop. Null for a rule on the
+ * clock, whose delay depends on the time of the failure.
+ */
+export function scheduleOf(policy: RetryPolicy, rule: Rule): number[] | null {
   if (rule.action === 'stop') return []
-  return Array.from({ length: rule.retries }, (_, i) => retryDelaySeconds(policy, rule, i + 1, 0))
+  if ('after' in rule) return null
+  return Array.from({ length: rule.retries }, (_, i) => delaySeconds(policy, rule, i + 1, 0))
 }

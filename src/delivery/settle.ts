@@ -76,7 +76,7 @@ function decideFailure(
   }
   if (message.body === null) return giveUp(failed.status, `Not tried again: ${NO_TEXT}`)
   const number = failed.number + 1
-  const at = addSeconds(now, retryDelaySeconds(policy, rule, number, random))
+  const at = addSeconds(now, retryDelaySeconds(policy, rule, number, now, random))
   if (isTooLate(at, message)) return giveUp('expired', BEYOND_DEADLINE)
   // A second report of the same failure, with another code: the retry stays where it was scheduled.
   if (before.retryCount === number) return record(message)

@@ -179,6 +179,11 @@ describe('policy', () => {
     expect(stdout).toMatch(/^30003 +2 +5 min, 10 min +\S/m)
     expect(stdout).toMatch(/^21610 +stop +\S/m)
     expect(stdout).toMatch(/^other +2 +2 min, 4 min +\S/m)
+    expect(stdout).toMatch(/^63038 +3 +24 h, 24 h, 24 h +\S/m)
+    // Midnight in Los Angeles, in summer or in winter.
+    const next = '\\(next \\d{4}-\\d\\d-\\d\\d 0[78]:00 UTC\\)'
+    expect(stdout).toMatch(new RegExp(`^30023 +2 +00:00 America/Los_Angeles ${next} +\\S`, 'm'))
+    expect(stdout).toMatch(/^A retry at a time of day starts up to 6 min after it\.$/m)
   })
 
   test('takes a file with a byte order mark', async () => {
@@ -210,6 +215,22 @@ describe('policy', () => {
     expect(ruleOf(30004)).toMatchObject({ action: 'stop', delaysSeconds: [] })
     expect(ruleOf(30001)).toMatchObject({ action: 'retry', retries: 3, delaysSeconds: [60, 120, 240] })
     expect(ruleOf(null)).toMatchObject({ action: 'retry', retries: 2, delaysSeconds: [120, 240] })
+    expect(ruleOf(63038)).toMatchObject({
+      action: 'retry',
+      retries: 3,
+      periodSeconds: 86_400,
+      delaysSeconds: [86_400, 86_400, 86_400],
+    })
+    expect(ruleOf(30027)).toMatchObject({
+      ...{
+        action: 'retry',
+        retries: 2,
+        after: '00:00',
+        timeZone: 'America/Los_Angeles',
+        delaysSeconds: null,
+      },
+      nextRetryAt: expect.stringMatching(/T0[78]:00:00\.000Z$/),
+    })
   })
 })
 

@@ -1,12 +1,18 @@
-// Owns the tests of the table of error codes: the defaults that the design fixes, and that every code which
-// Twilio is known to report is named with a reason, and is not retried where it is permanent.
+// Owns the tests of the table of error codes: the defaults that the design fixes, and the reasons. That the table has
+// the codes of Twilio's catalogue, with rules that fit: error-code-catalogue.test.ts.
 import { describe, expect, test } from '@jest/globals'
-import { ERROR_CODES, reasonOf, type Rule, UNKNOWN_CODE } from '../../src/delivery/error-codes.ts'
+import { ERROR_CODES, reasonOf, UNKNOWN_CODE } from '../../src/delivery/error-codes.ts'
 import { createRetryPolicy, mostRetries, ruleFor } from '../../src/delivery/retry-policy.ts'
+import type { Rule } from '../../src/delivery/retry-rule.ts'
 
 const policy = createRetryPolicy()
-const inWords = (rule: Rule): string =>
-  rule.action === 'stop' ? 'stop' : `${rule.retries} retries, base ${rule.baseDelaySeconds} s`
+
+function inWords(rule: Rule): string {
+  if (rule.action === 'stop') return 'stop'
+  if ('after' in rule) return `${rule.retries} retries, after ${rule.after} ${rule.timeZone}`
+  if ('periodSeconds' in rule) return `${rule.retries} retries, after ${rule.periodSeconds} s each`
+  return `${rule.retries} retries, base ${rule.baseDelaySeconds} s`
+}
 
 describe('the defaults of the design', () => {
   test.each([
@@ -20,6 +26,14 @@ describe('the defaults of the design', () => {
     [30006, 'stop'],
     [30007, 'stop'],
     [30008, 'stop'],
+    [30023, '2 retries, after 00:00 America/Los_Angeles'],
+    [30027, '2 retries, after 00:00 America/Los_Angeles'],
+    [63038, '3 retries, after 86400 s each'],
+    [30630, 'stop'],
+    [21660, 'stop'],
+    [21910, 'stop'],
+    [21601, 'stop'],
+    [30042, 'stop'],
     [99999, '2 retries, base 120 s'],
     [null, '2 retries, base 120 s'],
   ])('%s: %s', (code, expected) => {
@@ -31,63 +45,31 @@ describe('the defaults of the design', () => {
   })
 })
 
-/** Permanent by nature: the same request to the same recipient would fail in the same way. */
-const PERMANENT = {
-  'the recipient': [21211, 21214, 21266, 21268, 21604, 21610, 21612, 21614, 21635, 30005, 30006],
-  'the sender': [21212, 21603, 21606, 21607, 21616, 21657, 21659, 21701, 21702, 21703, 21704, 21705],
-  'geo permission': [21408],
-  registration: [30024, 30032, 30033, 30034, 30035],
-  'content or media': [
-    21602, 21605, 21617, 21618, 21619, 21620, 21621, 21622, 21623, 21652, 21653, 21654, 21655, 21656, 21658,
-    30007, 30010, 30011, 30014, 30015, 30016, 30019, 30110,
-  ],
-  'a parameter': [20404, 21609, 21624, 21626, 21627, 30012, 30013, 30028, 30029, 30030, 30031],
-  'another channel': [63001, 63002, 63003, 63005, 63007, 63013, 63016, 63024, 63036],
-  'an outcome that is not known': [30008, 30410],
-}
-
-/** Trying again later can help. */
-const TRANSIENT = [
-  14107, 20429, 20503, 21611, 30001, 30003, 30017, 30020, 30021, 30022, 30023, 30027, 30036, 30450, 30453,
-  63010, 63012, 63017, 63018,
-]
-
-/** The account or a warning, and what the design decides against the first impression (30004). */
-const OTHERS = [10001, 20003, 20005, 20403, 20500, 21608, 30002, 30004, 30018, 30025, 30026, 63038]
-
-const KNOWN = [...Object.values(PERMANENT).flat(), ...TRANSIENT, ...OTHERS]
-
-describe('every code that Twilio is known to report', () => {
-  test('is named by the table', () => {
-    expect(KNOWN.filter((code) => !Object.hasOwn(ERROR_CODES, code))).toEqual([])
-  })
-
-  test.each(Object.entries(PERMANENT))('is never retried where it is permanent: %s', (_, codes) => {
-    expect(codes.filter((code) => inWords(ruleFor(policy, code)) !== 'stop')).toEqual([])
-  })
-
-  test('is retried where it is transient', () => {
-    expect(TRANSIENT.filter((code) => inWords(ruleFor(policy, code)) === 'stop')).toEqual([])
-  })
-
-  test.each([
-    [30022, 'the rate limit of the sender', 180],
-    [30023, 'a daily limit, until midnight', 3600],
-    [30027, 'a daily limit, until midnight', 3600],
-    [30450, 'blocked for 15 to 30 minutes', 1800],
-    [30453, 'blocked for hours', 3600],
-  ])('%i waits for as long as it asks for: %s', (code, _, atLeastSeconds) => {
-    const rule = ruleFor(policy, code)
-    expect(rule.action === 'retry' && rule.baseDelaySeconds).toBeGreaterThanOrEqual(atLeastSeconds)
-  })
-})
-
 describe('reasons', () => {
   test('every code of the table has one of at least three words, a capital first and no full stop', () => {
     const unclear = Object.entries(ERROR_CODES).filter(
       ([, { reason }]) => reason.split(' ').length < 3 || !/^[A-Z].*[^.\s]$/.test(reason),
     )
     expect(unclear).toEqual([])
+  })
+
+  test('do not say of a code that Twilio documents for something else that it is not known', () => {
+    expect(reasonOf(30100)).toMatch(/something other than sending/)
+    expect(ruleFor(policy, 30100)).toEqual(UNKNOWN_CODE.rule)
+  })
+
+  test.each([
+    [21652, /subject/],
+    [21653, /recipients/],
+    [30014, /attributes/],
+    [30015, /channel/],
+    [30016, /channels/],
+    [30020, /scheduled/],
+    [30021, /Messaging Service/],
+    [30018, /registered/],
+    [30024, /numeric sender ID/],
+  ])('%i says what Twilio means by it: %s', (code, expected) => {
+    expect(reasonOf(code)).toMatch(expected)
   })
 
   test('are the table’s, or say that the code is not known, or that there is none', () => {

@@ -4,7 +4,8 @@ import { describe, expect, test } from '@jest/globals'
 import { decide } from '../../src/delivery/decide.ts'
 import type { Circumstances, Decision } from '../../src/delivery/decision.ts'
 import type { Event, Message } from '../../src/delivery/message.ts'
-import { createRetryPolicy, type RetryPolicyOverrides } from '../../src/delivery/retry-policy.ts'
+import type { RetryPolicyOverrides } from '../../src/delivery/policy-overrides.ts'
+import { createRetryPolicy } from '../../src/delivery/retry-policy.ts'
 import {
   outcomeOf,
   buildAttempt,
@@ -106,6 +107,15 @@ describe('the time of a retry', () => {
   test('has the jitter of the dice', () => {
     const fields = { policy: createRetryPolicy(), random: 0.5 }
     expect(delayOf(rejected(30001), submittingMessage(), fields)).toBe(63)
+  })
+
+  // NOW is five in the morning in Los Angeles.
+  test.each([
+    [30023, 19 * 3600],
+    [63038, 24 * 3600],
+  ])('after a daily limit (%i) is when the limit is reset, however far away', (code, seconds) => {
+    expect(delayOf(rejected(code), submittingMessage())).toBe(seconds)
+    expect(delayOf(callback('failed', code, 1), submittingMessage(1))).toBe(seconds)
   })
 
   test('a failure schedules exactly one alarm, of the next attempt', () => {

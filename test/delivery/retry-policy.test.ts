@@ -1,24 +1,28 @@
-// Owns the tests of the delays and of the user's overrides. Which code gets which rule: error-codes.test.ts.
+// Owns the tests of the delays and of the user's overrides. Which code gets which rule: error-codes.test.ts. When
+// clocks show a time of day: time-on-clock.test.ts.
 import { describe, expect, test } from '@jest/globals'
-import type { RetryRule } from '../../src/delivery/error-codes.ts'
+import type { RetryPolicyOverrides } from '../../src/delivery/policy-overrides.ts'
 import {
   createRetryPolicy,
   mostRetries,
   postponedDelaySeconds,
-  type RetryPolicyOverrides,
   retryDelaySeconds,
   ruleFor,
+  scheduleOf,
 } from '../../src/delivery/retry-policy.ts'
+import type { RetryRule } from '../../src/delivery/retry-rule.ts'
 import { ConfigError } from '../../src/errors.ts'
 
 const BASE_60: RetryRule = { action: 'retry', retries: 10, baseDelaySeconds: 60 }
 /** The largest number that the dice can show. */
 const ALMOST_ONE = 1 - Number.EPSILON
 const NO_JITTER: RetryPolicyOverrides = { jitter: 0 }
+/** Noon in Los Angeles, twelve hours before midnight. */
+const NOON = new Date('2026-07-01T19:00:00Z')
 
 const delays = (overrides: RetryPolicyOverrides, random: number, delayScale = 1): number[] => {
   const policy = createRetryPolicy(overrides, delayScale)
-  return Array.from({ length: 10 }, (_, i) => retryDelaySeconds(policy, BASE_60, i + 1, random))
+  return Array.from({ length: 10 }, (_, i) => retryDelaySeconds(policy, BASE_60, i + 1, NOON, random))
 }
 
 const DOUBLING = [60, 120, 240, 480, 960, 1920, 3840, 7680, 15360]
@@ -58,6 +62,40 @@ describe('the delay before retry n', () => {
   })
 })
 
+describe('the delay of a rule on the clock or on a rolling period', () => {
+  const midnight: RetryRule = {
+    action: 'retry',
+    retries: 3,
+    after: '00:00',
+    timeZone: 'America/Los_Angeles',
+  }
+  const day: RetryRule = { action: 'retry', retries: 3, periodSeconds: 86_400 }
+  const hours = 3600
+
+  test.each<[what: string, RetryRule, RetryPolicyOverrides, random: number, scale: number, seconds: number]>([
+    ['on the clock: until then', midnight, NO_JITTER, ALMOST_ONE, 1, 12 * hours],
+    ['on the clock, with jitter: up to six minutes more', midnight, {}, 0.5, 1, 12 * hours + 180],
+    ['on the clock, with full jitter: up to an hour more', midnight, { jitter: 1 }, 0.5, 1, 12.5 * hours],
+    ['on the clock, scaled: all of it', midnight, {}, 0.5, 0.01, 432 + 1.8],
+    ['on a period: all of it', day, NO_JITTER, ALMOST_ONE, 1, 24 * hours],
+    ['on a period, with jitter: up to a tenth more', day, {}, 0.5, 1, 24 * hours * 1.05],
+    ['on a period, scaled: all of it', day, {}, 0.5, 0.01, 864 * 1.05],
+  ])('%s', (_, rule, overrides, random, scale, seconds) => {
+    const policy = createRetryPolicy(overrides, scale)
+    for (const retry of [1, 2, 3]) {
+      expect(retryDelaySeconds(policy, rule, retry, NOON, random)).toBeCloseTo(seconds, 6)
+    }
+  })
+
+  test('is not cut by maxDelaySeconds, because before that the retry is known to fail', () => {
+    const policy = createRetryPolicy({ jitter: 0, maxDelaySeconds: 60 })
+    expect(retryDelaySeconds(policy, midnight, 1, NOON, 0)).toBe(12 * hours)
+    expect(retryDelaySeconds(policy, day, 1, NOON, 0)).toBe(24 * hours)
+    expect(scheduleOf(policy, day)).toEqual([24 * hours, 24 * hours, 24 * hours])
+    expect(scheduleOf(policy, midnight)).toBeNull()
+  })
+})
+
 describe('the delay of an attempt that Twilio did not process', () => {
   const postponed = (n: number, retryAfter: number | null, overrides = NO_JITTER, delayScale = 1): number =>
     postponedDelaySeconds(createRetryPolicy(overrides, delayScale), n, retryAfter, ALMOST_ONE)
@@ -94,6 +132,9 @@ describe('overrides', () => {
       '30001': 'stop',
       '21610': 'stop',
       '77777': 'stop',
+      '30022': { retries: 2, after: '06:30', timeZone: 'Europe/Berlin' },
+      '30450': { retries: 1, periodSeconds: 3600 },
+      '30027': { retries: 1, baseDelaySeconds: 60 },
     },
   })
 
@@ -101,6 +142,13 @@ describe('overrides', () => {
     ['a single code', 30003, { action: 'retry', retries: 5, baseDelaySeconds: 600 }],
     ['a code that is not to be retried any more', 30001, { action: 'stop' }],
     ['a code that the table does not name', 77777, { action: 'stop' }],
+    [
+      'a back-off into a time on the clock',
+      30022,
+      { action: 'retry', retries: 2, after: '06:30', timeZone: 'Europe/Berlin' },
+    ],
+    ['a back-off into a rolling period', 30450, { action: 'retry', retries: 1, periodSeconds: 3600 }],
+    ['a time on the clock into a back-off', 30027, { action: 'retry', retries: 1, baseDelaySeconds: 60 }],
     ['the default, for unknown codes', 99999, { action: 'stop' }],
     ['the default, for failures without a code', null, { action: 'stop' }],
     [
@@ -143,6 +191,11 @@ function faultOf(overrides: unknown): string {
   throw new Error(`No fault was found in ${JSON.stringify(overrides)}`)
 }
 
+/** A rule on the clock for 30003, with some fields changed. */
+const clockRule = (fields: object): object => ({
+  codes: { '30003': { retries: 2, after: '00:00', timeZone: 'America/Los_Angeles', ...fields } },
+})
+
 /** A rule for 30003 that lacks nothing, with some fields changed. */
 const rule = (fields: object): object => ({
   codes: { '30003': { retries: 2, baseDelaySeconds: 60, ...fields } },
@@ -158,6 +211,19 @@ describe('wrong overrides are a ConfigError whose line names the place and what 
     [rule({ baseDelaySeconds: 604_801 }), /codes\.30003\.baseDelaySeconds: .*604800/],
     [rule({ baseDelaySeconds: undefined }), /codes\.30003\b.*\bbaseDelaySeconds\b/],
     [rule({ baseDelay: 60 }), /codes\.30003\b.*\bbaseDelay(Seconds)?\b/],
+    [clockRule({ retries: 0 }), /codes\.30003\.retries: .*1/],
+    [clockRule({ after: '24:00' }), /codes\.30003\.after: .*"23:59"/],
+    [clockRule({ after: '7:00' }), /codes\.30003\.after: .*time of day/],
+    [clockRule({ after: 0 }), /codes\.30003\.after: .*string/],
+    [clockRule({ after: undefined }), /codes\.30003\.after: .*string/],
+    [clockRule({ timeZone: undefined }), /codes\.30003\.timeZone: .*string/],
+    [clockRule({ timeZone: 'US Pacific' }), /codes\.30003\.timeZone: .*"America\/Los_Angeles"/],
+    [clockRule({ baseDelaySeconds: 60 }), /codes\.30003: .*"baseDelaySeconds".* a rule is "stop"/],
+    [clockRule({ periodSeconds: 60 }), /codes\.30003: .*"periodSeconds".* a rule is "stop"/],
+    [rule({ periodSeconds: 60 }), /codes\.30003: .*"baseDelaySeconds".* a rule is "stop"/],
+    [{ default: { retries: 1, periodSeconds: 0 } }, /default\.periodSeconds: .*0/],
+    [{ default: { retries: 1, periodSeconds: 604_801 } }, /default\.periodSeconds: .*604800/],
+    [{ codes: { '30003': [] } }, /codes\.30003: .*object/],
     [{ codes: { '30003': 'halt' } }, /codes\.30003: .*"stop"/],
     [{ codes: { '30003': null } }, /codes\.30003: .*"stop"/],
     [{ default: 'never' }, /default: .*"stop"/],

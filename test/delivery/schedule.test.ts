@@ -17,19 +17,25 @@ function brief(seconds: number): string {
 }
 
 function scheduleInWords(code: number | null): string {
-  const delays = scheduleOf(policy, ruleFor(policy, code))
-  return delays.length === 0 ? 'stop' : delays.map(brief).join(' ')
+  const rule = ruleFor(policy, code)
+  if (rule.action === 'stop') return 'stop'
+  const delays = scheduleOf(policy, rule)
+  if (delays !== null) return delays.map(brief).join(' ')
+  return 'after' in rule ? Array(rule.retries).fill(`${rule.after} ${rule.timeZone}`).join(' ') : 'unknown'
 }
 
 test('the schedule of every code, as a table', () => {
   const codes = [...Object.keys(ERROR_CODES).map(Number), null]
   const lines = codes.map((code) => {
-    const cells = [`${code ?? 'none'}`.padEnd(6), scheduleInWords(code).padEnd(14), reasonOf(code)]
+    const cells = [`${code ?? 'none'}`.padEnd(6), scheduleInWords(code).padEnd(51), reasonOf(code)]
     return cells.join('  ')
   })
   process.stdout.write(`\ncode    delays          reason\n${lines.join('\n')}\n\n`)
   expect(new Set(lines).size).toBe(codes.length)
-  for (const line of lines) expect(line).toMatch(/^(\d{5} |none {2}) {2}(stop|\d+[hms][\dhms ]*) +[A-Z]/)
+  for (const line of lines)
+    expect(line).toMatch(
+      /^(\d{5} |\d{6}|none {2}) {2}(stop|\d+[hms][\dhms ]*|(00:00 America\/Los_Angeles ?)+) +[A-Z]/,
+    )
 })
 
 test.each([
@@ -41,7 +47,9 @@ test.each([
   [null, '2m 4m'],
   [30450, '30m 1h'],
   [30453, '4h 6h'],
-  [30023, '6h 6h 6h'],
+  [30023, '00:00 America/Los_Angeles 00:00 America/Los_Angeles'],
+  [30027, '00:00 America/Los_Angeles 00:00 America/Los_Angeles'],
+  [63038, '24h 24h 24h'],
   [21211, 'stop'],
   [21214, 'stop'],
   [21610, 'stop'],

@@ -185,7 +185,7 @@ function faultsOf(
   check('a reason on the row', row.error_message === null, isDelivered)
   check('the number of attempts on the row', row.attempts.length, retries + 1)
   for (const n of row.attempts.keys()) {
-    if (n > 0 && rule?.action === 'retry') {
+    if (n > 0 && rule !== null && 'baseDelaySeconds' in rule) {
       // By the database's clock: scheduled when the failure was recorded, claimed at or after that plus the delay.
       const times = row.attempts[n]?.times ?? {}
       const waitedMs = Date.parse(times['submitting'] ?? '') - Date.parse(times['pending'] ?? '')

@@ -1,4 +1,4 @@
-// Holds the README to its word: its tables say what the source says, its links lead somewhere, its commands and its code
+// Holds the README to its word: its links lead somewhere, its commands and its code
 // do what it says they do.
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -9,7 +9,6 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { runCli } from '../cli/run-cli.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { startWorld, type World } from '../support/world.ts'
-import { withTables } from './tables.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const FILE = `${ROOT}/README.md`
@@ -18,13 +17,6 @@ const readme = await readFile(FILE, 'utf8')
 /** The contents of the fenced blocks in that language. */
 const blocks = (language: string): string[] =>
   [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))].map(([, text = '']) => text)
-
-test('its tables are those of the source', async () => {
-  const expected = await withTables(readme)
-  if (process.env['UPDATE_README'] === '1') await writeFile(FILE, expected)
-  // UPDATE_README=1 npm test -- test/readme writes them.
-  expect(readme).toBe(expected)
-})
 
 test('its links to files lead somewhere', () => {
   const links = [...readme.matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)].map(([, link = '']) => link)

@@ -1,16 +1,21 @@
-// The README's tables that say what the source says: made from it, between two comments each.
+// The tables of the documents that say what the source says: made from it, between two comments each.
 import { readFile } from 'node:fs/promises'
 import { ERROR_CODES, UNKNOWN_CODE } from '../../src/delivery/error-codes.ts'
-import { createRetryPolicy, ruleFor, scheduleOf } from '../../src/delivery/retry-policy.ts'
+import { createRetryPolicy } from '../../src/delivery/retry-policy.ts'
+import type { Rule } from '../../src/delivery/retry-rule.ts'
+import { UNRELATED_CODES } from '../../src/delivery/unrelated-codes.ts'
+import { scheduleInWords } from '../../src/plain-words.ts'
 
-/** The README with its tables as they should be. */
-export async function withTables(readme: string): Promise<string> {
+/** The document with its tables as they should be. */
+export async function withTables(document: string): Promise<string> {
   const tables: Readonly<Record<string, string>> = {
+    'common error codes': commonCodes(),
     'retried error codes': retriedCodes(),
-    'other error codes': otherCodes(),
+    'permanent error codes': permanentCodes(),
+    'unrelated error codes': unrelatedCodes(),
     configuration: configuration(await readFile(new URL('../../.env.example', import.meta.url), 'utf8')),
   }
-  return readme.replaceAll(
+  return document.replaceAll(
     /(<!-- table: ([a-z ]+) -->\n).*?(<!-- end -->)/gs,
     (_all, begin: string, name: string, end: string) => {
       const table = tables[name]
@@ -27,31 +32,61 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
 }
 
-function retriedCodes(): string {
-  const rows = Object.entries(ERROR_CODES).flatMap(([code, { reason, rule }]) =>
-    rule.action === 'stop' ? [] : [[code, reason, ...retriesOf(Number(code))]],
-  )
+/** The codes whose rules are fixed: the README has these, docs/error-codes.md all of them. */
+const COMMON = [21211, 21214, 21610, 30001, 30002, 30003, 30004, 30006, 30007, 30008]
+
+interface CodeRow {
+  readonly code: string
+  readonly reason: string
+  readonly rule: Rule
+}
+
+const ROWS: readonly CodeRow[] = [
+  ...Object.entries(ERROR_CODES).map(([code, { reason, rule }]) => ({ code, reason, rule })),
+  { code: 'any other', ...UNKNOWN_CODE },
+]
+
+function retriesOf({ rule }: CodeRow): [retries: string, after: string] {
+  return rule.action === 'stop' ? ['never', ''] : [`${rule.retries}`, scheduleInWords(POLICY, rule)]
+}
+
+function commonCodes(): string {
+  const rows = ROWS.filter(({ code }) => COMMON.includes(Number(code)) || code === 'any other')
   return table(
     ['code', 'meaning', 'retries', 'after'],
-    [...rows, ['any other', UNKNOWN_CODE.reason, ...retriesOf(null)]],
+    rows.map((row) => [row.code, row.reason, ...retriesOf(row)]),
   )
 }
 
-function retriesOf(code: number | null): [string, string] {
-  const delays = scheduleOf(POLICY, ruleFor(POLICY, code))
-  return [`${delays.length}`, delays.map(delay).join(', ')]
-}
-
-function delay(seconds: number): string {
-  if (seconds < 120 && seconds % 60 !== 0) return `${seconds} s`
-  return seconds < 2 * 3600 && seconds % 3600 !== 0 ? `${seconds / 60} min` : `${seconds / 3600} h`
-}
-
-function otherCodes(): string {
-  const rows = Object.entries(ERROR_CODES).flatMap(([code, { reason, rule }]) =>
-    rule.action === 'stop' ? [[code, reason]] : [],
+function retriedCodes(): string {
+  const rows = ROWS.filter(({ rule }) => rule.action === 'retry')
+  return table(
+    ['code', 'meaning', 'retries', 'after'],
+    rows.map((row) => [linked(row.code), row.reason, ...retriesOf(row)]),
   )
-  return table(['code', 'meaning'], rows)
+}
+
+function permanentCodes(): string {
+  const rows = ROWS.filter(({ rule }) => rule.action === 'stop')
+  return table(
+    ['code', 'meaning'],
+    rows.map(({ code, reason }) => [linked(code), reason]),
+  )
+}
+
+function linked(code: string): string {
+  return /^\d+$/.test(code) ? `[${code}](https://www.twilio.com/docs/api/errors/${code})` : code
+}
+
+/** Neighbours together: `30100–30109`. */
+function unrelatedCodes(): string {
+  const ranges: [first: number, last: number][] = []
+  for (const code of [...UNRELATED_CODES].sort((one, other) => one - other)) {
+    const range = ranges.at(-1)
+    if (range !== undefined && range[1] === code - 1) range[1] = code
+    else ranges.push([code, code])
+  }
+  return ranges.map(([first, last]) => (first === last ? `${first}` : `${first}–${last}`)).join(', ')
 }
 
 /** Names that stand together in .env.example share the comment above them. */

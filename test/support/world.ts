@@ -1,5 +1,5 @@
 // The real parts together, in this process: a database of its own, the Twilio simulator, web, worker and sender.
-import type { RetryPolicyOverrides } from '../../src/delivery/retry-policy.ts'
+import type { RetryPolicyOverrides } from '../../src/delivery/policy-overrides.ts'
 import { freePort } from '../../src/embedded-postgres.ts'
 import type { Logger } from '../../src/log.ts'
 import { openRuntime, type Runtime } from '../../src/runtime.ts'

@@ -2,9 +2,9 @@
 import { countFailures, type FailureCode, MOST_CONSIDERED, type RetryOutcome } from '../../db/failures.ts'
 import type { Db } from '../../db/pool.ts'
 import { reasonOf } from '../../delivery/error-codes.ts'
-import { type RetryPolicy, ruleFor, scheduleOf } from '../../delivery/retry-policy.ts'
+import { type RetryPolicy, ruleFor } from '../../delivery/retry-policy.ts'
 import { type Html, html } from '../../html.ts'
-import { count, duration, share } from '../../plain-words.ts'
+import { count, duration, scheduleInWords, share } from '../../plain-words.ts'
 import type { Page } from './layout.ts'
 import { type NamedSpan, spanLinks } from './spans.ts'
 
@@ -52,7 +52,7 @@ function retryLine({ retry, made, delivered, delaySeconds }: RetryOutcome): Html
 }
 
 function policyOf(policy: RetryPolicy, code: number | null): string {
-  const delays = scheduleOf(policy, ruleFor(policy, code))
-  if (delays.length === 0) return 'never again'
-  return `${delays.length} ${delays.length === 1 ? 'retry' : 'retries'}: after ${delays.map(duration).join(', ')}`
+  const rule = ruleFor(policy, code)
+  if (rule.action === 'stop') return 'never again'
+  return `${rule.retries} ${rule.retries === 1 ? 'retry' : 'retries'}: after ${scheduleInWords(policy, rule)}`
 }

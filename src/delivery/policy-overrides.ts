@@ -1,0 +1,85 @@
+// What a user may change of the retry policy, and the check of it. Every fault is reported by its place, with an example.
+import type { z as Z } from 'zod'
+import { ConfigError } from '../errors.ts'
+import { loadZod } from '../zod.ts'
+import { isTimeZone } from './time-on-clock.ts'
+
+const MAX_RETRIES = 10
+const WEEK_SECONDS = 7 * 24 * 3600
+
+const FORMS =
+  `"stop", {"retries": 1 to ${MAX_RETRIES}, "baseDelaySeconds": above 0, at most ${WEEK_SECONDS}}, ` +
+  '{"retries": ..., "after": "00:00", "timeZone": "America/Los_Angeles"} ' +
+  `or {"retries": ..., "periodSeconds": above 0, at most ${WEEK_SECONDS}}`
+
+const CODE = /^[1-9]\d{3,5}$/
+const TIME_OF_DAY = /^(?:[01]\d|2[0-3]):[0-5]\d$/
+
+function createSchemas() {
+  const { z } = loadZod()
+  const retries = z.int().min(1).max(MAX_RETRIES)
+  const seconds = z.number().positive().max(WEEK_SECONDS)
+  return {
+    stop: z.literal('stop', `must be ${FORMS}`),
+    backOff: z.strictObject({ retries, baseDelaySeconds: seconds }),
+    clock: z.strictObject({
+      retries,
+      after: z.string().regex(TIME_OF_DAY, 'must be a time of day, "00:00" to "23:59"'),
+      timeZone: z.string().refine(isTimeZone, 'is not a time zone such as "America/Los_Angeles"'),
+    }),
+    rolling: z.strictObject({ retries, periodSeconds: seconds }),
+  }
+}
+
+type Schemas = ReturnType<typeof createSchemas>
+
+/** One rule: `"stop"`, a back-off, a time on the clock, or a rolling period. */
+export type RuleOverride = Z.infer<Schemas[keyof Schemas]>
+
+function createSchema() {
+  const { z } = loadZod()
+  const schemas = createSchemas()
+  // The keys tell which kind of rule is meant, so that the faults are those of this kind.
+  const rule = z.custom<RuleOverride>().superRefine((value, context) => {
+    for (const issue of schemaOf(value, schemas).safeParse(value).error?.issues ?? []) {
+      const message =
+        issue.code === 'unrecognized_keys' ? `${issue.message}; a rule is ${FORMS}` : issue.message
+      context.addIssue({ code: 'custom', path: [...issue.path], message })
+    }
+  })
+  return z.strictObject({
+    default: rule.optional(),
+    codes: z.record(z.string().regex(CODE, 'is not an error code such as 30003'), rule).optional(),
+    jitter: z.number().min(0).max(1).optional(),
+    maxDelaySeconds: z.number().positive().max(WEEK_SECONDS).optional(),
+  })
+}
+
+function schemaOf(rule: unknown, { stop, backOff, clock, rolling }: Schemas): Z.ZodType {
+  if (typeof rule !== 'object' || rule === null) return stop
+  if ('after' in rule || 'timeZone' in rule) return clock
+  return 'periodSeconds' in rule ? rolling : backOff
+}
+
+/**
+ * What a user may change: single codes, the rule of unknown codes, jitter (0..1) and the longest back-off (seconds).
+ * A rule is `"stop"`, `{ retries: 1..10, baseDelaySeconds }`, `{ retries, after: 'HH:MM', timeZone }` or
+ * `{ retries, periodSeconds }`.
+ */
+export type RetryPolicyOverrides = Z.input<ReturnType<typeof createSchema>>
+
+const EXAMPLE =
+  '{"codes": {"30003": {"retries": 3, "baseDelaySeconds": 600}, "30004": "stop", ' +
+  '"30023": {"retries": 2, "after": "00:00", "timeZone": "America/Los_Angeles"}}}'
+
+/** @throws ConfigError with every fault by its path, and an example */
+export function readOverrides(overrides: unknown): RetryPolicyOverrides {
+  const parsed = createSchema().safeParse(overrides)
+  if (parsed.success) return parsed.data
+  const faults = parsed.error.issues.map((issue) => {
+    // zod says no more of a wrong key than that it is one; the schema's own words are inside.
+    const { message } = (issue.code === 'invalid_key' ? issue.issues[0] : undefined) ?? issue
+    return `${issue.path.join('.') || 'policy'}: ${message}`
+  })
+  throw new ConfigError(`The retry policy is not valid:\n  ${faults.join('\n  ')}\nExample: ${EXAMPLE}`)
+}

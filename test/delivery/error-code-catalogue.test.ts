@@ -1,0 +1,118 @@
+// Holds the table of error codes and Twilio's catalogue together, in both directions. After an update of
+// twilio-error-catalogue.tsv, these tests name the codes that are new, those that are gone, and each rule that the
+// catalogue's suggestion contradicts.
+import { describe, expect, test } from '@jest/globals'
+import { readFile } from 'node:fs/promises'
+import { ERROR_CODES } from '../../src/delivery/error-codes.ts'
+import type { Rule } from '../../src/delivery/retry-rule.ts'
+import { UNRELATED_CODES } from '../../src/delivery/unrelated-codes.ts'
+
+type Kind = 'stop' | 'back-off' | 'clock' | 'rolling' | 'none'
+
+/** What each suggestion of the catalogue asks for; the part in brackets is left out. */
+const KINDS: Readonly<Record<string, Kind>> = {
+  stop: 'stop',
+  'stop, next sender': 'stop',
+  retry: 'back-off',
+  'retry, minutes': 'back-off',
+  'retry, 30 min': 'back-off',
+  'retry, minutes to hours': 'back-off',
+  'retry, hours': 'back-off',
+  'retry after 00:00 US Pacific': 'clock',
+  'retry after a rolling 24 h': 'rolling',
+  // Uses up no retry at Twilio's API; this rule is for the case that a callback reports it.
+  'not processed': 'back-off',
+  // Until a rule can hold an account, or wait for a send window, both back off.
+  hold: 'back-off',
+  'retry when the send window opens': 'back-off',
+  // Neither ends a send.
+  other: 'none',
+  'no failure': 'none',
+}
+
+/** The least and the longest first delay, in seconds, of suggestions that name one. */
+const FIRST_DELAYS: Readonly<Record<string, readonly [least: number, longest: number]>> = {
+  'retry, minutes': [60, 1800],
+  'retry, 30 min': [1800, 1800],
+  'retry, minutes to hours': [60, 6 * 3600],
+  'retry, hours': [3600, 6 * 3600],
+  'retry when the send window opens': [3600, 6 * 3600],
+  'retry 3, base 60 s': [60, 60],
+  'retry 2, base 300 s': [300, 300],
+  'retry 2, base 180 s': [180, 180],
+}
+
+/** Where the table deliberately does something else than the catalogue suggests, and why. */
+const DELIBERATE: ReadonlyMap<number, Kind> = new Map([
+  // Twilio's page has one advice: wait until 24 hours have passed.
+  [63018, 'rolling'],
+])
+
+interface CatalogueEntry {
+  readonly code: number
+  readonly suggestion: string
+}
+
+const text = await readFile(new URL('twilio-error-catalogue.tsv', import.meta.url), 'utf8')
+const catalogue: readonly CatalogueEntry[] = text
+  .split('\n')
+  .filter((line) => line !== '' && !line.startsWith('#'))
+  .map((line) => {
+    const [code = '', , , suggestion = ''] = line.split('\t')
+    return { code: Number(code), suggestion: suggestion.replace(/ \(.*$/, '') }
+  })
+
+/** The suggestions that the specification fixes have figures of their own: "retry 3, base 60 s". */
+function suggestedKind(suggestion: string): Kind | undefined {
+  return /^retry \d/.test(suggestion) ? 'back-off' : KINDS[suggestion]
+}
+
+function kindOf(code: number): Kind {
+  const rule: Rule | undefined = ERROR_CODES[code]?.rule
+  if (rule === undefined) return 'none'
+  if (rule.action === 'stop') return 'stop'
+  if ('after' in rule) return 'clock'
+  return 'periodSeconds' in rule ? 'rolling' : 'back-off'
+}
+
+const codes = new Set(catalogue.map(({ code }) => code))
+
+test('the catalogue is read: every line has a code of its own and a suggestion that is understood', () => {
+  expect(catalogue.length).toBeGreaterThan(400)
+  expect(codes.size).toBe(catalogue.length)
+  expect(catalogue.filter(({ code }) => !Number.isInteger(code) || code < 10_000)).toEqual([])
+  expect(catalogue.filter(({ suggestion }) => suggestedKind(suggestion) === undefined)).toEqual([])
+})
+
+describe('the table and the catalogue', () => {
+  test('no code of the catalogue is new', () => {
+    const isListed = (code: number): boolean => Object.hasOwn(ERROR_CODES, code) || UNRELATED_CODES.has(code)
+    expect(catalogue.filter(({ code }) => !isListed(code))).toEqual([])
+  })
+
+  test('no code that the table names, or lists as unrelated, is gone from the catalogue', () => {
+    const listed = [...Object.keys(ERROR_CODES).map(Number), ...UNRELATED_CODES]
+    expect(listed.filter((code) => !codes.has(code))).toEqual([])
+  })
+
+  test('no code is both named and listed as unrelated', () => {
+    expect([...UNRELATED_CODES].filter((code) => Object.hasOwn(ERROR_CODES, code))).toEqual([])
+  })
+
+  test('every rule is of the kind that the catalogue suggests, except the deliberate differences', () => {
+    const different = catalogue
+      .filter(({ code, suggestion }) => kindOf(code) !== suggestedKind(suggestion))
+      .map(({ code }): [number, Kind] => [code, kindOf(code)])
+    expect(new Map(different)).toEqual(DELIBERATE)
+  })
+
+  test('the first delay is what the catalogue suggests, where it suggests one', () => {
+    const wrong = catalogue.filter(({ code, suggestion }) => {
+      const [least, longest] = FIRST_DELAYS[suggestion] ?? [0, Number.POSITIVE_INFINITY]
+      const rule = ERROR_CODES[code]?.rule
+      if (rule === undefined || !('baseDelaySeconds' in rule)) return false
+      return rule.baseDelaySeconds < least || rule.baseDelaySeconds > longest
+    })
+    expect(wrong).toEqual([])
+  })
+})
