@@ -1,22 +1,17 @@
 #!/usr/bin/env node
 // The command `sms-retry`. Checks Node's version before anything that needs it is loaded; the commands
 // themselves are in cli/program.ts.
-import { accessSync, constants, statSync } from 'node:fs'
-
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 if (major < 22 || (major === 22 && minor < 12)) {
   process.stderr.write(`sms-retry needs Node.js 22.12 or later; this is ${process.versions.node}.\n`)
   process.exit(1)
 }
-// As Heroku's local runner does. What the environment sets already stays. A folder of that name is a Python environment.
+const { readEnvFile } = await import('./env-file.ts')
 try {
-  if (statSync('.env', { throwIfNoEntry: false })?.isDirectory() === false) {
-    // Of a file that may not be read, loadEnvFile says that there is none.
-    accessSync('.env', constants.R_OK)
-    process.loadEnvFile('.env')
-  }
+  // What the environment sets already stays.
+  for (const [name, value] of Object.entries(readEnvFile('.env'))) process.env[name] ??= value
 } catch (error) {
-  process.stderr.write(`The file .env cannot be read: ${(error as Error).message}\n`)
+  process.stderr.write(`${(error as Error).message}\n`)
   process.exit(2)
 }
 // Whoever reads the output may go before its end, as head does. What is being done is done all the same.

@@ -1,8 +1,11 @@
 // Environment -> frozen Config. A pure function: only the program entries touch process.env.
 // Options of the library are laid over the environment first, so that there is one schema for both.
 import type { z as Z } from 'zod'
-import { createEnvSchema, urlOf, withHost } from './env-schema.ts'
+import { readDatabaseUrl } from './database-url.ts'
+import { createEnvSchema, urlOf } from './env-schema.ts'
 import { ConfigError } from './errors.ts'
+import { describeInvisible, describeUnusual } from './hidden-characters.ts'
+import { hintsOnNumber } from './phone-number.ts'
 
 type Schema = ReturnType<typeof createEnvSchema>
 let schema: Schema | undefined
@@ -62,6 +65,8 @@ export interface Config {
   readonly dashboard: DashboardConfig
   /** Where Twilio reaches this application's root, without a slash at the end. */
   readonly publicBaseUrl: string
+  /** NODE_ENV=production. */
+  readonly isProduction: boolean
   readonly port: number
   readonly host: string
   readonly retryPolicyFile: string | null
@@ -104,21 +109,54 @@ export function readConfig(
 ): { readonly config: Config; readonly faults: readonly ConfigFault[] } {
   const given = Object.fromEntries(
     envNames()
-      .map((name) => [name, env[name]?.trim()] as const)
-      .filter(([, value]) => value !== undefined && value !== ''),
+      .map((name) => [name, readPasted(name, env[name])] as const)
+      .filter(([, value]) => value !== ''),
   )
-  const unreadable = (schemaOfAll().partial().safeParse(given).error?.issues ?? []).map(
-    (issue): ConfigFault => {
-      const name = issue.path[0] as EnvName
-      return { names: [name], text: `${name} ${issue.message}` }
-    },
-  )
+  const unreadable = Object.entries(given).flatMap(([name, value]) => faultsOfValue(name as EnvName, value))
   const left = new Set<string>(unreadable.flatMap(({ names }) => names))
   const readable = Object.fromEntries(Object.entries(given).filter(([name]) => !left.has(name)))
   return {
     config: deepFreeze(toConfig(schemaOfAll().partial().parse(readable))),
     faults: [...unreadable, ...missing(given, required), ...contradictions(given)],
   }
+}
+
+/** A pair of quotes as shells and .env files remove it, and docker's --env-file keeps it. */
+const QUOTED = /^(["'])(.*)\1$/s
+
+/** Elsewhere, quotes cannot be part of the value: the pair is dropped. */
+const MAY_HAVE_QUOTES: ReadonlySet<EnvName> = new Set([
+  'DASHBOARD_USERNAME',
+  'DASHBOARD_PASSWORD',
+  'METRICS_TOKEN',
+])
+
+/** What is meant: without white space around it, and without the quotes. */
+function readPasted(name: EnvName, value: unknown): string {
+  // A program in JavaScript may pass anything as an option, such as a URL.
+  const text = String(value ?? '').trim()
+  const inner = QUOTED.exec(text)?.[2]?.trim()
+  return inner === undefined || (inner !== '' && MAY_HAVE_QUOTES.has(name)) ? text : inner
+}
+
+function faultsOfValue(name: EnvName, value: string): ConfigFault[] {
+  const fault = (text: string): ConfigFault => ({ names: [name], text: `${name} ${text}` })
+  const invisible = describeInvisible(value)
+  if (invisible !== null) return [fault(`has ${invisible}: delete it, or type the value again`)]
+  if (MAY_HAVE_QUOTES.has(name) && QUOTED.test(value)) return [fault(HAS_QUOTES)]
+  const issues = schemaOfAll().shape[name].safeParse(value).error?.issues ?? []
+  return issues.map(({ message }) => fault(`${message}${hintsOn(name, value)}`))
+}
+
+const HAS_QUOTES =
+  "begins and ends with a quote, which docker's --env-file keeps: leave the quotes out, or choose a value without them"
+
+/** What a person may overlook in a value that is refused; never the value. */
+function hintsOn(name: EnvName, value: string): string {
+  if (name === 'TWILIO_FROM_NUMBER' && !/[A-Za-z]/.test(value)) return hintsOnNumber(value)
+  const unusual = describeUnusual(value)
+  const hasQuote = /^["'`]|["'`]$/.test(value)
+  return `${unusual === null ? '' : `; it has ${unusual}`}${hasQuote ? '; it has a quote at one end' : ''}`
 }
 
 const EXAMPLES: Record<Exclude<Requirement, 'sender'>, string> = {
@@ -156,8 +194,9 @@ function contradictions(given: Env): ConfigFault[] {
       text: 'DASHBOARD_USERNAME and DASHBOARD_PASSWORD must be set together; leave both out for no dashboard',
     })
   }
-  const databaseUrl = urlOf(withHost(given['DATABASE_URL'] ?? ''))
-  const files = ['sslrootcert', 'sslcert', 'sslkey'].filter((name) => databaseUrl?.searchParams.has(name))
+  const database = readDatabaseUrl(given['DATABASE_URL'] ?? '')
+  const parameters = 'url' in database ? new URL(database.url).searchParams : null
+  const files = ['sslrootcert', 'sslcert', 'sslkey'].filter((name) => parameters?.has(name))
   if (given['DATABASE_SSL'] !== undefined && files.length > 0) {
     faults.push({
       names: ['DATABASE_SSL'],
@@ -201,6 +240,7 @@ function toConfig(env: { [Name in EnvName]?: Z.output<Schema>[Name] | undefined 
       showContent: env.DASHBOARD_SHOW_CONTENT === 'true',
     },
     publicBaseUrl: (env.PUBLIC_BASE_URL ?? '').replace(/\/+$/, ''),
+    isProduction: env.NODE_ENV === 'production',
     port: env.PORT ?? 3000,
     host: env.HOST ?? '0.0.0.0',
     retryPolicyFile: env.RETRY_POLICY_FILE ?? null,

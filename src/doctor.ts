@@ -81,7 +81,7 @@ export async function* examineAll(env: Env, options: DoctorOptions = {}): AsyncG
   ])
   const { endpointTimeoutMs = ENDPOINT_TIMEOUT_MS } = options
   const database = openDatabase(databaseOf(config), () => undefined)
-  const patient: Patient = { config, faults, env, database, endpointTimeoutMs }
+  const patient: Patient = { config, faults, database, endpointTimeoutMs }
   const bad = new Set<string>()
   try {
     for (const check of CHECKS) {

@@ -1,8 +1,11 @@
 // The names of the environment, and what is asked of each value; the messages name no value. config.ts reads them.
+import { readDatabaseUrl } from './database-url.ts'
+import { describeUnusual } from './hidden-characters.ts'
+import { SENDER } from './phone-number.ts'
 import { loadZod } from './zod.ts'
 
-/** E.164, a short code, or an alphanumeric sender ID (at most 11 characters, with a letter). */
-const SENDER = /^(\+[1-9]\d{6,14}|\d{3,8}|(?=.*[A-Za-z])[A-Za-z0-9 ]{1,11})$/
+/** Twilio's tokens and secrets are letters and digits; the simulator takes more. */
+const SECRET = /^[!#-&(-~]+$/
 
 /** Each name with what its value must be, and what is made of it. */
 export function createEnvSchema() {
@@ -14,6 +17,7 @@ export function createEnvSchema() {
         (text) => ['http:', 'https:'].includes(urlOf(text)?.protocol ?? ''),
         `must be a URL such as ${example}`,
       )
+      .refine((text) => describeUnusual(text) === null, `must be a URL such as ${example}`)
 
   const matching = (pattern: RegExp, example: string) =>
     z.string().regex(pattern, `must look like ${example}`)
@@ -30,16 +34,16 @@ export function createEnvSchema() {
     z.enum(words, { message: `must be one of ${words.join(', ')}` })
 
   return z.object({
-    DATABASE_URL: z
-      .string()
-      .transform(withHost)
-      .refine((text) => ['postgres:', 'postgresql:'].includes(urlOf(text)?.protocol ?? ''), {
-        message: 'must be a PostgreSQL URL such as postgres://user:password@localhost:5432/app',
-      }),
+    DATABASE_URL: z.string().transform((text, context) => {
+      const read = readDatabaseUrl(text)
+      if ('url' in read) return read.url
+      context.addIssue(read.fault)
+      return z.NEVER
+    }),
     DATABASE_SSL: oneOf(['disable', 'require', 'verify']),
     DATABASE_POOL_MAX: wholeNumber(1, 1000),
     PORT: wholeNumber(0, 65535),
-    HOST: z.string(),
+    HOST: matching(/^[\w.:%-]+$/, '127.0.0.1, :: or a host name'),
     PUBLIC_BASE_URL: url('https://sms.example.com').refine(
       (text) => !/[?#]/.test(text),
       'must have no query and no fragment, such as https://sms.example.com',
@@ -49,12 +53,16 @@ export function createEnvSchema() {
       .string()
       .transform((text) => text.split(',').map((token) => token.trim()))
       // With an empty token, anybody could sign.
-      .refine((tokens) => tokens.every((token) => token !== ''), {
-        message: 'must be the auth token of the account; several are separated by commas, none may be empty',
+      .refine((tokens) => tokens.every((token) => SECRET.test(token)), {
+        message:
+          'must be the auth token of the account: ASCII, without spaces and quotes; several are separated by commas, none may be empty',
       }),
     TWILIO_API_KEY_SID: matching(/^SK[0-9a-fA-F]{32}$/, 'SK followed by 32 hexadecimal digits'),
-    TWILIO_API_KEY_SECRET: z.string(),
-    TWILIO_FROM_NUMBER: matching(SENDER, '+15551234567, a short code or an alphanumeric sender ID'),
+    TWILIO_API_KEY_SECRET: z.string().regex(SECRET, 'must be ASCII, without spaces and quotes'),
+    TWILIO_FROM_NUMBER: matching(
+      SENDER,
+      '+15551234567, a short code, or a sender ID: 1 to 11 of A-Z a-z 0-9 space + - _ &, with a letter',
+    ),
     TWILIO_MESSAGING_SERVICE_SID: matching(/^MG[0-9a-fA-F]{32}$/, 'MG followed by 32 hexadecimal digits'),
     TWILIO_API_BASE_URL: url('http://127.0.0.1:4010'),
     RETRY_POLICY_FILE: z.string(),
@@ -83,14 +91,6 @@ export function createEnvSchema() {
     LOG_FORMAT: oneOf(['json', 'text']),
     NODE_ENV: z.string(),
   })
-}
-
-/**
- * PostgreSQL's URLs may name the host among the parameters alone, as those of Cloud SQL do (`user@/app?host=/cloudsql/…`);
- * with a user, a URL of Node's must have one. The parameter wins over what is put in.
- */
-export function withHost(databaseUrl: string): string {
-  return databaseUrl.replace(/^(postgres(?:ql)?:\/\/[^/?#]*@)(?=\/[^?]*\?(.*&)?host=)/, '$1localhost')
 }
 
 export function urlOf(text: string): URL | null {

@@ -1,6 +1,5 @@
 // What sender, web process and worker have in common: configuration from options and environment, the
 // database, the queue, the policy and the log.
-import { readFileSync } from 'node:fs'
 import { type Config, type Env, parseConfig, type Requirement } from './config.ts'
 import { isTableCurrent } from './db/migrate.ts'
 import { type Database, openDatabase } from './db/pool.ts'
@@ -9,10 +8,12 @@ import { createRetryPolicy, type RetryPolicy } from './delivery/retry-policy.ts'
 import { ConfigError, SchemaError } from './errors.ts'
 import { EventRecorder, type RecordingDeps } from './event-recorder.ts'
 import type { Instance } from './instance.ts'
+import { describeInvisible, describeUnusual } from './hidden-characters.ts'
 import { createLogger, errorFields, type Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
 import { type Queue, startQueue } from './queue.ts'
 import { RefusedRows } from './refused-rows.ts'
+import { describeLine, readTextFile } from './text-file.ts'
 
 export interface TwilioOptions {
   readonly accountSid?: string
@@ -113,13 +114,17 @@ function withOptions(env: Env, options: Options): Env {
 /** @throws ConfigError if the file cannot be read or is not JSON */
 export function readPolicyFile(path: string | null): unknown {
   if (path === null) return undefined
+  let text = ''
   try {
-    // Editors on Windows begin a file with a byte order mark, which nobody sees.
-    return JSON.parse(readFileSync(path, 'utf8').replace(/^\uFEFF/, ''))
+    text = readTextFile(path)
+    const invisible = describeLine(text, describeInvisible)
+    if (invisible !== null) throw new Error(invisible)
+    return JSON.parse(text)
   } catch (error) {
-    throw new ConfigError(`RETRY_POLICY_FILE cannot be read as JSON: ${(error as Error).message}`, {
-      cause: error,
-    })
+    const { message } = error as Error
+    const unusual = describeLine(text, describeUnusual)
+    const hint = unusual === null || unusual === message ? '' : `; ${unusual}`
+    throw new ConfigError(`RETRY_POLICY_FILE cannot be read as JSON: ${message}${hint}`, { cause: error })
   }
 }
 

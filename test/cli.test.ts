@@ -105,6 +105,67 @@ describe('wrong usage: exit code 2, nothing on stdout, and words on stderr that 
     }
   })
 
+  test.each<[string, string[], string]>([
+    [
+      'an en dash before a flag',
+      ['send', '\u2013to', WORKING_NUMBER, '--user', '7'],
+      'Argument 2 has U+2013 EN DASH as character 1: type --to.',
+    ],
+    [
+      'an em dash before a flag',
+      ['list', '\u2014json'],
+      'Argument 2 has U+2014 EM DASH as character 1: type --json.',
+    ],
+    ['the line end of Windows', ['show', '42\r'], 'Argument 2 has U+000D CARRIAGE RETURN as character 3.'],
+    [
+      'the line end of Windows behind a flag',
+      ['list', '--json\r'],
+      'U+000D CARRIAGE RETURN as character 7: type --json.',
+    ],
+    ['fullwidth digits', ['show', '４２'], 'Argument 2 has a fullwidth character as character 1.'],
+    [
+      'a no-break space',
+      ['stats', '--since', '7\u00A0d'],
+      'Argument 3 has U+00A0 NO-BREAK SPACE as character 2.',
+    ],
+    [
+      'an invisible character in a number',
+      [...SEND, `${WORKING_NUMBER}\u200E`],
+      'U+200E LEFT-TO-RIGHT MARK as character 13',
+    ],
+  ])('%s is named', async (_what, args, words) => {
+    const { code, stdout, stderr } = await run(args)
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(stderr).toContain(words)
+  })
+
+  test.each<[string, Buffer, string | null]>([
+    ['in UTF-16', Buffer.from('\uFEFF{"jitter": 0}', 'utf16le'), null],
+    [
+      'with typographic quotes',
+      Buffer.from('{\n  “jitter”: 0}'),
+      'line 2 has U+201C LEFT DOUBLE QUOTATION MARK as character 3',
+    ],
+    [
+      'with a no-break space',
+      Buffer.from('{\n"jitter":\u00A00}'),
+      'line 2 has U+00A0 NO-BREAK SPACE as character 10',
+    ],
+    [
+      'with an invisible character in a code',
+      Buffer.from('{"codes": {"30003\u200B": "stop"}}'),
+      'U+200B ZERO WIDTH SPACE',
+    ],
+    ['in Latin-1', Buffer.from('{"é": 1}', 'latin1'), 'save it as UTF-8'],
+  ])('a policy file %s', async (_what, bytes, words) => {
+    const file = join(folder, 'pasted.json')
+    await writeFile(file, bytes)
+    const { code, stderr } = await run(['policy'], { RETRY_POLICY_FILE: file })
+    expect({ code, stderr }).toEqual(
+      words === null ? { code: 0, stderr: '' } : { code: 2, stderr: expect.stringContaining(words) },
+    )
+  })
+
   test('a policy file that is not one', async () => {
     const file = join(folder, 'broken.json')
     await writeFile(file, '{"codes": {"30003": {"retries": 99}}}')
@@ -124,6 +185,32 @@ describe('the file .env', () => {
   test('is read', async () => {
     const { code, stderr } = await runIn((path) => writeFile(path, 'RETRY_DELAY_SCALE=much'))
     expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('RETRY_DELAY_SCALE') })
+  })
+
+  test.each<[string, string | Buffer]>([
+    ['with a byte order mark', '\uFEFFRETRY_DELAY_SCALE=much'],
+    ['in UTF-16, as PowerShell writes it', Buffer.from('\uFEFFRETRY_DELAY_SCALE=much\r\n', 'utf16le')],
+  ])('is read %s', async (_what, text) => {
+    const { code, stderr } = await runIn((path) => writeFile(path, text))
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: expect.stringContaining('RETRY_DELAY_SCALE must be'),
+    })
+  })
+
+  test('does not change what the environment sets', async () => {
+    const here = await mkdtemp(join(folder, 'here-'))
+    await writeFile(join(here, '.env'), 'RETRY_DELAY_SCALE=much')
+    expect(await endOf(startCli(['policy'], { RETRY_DELAY_SCALE: '2' }, undefined, here))).toMatchObject({
+      code: 0,
+    })
+  })
+
+  test('whose # would cut a password off is wrong usage, without the password', async () => {
+    const { code, stdout, stderr } = await runIn((path) => writeFile(path, 'DASHBOARD_PASSWORD=hush#hush'))
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(stderr).toContain('line 1: DASHBOARD_PASSWORD ends before its #')
+    expect(stderr).not.toContain('hush')
   })
 
   test('may be a folder, as that of a Python environment', async () => {

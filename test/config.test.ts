@@ -137,6 +137,15 @@ describe('each value', () => {
     ['TWILIO_FROM_NUMBER', '12345', true],
     ['TWILIO_FROM_NUMBER', 'Shop 24', true],
     ['TWILIO_FROM_NUMBER', 'A shop with a long name', false],
+    ['TWILIO_FROM_NUMBER', 'A+b-c_d&e 1', true],
+    ['TWILIO_FROM_NUMBER', 'A+b-c_d&e 12', false],
+    ['TWILIO_FROM_NUMBER', 'x', true],
+    ['TWILIO_FROM_NUMBER', '1-2 3', false],
+    ['TWILIO_FROM_NUMBER', 'Shop!', false],
+    ['TWILIO_FROM_NUMBER', 'Shöp', false],
+    ['HOST', '::1', true],
+    ['HOST', 'http://0.0.0.0', false],
+    ['TWILIO_API_KEY_SECRET', 'two words', false],
     ['TWILIO_FROM_NUMBER', '15551234567', false],
     ['TWILIO_FROM_NUMBER', '+1 555 123 4567', false],
     ['METRICS_TOKEN', 'x'.repeat(16), true],
@@ -179,6 +188,76 @@ describe('each value', () => {
     const message = faultsOf({ ...GOOD, ...env })
     expect(message === '').toBe(isFine)
     if (!isFine) expect(message).toContain('TWILIO_API_KEY_SID and TWILIO_API_KEY_SECRET')
+  })
+})
+
+describe('what a person pastes', () => {
+  /** With an invisible character in the middle of a good value. */
+  const withInvisible = (name: EnvName): string =>
+    `${GOOD[name] ?? 'x'.repeat(8)}`.replace(/^.../, '$&\u200B')
+
+  test.each(ENV_NAMES.map((name) => [name]))('%s with an invisible character says which one', (name) => {
+    expect(faultsOf({ ...GOOD, [name]: withInvisible(name) })).toContain(
+      `  ${name} has U+200B ZERO WIDTH SPACE as character 4`,
+    )
+  })
+
+  test.each<[EnvName, string, RegExp]>([
+    ['PUBLIC_BASE_URL', 'https://sms\u2013api.example.com', /it has U\+2013 EN DASH as character 12/],
+    ['PUBLIC_BASE_URL', '“https://sms.example.com”', /it has U\+201C LEFT DOUBLE QUOTATION MARK/],
+    ['TWILIO_ACCOUNT_SID', 'AC12\u2026', /it has U\+2026 HORIZONTAL ELLIPSIS as character 5/],
+    ['TWILIO_ACCOUNT_SID', `"AC${'0'.repeat(32)}`, /it has a quote at one end/],
+    ['TWILIO_AUTH_TOKEN', `"${'a'.repeat(32)}","${'b'.repeat(32)}"`, /without spaces and quotes/],
+    ['PORT', '３０００', /it has a fullwidth character as character 1/],
+    ['METRICS_TOKEN', '‘token’', /it has U\+2018 LEFT SINGLE QUOTATION MARK/],
+    ['TWILIO_FROM_NUMBER', '+1 (555) 123-4567', /; leave out spaces, brackets, dots, dashes and slashes/],
+    ['TWILIO_FROM_NUMBER', '0015551234567', /; write \+ in place of 00/],
+    ['TWILIO_FROM_NUMBER', '12065550199', /; begin with \+ and the country code/],
+    ['TWILIO_FROM_NUMBER', '+１５５５１２３４５６７', /it has a fullwidth character as character 2/],
+  ])('%s=%s is refused with what a person overlooks', (name, value, fault) => {
+    expect(faultsOf({ ...GOOD, [name]: value })).toMatch(fault)
+    expect(faultsOf({ ...GOOD, [name]: value })).not.toContain(value)
+  })
+
+  const FREE: readonly EnvName[] = ['DASHBOARD_USERNAME', 'DASHBOARD_PASSWORD', 'METRICS_TOKEN']
+
+  test.each([
+    "'",
+    '"',
+  ])('a pair of %s around every other value is dropped, as docker --env-file keeps it', (quote) => {
+    const plain = {
+      ...GOOD,
+      PORT: '4000',
+      NODE_ENV: 'production',
+      LOG_LEVEL: 'debug',
+      RETRY_POLICY_FILE: 'p.json',
+    }
+    const quoted = Object.fromEntries(
+      Object.entries(plain).map(([name, value]) => [name, ` ${quote}${value}${quote}\r`]),
+    )
+    expect(parseConfig(quoted, EVERYTHING)).toEqual(parseConfig(plain, EVERYTHING))
+    expect(parseConfig({ DASHBOARD_PASSWORD: quote + quote, PORT: quote + quote }, [])).toEqual(
+      parseConfig({}, []),
+    )
+  })
+
+  test.each(FREE)('around %s, which may hold quotes, the pair is refused', (name) => {
+    const both = { ...GOOD, DASHBOARD_USERNAME: 'operator', DASHBOARD_PASSWORD: 'hush' }
+    expect(faultsOf({ ...both, [name]: '"hush"' })).toMatch(
+      new RegExp(`^  ${name} begins and ends with a quote`, 'm'),
+    )
+    expect(faultsOf({ ...both, [name]: 'a"hush"' })).toBe('')
+  })
+
+  test('a URL object is taken for its text, as a program may give it', () => {
+    const env = { PUBLIC_BASE_URL: new URL('https://sms.example.com') as unknown as string }
+    expect(parseConfig(env, []).publicBaseUrl).toBe('https://sms.example.com')
+  })
+
+  test('a DATABASE_URL that is refused says why', () => {
+    expect(faultsOf({ ...GOOD, DATABASE_URL: 'postgres://app:hunter2@one,two/app' })).toMatch(
+      /^ {2}DATABASE_URL names several hosts: one host is supported/m,
+    )
   })
 })
 

@@ -22,11 +22,27 @@ async function rowCount(): Promise<number> {
   return (await world.database.query('select id from sms_usage_logs')).length
 }
 
+const SHARED = {}
 const GOOD: MessageInput = { userId: 7, to: '+12065550199', body: 'Hello' }
 
 function withCycle(): Record<string, unknown> {
   const cycle: Record<string, unknown> = {}
   return Object.assign(cycle, { cycle })
+}
+
+function throwing(): never {
+  throw new Error('hush')
+}
+
+function endless(): object {
+  return { toJSON: () => ({ a: endless() }) }
+}
+
+/** As many as `depth`, the outermost one included. */
+function nestedObjects(depth: number): Record<string, unknown> {
+  let object: Record<string, unknown> = {}
+  for (let i = 1; i < depth; i++) object = { object }
+  return object
 }
 
 function nested(depth: number): Record<string, unknown> {
@@ -102,6 +118,66 @@ describe('bad input is refused, by name, before anything is written', () => {
     expect({ rows: await rowCount(), posts: twilio.posts.length }).toEqual(before)
   })
 
+  test.each<[string, Record<string, unknown>, string]>([
+    [
+      'a number with an invisible character',
+      { to: '+1206555\u200B0199' },
+      'U+200B ZERO WIDTH SPACE as character 9',
+    ],
+    [
+      'a number with a directional mark',
+      { to: '\u202A+12065550199' },
+      'U+202A LEFT-TO-RIGHT EMBEDDING as character 1',
+    ],
+    ['a number with a line end', { to: '+12065550199\r' }, 'U+000D CARRIAGE RETURN as character 13'],
+    ['a number with a dash of typography', { to: '+1206\u2011555' }, 'U+2011 NON-BREAKING HYPHEN'],
+    [
+      'a number in fullwidth digits',
+      { to: '+１２０６５５５０１９９' },
+      'a fullwidth character as character 2',
+    ],
+    ['a number as it is written', { to: '+1 (206) 555-0199' }, 'leave out spaces, brackets, dots, dashes'],
+    ['a number with 00', { to: '0012065550199' }, 'write + in place of 00'],
+    ['a number of this country', { to: '(206) 555-0199' }, 'begin with + and the country code'],
+    ['a link', { to: 'tel:+12065550199' }, 'leave out the word before the number'],
+    [
+      'metadata that is too deep',
+      { metadata: nested(1001) },
+      'at most 1000 objects and lists inside each other',
+    ],
+    [
+      'metadata that is far too deep',
+      { metadata: nested(8000) },
+      'at most 1000 objects and lists inside each other',
+    ],
+    ['objects that are too deep', { metadata: nestedObjects(1002) }, 'at most 1000 objects and lists'],
+    ['a toJSON without an end', { metadata: { a: endless() } }, 'at most 1000 objects and lists'],
+    ['a cycle', { metadata: withCycle() }, 'must have no cycle'],
+    ['a cycle of two', { metadata: { a: [withCycle()] } }, 'must have no cycle'],
+    ['a BigInt', { metadata: { a: [1n] } }, 'must have no BigInt'],
+    [
+      'a toJSON that throws',
+      { metadata: { a: { toJSON: throwing } } },
+      'a toJSON method or a getter in it throws',
+    ],
+    [
+      'a getter that throws',
+      { metadata: Object.defineProperty({}, 'a', { enumerable: true, get: throwing }) },
+      'getter',
+    ],
+    [
+      'a key of ours that toJSON gives',
+      { metadata: { toJSON: () => ({ attempts: [] }) } },
+      'the keys attempts',
+    ],
+  ])('%s says what is wrong', async (_what, change, words) => {
+    const input = { ...GOOD, ...change } as MessageInput
+    const error: unknown = await world.sender.send(input).catch((thrown: unknown) => thrown)
+    expect(error).toBeInstanceOf(InvalidMessageError)
+    expect((error as Error).message).toContain(words)
+    expect((error as Error).message).not.toMatch(/hush|206/)
+  })
+
   test('every fault is named at once, and no value is repeated', async () => {
     const input = { userId: 1.5, to: '+1-hush-number', body: '', idempotencyKey: `${'hush'.repeat(100)}` }
     const error = await world.sender.send(input).catch((thrown: Error) => thrown)
@@ -152,9 +228,19 @@ describe('good input at the edge is stored and submitted as it is', () => {
     ['metadata without a prototype', { metadata: Object.assign(Object.create(null), { a: 1 }) }],
     ['metadata with a property that JSON leaves out', { metadata: { a: undefined, b: () => 1 } }],
     ['metadata nested deeply', { metadata: nested(1000) }],
+    ['objects nested deeply', { metadata: nestedObjects(1001) }],
+    ['metadata with the same object twice', { metadata: { a: SHARED, b: [SHARED, SHARED] } }],
     ['metadata with a key that every object has', { metadata: { constructor: 1, toString: 'x' } }],
     ['options that are undefined', { idempotencyKey: undefined, validForSeconds: undefined }],
   ])('%s', async (_what, change) => {
     expect(await world.sender.send({ ...GOOD, ...change })).toMatchObject({ status: 'accepted' })
   })
+})
+
+test('what was checked is what is stored, whatever toJSON says the next time', async () => {
+  let times = 0
+  const metadata = { order: { toJSON: () => (times++ === 0 ? 'first' : '\0') } }
+  const { id } = await world.sender.send({ ...GOOD, metadata })
+  const [row] = await world.database.query('select sms_metadata from sms_usage_logs where id = $1', [id])
+  expect(row?.['sms_metadata']).toMatchObject({ order: 'first' })
 })

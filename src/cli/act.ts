@@ -4,8 +4,8 @@ import type { Env } from '../config.ts'
 import { findMessage, type StoredMessage } from '../db/messages.ts'
 import { nextStepOf } from '../delivery/next-step.ts'
 import { Instance } from '../instance.ts'
-import { createLogger } from '../log.ts'
 import { openRuntime, recordingOf, startRuntimeQueue } from '../runtime.ts'
+import { createCommandLogger } from './command-logger.ts'
 import { messageJson } from './views.ts'
 
 export interface ActFlags {
@@ -39,7 +39,7 @@ async function act(
   { json }: ActFlags,
   actionFor: (message: StoredMessage) => Action,
 ): Promise<boolean> {
-  const logger = createLogger({ level: env['LOG_LEVEL'] || 'warn', format: 'text' })
+  const logger = createCommandLogger(env)
   const runtime = openRuntime({ logger }, env, ['DATABASE_URL'])
   const { database } = runtime
   const queue = await startRuntimeQueue(runtime, 'schedule')

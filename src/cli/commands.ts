@@ -13,6 +13,7 @@ import { openRuntime, readPolicyFile, recordingOf, startRuntimeQueue } from '../
 import { createTwilioClient } from '../twilio/client.ts'
 import { startWeb } from '../web.ts'
 import { runWorker } from '../worker.ts'
+import { createCommandLogger } from './command-logger.ts'
 import {
   listView,
   messageJson,
@@ -72,7 +73,7 @@ export interface SendFlags {
 
 /** @returns false if the message failed for good */
 export async function sendCommand(env: Env, flags: SendFlags): Promise<boolean> {
-  const logger = createLogger({ level: env['LOG_LEVEL'] || 'warn', format: 'text' })
+  const logger = createCommandLogger(env)
   const sender = await createSender({ logger })
   try {
     const result = await sender.send({
@@ -129,7 +130,7 @@ export async function reconcileCommand(
   env: Env,
   flags: { readonly dryRun?: true; readonly json?: true },
 ): Promise<boolean> {
-  const logger = createLogger({ level: env['LOG_LEVEL'] || 'warn', format: 'text' })
+  const logger = createCommandLogger(env)
   const runtime = openRuntime({ logger }, env, flags.dryRun ? ['DATABASE_URL'] : WORKER_REQUIREMENTS)
   const { config, database, policy } = runtime
   if (flags.dryRun) {

@@ -4,6 +4,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { type Env, parseConfig } from '../config.ts'
 import { DELIVERY_STATUSES } from '../delivery/status.ts'
 import { ConfigError, InvalidMessageError, SmsRetryError } from '../errors.ts'
+import { describeUnusual, withoutUnusual } from '../hidden-characters.ts'
 import { readVersion } from '../version.ts'
 import {
   daysOf,
@@ -32,7 +33,11 @@ export async function runProgram(argv: readonly string[], env: Env): Promise<num
     await program.parseAsync(argv)
     return exitCode
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? OK : WRONG_USAGE
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return OK
+      for (const hint of hintsOnArguments(argv)) process.stderr.write(`${hint}\n`)
+      return WRONG_USAGE
+    }
     // Our own errors and the system's (a port that is taken) say it all; anything else is a bug, and has a stack.
     const isExpected = error instanceof SmsRetryError || (error instanceof Error && 'syscall' in error)
     process.stderr.write(
@@ -40,6 +45,17 @@ export async function runProgram(argv: readonly string[], env: Env): Promise<num
     )
     return error instanceof ConfigError || error instanceof InvalidMessageError ? WRONG_USAGE : FAILED
   }
+}
+
+/** What a person may overlook in arguments that are refused. One with spaces is a text, which may hold anything. */
+function hintsOnArguments(argv: readonly string[]): string[] {
+  return argv.slice(2).flatMap((argument, i) => {
+    const unusual = argument.includes(' ') ? null : describeUnusual(argument)
+    if (unusual === null) return []
+    const meant = withoutUnusual(argument).replace(/^-(?=[a-z]{2})/, '--')
+    const isFlag = /^--[a-z-]+$/.test(meant)
+    return [`Argument ${i + 1} has ${unusual}${isFlag ? `: type ${meant}` : ''}.`]
+  })
 }
 
 function createProgram(env: Env, exitWith: (code: number) => void): Command {

@@ -28,9 +28,8 @@ function policyFaults({ config }: Patient): Finding[] {
 
 const AUTH_TOKEN = /^[0-9a-f]{32}$/i
 
-function oddities({ config, env }: Patient): Finding[] {
-  const { twilio, publicBaseUrl, retryDelayScale, database } = config
-  const isProduction = env['NODE_ENV'] === 'production'
+function oddities({ config }: Patient): Finding[] {
+  const { twilio, publicBaseUrl, retryDelayScale, database, isProduction } = config
   // Messages reach people; with a simulator, what follows is as it should be.
   const isEarnest = isProduction || twilio.apiBaseUrl === null
   const found: Finding[] = []

@@ -1,5 +1,5 @@
 // What `doctor` finds, and what its checks have to work with.
-import type { Config, ConfigFault, Env } from '../config.ts'
+import type { Config, ConfigFault } from '../config.ts'
 import type { Database } from '../db/pool.ts'
 
 export interface Finding {
@@ -14,7 +14,6 @@ export interface Patient {
   /** What of the configuration could be read. */
   readonly config: Config
   readonly faults: readonly ConfigFault[]
-  readonly env: Env
   readonly database: Database
   /** How long the endpoint may take for one answer. */
   readonly endpointTimeoutMs: number
