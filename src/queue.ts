@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import pLimit from 'p-limit'
 import type { Job, JobResult, JobWithMetadata, PgBoss } from 'pg-boss'
-import { createBoss } from './boss.ts'
+import { type Boss, createBoss } from './boss.ts'
 import { throwFailed } from './db/database-failure.ts'
 import type { Database, Db } from './db/pool.ts'
 import type { Alarm } from './delivery/decision.ts'
@@ -52,6 +52,12 @@ export interface Queue {
    * `sweep` must not reject.
    */
   sweep(options: { everySeconds: number }, sweep: () => Promise<void>): Promise<void>
+  /**
+   * Whether its tables are still there: somebody may have dropped them since it was started.
+   *
+   * @throws DatabaseError if the database is lost, SchemaError if they are not
+   */
+  check(): Promise<void>
   /** Stops working; waits for what is under way. */
   stop(timeoutMs: number): Promise<void>
 }
@@ -73,17 +79,26 @@ export async function startQueue(
   })
   try {
     await boss.start()
-    const queues = new Set((await boss.getQueues([...QUEUES.keys()])).map(({ name }) => name))
-    const missing = [...QUEUES.keys()].filter((name) => !queues.has(name))
-    if (missing.length > 0) throw new Error(`There is no queue ${missing.join(', ')}`)
+    await requireQueues(boss)
   } catch (error) {
     // What a failed start has set up so far, its timers above all, goes as well.
     await boss.stop({ graceful: false, close: false })
-    const { message } = error as Error
-    if (isFailure(error)) throwFailed(error)
-    throw new SchemaError(`The queue is not ready: ${message}. Run: sms-retry migrate`, { cause: error })
+    throwNotReady(error, isFailure)
   }
-  return queueOf(boss, logger)
+  return queueOf({ boss, isFailure }, logger)
+}
+
+async function requireQueues(boss: PgBoss): Promise<void> {
+  if (!(await boss.isInstalled())) throw new Error('Its schema does not exist')
+  const queues = new Set((await boss.getQueues([...QUEUES.keys()])).map(({ name }) => name))
+  const missing = [...QUEUES.keys()].filter((name) => !queues.has(name))
+  if (missing.length > 0) throw new Error(`There is no queue ${missing.join(', ')}`)
+}
+
+function throwNotReady(error: unknown, isFailure: Boss['isFailure']): never {
+  if (isFailure(error)) throwFailed(error)
+  const { message } = error as Error
+  throw new SchemaError(`The queue is not ready: ${message}. Run: sms-retry migrate`, { cause: error })
 }
 
 /** Together with `expireInSeconds`: the jobs of a worker that died ring again within a minute. */
@@ -92,7 +107,7 @@ const SUPERVISE_SECONDS = 10
 /** A look at many jobs must leave connections to others. */
 const MOST_LOOKS_AT_ONCE = 2
 
-function queueOf(boss: PgBoss, logger: Logger): Queue {
+function queueOf({ boss, isFailure }: Boss, logger: Logger): Queue {
   const timers: NodeJS.Timeout[] = []
   const inTurn = pLimit(MOST_LOOKS_AT_ONCE)
   return {
@@ -153,6 +168,7 @@ function queueOf(boss: PgBoss, logger: Logger): Queue {
       mend()
       timers.push(setInterval(mend, (everySeconds / 2) * 1000))
     },
+    check: () => requireQueues(boss).catch((error: unknown) => throwNotReady(error, isFailure)),
     stop(timeoutMs) {
       for (const timer of timers) clearInterval(timer)
       return boss.stop({ graceful: true, timeout: timeoutMs, close: false })

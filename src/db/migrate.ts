@@ -8,7 +8,7 @@ import pg from 'pg'
 import type { DatabaseConfig } from '../config.ts'
 import { DatabaseError, SchemaError } from '../errors.ts'
 import { isAnswer } from './database-failure.ts'
-import { connectionOptions, type Db } from './pool.ts'
+import { connectionOptions, type Db, searchPath } from './pool.ts'
 
 const MIGRATIONS_DIRECTORY = fileURLToPath(new URL('../../sql', import.meta.url))
 const BOOKKEEPING_SCHEMA = 'sms_retry'
@@ -46,7 +46,7 @@ export async function whileMigrating<T>(
     throw new DatabaseError(`The database cannot be reached: ${error.message}`, { cause: error })
   })
   try {
-    await client.query(SESSION_SETTINGS)
+    await client.query(searchPath(config) + SESSION_SETTINGS)
     const givenUpMs = performance.now() + LOCK_TIMEOUT_MS
     while (!(await tryLock(client))) {
       if (performance.now() > givenUpMs)
@@ -172,6 +172,7 @@ async function findLost(client: pg.Client): Promise<Part[]> {
 
 const UNIQUE_VIOLATION = '23505'
 const LOCK_NOT_AVAILABLE = '55P03'
+const NO_SCHEMA_TO_CREATE_IN = '3F000'
 
 function explain(error: unknown): unknown {
   const { code, constraint } = error as { code?: string; constraint?: string }
@@ -189,6 +190,13 @@ function explain(error: unknown): unknown {
   if (code === LOCK_NOT_AVAILABLE) {
     return new SchemaError(
       'sms_usage_logs is in use by a long transaction, which the migration did not want to hold up. Migrate again.',
+      { cause: error },
+    )
+  }
+  if (code === NO_SCHEMA_TO_CREATE_IN) {
+    return new SchemaError(
+      'There is no such schema: create the one that DATABASE_URL names (schema=...) or the search path of its role, or ' +
+        'correct the name. Then migrate again.',
       { cause: error },
     )
   }
@@ -211,11 +219,11 @@ export async function isTableCurrent(db: Db): Promise<boolean> {
   return (await missingMigrations(db)).length === 0
 }
 
-/** The names of this version's migrations that have not been applied, in their order. */
+/** The names of this version's migrations that have not been applied, in their order: all of them without the table. */
 export async function missingMigrations(db: Db): Promise<string[]> {
   const names = await migrationNames()
   const { rows } = await db.executeSql<{ exists: boolean }>(
-    `select to_regclass('${BOOKKEEPING}') is not null as "exists"`,
+    `select to_regclass('${BOOKKEEPING}') is not null and to_regclass('sms_usage_logs') is not null as "exists"`,
   )
   if (rows[0]?.exists !== true) return names
   const applied = await db.executeSql<{ name: string }>(`select name from ${BOOKKEEPING}`)

@@ -82,7 +82,7 @@ export function openDatabase(
   onTrouble: (what: string, error: Error) => void,
   queryTimeoutMs = QUERY_TIMEOUT_MS,
 ): Database {
-  const settings = sessionSettings(queryTimeoutMs)
+  const settings = searchPath(config) + sessionSettings(queryTimeoutMs)
   const pool = new pg.Pool({
     ...connectionOptions(config),
     max: config.poolMax,
@@ -125,6 +125,15 @@ export function openDatabase(
 function forgetQueryTimeout(client: pg.ClientBase): void {
   const { connectionParameters } = client as unknown as { connectionParameters: { query_timeout: unknown } }
   connectionParameters.query_timeout = 0
+}
+
+/**
+ * The statement that makes a session use the schema that the URL names as `schema`, as ORMs write it: that schema alone,
+ * as with them. The driver does not know the parameter. Empty if there is none.
+ */
+export function searchPath(config: DatabaseConfig): string {
+  const schema = URL.canParse(config.url) ? new URL(config.url).searchParams.get('schema') : null
+  return schema === null ? '' : `set search_path = ${pg.escapeIdentifier(schema)};\n`
 }
 
 /** A connection of its own for migrations, which need session locks and longer statements. */

@@ -1,5 +1,6 @@
 // The web process's Express app: the status callback endpoint, the metrics and the health checks.
 import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Router } from 'express'
+import { isAnswer } from '../db/database-failure.ts'
 import { readServer } from '../db/inspect.ts'
 import { isTableCurrent } from '../db/migrate.ts'
 import { SchemaError } from '../errors.ts'
@@ -152,7 +153,7 @@ async function whyNotReady(
     const [isCurrent, { isReadOnly }] = await Promise.all([
       isTableCurrent(database),
       readServer(database),
-      recording.get(),
+      recording.get().then(({ queue }) => queue.check()),
     ])
     if (!isCurrent) return NOT_MIGRATED
     if (!isReadOnly) return null
@@ -160,11 +161,14 @@ async function whyNotReady(
     return READ_ONLY
   } catch (error) {
     log('Not ready', { why: error instanceof Error ? error.message : String(error) })
-    return error instanceof SchemaError ? NOT_MIGRATED : 'The database is away'
+    if (error instanceof SchemaError) return NOT_MIGRATED
+    return error instanceof Error && isAnswer(error.cause) ? REFUSED : 'The database is away'
   }
 }
 
 const NOT_MIGRATED = 'The schema is not up to date; run: sms-retry migrate'
+/** A right that was taken away, or too many connections. */
+const REFUSED = 'The database answers with an error; run: sms-retry doctor'
 /** A standby after a failover, or a disk that is full. */
 const READ_ONLY = 'The database is read-only'
 

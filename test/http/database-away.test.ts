@@ -198,6 +198,29 @@ describe('the database cannot be written to', () => {
   })
 })
 
+describe('somebody takes away what was there when the process began', () => {
+  beforeEach(start)
+
+  test.each([
+    ['the queue', 'drop schema sms_retry_pgboss cascade'],
+    ['one queue', "delete from sms_retry_pgboss.queue where name = 'reconcile'"],
+    ['the table', 'drop table sms_usage_logs'],
+    ['the bookkeeping', 'drop schema sms_retry cascade'],
+  ])('%s: ready is 503 with the command that helps, and 200 after it', async (_what, damage) => {
+    expect(await get('/readyz')).toEqual({ status: 200, text: 'ready\n' })
+    await database.query(damage)
+    expect(await get('/readyz')).toEqual({ status: 503, text: expect.stringContaining('sms-retry migrate') })
+    await migrate({ url: database.url, ssl: null, poolMax: 2 }, silentLogger)
+    expect(await get('/readyz')).toEqual({ status: 200, text: 'ready\n' })
+    await expectRecorded(await endpoint.insertSentRow(database))
+  })
+
+  test('a statement that the database refuses: ready is 503 with the command that finds out why', async () => {
+    await database.query('alter table sms_retry.migrations rename column name to other')
+    expect(await get('/readyz')).toEqual({ status: 503, text: expect.stringContaining('sms-retry doctor') })
+  })
+})
+
 describe('the database is not migrated', () => {
   beforeEach(async () => {
     await proxy.close()

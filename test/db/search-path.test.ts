@@ -1,0 +1,99 @@
+// `?schema=` in DATABASE_URL, as an ORM writes it: everything that connects uses the table of that schema, and no other.
+import { afterEach, describe, expect, test } from '@jest/globals'
+import { openDatabase } from '../../src/db/pool.ts'
+import { isTableCurrent } from '../../src/db/migrate.ts'
+import { SchemaError } from '../../src/errors.ts'
+import { migrate } from '../../src/migrate.ts'
+import { WORKING_NUMBER } from '../cli/run-cli.ts'
+import type { TestDatabase } from '../support/database.ts'
+import { silentLogger } from '../support/silent-logger.ts'
+import { waitFor } from '../support/wait-for.ts'
+import { startWorld, type World } from '../support/world.ts'
+import { databaseWith } from './migrating.ts'
+
+let world: World | undefined
+afterEach(async () => {
+  await world?.stop()
+  world = undefined
+})
+
+/** A name that is a different one without quotes, and ends the quotes. */
+const SCHEMA = 'App"1; drop'
+const QUOTED = '"App""1; drop"'
+
+function urlWithSchema(url: string, schema: string): string {
+  return `${url}?schema=${encodeURIComponent(schema)}`
+}
+
+const configOf = ({ url }: TestDatabase, schema: string) => ({
+  ...{ url: urlWithSchema(url, schema), ssl: null, poolMax: 2 },
+})
+
+async function tablesOf(database: TestDatabase): Promise<unknown[]> {
+  const rows = await database.query<{ schema: string }>(
+    `select relnamespace::regnamespace::text as "schema" from pg_class where relname = 'sms_usage_logs' order by 1`,
+  )
+  return rows.map(({ schema }) => schema)
+}
+
+describe('the schema that the URL names', () => {
+  test('is the one that migrate makes the table in', async () => {
+    const database = await databaseWith(`create schema ${QUOTED}`)
+    await migrate(configOf(database, SCHEMA), silentLogger)
+    expect(await tablesOf(database)).toEqual([QUOTED])
+    expect(await migrate(configOf(database, SCHEMA), silentLogger)).toEqual([])
+  })
+
+  test('is the one that sender, worker and web use, and its table the only one', async () => {
+    world = await startWorld({
+      databaseUrl: async (database) => {
+        await database.query(`create schema ${QUOTED}`)
+        await database.query(`alter table sms_usage_logs set schema ${QUOTED}`)
+        return urlWithSchema(database.url, SCHEMA)
+      },
+    })
+    const { sender, database, env } = world
+    expect(await (await fetch(`${env['PUBLIC_BASE_URL']}/readyz`)).text()).toBe('ready\n')
+    await world.startWorker()
+    const sent = await sender.send({ userId: 7, to: WORKING_NUMBER, body: 'Hello' })
+    const runtime = world.openRuntime()
+    const enqueued = await sender.enqueue(
+      { userId: 7, to: WORKING_NUMBER, body: 'Hello' },
+      { db: runtime.database },
+    )
+    await runtime.database.close()
+    await waitFor('both to be delivered', async () => {
+      const rows = await database.query(
+        `select id from ${QUOTED}.sms_usage_logs where final_status = 'delivered'`,
+      )
+      return rows.length === 2
+    })
+    expect([sent.id, enqueued.id].toSorted()).toEqual([1, 2])
+    expect(await tablesOf(database)).toEqual([QUOTED])
+  })
+
+  test('must exist: a name that is misspelt makes no second table', async () => {
+    const database = await databaseWith()
+    await migrate(configOf(database, 'public'), silentLogger)
+    const failure: unknown = await migrate(configOf(database, 'pulbic'), silentLogger).catch(
+      (error: unknown) => error,
+    )
+    expect(failure).toBeInstanceOf(SchemaError)
+    expect((failure as SchemaError).message).toMatch(/no such schema.*schema=/)
+    expect(await tablesOf(database)).toEqual(['public'])
+  })
+
+  test('decides whether the table is there', async () => {
+    const database = await databaseWith('create schema other')
+    await migrate(configOf(database, 'public'), silentLogger)
+    for (const [schema, isCurrent] of [
+      ['public', true],
+      ['other', false],
+      ['nowhere', false],
+    ] as const) {
+      const opened = openDatabase(configOf(database, schema), () => undefined)
+      expect(await isTableCurrent(opened)).toBe(isCurrent)
+      await opened.close()
+    }
+  })
+})
