@@ -43,7 +43,26 @@ export interface WorldOptions {
 
 /** Delays are a thousandth of the real ones, without jitter, unless `env` and `retryPolicy` say otherwise. */
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
+  const ends: (() => Promise<unknown>)[] = []
+  const stop = async (): Promise<void> => {
+    for (const end of ends.splice(0).reverse()) await end()
+  }
+  try {
+    return await startParts(options, ends, stop)
+  } catch (error) {
+    // What has started by then would keep the test's process alive.
+    await stop()
+    throw error
+  }
+}
+
+async function startParts(
+  options: WorldOptions,
+  ends: (() => Promise<unknown>)[],
+  stop: () => Promise<void>,
+): Promise<World> {
   const database = await createTestDatabase()
+  ends.push(() => database.drop())
   const simulator = await startSimulator({ callbackDelayMs: 10, ...options.simulator })
   const port = await freePort()
   const databaseUrl = (await options.databaseUrl?.(database)) ?? database.url
@@ -55,9 +74,17 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const logger = capturingLogger(log)
   const retryPolicy = options.retryPolicy ?? { jitter: 0 }
   const open = (): Runtime => openRuntime({ logger, retryPolicy }, env, ['DATABASE_URL'])
-  const web = await startWeb(open())
+  const web = await startWeb(open()).catch(async (error: unknown) => {
+    await simulator.close()
+    throw error
+  })
+  ends.push(() => web.stop())
+  // Before the web process: no callback may come to one that stops.
+  ends.push(() => simulator.close())
   const sender = await openSender(open())
+  ends.push(() => sender.close())
   let worker: RunningWorker | null = null
+  ends.push(async () => worker?.stop())
   return {
     database,
     simulator,
@@ -70,13 +97,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       worker = await runWorker(open())
     },
     openRuntime: open,
-    async stop() {
-      await worker?.stop()
-      await sender.close()
-      await simulator.close()
-      await web.stop()
-      await database.drop()
-    },
+    stop,
   }
 }
 
