@@ -9,6 +9,7 @@ import type { DatabaseConfig } from '../config.ts'
 import { DatabaseError, SchemaError } from '../errors.ts'
 import { isAnswer } from './database-failure.ts'
 import { connectionOptions, type Db, searchPath } from './pool.ts'
+import { MIGRATION_SETTINGS } from './settings.ts'
 
 const MIGRATIONS_DIRECTORY = fileURLToPath(new URL('../../sql', import.meta.url))
 const BOOKKEEPING_SCHEMA = 'sms_retry'
@@ -18,17 +19,6 @@ const BOOKKEEPING = `${BOOKKEEPING_SCHEMA}.migrations`
 const LOCK_ID = 7_367_214_601
 const LOCK_POLL_MS = 200
 const LOCK_TIMEOUT_MS = 600_000
-
-/**
- * The time-outs of a role or a database are for an app. An index of a large table takes minutes, waits for transactions
- * that began before it without holding up anybody, and would be cut off again at each run. Not every version of
- * PostgreSQL has all of them. Who must not wait for long says so in its own file.
- */
-const SESSION_SETTINGS = `
-  set time zone 'UTC';
-  select set_config(name, '0', false)
-    from pg_settings
-   where name in ('statement_timeout', 'lock_timeout', 'transaction_timeout', 'idle_session_timeout')`
 
 /**
  * Runs `work` on a connection of its own while no other process migrates this database. The lock is polled
@@ -46,7 +36,7 @@ export async function whileMigrating<T>(
     throw new DatabaseError(`The database cannot be reached: ${error.message}`, { cause: error })
   })
   try {
-    await client.query(searchPath(config) + SESSION_SETTINGS)
+    await client.query(searchPath(config) + MIGRATION_SETTINGS)
     const givenUpMs = performance.now() + LOCK_TIMEOUT_MS
     while (!(await tryLock(client))) {
       if (performance.now() > givenUpMs)

@@ -1,4 +1,4 @@
-// The database as the rest of the program sees it: one pool a process, and every session in UTC.
+// The database as the rest of the program sees it: one pool a process, every session with the settings that we rest on.
 import pg from 'pg'
 import type { DatabaseConfig } from '../config.ts'
 import { columnTypes } from './column-types.ts'
@@ -6,6 +6,7 @@ import { type Connections, connectionsOf, limited, onConnection } from './connec
 import { throwUncertain } from './database-failure.ts'
 import { PreparedStatements } from './prepared.ts'
 import { RowReaders } from './row-reader.ts'
+import { sessionSettings } from './settings.ts'
 import {
   type Confirmation,
   type Db,
@@ -40,36 +41,6 @@ const CONNECT_TIMEOUT_MS = 5_000
 
 /** A database that hangs is taken for lost before Twilio's 15 seconds for a callback are over. */
 const QUERY_TIMEOUT_MS = 8_000
-
-/** Below that: a statement that we have given up would go on waiting, and keep its connection, on the server. */
-const LOCK_TIMEOUT_MS = 5_000
-
-/** Ours take milliseconds, and never pause. */
-const TRANSACTION_TIMEOUT_MS = 20_000
-
-/**
- * The server is to give up with us what we have given up; a shorter time-out of the database's owner stays, but not for
- * whom we let wait without end. A machine that dies in the middle of a transaction says nothing, and would keep its rows
- * locked until TCP gives the connection up, after two hours by default. `transaction_timeout` exists since PostgreSQL 17;
- * before that, TCP is asked to be quicker. (`idle_in_transaction_session_timeout` counts from the answer to a Sync, of
- * which there is none in between.)
- */
-function sessionSettings(queryTimeoutMs: number): string {
-  const transactionTimeoutMs = queryTimeoutMs === 0 ? 0 : TRANSACTION_TIMEOUT_MS
-  return `
-    set time zone 'UTC';
-    set datestyle = 'ISO';
-    set lock_timeout = ${LOCK_TIMEOUT_MS};
-    set tcp_keepalives_idle = 5;
-    set tcp_keepalives_interval = 2;
-    set tcp_keepalives_count = 3;
-    set tcp_user_timeout = 11000;
-    select set_config(name, ours, false)
-      from (values ('statement_timeout', '${queryTimeoutMs}'),
-                   ('transaction_timeout', '${transactionTimeoutMs}')) as timeout (name, ours)
-      join pg_settings using (name)
-     where ours = '0' or setting::bigint = 0 or setting::bigint > ours::bigint`
-}
 
 /**
  * @param onTrouble told of what is not as it should be, and is got over: connections that break while nobody uses them

@@ -6,6 +6,7 @@ import type pg from 'pg'
 import { DatabaseError } from '../errors.ts'
 import type { PreparedStatements } from './prepared.ts'
 import type { RowReader, RowReaders, Values } from './row-reader.ts'
+import { BEGIN } from './settings.ts'
 import { type Wire, writeStatement } from './wire.ts'
 
 export interface Statement {
@@ -161,7 +162,7 @@ export class TransactionQuery implements pg.Submittable {
   ): void {
     if (!this.#isBegun) {
       this.#isBegun = true
-      this.#send({ text: 'begin' }, 'no rows', () => undefined, failed)
+      for (const text of BEGIN) this.#send({ text }, 'no rows', () => undefined, failed)
     }
     // The statement before it could not be written: nothing may follow.
     if (this.#failure !== undefined) {

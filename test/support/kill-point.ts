@@ -62,7 +62,7 @@ const written = new WeakMap<Wire, string>()
 
 function beforeStatement(connection: Wire, text: string, values: readonly unknown[]): void {
   const [first] = values
-  if (text === 'begin') {
+  if (text.startsWith('begin')) {
     written.delete(connection)
     if (answered.has('POST')) reach('before record')
     if (answered.has('GET')) reach('before finding')
