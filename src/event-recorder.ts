@@ -1,10 +1,16 @@
 // Natural batches: what happens while one list of events is being written is the next list. There is no timer, so an
 // event that comes alone is written at once; and the more there are, the less each of them costs.
-import { type Patience, WAITS } from './db/messages.ts'
 import { DatabaseError, OverloadedError } from './errors.ts'
 import type { Logger } from './log.ts'
 import type { RefusedRows } from './refused-rows.ts'
-import { type Happening, type RecordDeps, type Recorded, recordEach } from './record-events.ts'
+import {
+  type Happening,
+  type RecordDeps,
+  type Recorded,
+  recordEach,
+  type Patience,
+  WAITS,
+} from './record-events.ts'
 
 /** A transaction of so many takes about as long as a disk's flush; more would only make the first one wait. */
 const MOST_AT_ONCE = 100

@@ -2,7 +2,6 @@
 // and has Twilio asked what became of the others (inquire.ts). Any number of processes may do so at once: a row
 // that is looked at is not looked at again for a while, and that is written before Twilio is asked.
 import pLimit from 'p-limit'
-import type { Patience } from './db/messages.ts'
 import { findOverdue } from './db/overdue.ts'
 import { decide } from './delivery/decide.ts'
 import type { Decision, Inquiry } from './delivery/decision.ts'
@@ -12,7 +11,7 @@ import { DatabaseError } from './errors.ts'
 import { ask } from './inquire.ts'
 import { errorFields } from './log.ts'
 import { jobId, type MessageAlarm } from './queue.ts'
-import { type Happening, recordEach } from './record-events.ts'
+import { type Happening, type Patience, recordEach } from './record-events.ts'
 import type { AttemptDeps } from './run-attempts.ts'
 
 /** What a sweep came to, in messages. */

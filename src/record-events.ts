@@ -2,7 +2,7 @@
 // event, write rows and jobs, all in one transaction. It takes a list, so that under load one transaction
 // serves many events.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { lockMessages, type Patience, updateMessages, WAITS } from './db/messages.ts'
+import { lockMessages, updateMessages } from './db/messages.ts'
 import type { Database, Db, Transaction } from './db/pool.ts'
 import { decide } from './delivery/decide.ts'
 import type { Alarm, Circumstances, Decision } from './delivery/decision.ts'
@@ -36,6 +36,15 @@ export type Recorded =
   /** `before` is the message as the event found it. */
   | { readonly known: true; readonly before: Message; readonly decision: Decision }
 
+export interface Patience {
+  /** Whether to wait for messages that somebody else has locked, or to leave them out. */
+  readonly whatIsLocked: 'wait' | 'skip'
+  /** The longest wait for a lock, such as one that a trigger of the app's takes. Null for the session's time-out. */
+  readonly lockTimeoutMs: number | null
+}
+
+export const WAITS: Patience = { whatIsLocked: 'wait', lockTimeoutMs: null }
+
 /**
  * Records what happened, in order, in one transaction, and returns what was decided of each.
  *
@@ -60,12 +69,13 @@ async function recordTogether(
   happenings: readonly Happening[],
   patience: Patience,
 ): Promise<PromiseSettledResult<Recorded>[]> {
+  const { whatIsLocked, lockTimeoutMs } = patience
   const { batch, recorded } = await deps.database.transaction(async (tx) => {
-    const batch = new Batch(await lockRows(tx, happenings, patience))
+    const batch = new Batch(await lockRows(tx, happenings, whatIsLocked))
     const recorded = happenings.map((happening) => batch.apply(happening, deps))
     await batch.write(tx, deps.queue)
     return { batch, recorded }
-  })
+  }, lockTimeoutMs)
   deps.metrics.listed(happenings.length)
   return recorded.map((value) => {
     if (!value.known) return { status: 'fulfilled', value }
@@ -175,11 +185,11 @@ export async function untilRecorded<T>(
 async function lockRows(
   tx: Db,
   happenings: readonly Happening[],
-  patience: Patience,
+  whatIsLocked: Patience['whatIsLocked'],
 ): ReturnType<typeof lockMessages> {
   const ids = happenings.flatMap(({ target }) => ('id' in target ? [target.id] : []))
   const sids = happenings.flatMap(({ target }) => ('sid' in target ? [target.sid] : []))
-  return lockMessages(tx, ids, sids, patience)
+  return lockMessages(tx, ids, sids, whatIsLocked)
 }
 
 /** Messages and jobs as a batch of events leaves them. Several events of one message build on each other. */

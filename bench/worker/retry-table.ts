@@ -1,7 +1,7 @@
 // A database with messages that wait for their first retry, written as the product writes them after a status callback
 // 'undelivered' with 30003: row and job in one transaction, the job due at the row's next_retry_at.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { iso } from '../../src/db/messages.ts'
+import { iso } from '../../src/db/times.ts'
 import { type Database, type Db, openDatabase } from '../../src/db/pool.ts'
 import { migrate } from '../../src/migrate.ts'
 import { type Queue, startQueue } from '../../src/queue.ts'

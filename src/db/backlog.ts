@@ -2,9 +2,9 @@
 import { IN_DOUBT_AFTER_SECONDS } from '../delivery/reconcile-time.ts'
 import type { DeliveryStatus } from '../delivery/status.ts'
 import { finite, IS_IN_FLIGHT, IS_OURS } from './message-row.ts'
-import { iso } from './messages.ts'
 import { IS_LOOKED_AT } from './overdue.ts'
 import type { Db } from './pool.ts'
+import { inTypeOf, instantOf, iso } from './times.ts'
 
 export interface Backlog {
   /** Messages that are not final, by status; a status that none has is left out. */
@@ -25,14 +25,15 @@ export interface Backlog {
 
 /** When the latest attempt was claimed, as text; a row that somebody else wrote does not say. */
 const CLAIM = `sms_metadata #>> '{attempts,-1,times,submitting}'`
-const CLAIMED_AT = `case when ${CLAIM} ~ '^[1-9]\\d{3}-(0[1-9]|1[0-2])-[0-3]\\dT[0-2]\\d:[0-5]\\d:[0-5]\\d' then ${CLAIM}
-  else ${iso(`created_at at time zone 'UTC'`)} end`
+/** Without a backslash, whose meaning in a literal is a setting: standard_conforming_strings. */
+const CLAIMED_AT = `case when ${CLAIM} ~ '^[1-9][0-9]{3}-(0[1-9]|1[0-2])-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]' then ${CLAIM}
+  else ${iso(instantOf('created_at'))} end`
 
 const IS_IN_DOUBT = `final_status = 'submitting' and ${CLAIMED_AT} < ${iso(`now() - interval '${IN_DOUBT_AFTER_SECONDS} s'`)}`
 
 /** What somebody else left behind long ago, and is not sent, waits for nothing. */
 const IS_WAITING = `final_status in ('pending', 'retrying') and ${IS_LOOKED_AT}`
-const DUE_AT = 'coalesce(next_retry_at, created_at)'
+const DUE_AT = `coalesce(${instantOf('next_retry_at')}, ${instantOf('created_at')})`
 
 interface BacklogRow {
   readonly status: DeliveryStatus
@@ -95,7 +96,7 @@ export async function countInDoubt(db: Db, lastSeconds: number): Promise<number>
     `select count(*)::int as "count"
        from sms_usage_logs
       where ${IS_IN_DOUBT} and ${IS_OURS}
-        and created_at >= (now() at time zone 'UTC') - make_interval(secs => $1::double precision)`,
+        and created_at >= ${inTypeOf('created_at', 'now() - make_interval(secs => $1::double precision)')}`,
     [lastSeconds],
   )
   return rows[0]?.count ?? 0

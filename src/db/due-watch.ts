@@ -1,5 +1,6 @@
 // The statements by which one of the workers watches for the next due retry.
 import type { Db } from './pool.ts'
+import { inTypeOf } from './times.ts'
 
 /**
  * Takes or keeps the watch for so many seconds, unless another worker has it.
@@ -27,9 +28,9 @@ export async function takeWatch(db: Db, holder: string, seconds: number): Promis
  */
 export async function nextDueMs(db: Db): Promise<number | null> {
   const { rows } = await db.executeSql<{ ms: number }>(
-    `select (extract(epoch from next_retry_at - now()) * 1000)::double precision as "ms"
+    `select ((extract(epoch from next_retry_at) - extract(epoch from now())) * 1000)::double precision as "ms"
        from sms_usage_logs
-      where success = false and next_retry_at > now() - interval '500 ms'
+      where success = false and next_retry_at > ${inTypeOf('next_retry_at', `now() - interval '500 ms'`)}
       order by next_retry_at
       limit 1`,
   )

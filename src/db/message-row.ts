@@ -11,6 +11,7 @@ import {
   isFailedAttempt,
 } from '../delivery/status.ts'
 import { MOST_ATTEMPTS, MOST_POSTPONEMENTS } from '../delivery/transitions.ts'
+import { inTypeOf } from './times.ts'
 
 /** Keys of `sms_metadata` that belong to sms-retry. All others belong to the app and are preserved. */
 export const OWN_METADATA_KEYS = [
@@ -40,7 +41,7 @@ export const MESSAGE_COLUMNS = `
   coalesce(max_retries, 3) as "maxRetries", next_retry_at as "nextRetryAt", twilio_message_sid as "sid",
   sms_metadata ->> 'deadline' as "deadline", sms_metadata -> 'attempts' as "attempts",
   error_message as "reason", processing_time_ms as "processingTimeMs",
-  coalesce(created_at, now() at time zone 'UTC') as "createdAt", sms_metadata ->> 'reconcile_at' as "reconcileAt"`
+  coalesce(created_at, ${inTypeOf('created_at', 'now()')}) as "createdAt", sms_metadata ->> 'reconcile_at' as "reconcileAt"`
 
 /** An integer that an app's own connection has read: a `bigint` is whatever its driver or ORM makes of one. */
 export type Integer = number | string | bigint

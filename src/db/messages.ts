@@ -12,10 +12,7 @@ import {
   toMessage,
 } from './message-row.ts'
 import type { Db, Transaction } from './pool.ts'
-
-/** ISO 8601 with milliseconds, as JavaScript writes it. */
-export const iso = (timestamptz: string): string =>
-  `to_char((${timestamptz}) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
+import { inTypeOf, iso } from './times.ts'
 
 export interface LockedMessage {
   readonly message: Message
@@ -27,46 +24,26 @@ export interface LockedMessage {
  * The messages with these ids or sids, locked until the transaction ends. Locks are taken in the order of the
  * ids, so that two batches with the same messages wait for each other instead of deadlocking.
  *
- * @param patience also for all other locks of the transaction, such as those that a trigger of the app's takes
+ * @param whatIsLocked whether to wait for messages that somebody else has locked, or to leave them out
  */
 export async function lockMessages(
   tx: Db,
   ids: readonly number[],
   sids: readonly string[],
-  { whatIsLocked, lockTimeoutMs }: Patience = WAITS,
+  whatIsLocked: 'wait' | 'skip' = 'wait',
 ): Promise<LockedMessage[]> {
-  const [, { rows }] = await Promise.all([
-    tx.executeSql(SETTINGS, [`${lockTimeoutMs}`]),
-    tx.executeSql<MessageRow & { now: Date }>(
-      (sids.length === 0 ? LOCK_BY_ID : LOCK_BY_ID_OR_SID)[whatIsLocked],
-      sids.length === 0 ? [arrayOf(ids)] : [arrayOf(ids), sids],
-    ),
-  ])
+  const { rows } = await tx.executeSql<MessageRow & { now: Date }>(
+    (sids.length === 0 ? LOCK_BY_ID : LOCK_BY_ID_OR_SID)[whatIsLocked],
+    sids.length === 0 ? [arrayOf(ids)] : [arrayOf(ids), sids],
+  )
   return rows.map((row) => ({ message: toMessage(row), now: row.now }))
 }
-
-export interface Patience {
-  /** Whether to wait for messages that somebody else has locked, or to leave them out. */
-  readonly whatIsLocked: 'wait' | 'skip'
-  /** The longest wait for a lock. */
-  readonly lockTimeoutMs: number
-}
-
-/** Below the time after which we give an answer up: the server must give up first. */
-export const WAITS: Patience = { whatIsLocked: 'wait', lockTimeoutMs: 5_000 }
 
 /** As PostgreSQL reads it. pg, which cannot know that they are numbers, would escape each. */
 const arrayOf = (ids: readonly number[]): string => `{${ids.join(',')}}`
 
-/**
- * The plan of a prepared statement is kept until the table is analyzed again, and one that was made for a small table
- * reads all of it, also when it has grown: 140 callbacks a second instead of 3,000, on a new table with its first 100,000
- * rows, until autovacuum came round. The setting is for the rest of the transaction, and so for what is written in it too.
- */
-const SETTINGS = `select set_config('enable_seqscan', 'off', true), set_config('lock_timeout', $1, true)`
-
 const lockWhere = (condition: string, suffix: string): string =>
-  `select ${MESSAGE_COLUMNS}, clock_timestamp() at time zone 'UTC' as "now"
+  `select ${MESSAGE_COLUMNS}, clock_timestamp() as "now"
      from sms_usage_logs
     where ${condition} and ${IS_OURS}
     order by id
@@ -118,7 +95,8 @@ const UPDATE = `update sms_usage_logs as m
           success = c.success,
           retry_count = c.retry_count,
           max_retries = case when c.max_retries > coalesce(m.max_retries, 3) then c.max_retries else m.max_retries end,
-          next_retry_at = c.next_retry_at,
+          next_retry_at = case c.next_retry_at when 'infinity' then 'infinity'
+                               else ${inTypeOf('next_retry_at', 'c.next_retry_at')} end,
           twilio_message_sid = c.sid,
           error_message = c.reason,
           processing_time_ms = c.processing_time_ms,
@@ -162,7 +140,7 @@ export async function insertMessage(
     `insert into sms_usage_logs (
         user_id, phone_number, message_direction, message_length, message_content, success, created_at,
         retry_count, max_retries, final_status, sms_metadata)
-     select $1::integer, $2::text, 'outbound', $3::integer, $4::text, true, now() at time zone 'UTC',
+     select $1::integer, $2::text, 'outbound', $3::integer, $4::text, true, ${inTypeOf('created_at', 'now()')},
             0, $5::integer, $6::text,
             $7::jsonb || jsonb_strip_nulls(jsonb_build_object(
               'idempotency_key', $8::text,

@@ -2,8 +2,8 @@
 // list may belong to.
 import type { Message } from '../delivery/message.ts'
 import { IS_IN_FLIGHT, IS_OURS, MESSAGE_COLUMNS, type MessageRow, toMessage } from './message-row.ts'
-import { iso } from './messages.ts'
 import type { Db } from './pool.ts'
+import { iso } from './times.ts'
 
 export interface OverdueMessage {
   readonly message: Message

@@ -22,6 +22,7 @@ export interface Database extends Db {
   /**
    * Runs `work` in one transaction: committed if it returns, rolled back if it throws.
    *
+   * @param lockTimeoutMs the longest wait for a lock; null for the session's
    * @throws DatabaseError if the database failed; whatever `work` throws otherwise
    */
   transaction: RunTransaction
@@ -81,7 +82,8 @@ export function openDatabase(
       prepared
         .run(() => pool.query<Row>(limited(prepared.toQuery(text, values), source)))
         .catch(throwUncertain),
-    transaction: (work) => prepared.run(() => onConnection(source, (on) => inTransaction(on, source, work))),
+    transaction: (work, lockTimeoutMs) =>
+      prepared.run(() => onConnection(source, (on) => inTransaction(on, source, work, lockTimeoutMs))),
     confirmedTransaction: (work, confirmation) =>
       prepared.run(() => inConfirmedTransaction(source, work, confirmation)),
     connections: () => connectionsOf(pool),

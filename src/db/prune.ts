@@ -4,6 +4,7 @@ import { DELIVERY_STATUSES, type DeliveryStatus, isFinal } from '../delivery/sta
 import { IS_OURS, listOf } from './message-row.ts'
 import type { Db } from './pool.ts'
 import type { Cursor } from './search.ts'
+import { timeIn } from './times.ts'
 
 /** `content`: the texts go, the rows stay. `rows`: the rows go. Or either is only counted. */
 export type PruneAct = 'count content' | 'count rows' | 'content' | 'rows'
@@ -71,8 +72,8 @@ export async function pruneWindow(db: Db, act: PruneAct, window: PruneWindow): P
        select id, created_at
          from sms_usage_logs
         where ${IS_OURS}
-          and created_at < $1::timestamptz at time zone 'UTC'
-          and (created_at, id) > (coalesce($2::timestamp, '-infinity'), coalesce($3::bigint, 0))
+          and created_at < ${timeIn('created_at', '$1')}
+          and (created_at, id) > (${timeIn('created_at', '$2', `'-infinity'`)}, coalesce($3::bigint, 0))
         order by created_at, id
         limit $4::integer),
      chosen as materialized (
@@ -80,7 +81,7 @@ export async function pruneWindow(db: Db, act: PruneAct, window: PruneWindow): P
          from sms_usage_logs
         where id = any(array(select id from looked)) and ${IS_OVER} ${ACTS[act].choose}),
      pruned as (${ACTS[act].act})
-     select (select count(*) from pruned)::int as "pruned", created_at::timestamp::text as "position", id
+     select (select count(*) from pruned)::int as "pruned", created_at::text as "position", id
        from looked
       order by created_at desc, looked.id desc
       limit 1`,

@@ -5,6 +5,7 @@ import { IS_TROUBLED } from './failures.ts'
 import { IS_OURS, listOf } from './message-row.ts'
 import { type StoredMessage, STORED_COLUMNS, type StoredRow, toStoredMessage } from './messages.ts'
 import type { Db } from './pool.ts'
+import { timeIn } from './times.ts'
 
 /** Everything that is not null has to hold. */
 export interface Search {
@@ -58,15 +59,15 @@ export async function searchMessages(
   limit: number,
 ): Promise<SearchPage> {
   const { rows } = await db.executeSql<FoundRow>(
-    `select ${STORED_COLUMNS}, m.created_at::timestamp::text as "position", f.nth = ${MOST_READ} as "isLastRead",
+    `select ${STORED_COLUMNS}, m.created_at::text as "position", f.nth = ${MOST_READ} as "isLastRead",
             $2::integer is null or ${HAS_CODE} as "isMatch"
        from (
          select id as found, created_at as found_at, row_number() over (order by created_at desc, id desc) as nth
            from sms_usage_logs
           where ${IS_OURS}
-            and created_at >= coalesce($5::timestamptz at time zone 'UTC', '-infinity')
-            and created_at < coalesce($6::timestamptz at time zone 'UTC', 'infinity')
-            and (created_at, id) < (coalesce($7::timestamp, 'infinity'), coalesce($8::bigint, 0))
+            and created_at >= ${timeIn('created_at', '$5', `'-infinity'`)}
+            and created_at < ${timeIn('created_at', '$6', `'infinity'`)}
+            and (created_at, id) < (${timeIn('created_at', '$7', `'infinity'`)}, coalesce($8::bigint, 0))
             and ($1::text[] is null or ${STATUS_WORD} = any($1))
             and ($3::text is null or phone_number like '%' || $3)
             and ($4::integer is null or user_id = $4)

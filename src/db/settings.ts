@@ -8,7 +8,7 @@ const synchronousCommit = (isLocal: boolean): string =>
               case current_setting('synchronous_commit') when 'remote_apply' then 'remote_apply' else 'on' end, ${isLocal})`
 
 /**
- * The statements that every transaction begins with.
+ * The statements that every transaction begins with, made once for each time-out.
  *
  * - Isolation: rows are locked, then decided on. At a stricter level, the second of two transactions fails instead of
  *   waiting for the first.
@@ -17,10 +17,20 @@ const synchronousCommit = (isLocal: boolean): string =>
  *   table reads all of it, also when it has grown: 140 callbacks a second instead of 3,000, on a new table with its first
  *   100,000 rows, until autovacuum ran.
  */
-export const BEGIN = [
-  'begin isolation level read committed',
-  `select set_config('enable_seqscan', 'off', true), ${synchronousCommit(true)}`,
-]
+export function beginStatements(lockTimeoutMs: number | null): readonly string[] {
+  const known = BEGIN.get(lockTimeoutMs)
+  if (known !== undefined) return known
+  const settings = [
+    `set_config('enable_seqscan', 'off', true)`,
+    synchronousCommit(true),
+    ...(lockTimeoutMs === null ? [] : [`set_config('lock_timeout', '${lockTimeoutMs}', true)`]),
+  ]
+  const statements = ['begin isolation level read committed', `select ${settings.join(', ')}`]
+  BEGIN.set(lockTimeoutMs, statements)
+  return statements
+}
+
+const BEGIN = new Map<number | null, readonly string[]>()
 
 /**
  * The backslash of a literal and the format of times mean one thing; a conflict between two single statements, such as
@@ -47,6 +57,8 @@ const TRANSACTION_TIMEOUT_MS = 20_000
  */
 export function sessionSettings(queryTimeoutMs: number): string {
   const transactionTimeoutMs = queryTimeoutMs === 0 ? 0 : TRANSACTION_TIMEOUT_MS
+  // Its answer says that this statement took too long; our own time-out costs the connection.
+  const statementTimeoutMs = Math.floor(queryTimeoutMs * 0.9)
   return `${STATEMENT_SETTINGS}
     set lock_timeout = ${LOCK_TIMEOUT_MS};
     set tcp_keepalives_idle = 5;
@@ -54,7 +66,7 @@ export function sessionSettings(queryTimeoutMs: number): string {
     set tcp_keepalives_count = 3;
     set tcp_user_timeout = 11000;
     select set_config(name, ours, false)
-      from (values ('statement_timeout', '${queryTimeoutMs}'),
+      from (values ('statement_timeout', '${statementTimeoutMs}'),
                    ('transaction_timeout', '${transactionTimeoutMs}')) as timeout (name, ours)
       join pg_settings using (name)
      where ours = '0' or setting::bigint = 0 or setting::bigint > ours::bigint`

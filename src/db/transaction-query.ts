@@ -6,7 +6,6 @@ import type pg from 'pg'
 import { DatabaseError } from '../errors.ts'
 import type { PreparedStatements } from './prepared.ts'
 import type { RowReader, RowReaders, Values } from './row-reader.ts'
-import { BEGIN } from './settings.ts'
 import { type Wire, writeStatement } from './wire.ts'
 
 export interface Statement {
@@ -47,6 +46,7 @@ export class TransactionQuery implements pg.Submittable {
   readonly #prepared: PreparedStatements
   readonly #readers: RowReaders
   readonly #timeoutMs: number
+  readonly #begin: readonly string[]
   readonly #last: LastStatement[] = []
   readonly #sent: Sent[] = []
   #timer: NodeJS.Timeout | undefined
@@ -63,11 +63,18 @@ export class TransactionQuery implements pg.Submittable {
    * pg's client is to be given it next; it must not be given another query before this one has ended.
    *
    * @param timeoutMs the longest wait for an answer, after which the connection is given up; 0 for none
+   * @param begin the statements that it begins with
    */
-  constructor(prepared: PreparedStatements, readers: RowReaders, timeoutMs: number) {
+  constructor(
+    prepared: PreparedStatements,
+    readers: RowReaders,
+    timeoutMs: number,
+    begin: readonly string[],
+  ) {
     this.#prepared = prepared
     this.#readers = readers
     this.#timeoutMs = timeoutMs
+    this.#begin = begin
   }
 
   /** What pg's own queries call in the end. Whoever traces pg waits for it. */
@@ -162,7 +169,7 @@ export class TransactionQuery implements pg.Submittable {
   ): void {
     if (!this.#isBegun) {
       this.#isBegun = true
-      for (const text of BEGIN) this.#send({ text }, 'no rows', () => undefined, failed)
+      for (const text of this.#begin) this.#send({ text }, 'no rows', () => undefined, failed)
     }
     // The statement before it could not be written: nothing may follow.
     if (this.#failure !== undefined) {

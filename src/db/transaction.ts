@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { DatabaseError } from '../errors.ts'
 import { type Connection, type ConnectionSource, limited, onConnection } from './connection.ts'
 import { throwCertain, throwUncertain } from './database-failure.ts'
+import { beginStatements } from './settings.ts'
 import { TransactionQuery } from './transaction-query.ts'
 
 /** Runs one statement: a pool, a client inside a transaction, or an adapter of an ORM's transaction. */
@@ -24,14 +25,19 @@ export interface Transaction extends Db {
   ): void
 }
 
-export type RunTransaction = <T>(work: (tx: Transaction) => Promise<T>) => Promise<T>
+export type RunTransaction = <T>(
+  work: (tx: Transaction) => Promise<T>,
+  lockTimeoutMs?: number | null,
+) => Promise<T>
 
 export async function inTransaction<T>(
   { client, breakWith, isBroken }: Connection,
   source: ConnectionSource,
   work: (tx: Transaction) => Promise<T>,
+  lockTimeoutMs: number | null = null,
 ): Promise<T> {
-  const query = new TransactionQuery(source.prepared, source.rowReaders, source.queryTimeoutMs)
+  const { prepared, rowReaders, queryTimeoutMs } = source
+  const query = new TransactionQuery(prepared, rowReaders, queryTimeoutMs, beginStatements(lockTimeoutMs))
   try {
     client.query(query)
     const result = await work({

@@ -45,7 +45,7 @@ const LISTS: [what: string, list: List][] = [
 async function writeAgainAndAgain({ ids, sids }: List, times: number): Promise<void> {
   for (let i = 0; i < times; i += 1) {
     await database.transaction(async (tx) => {
-      const locked = await lockMessages(tx, ids, sids, { whatIsLocked: 'skip', lockTimeoutMs: 500 })
+      const locked = await lockMessages(tx, ids, sids, 'skip')
       expect(locked).toHaveLength(1)
       updateMessages(
         tx,

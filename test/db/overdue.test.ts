@@ -1,7 +1,7 @@
 // Which rows are looked at because their time has come, and which ones an entry of Twilio's list may belong to. What it
 // costs to find them: overdue-cost.test.ts.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
-import { iso } from '../../src/db/messages.ts'
+import { iso } from '../../src/db/times.ts'
 import { areTooMany, findOthers, findOverdue } from '../../src/db/overdue.ts'
 import type { Database } from '../../src/db/pool.ts'
 import { DELIVERY_STATUSES, isFinal } from '../../src/delivery/status.ts'

@@ -71,7 +71,9 @@ describe.each([
 
   test(`is ${ours} in a transaction`, async () => {
     expect(await database.transaction(readSettings)).toEqual(expected)
-    expect(await database.certainTransaction(readSettings)).toEqual(expected)
+    expect(
+      await database.confirmedTransaction(readSettings, { name: 'read', isWritten: async () => true }),
+    ).toEqual(expected)
   })
 
   test(`is ${ours} for a single statement`, async () => {

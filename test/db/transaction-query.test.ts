@@ -114,12 +114,7 @@ const readAndWrite = (id: number): Promise<unknown[]> =>
 test('a transaction goes to the server twice, and the server answers twice', async () => {
   await readAndWrite(1)
   // Parse, Bind, Describe, Execute and Flush or Sync; and what each of them is answered with.
-  expect(passed()).toEqual([
-    'us: PBEPBEPBDEH',
-    'server: 12C12DC12TC',
-    'us: PBEPBEPBES',
-    'server: 12C12C12CZ',
-  ])
+  expect(passed()).toEqual(['us: PBEPBEPBDEH', 'server: 12C12DC12TC', 'us: PBEPBEPBES', 'server: 12C12C12CZ'])
 })
 
 test('what is prepared already is not parsed again, and its rows are read all the same', async () => {
@@ -343,7 +338,9 @@ test('on a connection that is not ready it fails, rather than lose a statement',
   client.on('error', () => undefined)
   await client.connect()
   const before = client.query('select from pg_sleep(0.2)')
-  const query = new TransactionQuery(new PreparedStatements(() => undefined), new RowReaders(pg.types), 0)
+  const query = new TransactionQuery(new PreparedStatements(() => undefined), new RowReaders(pg.types), 0, [
+    'begin',
+  ])
   client.query(query)
   await expect(query.execute({ text: INSERT, values: [1, 'lost'] })).rejects.toThrow('was not ready')
   await before

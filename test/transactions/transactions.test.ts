@@ -55,6 +55,27 @@ describe.each<[string, OpenShop]>([
     expect(world.simulator.messages()).toMatchObject([{ body: 'Thank you for order 1002' }])
   })
 
+  test('in a session of another time zone and date style, the row has the time of its insertion, and the job is due', async () => {
+    const world = await newWorld()
+    await createShopTables(world.database, 1)
+    await world.database.query(
+      'alter table sms_usage_logs alter column created_at drop default, alter column created_at type timestamptz',
+    )
+    const name = new URL(world.database.url).pathname.slice(1)
+    for (const setting of ["timezone = 'America/New_York'", "datestyle = 'SQL, DMY'"])
+      await world.database.query(`alter database ${name} set ${setting}`)
+    const shop = open(world.database.url, world.sender)
+    closeLater(() => shop.close())
+    await shop.placeOrder(ORDER)
+    const rows = await world.database.query(
+      `select abs(extract(epoch from clock_timestamp() - created_at)) < 1200 as "isOfNow" from sms_usage_logs`,
+    )
+    const jobs = await world.database.query(
+      `select start_after <= clock_timestamp() as "isDue" from sms_retry_pgboss.job where name = 'attempt'`,
+    )
+    expect({ rows, jobs }).toEqual({ rows: [{ isOfNow: true }], jobs: [{ isDue: true }] })
+  })
+
   test('the same idempotency key in a later transaction adds nothing; with another message it throws', async () => {
     const { world, shop } = await openShopWith(open, 3)
     await shop.placeOrder(ORDER)

@@ -74,7 +74,7 @@ export function parseForm(query: Readonly<Record<string, unknown>>, now: Date): 
 const MOST_USER = 2 ** 31 - 1
 /** As PostgreSQL writes it: an app may have put times there in milliseconds instead of seconds, or nonsense. */
 const POSITION =
-  /^(-infinity|\d{4,6}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01]) ([01]\d|2[0-3])(:[0-5]\d){2}(\.\d{1,6})?)$/
+  /^(-infinity|\d{4,6}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01]) ([01]\d|2[0-3])(:[0-5]\d){2}(\.\d{1,6})?([+-]\d\d(:\d\d)?)?)$/
 
 /** Null for none, undefined for one that is not a time. What browsers send has no zone: it is UTC. */
 function timeOf(text: string): Date | null | undefined {
