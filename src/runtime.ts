@@ -1,11 +1,11 @@
 // What sender, web process and worker have in common: configuration from options and environment, the
 // database, the queue, the policy and the log.
 import { type Config, type Env, parseConfig, type Requirement } from './config.ts'
-import { isTableCurrent } from './db/migrate.ts'
+import { requireCurrentTable, requireOwnTable } from './db/bookkeeping.ts'
 import { type Database, openDatabase } from './db/pool.ts'
 import type { RetryPolicyOverrides } from './delivery/policy-overrides.ts'
 import { createRetryPolicy, type RetryPolicy } from './delivery/retry-policy.ts'
-import { ConfigError, SchemaError } from './errors.ts'
+import { ConfigError } from './errors.ts'
 import { EventRecorder, type RecordingDeps } from './event-recorder.ts'
 import type { Instance } from './instance.ts'
 import { describeInvisible, describeUnusual } from './hidden-characters.ts'
@@ -138,9 +138,7 @@ export async function startRuntimeQueue(
   role: 'schedule' | 'work',
 ): Promise<Queue> {
   try {
-    if (!(await isTableCurrent(database))) {
-      throw new SchemaError('The table sms_usage_logs is missing or not up to date. Run: sms-retry migrate')
-    }
+    await requireCurrentTable(database)
     return await startQueue(database, role, logger)
   } catch (error) {
     await database.close()
@@ -168,6 +166,7 @@ export class LazyRecording {
     const { database, logger } = runtime
     this.#start = async () => {
       void instance.start()
+      await requireOwnTable(database)
       return recordingOf(runtime, await startQueue(database, 'schedule', logger))
     }
   }

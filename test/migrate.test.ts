@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import pg from 'pg'
-import { isTableCurrent } from '../src/db/migrate.ts'
+import { readTableState } from '../src/db/bookkeeping.ts'
 import { migrate } from '../src/migrate.ts'
 import {
   ALL_INDEXES_VALID,
@@ -35,6 +35,7 @@ const ALL_MIGRATIONS = [
   '009-due-watch',
   '010-time-index',
   '011-instances',
+  '012-installation',
 ]
 
 const databases: TestDatabase[] = []
@@ -54,7 +55,8 @@ const migrated = (database: TestDatabase) => migrate(configOf(database), silentL
 
 async function isCurrent(database: TestDatabase): Promise<boolean> {
   const opened = open(database)
-  return isTableCurrent(opened).finally(() => opened.close())
+  const { kind } = await readTableState(opened).finally(() => opened.close())
+  return kind === 'current'
 }
 
 /** The schema that an empty database gets: every other one has to end up with the same. */

@@ -1,8 +1,7 @@
 // The command that removes old messages, or their texts. Progress goes to stderr, the result to stdout.
 import { type Env, parseConfig } from '../config.ts'
-import { isTableCurrent } from '../db/migrate.ts'
+import { requireCurrentTable } from '../db/bookkeeping.ts'
 import { openDatabase } from '../db/pool.ts'
-import { SchemaError } from '../errors.ts'
 import { type Pruned, prune } from '../prune.ts'
 import { nextSignal } from './until-signal.ts'
 
@@ -35,8 +34,7 @@ export async function pruneCommand(env: Env, flags: PruneFlags): Promise<boolean
     tell(progressOf(sofar))
   }
   try {
-    if (!(await isTableCurrent(database)))
-      throw new SchemaError('The table sms_usage_logs is missing or not up to date. Run: sms-retry migrate')
+    await requireCurrentTable(database)
     const pruned = await prune(database, { what, olderThanDays, dryRun }, onBatch, stop.signal)
     print(flags.json ? JSON.stringify(jsonOf(pruned, flags), null, 2) : resultOf(pruned, flags))
     if (!pruned.isComplete) tell('It was stopped before its end: run it again to go on.')

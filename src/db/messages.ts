@@ -172,6 +172,8 @@ export async function insertMessage(
     throw new DatabaseError(KEPT_BACK, { scope: 'refused_row' })
   if (row !== undefined && row.isAsWritten !== true)
     throw new DatabaseError(CHANGED, { scope: 'refused_row' })
+  if (row !== undefined && !Number.isSafeInteger(Number(row.id)))
+    throw new DatabaseError(TOO_LARGE_ID, { scope: 'refused_row' })
   return row === undefined ? null : { id: Number(row.id), insertedAt: new Date(row.insertedAt) }
 }
 
@@ -191,6 +193,8 @@ export async function isInserted(db: Db, key: string): Promise<boolean> {
   )
   return rows.length > 0
 }
+
+const TOO_LARGE_ID = 'The id that sms_usage_logs gives to a new row is above 2^53 - 1. Run: sms-retry doctor'
 
 /** Of these attempts, the ones that still wait, each once: by the message's id, and the number of the attempt. */
 export async function findWaiting<Due extends { readonly message: number; readonly attempt: number }>(

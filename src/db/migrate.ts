@@ -1,19 +1,25 @@
 // Brings a database's schema up to date: the table and its indexes from sql/, in the order of their
 // names. The bookkeeping lives in the schema `sms_retry`. The queue's own schema is migrated by queue.ts.
-import { readdir, readFile } from 'node:fs/promises'
-import { basename, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import type { DatabaseConfig } from '../config.ts'
 import { DatabaseError, SchemaError } from '../errors.ts'
+import {
+  appliedMigrations,
+  BOOKKEEPING,
+  BOOKKEEPING_SCHEMA,
+  migrationNames,
+  MIGRATIONS_DIRECTORY,
+  readTableState,
+  schemaError,
+  TABLE_MIGRATION,
+} from './bookkeeping.ts'
 import { isAnswer } from './database-failure.ts'
-import { connectionOptions, type Db, searchPath } from './pool.ts'
+import { explainTooLargeId, readTooLargeId } from './largest-id.ts'
+import { connectionOptions, dbOfCaller, searchPath } from './pool.ts'
 import { MIGRATION_SETTINGS } from './settings.ts'
-
-const MIGRATIONS_DIRECTORY = fileURLToPath(new URL('../../sql', import.meta.url))
-const BOOKKEEPING_SCHEMA = 'sms_retry'
-const BOOKKEEPING = `${BOOKKEEPING_SCHEMA}.migrations`
 
 /** An arbitrary number that all versions of sms-retry share. */
 const LOCK_ID = 7_367_214_601
@@ -72,16 +78,21 @@ export function migrateTable(client: pg.Client): Promise<string[]> {
 }
 
 async function applyMissing(client: pg.Client): Promise<string[]> {
+  const db = dbOfCaller(client)
+  const state = await readTableState(db)
+  if (state.kind === 'elsewhere') throw schemaError(state)
+  const tooLarge = await readTooLargeId(db)
+  if (tooLarge !== null) throw new SchemaError(explainTooLargeId(tooLarge).join('. '))
   await dropInvalidIndexes(client)
   await client.query(`create schema if not exists ${BOOKKEEPING_SCHEMA}`)
   await client.query(
     `create table if not exists ${BOOKKEEPING} (name text primary key, run_at timestamptz not null default now())`,
   )
-  const { rows } = await client.query<{ name: string }>(`select name from ${BOOKKEEPING}`)
-  const applied = new Set(rows.map(({ name }) => name))
+  const applied = await appliedMigrations(db)
   const lost = new Set((await findLost(client)).map(([migration]) => migration))
   const missing = (await migrationNames()).filter((name) => !applied.has(name) || lost.has(name))
   for (const name of missing) await applyMigration(client, name)
+  await recordSchema(client)
   // Names of indexes belong to the schema: `if not exists` is content with an index of another table's.
   const taken = (await findLost(client)).map(([, name]) => name)
   if (taken.length > 0) {
@@ -90,6 +101,16 @@ async function applyMissing(client: pg.Client): Promise<string[]> {
     )
   }
   return missing
+}
+
+/** Of a table that was moved, or of one that got lost and was made again in another schema. */
+async function recordSchema(client: pg.Client): Promise<void> {
+  await client.query(
+    `update ${BOOKKEEPING} as m set table_schema = n.nspname
+       from pg_class c
+       join pg_namespace n on n.oid = c.relnamespace
+      where c.oid = 'sms_usage_logs'::regclass and m.table_schema <> n.nspname`,
+  )
 }
 
 /** A file whose first line is `-- no transaction` runs outside of one, as CREATE INDEX CONCURRENTLY must. */
@@ -125,11 +146,11 @@ type Part = readonly [migration: string, name: string]
 
 /** All columns and indexes that the migrations make in a table of the app's, each with its migration. */
 const PARTS: readonly Part[] = [
-  ['001-message-table', 'retry_count'],
-  ['001-message-table', 'max_retries'],
-  ['001-message-table', 'next_retry_at'],
-  ['001-message-table', 'twilio_message_sid'],
-  ['001-message-table', 'final_status'],
+  [TABLE_MIGRATION, 'retry_count'],
+  [TABLE_MIGRATION, 'max_retries'],
+  [TABLE_MIGRATION, 'next_retry_at'],
+  [TABLE_MIGRATION, 'twilio_message_sid'],
+  [TABLE_MIGRATION, 'final_status'],
   ...INDEX_OF_MIGRATION,
 ]
 
@@ -202,29 +223,4 @@ function explain(error: unknown): unknown {
     return new DatabaseError(`The database failed: ${error.message}`, { cause: error })
   }
   return error
-}
-
-/** True if every migration of this version has been applied. */
-export async function isTableCurrent(db: Db): Promise<boolean> {
-  return (await missingMigrations(db)).length === 0
-}
-
-/** The names of this version's migrations that have not been applied, in their order: all of them without the table. */
-export async function missingMigrations(db: Db): Promise<string[]> {
-  const names = await migrationNames()
-  const { rows } = await db.executeSql<{ exists: boolean }>(
-    `select to_regclass('${BOOKKEEPING}') is not null and to_regclass('sms_usage_logs') is not null as "exists"`,
-  )
-  if (rows[0]?.exists !== true) return names
-  const applied = await db.executeSql<{ name: string }>(`select name from ${BOOKKEEPING}`)
-  const done = new Set(applied.rows.map(({ name }) => name))
-  return names.filter((name) => !done.has(name))
-}
-
-async function migrationNames(): Promise<string[]> {
-  const files = await readdir(MIGRATIONS_DIRECTORY)
-  return files
-    .filter((file) => file.endsWith('.sql'))
-    .map((file) => basename(file, '.sql'))
-    .sort()
 }

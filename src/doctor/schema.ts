@@ -1,7 +1,8 @@
 // Are table, indexes and queue what this version needs, and does somebody make the attempts that are due?
 import { readBacklog } from '../db/backlog.ts'
+import { explainTooLargeId, readTooLargeId } from '../db/largest-id.ts'
 import { type Column, isWatched, readColumns, readIndexes, readQueueVersion } from '../db/inspect.ts'
-import { missingMigrations } from '../db/migrate.ts'
+import { explainMisplaced, readTableState } from '../db/bookkeeping.ts'
 import { SchemaError } from '../errors.ts'
 import { duration } from '../plain-words.ts'
 import { startQueue } from '../queue.ts'
@@ -11,9 +12,15 @@ import { faultsOfRights } from './rights.ts'
 const MIGRATE = 'Run: sms-retry migrate'
 
 export const examineMigrations: Examine = async ({ database }) => {
-  const missing = await missingMigrations(database)
-  if (missing.length === 0) return [ok('Every migration has been applied')]
-  return [failed(`Migrations are missing: ${missing.join(', ')}`, MIGRATE)]
+  const state = await readTableState(database)
+  switch (state.kind) {
+    case 'current':
+      return [ok('Every migration has been applied')]
+    case 'outdated':
+      return [failed(`Migrations are missing: ${state.missing.join(', ')}`, MIGRATE)]
+    default:
+      return [failed(...explainMisplaced(state))]
+  }
 }
 
 const WHOLE = ['integer', 'bigint']
@@ -62,6 +69,9 @@ export const examineTable: Examine = async ({ database }) => {
     }
   }
   found.push(...(await faultsOfRights(database)))
+  // Reading ids takes the right to, and a column id.
+  const tooLarge = found.length > 0 ? null : await readTooLargeId(database)
+  if (tooLarge !== null) found.push(failed(...explainTooLargeId(tooLarge)))
   return found.length > 0 ? found : [ok('sms_usage_logs has every column, of a type that serves')]
 }
 

@@ -2,7 +2,7 @@
 import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Router } from 'express'
 import { isAnswer } from '../db/database-failure.ts'
 import { readServer } from '../db/inspect.ts'
-import { isTableCurrent } from '../db/migrate.ts'
+import { readTableState } from '../db/bookkeeping.ts'
 import { SchemaError } from '../errors.ts'
 import { errorFields, type Log, type Logger, seldom } from '../log.ts'
 import { Instance } from '../instance.ts'
@@ -150,12 +150,12 @@ async function whyNotReady(
   log: Log,
 ): Promise<string | null> {
   try {
-    const [isCurrent, { isReadOnly }] = await Promise.all([
-      isTableCurrent(database),
+    const [{ kind: table }, { isReadOnly }] = await Promise.all([
+      readTableState(database),
       readServer(database),
       recording.get().then(({ queue }) => queue.check()),
     ])
-    if (!isCurrent) return NOT_MIGRATED
+    if (table !== 'current') return table === 'outdated' ? NOT_MIGRATED : MISPLACED
     if (!isReadOnly) return null
     log('Not ready', { why: READ_ONLY })
     return READ_ONLY
@@ -166,6 +166,7 @@ async function whyNotReady(
   }
 }
 
+const MISPLACED = 'The table is not the one of this installation; run: sms-retry doctor'
 const NOT_MIGRATED = 'The schema is not up to date; run: sms-retry migrate'
 /** A right that was taken away, or too many connections. */
 const REFUSED = 'The database answers with an error; run: sms-retry doctor'

@@ -1,7 +1,7 @@
 // `?schema=` in DATABASE_URL, as an ORM writes it: everything that connects uses the table of that schema, and no other.
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { openDatabase } from '../../src/db/pool.ts'
-import { isTableCurrent } from '../../src/db/migrate.ts'
+import { readTableState } from '../../src/db/bookkeeping.ts'
 import { SchemaError } from '../../src/errors.ts'
 import { migrate } from '../../src/migrate.ts'
 import { WORKING_NUMBER } from '../cli/run-cli.ts'
@@ -49,6 +49,7 @@ describe('the schema that the URL names', () => {
       databaseUrl: async (database) => {
         await database.query(`create schema ${QUOTED}`)
         await database.query(`alter table sms_usage_logs set schema ${QUOTED}`)
+        await migrate(configOf(database, SCHEMA), silentLogger)
         return urlWithSchema(database.url, SCHEMA)
       },
     })
@@ -86,13 +87,13 @@ describe('the schema that the URL names', () => {
   test('decides whether the table is there', async () => {
     const database = await databaseWith('create schema other')
     await migrate(configOf(database, 'public'), silentLogger)
-    for (const [schema, isCurrent] of [
-      ['public', true],
-      ['other', false],
-      ['nowhere', false],
+    for (const [schema, kind] of [
+      ['public', 'current'],
+      ['other', 'elsewhere'],
+      ['nowhere', 'elsewhere'],
     ] as const) {
       const opened = openDatabase(configOf(database, schema), () => undefined)
-      expect(await isTableCurrent(opened)).toBe(isCurrent)
+      expect((await readTableState(opened)).kind).toBe(kind)
       await opened.close()
     }
   })
