@@ -14,6 +14,7 @@ import {
   examineTable,
   examineWorker,
 } from './doctor/schema.ts'
+import { examineSettings } from './doctor/settings.ts'
 import { examineAccount, examineApiKey } from './doctor/twilio-account.ts'
 import { DatabaseError } from './errors.ts'
 
@@ -30,6 +31,7 @@ const CHECKS = [
   { name: 'configuration', examine: examineConfiguration },
   { name: 'database', examine: examineDatabase, settings: ['DATABASE_URL', 'DATABASE_SSL'] },
   { name: 'server', examine: examineServer, after: 'database' },
+  { name: 'settings', examine: examineSettings, after: 'database' },
   { name: 'tls', examine: examineTls, after: 'database' },
   { name: 'clock', examine: examineClock, after: 'database' },
   { name: 'migrations', examine: examineMigrations, after: 'database' },

@@ -9,6 +9,7 @@ export interface ServerFacts {
   readonly major: number
   /** A standby, or a database or role that was set read-only. */
   readonly isReadOnly: boolean
+  readonly isStandby: boolean
   /** Such as TLSv1.3; null for a connection in clear text. Behind a pooler: between it and the server. */
   readonly tls: string | null
   readonly now: Date
@@ -19,12 +20,22 @@ export async function readServer(db: Db): Promise<ServerFacts> {
     `select current_setting('server_version') as "version",
             current_setting('server_version_num')::integer / 10000 as "major",
             current_setting('transaction_read_only')::boolean as "isReadOnly",
+            pg_is_in_recovery() as "isStandby",
             (select version from pg_stat_ssl where pid = pg_backend_pid() and ssl) as "tls",
             clock_timestamp() as "now"`,
   )
   const [facts] = rows
   if (facts === undefined) throw new Error('a select without a table gave no row')
   return facts
+}
+
+/** By their names; the session's own are as the statement found them. */
+export async function readSettings(db: Db, names: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  const { rows } = await db.executeSql<{ name: string; setting: string }>(
+    `select name, setting from pg_settings where name = any($1::text[])`,
+    [names],
+  )
+  return new Map(rows.map(({ name, setting }) => [name, setting]))
 }
 
 export interface Column {

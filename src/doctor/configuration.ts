@@ -28,10 +28,13 @@ function policyFaults({ config }: Patient): Finding[] {
 
 const AUTH_TOKEN = /^[0-9a-f]{32}$/i
 
-function oddities({ config }: Patient): Finding[] {
-  const { twilio, publicBaseUrl, retryDelayScale, database, isProduction } = config
-  // Messages reach people; with a simulator, what follows is as it should be.
-  const isEarnest = isProduction || twilio.apiBaseUrl === null
+/** Messages reach people; with a simulator, much is as it should be that is a fault otherwise. */
+export const isForPeople = ({ config }: Patient): boolean =>
+  config.isProduction || config.twilio.apiBaseUrl === null
+
+function oddities(patient: Patient): Finding[] {
+  const { twilio, publicBaseUrl, retryDelayScale, database, isProduction } = patient.config
+  const isEarnest = isForPeople(patient)
   const found: Finding[] = []
   const note = (isOdd: boolean, what: string, mend: string): void => {
     if (isOdd) found.push(warning(what, mend))

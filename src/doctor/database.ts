@@ -45,12 +45,18 @@ const MENDS: readonly (readonly [code: RegExp, mend: string])[] = [
 const OLDEST_MAJOR = 14
 
 export const examineServer: Examine = async ({ database }) => {
-  const { version, major, isReadOnly } = await readServer(database)
+  const { version, major, isReadOnly, isStandby } = await readServer(database)
+  if (isStandby) {
+    return [
+      failed('The database cannot be written to: it is a standby', 'Set DATABASE_URL to the primary server.'),
+    ]
+  }
   if (isReadOnly) {
     return [
       failed(
-        'The database cannot be written to: it is a standby, or was set read-only',
-        'Set DATABASE_URL to the primary server.',
+        'The database cannot be written to: default_transaction_read_only is on',
+        'Find out why: a provider sets it when the disk is full. Then reset it: alter database ... (or alter role ...) ' +
+          'reset default_transaction_read_only.',
       ),
     ]
   }

@@ -37,7 +37,18 @@ test('--json is a list of these keys, by these names in this order', async () =>
   const ended = await doctor(['--json'])
   expect([ended.code, ended.stderr]).toEqual([0, ''])
   expect(findings(ended).map(({ name }) => name)).toEqual([
-    ...['configuration', 'database', 'server', 'tls', 'clock', 'migrations', 'table', 'indexes', 'queue'],
+    ...[
+      'configuration',
+      'database',
+      'server',
+      'settings',
+      'tls',
+      'clock',
+      'migrations',
+      'table',
+      'indexes',
+      'queue',
+    ],
     ...['backlog', 'worker', 'account', 'api-key', 'endpoint', 'signature'],
   ])
   for (const finding of findings(ended)) {

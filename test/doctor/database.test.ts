@@ -14,6 +14,7 @@ afterAll(() => world.stop())
 const OF_DATABASE = [
   'database',
   'server',
+  'settings',
   'tls',
   'clock',
   'migrations',
@@ -199,7 +200,46 @@ test('a database that cannot be written to', async () => {
   await readOnly(database, 'on')
   const found = await examine({ ...world.env, DATABASE_URL: database.url })
   await database.drop()
-  expect(of(found, 'server')[0]).toMatchObject({ result: 'failed', mend: expect.stringContaining('primary') })
+  expect(of(found, 'server')[0]).toMatchObject({
+    result: 'failed',
+    mend: expect.stringContaining('reset default_transaction_read_only'),
+  })
+})
+
+describe('settings of PostgreSQL', () => {
+  const inDatabase = (setting: string): string =>
+    `do $$ begin execute format($f$alter database %I set ${setting}$f$, current_database()); end $$`
+
+  test('that lose what was committed are named, with what they cost', async () => {
+    // The tests' server is not crash-safe, which is a fault where messages reach people.
+    const found = of(await examine({ ...world.env, NODE_ENV: 'production' }), 'settings')
+    expect(found.map(({ result, what }) => [result, what.split(':')[0]])).toEqual([
+      ['failed', 'fsync is off'],
+      ['failed', 'full_page_writes is off'],
+    ])
+    expect(found[0]?.mend).toContain('postgresql.conf')
+  })
+
+  test("that switch the app's triggers off are named", async () => {
+    const found = await examineAfter(inDatabase('session_replication_role = replica'))
+    expect(of(found, 'settings')).toEqual([
+      expect.objectContaining({
+        result: 'failed',
+        what: expect.stringMatching(/^session_replication_role is replica: triggers/),
+        mend: expect.stringContaining('reset session_replication_role'),
+      }),
+    ])
+  })
+
+  test('that our sessions and transactions set themselves are no fault', async () => {
+    const found = await examineAfter(
+      inDatabase("default_transaction_isolation = 'serializable'"),
+      inDatabase('synchronous_commit = off'),
+      inDatabase("datestyle = 'SQL, DMY'"),
+      inDatabase("timezone = 'Asia/Tokyo'"),
+    )
+    expect(of(found, 'settings').map(({ result }) => result)).toEqual(['ok'])
+  })
 })
 
 test('a queue that is missing', async () => {
