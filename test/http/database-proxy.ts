@@ -99,14 +99,16 @@ export async function startDatabaseProxy(databaseUrl: string, port: number): Pro
           resolve(then === 'away' ? shut() : undefined)
         }
         const name = new PreparedStatements(() => undefined).nameOf(text)
-        trap = { texts: [text, name ?? text], which, spring }
+        // Our settings have the word as well (synchronous_commit); a text that ends has a NUL behind it.
+        const whole = text === 'commit' ? 'commit\0' : text
+        trap = { texts: [whole, name ?? whole], which, spring }
       }),
     close: shut,
   }
 }
 
 /** What PostgreSQL calls a statement by when it says that it is done: its first word, "COMMIT". */
-const commandTag = (statement: string): string => statement.split(' ', 1).join().toUpperCase()
+const commandTag = (statement: string): string => (/^\w+/.exec(statement)?.[0] ?? '').toUpperCase()
 
 const fields = 'SFATAL\0C08P01\0Mserver conn crashed?\0\0'
 const length = Buffer.alloc(4)
