@@ -136,7 +136,7 @@ export async function insertMessage(
   message: NewMessage,
 ): Promise<{ readonly id: number; readonly insertedAt: Date } | null> {
   // No operator with a question mark, no list: the statement also runs through the adapters of ORMs.
-  const { rows } = await db.executeSql<{ id: Integer; insertedAt: string; isAsWritten: boolean | null }>(
+  const { rows } = await db.executeSql<{ id: Integer; insertedAt: string; isAsWritten: Integer | null }>(
     `insert into sms_usage_logs (
         user_id, phone_number, message_direction, message_length, message_content, success, created_at,
         retry_count, max_retries, final_status, sms_metadata)
@@ -152,7 +152,7 @@ export async function insertMessage(
      on conflict ((sms_metadata ->> 'idempotency_key')) where sms_metadata ->> 'idempotency_key' is not null
         do nothing
      returning id, ${iso('now()')} as "insertedAt",
-               final_status = $6::text and sms_metadata ->> 'callback_key' = $11::text as "isAsWritten"`,
+               (final_status = $6::text and sms_metadata ->> 'callback_key' = $11::text)::integer as "isAsWritten"`,
     [
       message.userId,
       message.to,
@@ -170,7 +170,7 @@ export async function insertMessage(
   const [row] = rows
   if (row === undefined && message.idempotencyKey === null)
     throw new DatabaseError(KEPT_BACK, { scope: 'refused_row' })
-  if (row !== undefined && row.isAsWritten !== true)
+  if (row !== undefined && Number(row.isAsWritten) !== 1)
     throw new DatabaseError(CHANGED, { scope: 'refused_row' })
   if (row !== undefined && !Number.isSafeInteger(Number(row.id)))
     throw new DatabaseError(TOO_LARGE_ID, { scope: 'refused_row' })

@@ -38,17 +38,24 @@ export async function inTransaction<T>(
 ): Promise<T> {
   const { prepared, rowReaders, queryTimeoutMs } = source
   const query = new TransactionQuery(prepared, rowReaders, queryTimeoutMs, beginStatements(lockTimeoutMs))
+  const atCommit: typeof query.executeAtCommit = (statement, onRows) => {
+    try {
+      query.executeAtCommit(statement, onRows)
+    } catch (error) {
+      throwCertain(error as Error)
+    }
+  }
   try {
     client.query(query)
     const result = await work({
       executeSql: (text, values) => query.execute<never>({ text, values }).catch(throwCertain),
       atCommit: {
         executeSql: async (text, values) => {
-          query.executeAtCommit({ text, values })
+          atCommit({ text, values })
           return { rows: [] }
         },
       },
-      executeAtCommit: (text, values, onRows) => query.executeAtCommit({ text, values }, onRows),
+      executeAtCommit: (text, values, onRows) => atCommit({ text, values }, onRows),
     })
     await query
       .commit()

@@ -178,7 +178,7 @@ describe('keys that are not ours survive', () => {
          from sms_usage_logs where id = $1`,
       [inserted?.id, OWN_KEYS],
     )
-    expect(row).toEqual({ rest: metadata, key: 'key' })
+    expect(row).toEqual({ rest: { ...metadata, callback_key: 'key-of-a-message' }, key: 'key' })
   })
 
   test('and so do our own that a change does not concern: deadline and idempotency key', async () => {

@@ -2,6 +2,7 @@
 // all the same, once.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { type Database, type Db, openDatabase } from '../../src/db/pool.ts'
+import { beginStatements } from '../../src/db/settings.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { configOf } from './original-table.ts'
 
@@ -62,7 +63,7 @@ describe('what is prepared', () => {
       await insert(tx.atCommit, 3)
     })
     expect(await find(3)).toEqual([{ id: 3, name: 'thing 3' }])
-    expect((await preparedBy()).map(({ text }) => text)).toEqual([INSERT, 'begin', FIND, 'commit'])
+    expect((await preparedBy()).map(({ text }) => text)).toEqual([INSERT, ...beginStatements(null), FIND, 'commit'])
     expect(await things()).toEqual([1, 2, 3])
   })
 
