@@ -1,14 +1,27 @@
 // What `doctor` reads of the rights of the role that we connect as.
 import type { Db } from './pool.ts'
 
-/** What the processes write to; a partition is written to by way of its table. */
+/**
+ * The tables of the processes, with the rights they need there, as least-privilege.sql gives them. A partition is reached
+ * through its table, except the one that the queue names itself.
+ */
 const OURS = `
   with ours as (
-    select c.oid, c.oid::regclass::text as name
+    select c.oid, c.oid::regclass::text as name,
+           case
+             when n.nspname = 'sms_retry_pgboss' then case
+               when c.relname in ('version', 'queue') then '{select,update}'
+               when c.relname = 'job_dependency' then '{select,delete}'
+               when c.relname in ('bam', 'schedule', 'subscription', 'warning', 'queue_stats') then '{select}'
+               else '{select,insert,update,delete}'
+             end
+             when n.nspname = 'sms_retry' and c.relname = 'instance' then '{select,insert,update,delete}'
+             else '{select,insert,update}'
+           end::text[] as needs
       from pg_class c
       join pg_namespace n on n.oid = c.relnamespace
      where c.oid = to_regclass('sms_usage_logs')
-        or c.relkind in ('r', 'p') and not c.relispartition
+        or c.relkind in ('r', 'p') and (not c.relispartition or c.relname = 'job_common')
            and (n.nspname = 'sms_retry_pgboss' or n.nspname = 'sms_retry' and c.relname <> 'migrations'))`
 
 export interface Lack {
@@ -23,8 +36,11 @@ export async function readMissingRights(db: Db): Promise<Lack[]> {
   const { rows } = await db.executeSql<Lack>(
     `${OURS}, missing (privilege, name) as (
        select privilege, name
-         from ours, unnest('{select,insert,update}'::text[]) as privilege
-        where not has_any_column_privilege(oid, privilege)
+         from ours, unnest(needs) as privilege
+        where not case privilege
+                    when 'delete' then has_table_privilege(oid, privilege)
+                    else has_any_column_privilege(oid, privilege)
+                  end
        union all
        select 'usage', s.oid::regclass::text
          from pg_attrdef a

@@ -42,6 +42,9 @@ describe('a right that is missing', () => {
     ['update', 'sms_usage_logs'],
     ['update', 'sms_retry.due_watch'],
     ['insert', 'sms_retry_pgboss.job'],
+    ['delete', 'sms_retry_pgboss.job_common'],
+    ['delete', 'sms_retry.instance'],
+    ['update', 'sms_retry_pgboss.queue'],
   ])('to %s on %s', async (privilege, table) => {
     const granted = `${privilege} on ${table}`
     expect(await rightsAfter(`revoke ${granted} from ${name}`)).toEqual([
@@ -72,6 +75,7 @@ describe('a right that is missing', () => {
     await world.database.query(`drop owned by ${url.username}`)
     await reader.drop()
     expect(found.map(({ result, what }) => [result, /granted (\w+) on sms_/.exec(what)?.[1]])).toEqual([
+      ['failed', 'delete'],
       ['failed', 'insert'],
       ['failed', 'update'],
     ])
