@@ -17,9 +17,11 @@ export interface Logger {
 
 const NUMBER_IN_TEXT = /\+\d{3,11}(\d{4})\b/g
 
-/** The last four digits of a phone number, which tell two recipients apart and reach nobody. */
+/** As many of a phone number as are shown: they tell two recipients apart and reach nobody. */
+export const SHOWN_DIGITS = 4
+
 export function maskNumber(number: string): string {
-  return `…${number.slice(-4)}`
+  return `…${number.slice(-SHOWN_DIGITS)}`
 }
 
 /** A text, such as an error's, with its phone numbers masked. */

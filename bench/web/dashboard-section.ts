@@ -85,7 +85,7 @@ async function openStatements(url: string): Promise<{ round(): Promise<Figures>;
   const database = openDatabase({ url, ssl: null, poolMax: 1 }, () => undefined)
   const day = spanNamed('24h')
   if (day === null) throw new Error('there is no span of a day')
-  const all: Search = { statuses: null, code: null, digits: null, userId: null, since: null, until: null }
+  const all: Search = { statuses: null, code: null, number: null, userId: null, since: null, until: null }
   const msOf = async (read: () => Promise<unknown>): Promise<number> => {
     const startedMs = performance.now()
     await read()

@@ -12,8 +12,8 @@ export interface Search {
   readonly statuses: readonly DeliveryStatus[] | null
   /** One of its attempts failed with this code. */
   readonly code: number | null
-  /** The last digits of the recipient's number. */
-  readonly digits: string | null
+  /** Digits of the recipient's number: the last ones, or all of them. */
+  readonly number: { readonly digits: string; readonly part: 'end' | 'whole' } | null
   readonly userId: number | null
   /** Created at or after; before. */
   readonly since: Date | null
@@ -54,7 +54,7 @@ const HAS_CODE = `jsonb_path_exists(
  */
 export async function searchMessages(
   db: Db,
-  { statuses, code, digits, userId, since, until }: Search,
+  { statuses, code, number, userId, since, until }: Search,
   after: Cursor | null,
   limit: number,
 ): Promise<SearchPage> {
@@ -69,7 +69,7 @@ export async function searchMessages(
             and created_at < ${timeIn('created_at', '$6', `'infinity'`)}
             and (created_at, id) < (${timeIn('created_at', '$7', `'infinity'`)}, coalesce($8::bigint, 0))
             and ($1::text[] is null or ${STATUS_WORD} = any($1))
-            and ($3::text is null or phone_number like '%' || $3)
+            and ($3::text[] is null or phone_number like any ($3))
             and ($4::integer is null or user_id = $4)
             and ($2::integer is null or ${IS_TROUBLED})
           order by created_at desc, id desc
@@ -81,7 +81,7 @@ export async function searchMessages(
     [
       statuses,
       code,
-      digits,
+      number && patternsOf(number),
       userId,
       since?.toISOString() ?? null,
       until?.toISOString() ?? null,
@@ -98,6 +98,11 @@ export async function searchMessages(
     messages: page.filter(({ isMatch }) => isMatch).map(toStoredMessage),
     next: goesOn ? { createdAt: last.position, id: Number(last.id) } : null,
   }
+}
+
+/** A whole number is stored with its plus sign, or without by an app that wrote the row itself. */
+function patternsOf({ digits, part }: NonNullable<Search['number']>): string[] {
+  return part === 'whole' ? [`+${digits}`, digits] : [`%${digits}`]
 }
 
 export async function findIdBySid(db: Db, sid: string): Promise<number | null> {

@@ -304,7 +304,7 @@ test('the backlog: what is due, deferred and in doubt, and since when', async ()
   )
 })
 
-const ALL: Search = { statuses: null, code: null, digits: null, userId: null, since: null, until: null }
+const ALL: Search = { statuses: null, code: null, number: null, userId: null, since: null, until: null }
 
 async function searchAll(search: Search, pageSize: number): Promise<number[]> {
   const ids: number[] = []
@@ -326,7 +326,7 @@ describe('a search', () => {
       { statuses: ['canceled', 'undelivered'] },
       `and final_status in ('canceled', 'undelivered')`,
     ],
-    ['the last digits', { digits: '1237' }, `and phone_number like '%1237'`],
+    ['the last digits', { number: { digits: '1237', part: 'end' } }, `and phone_number like '%1237'`],
     ['a user and a code', { userId: 3, code: 30003 }, `and user_id = 3 and id % 20 in (1, 3)`],
     ['a code of a later attempt', { code: 30006 }, `and id % 20 = 2`],
     ['a time', { until: new Date(Date.now() - 39 * DAY * 1000) }, ''],
@@ -398,7 +398,7 @@ describe('by which index', () => {
     ],
     [
       'a search',
-      (db) => searchMessages(db, { ...ALL, digits: '1237' }, null, 50),
+      (db) => searchMessages(db, { ...ALL, number: { digits: '1237', part: 'end' } }, null, 50),
       ['Index Only Scan time', 'Index Scan sms_usage_logs_pkey'],
     ],
   ])('%s does not read the whole table', async (_what, run, expected) => {

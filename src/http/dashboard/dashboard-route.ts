@@ -79,7 +79,7 @@ export function dashboardRoute(
     sendPage(request, response, await queuePage(database, baseOf(response)))
   })
   router.get('/messages', async (request, response) => {
-    const form = parseForm(request.query, await readClock(database))
+    const form = parseForm(request.query, await readClock(database), showContent)
     if (typeof form === 'string') {
       return sendTrouble(request, response, { status: 400, title: 'This cannot be looked for', text: form })
     }

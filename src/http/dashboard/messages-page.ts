@@ -11,7 +11,7 @@ import {
   isFinal,
 } from '../../delivery/status.ts'
 import { type Html, html } from '../../html.ts'
-import { maskNumber, maskReason } from '../../log.ts'
+import { maskNumber, maskReason, SHOWN_DIGITS } from '../../log.ts'
 import type { Page } from './layout.ts'
 import { type NamedSpan, SPANS, spanNamed } from './spans.ts'
 import { shortTime, statusBadge } from './words.ts'
@@ -35,8 +35,21 @@ interface Form {
 const FIELDS = ['span', 'status', 'code', 'number', 'user', 'since', 'until', 'after', 'after-id'] as const
 type Field = (typeof FIELDS)[number]
 
+/**
+ * Who sees the last digits only must not find out the others by searching for them one by one: more digits than the pages
+ * show match a whole number or nothing.
+ */
+function numberOf(digits: string, showContent: boolean): Search['number'] {
+  if (digits === '') return null
+  return { digits, part: showContent || digits.length <= SHOWN_DIGITS ? 'end' : 'whole' }
+}
+
 /** What is asked for; a text that says which field cannot be understood. Fields that are empty or absent ask nothing. */
-export function parseForm(query: Readonly<Record<string, unknown>>, now: Date): Form | string {
+export function parseForm(
+  query: Readonly<Record<string, unknown>>,
+  now: Date,
+  showContent: boolean,
+): Form | string {
   const field = (name: Field): string => (typeof query[name] === 'string' ? query[name].trim() : '')
   const fields = Object.fromEntries(FIELDS.map((name) => [name, field(name)]))
   const status = field('status')
@@ -46,7 +59,7 @@ export function parseForm(query: Readonly<Record<string, unknown>>, now: Date): 
   const code = field('code')
   if (!/^\d{0,6}$/.test(code)) return 'An error code is a number such as 30003.'
   const digits = field('number').replace(/[\s()+.-]/g, '')
-  if (!/^\d{0,15}$/.test(digits)) return 'Of a phone number, give the last digits.'
+  if (!/^\d{0,15}$/.test(digits)) return 'Give the last digits of a phone number, or all of them.'
   const user = field('user')
   if (!/^\d{0,10}$/.test(user) || Number(user) > MOST_USER)
     return 'A user is a whole number (the column user_id).'
@@ -62,7 +75,7 @@ export function parseForm(query: Readonly<Record<string, unknown>>, now: Date): 
     search: {
       statuses,
       code: code === '' ? null : Number(code),
-      digits: digits === '' ? null : digits,
+      number: numberOf(digits, showContent),
       userId: user === '' ? null : Number(user),
       since: since ?? (span === null ? null : new Date(now.getTime() - span.seconds * 1000)),
       until,
@@ -103,8 +116,8 @@ export async function messagesPage(
     title: 'Messages',
     content: html`
 <h1>Messages</h1>
-${filterForm(base, fields)}
-${messages.length === 0 ? html`<p class="empty">${next === null ? 'No message is like that.' : 'None among those that were looked at; there are older ones.'}</p>` : messageTable(base, messages, showContent)}
+${filterForm(base, fields, showContent)}
+${messages.length === 0 ? html`<p class="empty">${next === null ? 'No messages match.' : 'None of the messages searched so far match; there are older ones.'}</p>` : messageTable(base, messages, showContent)}
 <nav class="pages" aria-label="Pages of messages">
 ${after === null ? '' : html`<a href="${base}/messages?${newest}">Newest</a>`}
 ${next === null ? '' : html`<a rel="next" href="${base}/messages?${older.toString()}">Older</a>`}
@@ -112,7 +125,7 @@ ${next === null ? '' : html`<a rel="next" href="${base}/messages?${older.toStrin
   }
 }
 
-function filterForm(base: string, fields: Readonly<Record<string, string>>): Html {
+function filterForm(base: string, fields: Readonly<Record<string, string>>, showContent: boolean): Html {
   const option = (value: string, chosen: string | undefined, label = value): Html =>
     html`<option value="${value}"${value === (chosen ?? '') ? html` selected` : ''}>${label}</option>`
   const text = (name: Field, label: string, hint: string): Html =>
@@ -124,7 +137,7 @@ function filterForm(base: string, fields: Readonly<Record<string, string>>): Htm
 <optgroup label="Groups">${[...GROUPS.keys()].map((name) => option(name, fields['status'], name.replaceAll('-', ' ')))}</optgroup>
 <optgroup label="One status">${DELIVERY_STATUSES.filter((status) => status !== 'delivered').map((status) => option(status, fields['status']))}</optgroup></select></label>
 ${text('code', 'Error code', '30003')}
-${text('number', 'Number ends with', '0123')}
+${text('number', showContent ? 'Number ends with' : `Last ${SHOWN_DIGITS} digits, or the whole number`, '0123')}
 ${text('user', 'User', '7')}
 <label>In the last<select name="span">${option('', fields['span'], 'any time')}${SPANS.map(({ name, words }: NamedSpan) => option(name, fields['span'], words))}</select></label>
 ${time('since', 'From (UTC)')}

@@ -179,6 +179,28 @@ describe('messages', () => {
     })
   })
 
+  test('a hidden number cannot be found out digit by digit, only confirmed as a whole', async () => {
+    const found = async (web: endpoint.Endpoint, number: string): Promise<number> =>
+      idsOn(await get(web, `/messages?number=${number}`)).length
+    const number = '12065550042'
+    // What is longer than the page shows, and not the whole number.
+    for (let length = 5; length < number.length; length += 1) {
+      expect([length, await found(masked, number.slice(-length))]).toEqual([length, 0])
+      expect([length, await found(masked, number.slice(0, length))]).toEqual([length, 0])
+      expect([length, await found(open, number.slice(-length))]).toEqual([length, 1])
+    }
+    expect(await found(masked, number.slice(-4))).toBe(1)
+    expect(await found(masked, number)).toBe(1)
+  })
+
+  test('a whole number is found as well where an app has stored it without its plus sign', async () => {
+    const insert = `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, final_status)
+                    values (1, '12065550300', 'outbound', 0, 'failed') returning id`
+    const [row] = await database.query<{ id: number }>(insert)
+    expect(idsOn(await get(masked, '/messages?number=%2B12065550300'))).toEqual([row?.id])
+    await database.query('delete from sms_usage_logs where id = $1', [row?.id])
+  })
+
   test('fields that come twice or with odd names ask nothing', async () => {
     expect((await get(masked, '/messages?status=sent&status=failed&constructor=1&__proto__=2')).status).toBe(
       200,
