@@ -3,6 +3,7 @@
 // once more, in case that an error's text carries one.
 import { createRequire } from 'node:module'
 import type winston from 'winston'
+import { printableJson, printableLine, printableLines } from './printable.ts'
 
 /**
  * What sms-retry needs of a logger; a winston logger fits, and so does `console`. A message's id comes in the field
@@ -84,12 +85,16 @@ export function createLogger(options: { level: string; format: 'json' | 'text' }
     ...(process.stderr.isTTY && process.stderr.hasColors() ? [colorize()] : []),
     printf(({ timestamp: at, level, message, ...fields }) => {
       const rest = Object.entries(fields).map(inWords).join('')
-      return `${String(at)} ${level} ${String(message)}${rest}${stackOf(fields)}`
+      return `${String(at)} ${level} ${printableLine(String(message))}${rest}${printableLines(stackOf(fields))}`
     }),
   )
   const logger = winston.createLogger({
     level: options.level,
-    format: combine(timestamp(), winston.format(masked)(), options.format === 'json' ? json() : readable),
+    format: combine(
+      timestamp(),
+      winston.format(masked)(),
+      ...(options.format === 'json' ? [json(), winston.format(escaped)()] : [readable]),
+    ),
     // Data belongs on stdout, words on stderr.
     transports: [new winston.transports.Console({ stderrLevels: [...LEVELS] })],
   })
@@ -103,10 +108,14 @@ const LEVELS = ['error', 'warn', 'info', 'debug'] as const
 /** ` name=value` for a person at a terminal; nothing for what is not there. */
 function inWords([name, value]: [string, unknown]): string {
   if (value === null || value === undefined) return ''
-  if (isErrorFields(value)) return ` ${name}=${JSON.stringify(describeError(value))}`
+  if (isErrorFields(value)) return ` ${name}=${quoted(describeError(value))}`
   if (value instanceof Date) return ` ${name}=${value.toISOString()}`
-  const isPlain = typeof value === 'string' && /^[^\s"=]+$/.test(value)
-  return ` ${name}=${isPlain ? value : JSON.stringify(value)}`
+  const isPlain = typeof value === 'string' && /^[^\s"=\p{Cc}\p{Bidi_Control}]+$/u.test(value)
+  return ` ${name}=${isPlain ? value : quoted(value)}`
+}
+
+function quoted(value: unknown): string {
+  return printableJson(String(JSON.stringify(value)))
 }
 
 /** As errorFields makes them. */
@@ -133,6 +142,14 @@ function stackOf({ error }: Record<string, unknown>): string {
   if (!isErrorFields(error) || error.code !== undefined || error.stack === undefined) return ''
   return error.stack.replace(/^.*?(?=\n {4}at )/s, '')
 }
+
+/** The finished line, for people who read it in a terminal. */
+function escaped(info: winston.Logform.TransformableInfo): winston.Logform.TransformableInfo {
+  return { ...info, [FINISHED_LINE]: printableJson(String(info[FINISHED_LINE])) }
+}
+
+/** Where winston keeps it. */
+const FINISHED_LINE = Symbol.for('message')
 
 /** Winston keeps the level and the finished line under symbols, which stay as they are. */
 function masked(info: winston.Logform.TransformableInfo): winston.Logform.TransformableInfo {

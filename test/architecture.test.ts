@@ -18,6 +18,7 @@ const FLOORS: readonly (readonly [prefix: string, floor: number])[] = [
   ['env-file.ts', 1],
   ['env-schema.ts', 1],
   ['version.ts', 0],
+  ['printable.ts', 0],
   ['log.ts', 1],
   ['html.ts', 1],
   ['plain-words.ts', 1],
@@ -205,6 +206,19 @@ test('SQL is written in db/ only', () => {
   const withSql = sources.filter(({ code }) => statement.test(code)).map(({ path }) => path)
   expect(withSql).toContain('db/messages.ts')
   expect(withSql.filter((path) => !path.startsWith('db/') && path !== 'embedded-postgres.ts')).toEqual([])
+})
+
+test('the commands print in one place, which keeps escape sequences from the terminal', () => {
+  const printers = sources.filter(({ code }) =>
+    /\bprocess\s*\.\s*std(?:out|err)\s*\.\s*write\b|\bconsole\s*\./.test(code),
+  )
+  // What these print themselves is their own words and numbers; the program passes on what commander says, cleaned.
+  expect(printers.map(({ path }) => path)).toEqual([
+    'cli.ts',
+    'cli/output.ts',
+    'cli/program.ts',
+    'demo/progress.ts',
+  ])
 })
 
 test('only the program entries read the environment, and the log the one name that every program honours', () => {

@@ -135,6 +135,19 @@ describe('format and level', () => {
     }
   })
 
+  test.each(['json', 'text'] as const)('%s has nothing that a terminal would obey', (format) => {
+    const harm = '\u001b]0;owned\u0007\u009b2J\u202e'
+    const { logger, lines } = newLogger({ format })
+    logger.warn(`Message ${harm}`, {
+      sid: harm,
+      why: `two words ${harm}`,
+      error: errorFields(new Error(harm)),
+    })
+    logger.warn('Nested', { fields: { why: harm } })
+    expect(lines().join('')).toContain('owned')
+    expect(lines().join('\n')).not.toMatch(/(?![\n\t])\p{Cc}|\p{Bidi_Control}/u)
+  })
+
   test('text is one line, with its fields', () => {
     const { logger, lines } = newLogger({ format: 'text' })
     logger.info('Sent', { attempt: 3, reason: 'two\nlines' })

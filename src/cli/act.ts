@@ -6,6 +6,7 @@ import { nextStepOf } from '../delivery/next-step.ts'
 import { Instance } from '../instance.ts'
 import { openRuntime, recordingOf, startRuntimeQueue } from '../runtime.ts'
 import { createCommandLogger } from './command-logger.ts'
+import { print, printJson, tell } from './output.ts'
 import { messageJson } from './views.ts'
 
 export interface ActFlags {
@@ -56,12 +57,12 @@ async function act(
       return false
     }
     if (acted.outcome === 'nothing_to_do') {
-      if (json) print(JSON.stringify({ id, ...acted, message: messageJson(found) }, null, 2))
+      if (json) printJson({ id, ...acted, message: messageJson(found) })
       tell(`Message ${id} stays as it is: ${acted.why}.`)
       return false
     }
     const message = { ...acted.message, userId: found.userId }
-    if (json) print(JSON.stringify({ id, outcome: acted.outcome, message: messageJson(message) }, null, 2))
+    if (json) printJson({ id, outcome: acted.outcome, message: messageJson(message) })
     else print(`message ${id}: ${wordsFor(message)}`)
     return true
   } finally {
@@ -76,6 +77,3 @@ function wordsFor(message: StoredMessage): string {
   // By its own time: the clocks of this machine and the database may differ.
   return `${message.status}. ${nextStepOf(message, message.nextRetryAt ?? new Date()).what}`
 }
-
-const print = (text: string): void => void process.stdout.write(`${text}\n`)
-const tell = (text: string): void => void process.stderr.write(`${text}\n`)

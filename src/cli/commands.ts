@@ -23,10 +23,8 @@ import {
   reconciledView,
   showView,
 } from './views.ts'
+import { print, printJson, tell } from './output.ts'
 import { runUntilSignal } from './until-signal.ts'
-
-const print = (text: string): void => void process.stdout.write(`${text}\n`)
-const tell = (text: string): void => void process.stderr.write(`${text}\n`)
 
 export async function migrateCommand(env: Env): Promise<void> {
   const config = parseConfig(env, ['DATABASE_URL'])
@@ -83,7 +81,7 @@ export async function sendCommand(env: Env, flags: SendFlags): Promise<boolean> 
       idempotencyKey: flags.key,
       validForSeconds: flags.validFor,
     })
-    if (flags.json) print(JSON.stringify(result, null, 2))
+    if (flags.json) printJson(result)
     else
       print(
         [`message ${result.id}: ${result.status}`, result.sid, result.errorCode].filter(Boolean).join(' '),
@@ -101,7 +99,7 @@ export async function listCommand(
   const messages = await withDatabase(env, (database) =>
     listMessages(database, flags.status ?? null, flags.limit),
   )
-  if (flags.json) print(JSON.stringify(messages.map(messageJson), null, 2))
+  if (flags.json) printJson(messages.map(messageJson))
   else if (messages.length > 0) print(listView(messages, new Date()))
   else tell('No messages.')
 }
@@ -118,7 +116,8 @@ export async function showCommand(
     return false
   }
   const { json, showContent = false } = flags
-  print(json ? JSON.stringify(messageJson(message), null, 2) : showView(message, showContent))
+  if (json) printJson(messageJson(message))
+  else print(showView(message, showContent))
   return true
 }
 
@@ -135,7 +134,7 @@ export async function reconcileCommand(
   const { config, database, policy } = runtime
   if (flags.dryRun) {
     const planned = await planReconcile({ database, policy }, MOST_PLANNED).finally(() => database.close())
-    if (flags.json) print(JSON.stringify(planned, null, 2))
+    if (flags.json) printJson(planned)
     else if (planned.length > 0) print(plannedView(planned))
     else tell('No message is overdue.')
     if (planned.length === MOST_PLANNED) tell(`Only the first ${MOST_PLANNED} are listed.`)
@@ -147,7 +146,8 @@ export async function reconcileCommand(
   try {
     const twilio = createTwilioClient(config.twilio, config.publicBaseUrl)
     const sum = await reconcile({ ...recordingOf(runtime, queue), twilio })
-    print(flags.json ? JSON.stringify(sum, null, 2) : reconciledView(sum))
+    if (flags.json) printJson(sum)
+    else print(reconciledView(sum))
     return sum.failed === 0
   } finally {
     await queue.stop(STOP_TIMEOUT_MS)
@@ -161,7 +161,8 @@ const STOP_TIMEOUT_MS = 5_000
 export function policyCommand(config: Config, flags: { readonly json?: true }): void {
   const policy = createRetryPolicy(readPolicyFile(config.retryPolicyFile), config.retryDelayScale)
   const now = new Date()
-  print(flags.json ? JSON.stringify(policyJson(policy, now), null, 2) : policyView(policy, now))
+  if (flags.json) printJson(policyJson(policy, now))
+  else print(policyView(policy, now))
 }
 
 async function withDatabase<T>(env: Env, work: (database: Database) => Promise<T>): Promise<T> {

@@ -1,7 +1,8 @@
 // The command `doctor`: prints what was found as it is found, for people; as JSON once all is known.
 import type { Env } from '../config.ts'
 import { examineAll, type NamedFinding } from '../doctor.ts'
-import { hanging, type Style, styled } from './table.ts'
+import { print, printJson, type Style, styled, tell } from './output.ts'
+import { hanging } from './table.ts'
 
 /** @returns false if something failed */
 export async function doctorCommand(
@@ -11,10 +12,10 @@ export async function doctorCommand(
   const found: NamedFinding[] = []
   for await (const finding of examineAll(env, { endpointTimeoutMs: flags.timeout * 1000 })) {
     found.push(finding)
-    if (!flags.json) process.stdout.write(`${findingView(finding)}\n`)
+    if (!flags.json) print(findingView(finding))
   }
-  if (flags.json) process.stdout.write(`${JSON.stringify(found.map(findingJson), null, 2)}\n`)
-  else process.stderr.write(`${closingWords(found)}\n`)
+  if (flags.json) printJson(found.map(findingJson))
+  else tell(closingWords(found))
   return found.every(({ result }) => result !== 'failed')
 }
 

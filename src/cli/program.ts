@@ -18,6 +18,7 @@ import {
   spanOf,
   wholeNumber,
 } from './arguments.ts'
+import { clean, tell } from './output.ts'
 
 const OK = 0
 const FAILED = 1
@@ -40,9 +41,7 @@ export async function runProgram(argv: readonly string[], env: Env): Promise<num
     }
     // Our own errors and the system's (a port that is taken) say it all; anything else is a bug, and has a stack.
     const isExpected = error instanceof SmsRetryError || (error instanceof Error && 'syscall' in error)
-    process.stderr.write(
-      `${isExpected ? error.message : error instanceof Error ? error.stack : String(error)}\n`,
-    )
+    tell(isExpected ? error.message : error instanceof Error ? `${error.stack}` : String(error))
     return error instanceof ConfigError || error instanceof InvalidMessageError ? WRONG_USAGE : FAILED
   }
 }
@@ -63,6 +62,8 @@ function createProgram(env: Env, exitWith: (code: number) => void): Command {
     .description('Retries for text messages sent through Twilio')
     .version(readVersion(), '-V, --version')
     .exitOverride()
+    // Usage errors quote the arguments.
+    .configureOutput({ writeErr: (text) => void process.stderr.write(clean(text)) })
     .configureHelp({ showGlobalOptions: false })
     .showHelpAfterError('(sms-retry --help shows the commands, sms-retry <command> --help one of them)')
 

@@ -3,6 +3,7 @@ import { type Env, parseConfig } from '../config.ts'
 import { requireCurrentTable } from '../db/bookkeeping.ts'
 import { openDatabase } from '../db/pool.ts'
 import { type Pruned, prune } from '../prune.ts'
+import { print, printJson, tell } from './output.ts'
 import { nextSignal } from './until-signal.ts'
 
 export interface PruneFlags {
@@ -36,7 +37,8 @@ export async function pruneCommand(env: Env, flags: PruneFlags): Promise<boolean
   try {
     await requireCurrentTable(database)
     const pruned = await prune(database, { what, olderThanDays, dryRun }, onBatch, stop.signal)
-    print(flags.json ? JSON.stringify(jsonOf(pruned, flags), null, 2) : resultOf(pruned, flags))
+    if (flags.json) printJson(jsonOf(pruned, flags))
+    else print(resultOf(pruned, flags))
     if (!pruned.isComplete) tell('It was stopped before its end: run it again to go on.')
     return pruned.isComplete
   } catch (error) {
@@ -46,9 +48,6 @@ export async function pruneCommand(env: Env, flags: PruneFlags): Promise<boolean
     await database.close()
   }
 }
-
-const print = (text: string): void => void process.stdout.write(`${text}\n`)
-const tell = (text: string): void => void process.stderr.write(`${text}\n`)
 
 function progressOf({ pruned, lookedUpTo }: Pruned): string {
   return `So far: ${pruned.toLocaleString('en')}, up to ${lookedUpTo ?? 'nothing'}.`

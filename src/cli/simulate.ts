@@ -2,6 +2,7 @@
 import { type Env, parseConfig } from '../config.ts'
 import { createLogger } from '../log.ts'
 import { type Chaos, startSimulator } from '../simulator/simulator.ts'
+import { print } from './output.ts'
 import { runUntilSignal } from './until-signal.ts'
 
 export interface SimulateFlags extends Chaos {
@@ -42,7 +43,7 @@ export async function simulateCommand(env: Env, flags: SimulateFlags): Promise<v
     // Sids come from the seed; a fixed one would give a database that was kept the same sids once more.
     seed: seed ?? Math.floor(Math.random() * 2 ** 32),
   })
-  process.stdout.write(
+  print(
     [
       `Twilio simulator: ${simulator.url}  (inbox: ${simulator.url}/inbox, seed ${simulator.seed})`,
       'For web and worker:',
@@ -51,7 +52,6 @@ export async function simulateCommand(env: Env, flags: SimulateFlags): Promise<v
       ...(authToken === undefined && twilio.authTokens.length === 0
         ? [`  TWILIO_AUTH_TOKEN=${simulator.authToken}`]
         : ['  TWILIO_AUTH_TOKEN as given']),
-      '',
     ].join('\n'),
   )
   await runUntilSignal(() => simulator.close(), createLogger({ level: logLevel, format: logFormat }))

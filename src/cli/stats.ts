@@ -6,6 +6,7 @@ import { openDatabase } from '../db/pool.ts'
 import { reasonOf } from '../delivery/error-codes.ts'
 import { type Target, targetsOf } from '../delivery/targets.ts'
 import { duration, share } from '../plain-words.ts'
+import { print, printJson, tell } from './output.ts'
 import { type Cell, table } from './table.ts'
 
 export async function statsCommand(
@@ -17,12 +18,10 @@ export async function statsCommand(
   try {
     const overview = await countMessages(database, since)
     const failures = await countFailures(database, since)
-    const text = json
-      ? JSON.stringify(statsJson(since, overview, failures), null, 2)
-      : statsView(since, overview, failures)
-    process.stdout.write(`${text}\n`)
+    if (json) printJson(statsJson(since, overview, failures))
+    else print(statsView(since, overview, failures))
     if (!failures.isComplete) {
-      process.stderr.write(`Error codes are those of the newest ${MOST_CONSIDERED} messages with trouble.\n`)
+      tell(`Error codes are those of the newest ${MOST_CONSIDERED} messages with trouble.`)
     }
   } finally {
     await database.close()

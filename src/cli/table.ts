@@ -1,17 +1,11 @@
 // How texts fit the terminal: tables, facts and findings. Widths are counted in columns of the terminal, as Chinese letters
 // and emoji take two. What is not printed to a terminal is printed whole: a pipe has no width.
-import { stripVTControlCharacters, styleText } from 'node:util'
 import stringWidth from 'string-width'
-
-export type Style = Parameters<typeof styleText>[0]
+import { printableLine } from '../printable.ts'
+import { type Style, styled } from './output.ts'
 
 /** A text, or one with a colour. */
 export type Cell = string | { readonly text: string; readonly style: Style }
-
-/** Colours for a terminal only; styleText honours NO_COLOR. */
-export function styled(style: Style, text: string): string {
-  return styleText(style, text, { stream: process.stdout })
-}
 
 const GAP = 2
 
@@ -31,14 +25,9 @@ interface PrintableCell {
   readonly style: Style | null
 }
 
-/** Whatever a text from outside holds, it must not move the cursor or ring the bell. */
 function printable(cell: Cell): PrintableCell {
   const { text, style } = typeof cell === 'string' ? { text: cell, style: null } : cell
-  return { text: onOneLine(text), style }
-}
-
-export function onOneLine(text: string): string {
-  return stripVTControlCharacters(text).replace(/\p{Cc}+/gu, ' ')
+  return { text: printableLine(text), style }
 }
 
 function lineOf(row: readonly PrintableCell[], widths: readonly number[], most: number): string {
@@ -86,7 +75,7 @@ export function hanging(text: string, indent: number): string {
   const most = Math.max(terminalWidth() - indent, LEAST_WIDTH)
   const lines: string[] = []
   let line = ''
-  for (const word of onOneLine(text).split(' ')) {
+  for (const word of printableLine(text).split(' ')) {
     if (line !== '' && stringWidth(`${line} ${word}`) > most) {
       lines.push(line)
       line = word

@@ -12,7 +12,9 @@ import { type DeliveryStatus, isDelivered, isFailure } from '../delivery/status.
 import { maskNumber, maskReason } from '../log.ts'
 import { scheduleInWords } from '../plain-words.ts'
 import type { PlannedLook, Reconciled } from '../reconcile.ts'
-import { type Cell, hanging, onOneLine, type Style, styled, table } from './table.ts'
+import { printableLine } from '../printable.ts'
+import { type Style, styled } from './output.ts'
+import { type Cell, hanging, table } from './table.ts'
 
 export function listView(messages: readonly StoredMessage[], now: Date): string {
   return table(
@@ -81,10 +83,11 @@ function hiddenText(body: string): string {
 
 function attemptView(attempt: StoredMessage['attempts'][number]): string {
   const { number, sid, status, errorCode, errorText } = attempt
-  const failure = errorCode === null ? onOneLine(errorText ?? '') : `${errorCode}: ${reasonOf(errorCode)}`
+  const failure = errorCode === null ? errorText : `${errorCode}: ${reasonOf(errorCode)}`
   const head = [`Attempt ${number}: ${status}`, sid, failure].filter(Boolean).join('  ')
   const times = Object.entries(attempt.times).sort(([, one], [, other]) => one.localeCompare(other))
-  return [head, ...times.map(([word, at]) => `  ${at.replace('T', ' ')}  ${word}`)].join('\n')
+  const lines = [head, ...times.map(([word, at]) => `  ${at.replace('T', ' ')}  ${word}`)]
+  return lines.map(printableLine).join('\n')
 }
 
 /** Stable: keys are added, never renamed. Times are ISO 8601 in UTC. */

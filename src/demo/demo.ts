@@ -1,6 +1,7 @@
 // The demo: everything in one process on 127.0.0.1, with an embedded PostgreSQL and the Twilio simulator, the
 // delays shortened so that a person sees retries happen. Leaves nothing behind.
 import { setTimeout as sleep } from 'node:timers/promises'
+import { print, tell } from '../cli/output.ts'
 import { nextSignal } from '../cli/until-signal.ts'
 import { countMessages, type Overview } from '../db/overview.ts'
 import { freePort, startEmbeddedPostgres } from '../embedded-postgres.ts'
@@ -150,12 +151,4 @@ async function sendAll({ runtime, sender }: World, messages: number): Promise<vo
 
 function isDone(overview: Overview, messages: number): boolean {
   return overview.messages === messages && overview.inFlight === 0
-}
-
-function print(text: string): void {
-  process.stdout.write(`${text}\n`)
-}
-
-function tell(text: string): void {
-  process.stderr.write(`${text}\n`)
 }
