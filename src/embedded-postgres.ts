@@ -25,7 +25,19 @@ export interface EmbeddedPostgres {
   stop(): Promise<void>
 }
 
-const run = promisify(execFile)
+/** What a program needs to run here. The rest of our environment holds secrets, those of `.env` too, and stays with us. */
+const CHILD_NAMES = ['PATH', 'LD_LIBRARY_PATH', 'TZ', 'SystemRoot', 'TEMP', 'TMP']
+
+function childEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(CHILD_NAMES.map((name) => [name, process.env[name]]))
+}
+
+const execute = promisify(execFile)
+
+/** Runs a program to its end. */
+function run(file: string, args: readonly string[], owner: Owner = {}): Promise<{ stdout: string }> {
+  return execute(file, args, { ...owner, env: childEnvironment() })
+}
 
 /** Nothing here is worth a crash-safe disk: half a second faster to start, and kinder to the machine. */
 const SETTINGS = [
@@ -67,6 +79,7 @@ export async function startEmbeddedPostgres(
       // stop it in good order.
       const launched = spawn(postgres, ['-D', data, '-p', `${port}`, '-k', '', ...flags], {
         ...owner,
+        env: childEnvironment(),
         detached: true,
         stdio: ['ignore', 'ignore', 'pipe'],
       })
@@ -176,6 +189,7 @@ function startWatchdog(directory: string): ChildProcess | undefined {
     'while read -r line; do pid=$line; done; [ -z "$pid" ] || kill -INT "$pid"; ' +
     'while [ -n "$pid" ] && kill -0 "$pid"; do sleep 0.1; done; rm -rf "$1"; sleep 3; rm -rf "$1"'
   const watchdog = spawn('sh', ['-c', script, 'sh', directory], {
+    env: childEnvironment(),
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
   })

@@ -208,6 +208,18 @@ test('SQL is written in db/ only', () => {
   expect(withSql.filter((path) => !path.startsWith('db/') && path !== 'embedded-postgres.ts')).toEqual([])
 })
 
+test('every process that is started gets an environment of its own', () => {
+  const starting = sources.filter(({ imports }) =>
+    imports.some((name) => /^(node:)?child_process$/.test(name)),
+  )
+  expect(starting.map(({ path }) => path)).toEqual(['embedded-postgres.ts'])
+  const calls = starting.flatMap(({ code }) => [
+    ...code.matchAll(/(?<!function )\b(?:spawn|fork|exec|execute|execFile)\(.*?\}\)/gs),
+  ])
+  expect(calls.length).toBe(3)
+  expect(calls.filter(([call]) => !call.includes('env: childEnvironment()'))).toEqual([])
+})
+
 test('the commands print in one place, which keeps escape sequences from the terminal', () => {
   const printers = sources.filter(({ code }) =>
     /\bprocess\s*\.\s*std(?:out|err)\s*\.\s*write\b|\bconsole\s*\./.test(code),
@@ -221,7 +233,7 @@ test('the commands print in one place, which keeps escape sequences from the ter
   ])
 })
 
-test('only the program entries read the environment, and the log the one name that every program honours', () => {
+test('only the program entries read the environment, the log the one name that every program honours, and what starts processes the few that they need', () => {
   const readers = sources.flatMap(({ path, code }) =>
     [...code.matchAll(/\bprocess\s*(?:\.\s*env\b|\[\s*'env'\s*\])(?:\[\s*'\w+'\s*\])?/g)].map(
       ([text]) => [path, text] as const,
@@ -231,6 +243,7 @@ test('only the program entries read the environment, and the log the one name th
   const allowed = ([path, text]: readonly [string, string]): boolean =>
     path === 'index.ts' ||
     path === 'cli.ts' ||
+    path === 'embedded-postgres.ts' ||
     path.startsWith('cli/') ||
     (path === 'log.ts' && text === "process.env['NO_COLOR']")
   expect(readers.filter((reader) => !allowed(reader))).toEqual([])

@@ -3,7 +3,8 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, rmdir } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { mkdir, readdir, readFile, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
 import { createTemporaryFolder, type TemporaryFolder } from './support/left-behind.ts'
@@ -136,4 +137,38 @@ describe('no process and no folder is left behind', () => {
     expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
     await client.end()
   })
+})
+
+/** Of the processes of this machine, those that were started with this text in their environment. */
+async function processesThatKnow(text: string): Promise<number[]> {
+  const ids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  const found = await Promise.all(
+    ids.map(async (id) => {
+      const environment = await readFile(`/proc/${id}/environ`, 'latin1').catch(() => '')
+      return environment.includes(text) ? Number(id) : null
+    }),
+  )
+  return found.filter((id) => id !== null)
+}
+
+describe('the environment of its owner, which holds secrets', () => {
+  const secret = `secret-${randomBytes(8).toString('hex')}`
+
+  ;(process.platform === 'win32' ? test.skip : test)('does not reach what the server runs', async () => {
+    const { url } = await startOwner({ TWILIO_AUTH_TOKEN: secret })
+    const client = await connect(url)
+    await client.query('create temporary table environment (line text)')
+    await client.query(`copy environment from program 'env'`)
+    const { rows } = await client.query<{ line: string }>('select line from environment')
+    expect(rows.map(({ line }) => line)).toContainEqual(expect.stringMatching(/^PATH=/))
+    expect(JSON.stringify(rows)).not.toContain(secret)
+  })
+
+  ;(process.platform === 'linux' ? test : test.skip)(
+    'does not reach any process that it starts (needs /proc)',
+    async () => {
+      const { owner } = await startOwner({ TWILIO_AUTH_TOKEN: secret })
+      expect(await processesThatKnow(secret)).toEqual([owner.pid])
+    },
+  )
 })

@@ -20,7 +20,7 @@ test('every fault can be switched on by the flag of its name', async () => {
     process.exitCode = await runProgram(['node', 'sms-retry', ...process.argv.slice(1)], {})
   `
   const argv = ['--input-type=module', '--eval', script, '--', 'simulate', '--port', '0', ...flags]
-  const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, argv, { env: {}, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (chunk) => {

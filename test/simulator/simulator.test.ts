@@ -119,6 +119,7 @@ describe('close', () => {
       console.log('closed')
     `
     const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+      env: {},
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     try {
