@@ -47,6 +47,8 @@ export interface TwilioConfig {
   readonly messagingServiceSid: string | null
   /** Null for Twilio itself. */
   readonly apiBaseUrl: string | null
+  /** A file with the certificates that are trusted instead of Node's own; null for these. */
+  readonly caBundle: string | null
   /** Requests of this process that are under way at once, at most. */
   readonly concurrency: number
 }
@@ -233,6 +235,7 @@ function toConfig(env: { [Name in EnvName]?: Z.output<Schema>[Name] | undefined 
       fromNumber: env.TWILIO_FROM_NUMBER ?? null,
       messagingServiceSid: env.TWILIO_MESSAGING_SERVICE_SID ?? null,
       apiBaseUrl: env.TWILIO_API_BASE_URL ?? null,
+      caBundle: env.TWILIO_CA_BUNDLE ?? null,
       concurrency: env.SEND_CONCURRENCY ?? 100,
     },
     dashboard: {

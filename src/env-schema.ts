@@ -64,6 +64,7 @@ export function createEnvSchema() {
       '+15551234567, a short code, or a sender ID: 1 to 11 of A-Z a-z 0-9 space + - _ &, with a letter',
     ),
     TWILIO_MESSAGING_SERVICE_SID: matching(/^MG[0-9a-fA-F]{32}$/, 'MG followed by 32 hexadecimal digits'),
+    TWILIO_CA_BUNDLE: z.string(),
     TWILIO_API_BASE_URL: url('http://127.0.0.1:4010'),
     RETRY_POLICY_FILE: z.string(),
     RETRY_DELAY_SCALE: z

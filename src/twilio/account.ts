@@ -1,6 +1,7 @@
 // Asks Twilio for no more than whether it takes the credentials: the account itself, and one message.
 import type { TwilioConfig } from '../config.ts'
-import { type HttpResponse, loadApi, NO_ANSWER, Refusal, withinTime } from './api.ts'
+import { describeFailure, loadApi, Refusal } from './api.ts'
+import { type HttpResponse, RequestError } from './http-client.ts'
 import { parseJson } from './wire.ts'
 
 export type AccountAnswer =
@@ -24,6 +25,8 @@ export interface Refused {
 export interface Unreachable {
   readonly outcome: 'unreachable'
   readonly reason: string
+  /** Of the system, of TLS, or of http-client.ts; null if there was an answer. */
+  readonly code: string | null
 }
 
 /** By the auth token: an API key other than a main key may not read the account. */
@@ -31,7 +34,8 @@ export async function fetchAccount(config: TwilioConfig): Promise<AccountAnswer>
   const answer = await read({ ...config, apiKey: null }, '.json')
   if ('outcome' in answer) return answer
   const { status, type, auth_token: token } = parseJson(answer.body) ?? {}
-  if (typeof status !== 'string') return { outcome: 'unreachable', reason: 'the answer cannot be read' }
+  if (typeof status !== 'string')
+    return { outcome: 'unreachable', reason: 'the answer cannot be read', code: null }
   return {
     outcome: 'found',
     status,
@@ -54,17 +58,11 @@ async function read(
   parameters?: Readonly<Record<string, string>>,
 ): Promise<HttpResponse | Refused | Unreachable> {
   const api = await loadApi(config)
-  const answer = api.get(path, parameters).catch((error: unknown): Refused | Unreachable => {
+  return api.get(path, parameters).catch((error: unknown): Refused | Unreachable => {
     if (error instanceof Refusal) {
-      const { statusCode, body } = error.response
-      const { code } = parseJson(body) ?? {}
-      return { outcome: 'refused', httpStatus: statusCode, code: typeof code === 'number' ? code : null }
+      return { outcome: 'refused', httpStatus: error.response.statusCode, code: error.error?.code ?? null }
     }
-    const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-    return { outcome: 'unreachable', reason: code || 'the answer cannot be read' }
-  })
-  return withinTime<HttpResponse | Refused | Unreachable>(answer, {
-    outcome: 'unreachable',
-    reason: NO_ANSWER,
+    const code = error instanceof RequestError ? error.code : null
+    return { outcome: 'unreachable', reason: describeFailure(error), code }
   })
 }

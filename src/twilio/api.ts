@@ -1,23 +1,23 @@
-// The way to Twilio's API through its package, with answers that are seen whole and a limit on every request.
+// The way to Twilio's API through its package, with answers that are seen whole.
 import type { TwilioConfig } from '../config.ts'
-import { REQUEST_TIMEOUT_SECONDS } from '../delivery/reconcile-time.ts'
-import { resetConnectionsOf } from './reset-connections.ts'
-
-const REQUEST_TIMEOUT_MS = REQUEST_TIMEOUT_SECONDS * 1000
-export const NO_ANSWER = `no answer within ${REQUEST_TIMEOUT_SECONDS} s`
-
-export interface HttpResponse {
-  readonly statusCode: number
-  readonly body: unknown
-  readonly headers: Readonly<Record<string, unknown>>
-}
+import {
+  createHttpClient,
+  type HttpRequest,
+  type HttpResponse,
+  RequestError,
+  readCertificates,
+} from './http-client.ts'
+import { type ErrorBody, parseErrorBody } from './wire.ts'
 
 /** Twilio answered, and not with 2xx. Carries the headers, which the package's own RestException drops. */
 export class Refusal extends Error {
   readonly response: HttpResponse
+  /** Twilio's own error; null if something else answered. */
+  readonly error: ErrorBody | null
   constructor(response: HttpResponse) {
     super(`HTTP ${response.statusCode}`)
     this.response = response
+    this.error = parseErrorBody(response.body)
   }
 }
 
@@ -39,7 +39,7 @@ export interface CreateParameters {
   readonly validityPeriod?: number
 }
 
-/** Both reject with Refusal, or with what the connection or the answer's parser threw. */
+/** Both reject with Refusal or RequestError, or with what the answer's parser threw. */
 export interface TwilioApi {
   create(parameters: CreateParameters): Promise<CreatedMessage>
   /** @param path below the account, such as `/Messages.json`, or a link of an answer from its root */
@@ -61,20 +61,17 @@ export async function loadPackage(): Promise<void> {
   await packageOnce()
 }
 
-export async function loadApi(config: TwilioConfig): Promise<TwilioApi> {
-  const twilio = await packageOnce()
-  // Without its autoRetry: trying again is our business, the package would do so without the row knowing.
-  // Requests beyond their number wait for a connection, and their time-out runs meanwhile. All are kept alive while they
-  // are idle, for as long as the time-out: a handshake costs more than the request.
-  const http = new twilio.RequestClient({
-    timeout: REQUEST_TIMEOUT_MS,
-    maxSockets: config.concurrency,
-    maxFreeSockets: config.concurrency,
-    maxTotalSockets: config.concurrency,
-  })
-  resetConnectionsOf(http.axios.defaults.httpsAgent)
+/** @throws ConfigError if TWILIO_CA_BUNDLE cannot be read */
+export async function loadApi(
+  config: TwilioConfig,
+  certificates = readCertificates(config),
+): Promise<TwilioApi> {
+  const [twilio, http] = await Promise.all([
+    packageOnce(),
+    createHttpClient(certificates, config.concurrency),
+  ])
   const httpClient = {
-    async request(options: Parameters<typeof http.request>[0]) {
+    async request(options: HttpRequest) {
       const response = await http.request(options)
       if (response.statusCode < 200 || response.statusCode > 299) throw new Refusal(response)
       return response
@@ -83,7 +80,8 @@ export async function loadApi(config: TwilioConfig): Promise<TwilioApi> {
   const { accountSid, apiKey, authTokens, apiBaseUrl } = config
   const client = twilio(apiKey?.sid ?? accountSid, apiKey?.secret ?? authTokens[0], {
     accountSid,
-    httpClient: httpClient as typeof http,
+    // The package asks for its own class, and uses this method of it alone.
+    httpClient: httpClient as unknown as InstanceType<typeof twilio.RequestClient>,
   })
   if (apiBaseUrl !== null) client.api.baseUrl = apiBaseUrl
   const account = `/2010-04-01/Accounts/${accountSid}`
@@ -96,15 +94,9 @@ export async function loadApi(config: TwilioConfig): Promise<TwilioApi> {
   }
 }
 
-/** A limit on the whole request: the package's own time-out starts anew with every byte that arrives. */
-export async function withinTime<T>(answer: Promise<T>, late: T): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const limit = new Promise<T>((resolve) => {
-    timer = setTimeout(resolve, REQUEST_TIMEOUT_MS, late)
-  })
-  try {
-    return await Promise.race([answer, limit])
-  } finally {
-    clearTimeout(timer)
-  }
+/** Why there is no answer that can be used, in words for a person; names no secret. */
+export function describeFailure(error: unknown): string {
+  return error instanceof Refusal || error instanceof RequestError
+    ? error.message
+    : 'the answer cannot be read'
 }

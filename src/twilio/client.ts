@@ -4,19 +4,11 @@ import type { TwilioConfig } from '../config.ts'
 import type { Submission } from '../delivery/decision.ts'
 import type { Answer } from '../delivery/message.ts'
 import { isTwilioStatus } from '../delivery/status.ts'
-import {
-  type CreatedMessage,
-  type CreateParameters,
-  type HttpResponse,
-  loadApi,
-  NO_ANSWER,
-  Refusal,
-  type TwilioApi,
-  withinTime,
-} from './api.ts'
+import { type CreatedMessage, type CreateParameters, loadApi, Refusal, type TwilioApi } from './api.ts'
+import { type HttpResponse, RequestError, readCertificates } from './http-client.ts'
 import { type FetchAnswer, fetchMessage, type ListAnswer, listMessagesTo } from './lookup.ts'
 import { statusCallbackUrl } from './status-callback.ts'
-import { cleanText, parseJson, SID } from './wire.ts'
+import { cleanText, SID } from './wire.ts'
 
 /** Twilio keeps a message in its queue for 10 hours at most. Source: Message resource, `ValidityPeriod`. */
 const LONGEST_VALIDITY_SECONDS = 36_000
@@ -30,11 +22,13 @@ export interface TwilioClient {
   list(to: string, maxAgeSeconds: number, signal?: AbortSignal): Promise<ListAnswer>
 }
 
+/** @throws ConfigError if TWILIO_CA_BUNDLE cannot be read */
 export function createTwilioClient(config: TwilioConfig, publicBaseUrl: string): TwilioClient {
   // Loaded on first use: the package costs 60 ms and 11 MB, which a process that never sends need not pay.
   let loaded: Promise<TwilioApi> | undefined
+  const certificates = readCertificates(config)
   const load = (): Promise<TwilioApi> => {
-    loaded ??= loadApi(config)
+    loaded ??= loadApi(config, certificates)
     return loaded
   }
   return {
@@ -45,8 +39,7 @@ export function createTwilioClient(config: TwilioConfig, publicBaseUrl: string):
       const api = await load()
       const startedMs = performance.now()
       const request = api.create(parametersOf(submission, config, publicBaseUrl))
-      const late: Answer = { outcome: 'unknown', reason: NO_ANSWER }
-      const answer = await withinTime(request.then(classifyResponse, classifyFailure), late)
+      const answer = await request.then(classifyResponse, classifyFailure)
       return { answer, processingTimeMs: Math.round(performance.now() - startedMs) }
     },
     fetch: async (sid) => fetchMessage(await load(), sid),
@@ -84,46 +77,37 @@ function classifyResponse(message: CreatedMessage): Answer {
 }
 
 const TOO_MANY_REQUESTS = 20429
-const AUTHENTICATION_FAILED = 20003
-/** The connection was never made, so Twilio cannot have seen the request. */
-const NOT_CONNECTED = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN'])
 
 function classifyFailure(error: unknown): Answer {
-  if (error instanceof Refusal) return classifyRefusal(error.response)
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  if (NOT_CONNECTED.has(code))
-    return { outcome: 'not_processed', reason: `no connection (${code})`, retryAfterSeconds: null }
+  if (error instanceof Refusal) return classifyRefusal(error)
+  if (error instanceof RequestError && !error.maybeSent)
+    return { outcome: 'not_processed', reason: error.message, retryAfterSeconds: null }
   // A time-out or a reset, but also a 2xx that cannot be read (SyntaxError): Twilio may have the message.
   return {
     outcome: 'unknown',
-    reason: code || (error instanceof Error ? error.name : 'an error without a name'),
+    reason: error instanceof RequestError ? error.message : error instanceof Error ? error.name : 'no error',
   }
 }
 
-function classifyRefusal({ statusCode, body, headers }: HttpResponse): Answer {
-  const { code, message } = parseErrorBody(body)
-  if (statusCode === 429 || code === TOO_MANY_REQUESTS) {
-    return {
-      outcome: 'not_processed',
-      reason: 'too many requests',
-      retryAfterSeconds: parseRetryAfter(headers),
-    }
-  }
+/** Twilio's code outranks the HTTP status; without one it was not Twilio that refused. */
+function classifyRefusal({ response, error }: Refusal): Answer {
+  const { statusCode, headers } = response
+  const retryAfterSeconds = parseRetryAfter(headers)
+  const isTooMany = error === null ? statusCode === 429 : error.code === TOO_MANY_REQUESTS
+  if (isTooMany) return { outcome: 'not_processed', reason: 'too many requests', retryAfterSeconds }
   // 408 comes from something in front of Twilio that has waited for long enough: nobody knows for what.
   if (statusCode < 400 || statusCode >= 500 || statusCode === 408) {
     return { outcome: 'unknown', reason: `HTTP ${statusCode}` }
   }
+  if (error === null) {
+    const reason = `HTTP ${statusCode} without an error code of Twilio's`
+    return { outcome: 'not_processed', reason, retryAfterSeconds }
+  }
   return {
     outcome: 'rejected',
-    errorCode: code ?? (statusCode === 401 ? AUTHENTICATION_FAILED : null),
-    errorText: cleanText(message) ?? `HTTP ${statusCode}`,
+    errorCode: error.code,
+    errorText: cleanText(error.message) ?? `HTTP ${statusCode}`,
   }
-}
-
-function parseErrorBody(body: unknown): { code: number | null; message: unknown } {
-  // HTML of a proxy, or nothing at all: the HTTP status has to do.
-  const { code, message } = parseJson(body) ?? {}
-  return { code: Number.isInteger(code) ? (code as number) : null, message }
 }
 
 /** Seconds from either form of the header (RFC 9110, 10.2.3); null if there is none. */

@@ -1,6 +1,7 @@
 // Asks Twilio what became of an attempt: by its sid, or in the message list where the sid is not known.
 import { isTwilioStatus, type TwilioStatus } from '../delivery/status.ts'
-import { type HttpResponse, NO_ANSWER, Refusal, type TwilioApi, withinTime } from './api.ts'
+import { describeFailure, Refusal, type TwilioApi } from './api.ts'
+import type { HttpResponse } from './http-client.ts'
 import { cleanText, parseJson, SID } from './wire.ts'
 
 export interface FoundMessage {
@@ -22,6 +23,8 @@ export interface Unavailable {
   readonly reason: string
 }
 
+const unavailable = (reason: string): Unavailable => ({ outcome: 'unavailable', reason })
+
 export type FetchAnswer =
   | { readonly outcome: 'found'; readonly message: FoundMessage }
   /** Twilio has no such message (any more). */
@@ -39,9 +42,11 @@ export type ListAnswer =
 
 export async function fetchMessage(api: TwilioApi, sid: string): Promise<FetchAnswer> {
   const response = await ask(api, `/Messages/${sid}.json`)
-  if ('outcome' in response) return response.reason === 'HTTP 404' ? { outcome: 'missing' } : response
+  if (response instanceof Refusal)
+    return isMissing(response) ? { outcome: 'missing' } : toUnavailable(response)
+  if ('outcome' in response) return response
   const message = toFound(parseJson(response.body))
-  if (message?.sid !== sid) return { outcome: 'unavailable', reason: 'the answer cannot be read' }
+  if (message?.sid !== sid) return unavailable('the answer cannot be read')
   return { outcome: 'found', message }
 }
 
@@ -66,12 +71,13 @@ export async function listMessagesTo(
   let next: string | null = '/Messages.json'
   let parameters: Readonly<Record<string, string>> = { To: to, PageSize: `${PAGE_SIZE}` }
   for (let pages = 0; next !== null; pages += 1) {
-    if (signal?.aborted) return { outcome: 'unavailable', reason: whyAborted(signal) }
+    if (signal?.aborted) return unavailable(whyAborted(signal))
     if (pages === MOST_PAGES) return { outcome: 'listed', messages, isComplete: false }
     const response = await ask(api, next, parameters)
+    if (response instanceof Refusal) return toUnavailable(response)
     if ('outcome' in response) return response
     const page = toPage(response, maxAgeSeconds)
-    if (page === null) return { outcome: 'unavailable', reason: 'the list cannot be read' }
+    if (page === null) return unavailable('the list cannot be read')
     isComplete &&= page.isReadable
     messages.push(...page.messages.filter(({ ageSeconds }) => ageSeconds <= maxAgeSeconds))
     if (page.isTooOld) break
@@ -86,17 +92,23 @@ function whyAborted({ reason }: AbortSignal): string {
   return isLate ? 'the list could not be read in time' : 'the process is being stopped'
 }
 
+/** Twilio's code of a resource that it does not have. A 404 of something in between says nothing. */
+const NOT_FOUND = 20404
+const isMissing = ({ error }: Refusal): boolean => error?.code === NOT_FOUND
+
+const toUnavailable = (error: unknown): Unavailable => ({
+  outcome: 'unavailable',
+  reason: describeFailure(error),
+})
+
 function ask(
   api: TwilioApi,
   path: string,
   parameters?: Readonly<Record<string, string>>,
-): Promise<HttpResponse | Unavailable> {
-  const answer = api.get(path, parameters).catch((error: unknown): Unavailable => {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-    const reason = error instanceof Refusal ? error.message : code || 'the answer cannot be read'
-    return { outcome: 'unavailable', reason }
-  })
-  return withinTime<HttpResponse | Unavailable>(answer, { outcome: 'unavailable', reason: NO_ANSWER })
+): Promise<HttpResponse | Refusal | Unavailable> {
+  return api
+    .get(path, parameters)
+    .catch((error: unknown) => (error instanceof Refusal ? error : toUnavailable(error)))
 }
 
 interface Page {

@@ -27,3 +27,24 @@ export function parseJson(body: unknown): Record<string, unknown> | null {
   }
   return parsed !== null && typeof parsed === 'object' ? (parsed as Record<string, unknown>) : null
 }
+
+export interface ErrorBody {
+  readonly code: number
+  readonly message: string
+}
+
+/** Twilio's error codes have five or six digits; those of others are mostly HTTP statuses, or small numbers. */
+const LEAST_ERROR_CODE = 10_000
+const MAX_ERROR_CODE = 999_999
+
+/**
+ * Twilio's own error: `{ code, message, more_info, status }`. Null for a page of something in between, and for JSON that
+ * looks otherwise: Twilio has not said that then.
+ * Source: https://www.twilio.com/docs/usage/twilios-response#exceptions
+ */
+export function parseErrorBody(body: unknown): ErrorBody | null {
+  const { code, message, more_info: link, status } = parseJson(body) ?? {}
+  if (typeof code !== 'number' || !Number.isInteger(code)) return null
+  if (code < LEAST_ERROR_CODE || code > MAX_ERROR_CODE || typeof message !== 'string') return null
+  return typeof link === 'string' || typeof status === 'number' ? { code, message } : null
+}

@@ -140,7 +140,7 @@ describe.each(TYPES)('with columns of type %s', (type) => {
         expect(await countInDoubt(database, halfHour)).toBe(0)
         expect(await countInDoubt(database, 4 * halfHour)).toBe(1)
 
-        const search = { statuses: null, code: null, digits: null, userId: null, since: null, until: null }
+        const search = { statuses: null, code: null, number: null, userId: null, since: null, until: null }
         const find = async (span: object): Promise<number[]> =>
           (await searchMessages(database, { ...search, ...span }, null, 10)).messages.map(({ id }) => id)
         expect(await find({ since })).toEqual([retrying])

@@ -1,12 +1,13 @@
 // The Twilio client against real HTTP servers, good ones and broken ones: which of the four outcomes it reads off
 // an answer. What it puts on the wire is in client-request.test.ts.
-import { describe, expect, test } from '@jest/globals'
+
 import { once } from 'node:events'
-import { createServer, type AddressInfo, type Socket } from 'node:net'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { describe, expect, test } from '@jest/globals'
 import type { Answer } from '../../src/delivery/message.ts'
 import { freePort } from '../../src/embedded-postgres.ts'
 import { createTwilioClient } from '../../src/twilio/client.ts'
-import { accept, type Answering, answerWith, createdMessage, errorBody } from '../support/fake-twilio.ts'
+import { type Answering, accept, answerWith, createdMessage, errorBody } from '../support/fake-twilio.ts'
 import { closeLater, configOf, SUBMISSION, twilioThat } from './with-twilio.ts'
 
 const SID = `SM${'5'.repeat(32)}`
@@ -96,12 +97,8 @@ describe('rejected: Twilio refused the message', () => {
     [404, errorBody(404, 20404, 'Not found'), 20404, 'Not found'],
     [403, errorBody(403, 20403, 'Forbidden'), 20403, 'Forbidden'],
     [401, errorBody(401, 20003, 'Authenticate'), 20003, 'Authenticate'],
-    [401, '', 20003, 'HTTP 401'],
-    [401, '<html>Unauthorized</html>', 20003, 'HTTP 401'],
-    [400, '', null, 'HTTP 400'],
-    [413, '<html>Too large</html>', null, 'HTTP 413'],
-    [400, { code: 'none', message: 7 }, null, 'HTTP 400'],
-    [400, 'null', null, 'HTTP 400'],
+    [429, errorBody(429, 63038, 'Daily limit'), 63038, 'Daily limit'],
+    [429, errorBody(429, 14107, 'Message rate'), 14107, 'Message rate'],
   ])('HTTP %i with %j has code %j', async (status, body, errorCode, errorText) => {
     const answer = await submitToTwilioThat(answerWith(status, body))
     expect(answer).toEqual({ outcome: 'rejected', errorCode, errorText })
@@ -111,6 +108,30 @@ describe('rejected: Twilio refused the message', () => {
     const text = `a\0b\ud800${'x'.repeat(10_000)}`
     const answer = await submitToTwilioThat(answerWith(400, errorBody(400, 21211, text)))
     expect(answer).toMatchObject({ outcome: 'rejected', errorText: `ab\ufffd${'x'.repeat(497)}` })
+  })
+})
+
+describe('not processed: something other than Twilio refused', () => {
+  test.each<[number, unknown]>([
+    [400, ''],
+    [400, 'null'],
+    [400, { code: 'none', message: 7 }],
+    [400, { code: 21211 }],
+    [400, { code: 40001, message: 'invalid token' }],
+    [401, ''],
+    [401, '<html>Unauthorized</html>'],
+    [403, '<html>Blocked</html>'],
+    [403, { code: 403, message: 'Forbidden', status: 403 }],
+    [404, '<html>Not found</html>'],
+    [407, '<html>Proxy authentication required</html>'],
+    [413, '<html>Too large</html>'],
+    [451, ''],
+  ])('HTTP %i with %j names its status', async (status, body) => {
+    expect(await submitToTwilioThat(answerWith(status, body))).toEqual({
+      outcome: 'not_processed',
+      reason: `HTTP ${status} without an error code of Twilio's`,
+      retryAfterSeconds: null,
+    })
   })
 })
 

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { expect, test } from '@jest/globals'
 import { createTwilioClient, type TwilioClient } from '../../src/twilio/client.ts'
 import { createdMessage } from '../support/fake-twilio.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -13,14 +13,6 @@ import { closeLater, configOf, SUBMISSION } from './with-twilio.ts'
 
 const pathOf = (name: string): string => fileURLToPath(new URL(`https/${name}`, import.meta.url))
 const CERTIFICATE = pathOf('localhost.crt')
-
-beforeAll(() => {
-  process.env['TWILIO_CA_BUNDLE'] = CERTIFICATE
-})
-
-afterAll(() => {
-  delete process.env['TWILIO_CA_BUNDLE']
-})
 
 interface SecureTwilio {
   readonly client: TwilioClient
@@ -54,7 +46,8 @@ async function secureTwilio(
     server.closeAllConnections()
   })
   const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`
-  return { client: createTwilioClient(configOf(url, { concurrency }), 'https://sms.example.com'), ends }
+  const config = configOf(url, { concurrency, caBundle: CERTIFICATE })
+  return { client: createTwilioClient(config, 'https://sms.example.com'), ends }
 }
 
 test('a connection is used again, and reset once its request is given up: nothing is left for the kernel to send', async () => {

@@ -44,11 +44,19 @@ describe('a message by its sid', () => {
     expect(await fetchFrom(answer)).toEqual({ outcome: 'unavailable', reason })
   })
 
+  test.each([
+    ['a 404 page of something in between', '<h1>Not found</h1>'],
+    ["a 404 in JSON that is not Twilio's", { code: 404, message: 'no such route', status: 404 }],
+  ])('is not missing because of %s', async (_what, body) => {
+    expect(await fetchFrom(answerWith(404, body))).toEqual({ outcome: 'unavailable', reason: 'HTTP 404' })
+  })
+
   test('is neither without a connection', async () => {
     const client = createTwilioClient(
       configOf(`http://127.0.0.1:${await freePort()}`),
       'https://sms.example.com',
     )
-    expect(await client.fetch(SID)).toEqual({ outcome: 'unavailable', reason: 'ECONNREFUSED' })
+    const reason = 'no connection (ECONNREFUSED)'
+    expect(await client.fetch(SID)).toEqual({ outcome: 'unavailable', reason })
   })
 })

@@ -253,6 +253,7 @@ describe('a list that is no list: nothing is known', () => {
       configOf(`http://127.0.0.1:${await freePort()}`),
       'https://sms.example.com',
     )
-    expect(await client.list(SUBMISSION.to, 100)).toEqual({ outcome: 'unavailable', reason: 'ECONNREFUSED' })
+    const reason = 'no connection (ECONNREFUSED)'
+    expect(await client.list(SUBMISSION.to, 100)).toEqual({ outcome: 'unavailable', reason })
   })
 })

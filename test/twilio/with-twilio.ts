@@ -38,6 +38,7 @@ export function configOf(url: string, changes: Partial<TwilioConfig> = {}): Twil
     fromNumber: '+12065550100',
     messagingServiceSid: null,
     apiBaseUrl: url,
+    caBundle: null,
     concurrency: 50,
     ...changes,
   }
