@@ -64,7 +64,9 @@ export function createConnector(
     const to = { hostname: hostname.replace(/^\[|\]$/g, ''), host, port: port || (isSecure ? '443' : '80') }
     const raw = await openTcp({ ...to, protocol: 'http:' })
     const connection = isSecure ? await secureProxy({ ...to, protocol, httpSocket: raw }) : raw
-    const connect: buildConnector.connector = (_options, callback) => callback(null, connection)
+    // Later: undici's client does not expect a connection before it has asked for one.
+    const connect: buildConnector.connector = (_options, callback) =>
+      queueMicrotask(() => callback(null, connection))
     const client = new undici.Client(origin, { connect, headersTimeout: timeoutMs })
     const credentials = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`)
     const authorization =
