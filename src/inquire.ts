@@ -6,6 +6,7 @@ import type { Event, Message } from './delivery/message.ts'
 import { isNever, LATEST_ACCEPTANCE_SECONDS } from './delivery/reconcile-time.ts'
 import { DatabaseError, OverloadedError } from './errors.ts'
 import { errorFields } from './log.ts'
+import { rewrittenForm } from './number-form.ts'
 import type { AttemptDeps } from './run-attempts.ts'
 
 export type Outcome = 'answered' | 'absent' | 'undecided' | 'failed'
@@ -44,19 +45,36 @@ interface Failure {
 }
 
 async function fetchReport(
-  { twilio }: AttemptDeps,
-  { attempt }: Inquiry,
+  { twilio, logger }: AttemptDeps,
+  { messageId, attempt }: Inquiry,
   sid: string,
 ): Promise<Event | Failure> {
   const answer = await twilio.fetch(sid)
   switch (answer.outcome) {
-    case 'found':
-      return { kind: 'fetched', attempt, ...answer.message }
+    case 'found': {
+      const { unknownStatus, ...report } = answer.message
+      logUnknownStatus(logger, messageId, sid, unknownStatus)
+      return { kind: 'fetched', attempt, ...report }
+    }
     case 'missing':
       return { kind: 'missing' }
     case 'unavailable':
       return { reason: answer.reason }
   }
+}
+
+function logUnknownStatus(
+  logger: AttemptDeps['logger'],
+  messageId: number,
+  sid: string,
+  status: string | undefined,
+): void {
+  if (status === undefined) return
+  logger.warn('Twilio has a status that this version does not know; it changes nothing', {
+    messageId,
+    sid,
+    status,
+  })
 }
 
 /** Twilio's list is read back to a little before the claim. */
@@ -69,7 +87,7 @@ const LIST_SECONDS = 20
 const ROUNDING_SECONDS = 2
 
 async function look(
-  { twilio, database }: AttemptDeps,
+  { twilio, database, logger }: AttemptDeps,
   { messageId, attempt, to, claimedAt }: Inquiry,
   signal: AbortSignal | undefined,
 ): Promise<Event | Failure> {
@@ -83,10 +101,10 @@ async function look(
   // Ages are by Twilio's clock alone, and so the entries' times by the database's; as exactly as the list was quick.
   // This process's own clocks are not to be trusted: a machine that was suspended meanwhile does not know it.
   const after = await readClock(database)
-  const entries = answer.messages.map(({ ageSeconds, ...message }) => ({
-    ...message,
-    createdAt: new Date(after.getTime() - ageSeconds * 1000),
-  }))
+  const entries = answer.messages.map(({ ageSeconds, unknownStatus, ...message }) => {
+    logUnknownStatus(logger, messageId, message.sid, unknownStatus)
+    return { ...message, createdAt: new Date(after.getTime() - ageSeconds * 1000) }
+  })
   const toleranceSeconds = ROUNDING_SECONDS + (after.getTime() - before.getTime()) / 1000
   // A machine that was suspended before it asked: the list was cut off at an age that was right when it fell asleep.
   if (toleranceSeconds > MARGIN_SECONDS) return { reason: 'too much time passed while the list was read' }
@@ -96,7 +114,8 @@ async function look(
   const sids = entries.map(({ sid }) => sid)
   const others = sids.length === 0 ? [] : await findOthers(database, { messageId, to, since, sids })
   const isComplete = answer.isComplete && !areTooMany(others)
-  return { kind: 'listed', attempt, claimedAt, entries, toleranceSeconds, isComplete, others }
+  const isRewritten = rewrittenForm(to) !== null
+  return { kind: 'listed', attempt, claimedAt, entries, isRewritten, toleranceSeconds, isComplete, others }
 }
 
 function logFinding(

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { InvalidMessageError } from './errors.ts'
 import { isStorable, type Metadata, readMetadata, UNSTORABLE } from './metadata.ts'
+import { rewrittenForm } from './number-form.ts'
 import { E164, hintsOnNumber } from './phone-number.ts'
 
 export interface MessageInput {
@@ -34,10 +35,19 @@ const schema = z.strictObject({
     .int('must be a whole number')
     .min(-LARGEST_INTEGER - 1)
     .max(LARGEST_INTEGER),
-  to: z.string('must be a phone number in E.164').regex(E164, {
-    error: ({ input }) =>
-      `must be a phone number in E.164, such as +15551234567${hintsOnNumber(String(input))}`,
-  }),
+  to: z
+    .string('must be a phone number in E.164')
+    .regex(E164, {
+      error: ({ input }) =>
+        `must be a phone number in E.164, such as +15551234567${hintsOnNumber(String(input))}`,
+      abort: true,
+    })
+    // Twilio would keep it in another form, and an attempt in doubt would not be found in its list.
+    .superRefine((to, context) => {
+      const form = rewrittenForm(to)
+      if (form !== null)
+        context.addIssue(`must be in the form ${form}: as it is, it has a prefix of national calls`)
+    }),
   body: z
     .string('must be a text')
     .refine((text) => text.length > 0, 'must not be empty')

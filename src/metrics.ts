@@ -13,6 +13,7 @@ const CALLBACK_RESULTS = [
   'recorded',
   'ignored',
   'unknown_message',
+  'unknown_status',
   'bad_signature',
   'other_account',
   'unreadable',

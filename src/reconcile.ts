@@ -93,10 +93,12 @@ async function claimOverdue(
   if (first === undefined) return { isDone: true, looked: 0, inquiries: [], rungAgain: 0 }
   const alarms = overdue.flatMap(({ message }) => alarmOf(message) ?? [])
   const set = await deps.queue.findSet(alarms, first.now)
+  const { account } = deps.twilio.identity
   const looks = overdue.map(({ message }): Happening => {
     const alarm = alarmOf(message)
     const isAlarmSet = alarm !== null && set.has(jobId(alarm))
-    return { target: { id: message.id, proof: proofOf(message) }, event: { kind: 'reconcile', isAlarmSet } }
+    const target = { id: message.id, proof: proofOf(message) }
+    return { target, event: { kind: 'reconcile', isAlarmSet, account } }
   })
   let blocked: Error | undefined
   const results = await recordEach(deps, looks, SKIPS)

@@ -23,7 +23,7 @@ export interface AttemptDeps extends RecordingDeps {
  * @throws DatabaseError if the database failed: then it must not be submitted
  */
 async function claimAttempt(deps: AttemptDeps, { message, attempt }: AttemptJob): Promise<Submission | null> {
-  const event = { kind: 'due', attempt } as const
+  const event = { kind: 'due', attempt, identity: deps.twilio.identity } as const
   const outcome = await deps.recorder.record({ target: { id: message }, event }).catch((error: unknown) => {
     if (error instanceof DatabaseError && error.isRefusal) {
       deps.refused.add(message, error)

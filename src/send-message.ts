@@ -49,7 +49,7 @@ export interface EnqueueResult {
 export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promise<SendResult> {
   const message = checkMessage(input)
   const sinceClaim = startStopwatch()
-  const row = toNewMessage(message, 'submitting', deps.policy)
+  const row = toNewMessage(message, deps.twilio.identity, deps.policy)
   const inserted = await insertConfirmed(deps, row)
   if (inserted === null) {
     const finding = findTwin(deps.database, message)
@@ -113,7 +113,7 @@ export async function enqueueMessage(
   input: MessageInput,
 ): Promise<EnqueueResult> {
   const message = checkMessage(input)
-  const row = toNewMessage(message, 'pending', deps.policy)
+  const row = toNewMessage(message, null, deps.policy)
   const inserted = await insertMessage(tx, row)
   if (inserted === null) return { id: (await findTwin(tx, message)).id, created: false }
   const { id } = inserted
@@ -125,14 +125,16 @@ export async function enqueueMessage(
 /** MESSAGE_KEY has their form. */
 const KEY_BYTES = 12
 
+/** @param identity as whom its first attempt is claimed; null if it waits for a worker */
 function toNewMessage(
   message: CheckedMessage,
-  status: NewMessage['status'],
+  identity: NewMessage['identity'],
   policy: RetryPolicy,
 ): NewMessage {
+  const status = identity === null ? 'pending' : 'submitting'
   const reconcileAfterSeconds = firstLookSeconds(status, policy.delayScale)
   const key = randomBytes(KEY_BYTES).toString('base64url')
-  return { ...message, key, status, maxRetries: mostRetries(policy), reconcileAfterSeconds }
+  return { ...message, key, status, identity, maxRetries: mostRetries(policy), reconcileAfterSeconds }
 }
 
 /** The row that has this message's idempotency key already. */

@@ -33,6 +33,7 @@ const FLOORS: readonly (readonly [prefix: string, floor: number])[] = [
   ['event-recorder.ts', 2],
   ['refused-rows.ts', 2],
   ['due-watch.ts', 2],
+  ['number-form.ts', 1],
   ['message-input.ts', 2],
   ['metadata.ts', 2],
   ['send-message.ts', 2],

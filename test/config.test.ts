@@ -60,6 +60,7 @@ describe('a wrong environment', () => {
           ![
             'HOST',
             'TWILIO_API_KEY_SECRET',
+            'TWILIO_CA_BUNDLE',
             'RETRY_POLICY_FILE',
             'NODE_ENV',
             'TWILIO_FROM_NUMBER',

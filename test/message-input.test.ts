@@ -53,6 +53,7 @@ describe('bad input is refused, by name, before anything is written', () => {
   test.each<[fault: string, change: Record<string, unknown>, named: string]>([
     ['no number', { to: undefined }, 'to'],
     ['an empty number', { to: '' }, 'to'],
+    ['a number with a trunk zero', { to: '+4407700900103' }, 'to must be in the form +447700900103'],
     ['a number without plus', { to: '12065550199' }, 'to'],
     ['a number with blanks', { to: '+1 206 555 0199' }, 'to'],
     ['a number with a line break', { to: '+12065550199\n' }, 'to'],

@@ -235,3 +235,43 @@ test('a process that sleeps before it reads the list does not take what it canno
   expect(await rowOf(world, id)).toMatchObject({ final_status: 'submitting' })
   expect(world.simulator.messages()).toHaveLength(1)
 })
+
+test('an attempt of another account is not asked for, and not sent again', async () => {
+  const world = await newTimedWorld()
+  const id = await sendWith(world, { hang: 1 })
+  await world.pass(45)
+  const deps = await newProcess(world)
+  const account = `AC${'9'.repeat(32)}`
+  const asked: string[] = []
+  const another: typeof deps = {
+    ...deps,
+    twilio: {
+      ...deps.twilio,
+      identity: { account, sender: '+12065550100' },
+      list(to, maxAgeSeconds, signal) {
+        asked.push(to)
+        return deps.twilio.list(to, maxAgeSeconds, signal)
+      },
+    },
+  }
+  expect(await reconcile(another)).toEqual({ ...NOTHING, looked: 1 })
+  expect(await rowOf(world, id)).toMatchObject({
+    final_status: 'submitting',
+    error_message: expect.stringContaining('which is not the configured one'),
+  })
+  expect(asked).toEqual([])
+  expect(world.simulator.messages()).toHaveLength(1)
+})
+
+test('an empty list is not believed for a number that Twilio keeps in another form', async () => {
+  const world = await newTimedWorld()
+  const id = await sendWith(world, { hang: 1 })
+  // As another program may have written it.
+  await world.database.query(`update sms_usage_logs set phone_number = '+4407700900103' where id = ${id}`)
+  await world.pass(45)
+  expect(await reconcile(await newProcess(world))).toEqual({ ...NOTHING, looked: 1, asked: 1, undecided: 1 })
+  expect(await rowOf(world, id)).toMatchObject({
+    final_status: 'submitting',
+    error_message: expect.stringContaining('another form'),
+  })
+})

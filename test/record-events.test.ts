@@ -55,6 +55,7 @@ async function send(): Promise<Sent> {
     idempotencyKey: null,
     metadata: { campaign: 'may' },
     reconcileAfterSeconds: 45,
+    identity: null,
   })
   if (inserted === null) throw new Error('not inserted')
   const { id, insertedAt: claimedAt } = inserted

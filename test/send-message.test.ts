@@ -119,7 +119,13 @@ describe('send', () => {
             final_status: 'submitting',
             sms_metadata: {
               attempts: [
-                { number: 0, status: 'submitting', times: { submitting: expect.stringMatching(/Z$/) } },
+                {
+                  number: 0,
+                  status: 'submitting',
+                  account: expect.stringMatching(/^AC/),
+                  sender: expect.stringMatching(/^\+/),
+                  times: { submitting: expect.stringMatching(/Z$/) },
+                },
               ],
               // Should this process die now, that is when somebody else looks at it.
               callback_key: expect.stringMatching(/^[\w-]{16}$/),

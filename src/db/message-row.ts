@@ -112,6 +112,8 @@ interface AttemptEntry {
   readonly error_code?: number | null
   readonly error_text?: string | null
   readonly postponements?: number | null
+  readonly account?: string | null
+  readonly sender?: string | null
   readonly times?: Readonly<Record<string, string>> | null
 }
 
@@ -125,6 +127,8 @@ function toAttempts(entries: unknown): Attempt[] {
     errorCode: entry.error_code ?? null,
     errorText: entry.error_text ?? null,
     postponements: entry.postponements ?? 0,
+    account: entry.account ?? null,
+    sender: entry.sender ?? null,
     times: timesOf(entry.times ?? {}),
   }))
 }
@@ -141,6 +145,8 @@ function isAttemptEntry(value: unknown): value is AttemptEntry {
     (entry.error_code == null || Number.isSafeInteger(entry.error_code)) &&
     (entry.error_text == null || typeof entry.error_text === 'string') &&
     (entry.postponements == null || isWhole(entry.postponements, MOST_POSTPONEMENTS)) &&
+    (entry.account == null || typeof entry.account === 'string') &&
+    (entry.sender == null || typeof entry.sender === 'string') &&
     (entry.times == null || isRecordOfTexts(entry.times))
   )
 }
@@ -192,6 +198,8 @@ function toEntry(attempt: Attempt): object {
     error_code: orAbsent(attempt.errorCode),
     error_text: orAbsent(attempt.errorText),
     postponements: attempt.postponements || undefined,
+    account: orAbsent(attempt.account),
+    sender: orAbsent(attempt.sender),
     times: attempt.times,
   }
 }

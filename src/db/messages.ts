@@ -1,6 +1,6 @@
 // Every statement on `sms_usage_logs` that reads or changes single messages, each beside its parameters. What the
 // columns mean is in message-row.ts.
-import type { Message } from '../delivery/message.ts'
+import type { Identity, Message } from '../delivery/message.ts'
 import type { DeliveryStatus } from '../delivery/status.ts'
 import { DatabaseError } from '../errors.ts'
 import {
@@ -122,6 +122,8 @@ export interface NewMessage {
   readonly metadata: Readonly<Record<string, unknown>>
   /** When it is looked at if nothing happens until then. */
   readonly reconcileAfterSeconds: number
+  /** Of the claim; null for a message that waits. */
+  readonly identity: Identity | null
 }
 
 /**
@@ -148,7 +150,7 @@ export async function insertMessage(
               'deadline', ${iso('now() + make_interval(secs => $9::double precision)')},
               'reconcile_at', ${iso('now() + make_interval(secs => $10::double precision)')},
               'attempts', jsonb_build_array(jsonb_build_object(
-                'number', 0, 'status', $6::text, 'times', jsonb_build_object($6::text, ${iso('now()')})))))
+                'number', 0, 'status', $6::text, 'account', $12::text, 'sender', $13::text, 'times', jsonb_build_object($6::text, ${iso('now()')})))))
      on conflict ((sms_metadata ->> 'idempotency_key')) where sms_metadata ->> 'idempotency_key' is not null
         do nothing
      returning id, ${iso('now()')} as "insertedAt",
@@ -165,6 +167,8 @@ export async function insertMessage(
       message.validForSeconds,
       message.reconcileAfterSeconds,
       message.key,
+      message.identity?.account ?? null,
+      message.identity?.sender ?? null,
     ],
   )
   const [row] = rows

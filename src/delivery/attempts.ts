@@ -19,6 +19,8 @@ export function newAttempt(number: number, status: AttemptStatus, at: Date | nul
     errorCode: null,
     errorText: null,
     postponements: 0,
+    account: null,
+    sender: null,
     times: at === null ? {} : { [status]: at.toISOString() },
   }
 }

@@ -55,7 +55,7 @@ function watched(decision: Exclude<Decision, { kind: 'ignore' }>, { policy, now 
 function decideEvent(known: Message, event: Event, circumstances: Circumstances): Decision {
   switch (event.kind) {
     case 'due':
-      return decideDue(known, event.attempt, circumstances)
+      return decideDue(known, event, circumstances)
     case 'answer': {
       const answered = { ...known, processingTimeMs: event.processingTimeMs }
       return decideAnswer(answered, event, circumstances)
@@ -71,13 +71,17 @@ function decideEvent(known: Message, event: Event, circumstances: Circumstances)
     case 'cancel':
       return decideCancel(known)
     case 'reconcile':
-      return decideReconcile(known, event.isAlarmSet, circumstances)
+      return decideReconcile(known, event, circumstances)
     case 'listed':
       return decideListed(known, event, circumstances)
   }
 }
 
-function decideDue(message: Message, attempt: number, { now }: Circumstances): Decision {
+function decideDue(
+  message: Message,
+  { attempt, identity }: Extract<Event, { kind: 'due' }>,
+  { now }: Circumstances,
+): Decision {
   const entry = message.attempts.find(({ number }) => number === attempt)
   if (!isWaiting(message) || message.retryCount !== attempt || entry === undefined) {
     return { kind: 'ignore', why: 'the attempt is not waiting any more' }
@@ -92,7 +96,8 @@ function decideDue(message: Message, attempt: number, { now }: Circumstances): D
   if (body === null) return record(end(message, 'failed', `Not sent: ${NO_TEXT}`))
   // Should it have been claimed before, this claim is the one that counts.
   const times = { ...entry.times, submitting: now.toISOString() }
-  const claimed: Attempt = { ...entry, status: 'submitting', times }
+  const { account = null, sender = null } = identity ?? {}
+  const claimed: Attempt = { ...entry, status: 'submitting', times, account, sender }
   const attempts = replaceEntry(message.attempts, claimed)
   return {
     kind: 'submit',
@@ -182,7 +187,11 @@ function decideReport(
   return settle(message, entry, report, circumstances)
 }
 
-function decideReconcile(message: Message, isAlarmSet: boolean, { policy, now }: Circumstances): Decision {
+function decideReconcile(
+  message: Message,
+  { isAlarmSet, account }: Extract<Event, { kind: 'reconcile' }>,
+  { policy, now }: Circumstances,
+): Decision {
   const { reconcileAt } = message
   if (isFinal(message.status)) return { kind: 'ignore', why: `it is ${message.status} already` }
   if (reconcileAt !== null && reconcileAt > now) return { kind: 'ignore', why: 'it was looked at just now' }
@@ -195,6 +204,10 @@ function decideReconcile(message: Message, isAlarmSet: boolean, { policy, now }:
   const made = latestMade(message)
   // Neither a sid to ask for, nor a claim to look for.
   if (made === undefined || (made.sid === null && made.status !== 'submitting')) return record(message)
+  // Another account knows nothing of it, and its 404 or its empty list means nothing.
+  if (account !== undefined && made.account !== null && made.account !== account) {
+    return record(made.sid === null ? { ...message, reason: ofOtherAccount(made.account) } : message)
+  }
   const { number: attempt, sid } = made
   const { id: messageId, key, to } = message
   const inquiry = { messageId, key, attempt, sid, to, claimedAt: claimOf(message, made) }
@@ -225,6 +238,9 @@ function decideListed(
 const PAST_DEADLINE = 'Its deadline passed before it could be sent'
 const NO_SUCH_ATTEMPT = 'the row does not know this attempt'
 const IN_DOUBT = 'It is not known whether Twilio has it'
+const ofOtherAccount = (account: string): string =>
+  `${IN_DOUBT}: it was submitted from account ${account}, which is not the configured one, so Twilio cannot be asked. ` +
+  'A status callback or a person must decide'
 const NOT_THERE = 'Twilio does not have it: the request got lost'
 const LEFT = 'After three days it is left as it is'
 

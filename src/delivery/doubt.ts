@@ -38,6 +38,7 @@ export function findAttempt(message: Message, attempt: Attempt, listing: Listing
     ...others.flatMap((other) => (compareTexts(body, other.body ?? '') === 'other' ? [] : other.attempts)),
   ]
     .flatMap(toRival)
+    .filter(({ account }) => account === null || attempt.account === null || account === attempt.account)
     .filter(({ claimedAt: claim }) => mayOverlap(claim, claimedAt, listing))
     .toSorted((one, other) => one.claimedAt.getTime() - other.claimedAt.getTime())
   const candidates = withoutKnownRefusals(nobodys, rivals, canBeOf).filter((entry) =>
@@ -46,6 +47,11 @@ export function findAttempt(message: Message, attempt: Attempt, listing: Listing
 
   const [candidate, second] = candidates
   if (candidate === undefined) {
+    if (listing.isRewritten === true)
+      return {
+        kind: 'undecided',
+        why: 'Twilio keeps the number in another form, and its list is by that form',
+      }
     return E164.test(message.to)
       ? { kind: 'absent' }
       : { kind: 'undecided', why: 'the number is not in E.164, and cannot be looked for' }
@@ -82,11 +88,12 @@ interface Rival {
   readonly status: AttemptStatus
   readonly errorCode: number | null
   readonly claimedAt: Date
+  readonly account: string | null
 }
 
-function toRival({ sid, status, errorCode, times }: Attempt): Rival[] {
+function toRival({ sid, status, errorCode, times, account }: Attempt): Rival[] {
   if (sid !== null || times.submitting === undefined) return []
-  return [{ status, errorCode, claimedAt: new Date(times.submitting) }]
+  return [{ status, errorCode, account, claimedAt: new Date(times.submitting) }]
 }
 
 function sidsOf(messages: readonly Message[]): ReadonlySet<string> {

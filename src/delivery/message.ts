@@ -13,6 +13,9 @@ export interface Attempt {
   readonly errorText: string | null
   /** How often Twilio did not process the request and the same attempt was put off. */
   readonly postponements: number
+  /** The account that it was claimed for, and the sending number or Messaging Service; null if the row does not say. */
+  readonly account: string | null
+  readonly sender: string | null
   /** When each status was first seen, ISO 8601, by the database's clock. */
   readonly times: Readonly<Partial<Record<AttemptStatus, string>>>
 }
@@ -76,10 +79,17 @@ export type Answer =
   /** Twilio may or may not have the message: it must not be submitted again before that is known. */
   | { readonly outcome: 'unknown'; readonly reason: string }
 
+/** As whom requests are made. */
+export interface Identity {
+  readonly account: string
+  /** A number, a short code or a name; otherwise a Messaging Service's sid. */
+  readonly sender: string
+}
+
 /** What can happen to a message. */
 export type Event =
   /** The alarm of an attempt rang. */
-  | { readonly kind: 'due'; readonly attempt: number }
+  | { readonly kind: 'due'; readonly attempt: number; readonly identity?: Identity }
   | {
       readonly kind: 'answer'
       readonly attempt: number
@@ -116,6 +126,8 @@ export type Event =
       readonly kind: 'reconcile'
       /** Whether the alarm of the attempt that waits is about to ring. */
       readonly isAlarmSet: boolean
+      /** The account that can be asked. */
+      readonly account?: string
     }
   /** Asked for the message's sid, Twilio said that it has no such message. */
   | { readonly kind: 'missing' }
@@ -126,6 +138,8 @@ export type Event =
       /** Which claim of the attempt was looked for. */
       readonly claimedAt: Date
       readonly entries: readonly Listed[]
+      /** True if Twilio keeps the number in another form: then its messages are not in this list. */
+      readonly isRewritten?: boolean
       /** By how many seconds the entries' times may be wrong. */
       readonly toleranceSeconds: number
       /** False if the list was too long to be read back to the claim. */

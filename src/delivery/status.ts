@@ -98,6 +98,14 @@ export function isTwilioStatus(word: string): word is TwilioStatus {
   return (TWILIO_STATUSES as readonly string[]).includes(word)
 }
 
+/** Of inbound messages. No report on an attempt has them. */
+const INBOUND_STATUSES: readonly string[] = ['receiving', 'received']
+
+/** A word that Twilio may have added since: lower case, as all of its statuses are. */
+export function isNewStatus(word: string): boolean {
+  return /^[a-z][a-z_-]{1,39}$/.test(word) && !isTwilioStatus(word) && !INBOUND_STATUSES.includes(word)
+}
+
 export function isAttemptStatus(word: string): word is AttemptStatus {
   return Object.hasOwn(RANKS, word)
 }

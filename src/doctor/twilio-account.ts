@@ -74,14 +74,39 @@ function refused({ httpStatus, code }: Refused, mend: string): Finding {
   }
   if (httpStatus === 429)
     return warning(`Twilio has too many requests to answer (${answer})`, 'Ask again in a minute.')
+  if (code === null && httpStatus < 500) {
+    return failed(
+      `Something other than Twilio answers (${answer}, without an error code of Twilio's)`,
+      'Check the proxies and filters between this machine and api.twilio.com, and TWILIO_API_BASE_URL, if it is set.',
+    )
+  }
   if (httpStatus >= 500)
     return failed(`Twilio does not answer as it should (${answer})`, 'Look at status.twilio.com.')
   return failed(`Twilio refuses these credentials (${answer})`, mend)
 }
 
-function unreachable({ reason }: Unreachable): Finding {
-  return failed(
-    `Twilio cannot be reached: ${reason}`,
-    'Check that this machine may make https requests to api.twilio.com (or to TWILIO_API_BASE_URL, if it is set).',
-  )
+function unreachable({ reason, code }: Unreachable): Finding {
+  const [, fix] = UNREACHABLE.find(([pattern]) => code !== null && pattern.test(code)) ?? [null, OTHERWISE]
+  return failed(`Twilio cannot be reached: ${reason}`, fix)
 }
+
+const OTHERWISE =
+  'Check that this machine may make https requests to api.twilio.com (or to TWILIO_API_BASE_URL, if it is set).'
+
+const UNREACHABLE: readonly (readonly [code: RegExp, fix: string])[] = [
+  [
+    /CERT|SELF_SIGNED|^UNABLE_TO/,
+    'The certificate of the address is not trusted: something on the way may inspect TLS. Set NODE_EXTRA_CA_CERTS to a ' +
+      'file with the certificate of its authority, for every process, and start them again.',
+  ],
+  [
+    /^PROXY_REFUSED$/,
+    'The proxy of HTTPS_PROXY (or HTTP_PROXY) does not open a connection. Check its user and password, allow ' +
+      'api.twilio.com:443 there, or name the host in NO_PROXY.',
+  ],
+  [
+    /^(ENOTFOUND|EAI_AGAIN|EAI_FAIL)$/,
+    'The name cannot be resolved: check the DNS of this machine, or the host in TWILIO_API_BASE_URL or HTTPS_PROXY.',
+  ],
+  [/^(EMFILE|ENFILE)$/, 'Too many files are open: raise the limit of the process (ulimit -n).'],
+]

@@ -136,7 +136,14 @@ async function receive(
     logger.warn('Status callback refused: it is of another account', { accountSid: callback.accountSid })
     return refuse(deps, response, 'other_account', 'The callback is of another account')
   }
-  await deps.record(callback)
+  if ('unknownStatus' in callback) {
+    // Twilio has added a status. Another answer would make it report the callback as failed.
+    const { unknownStatus: status, sid } = callback
+    logger.warn('Status callback ignored: this version does not know its status', { status, sid })
+    deps.metrics.callbacks.unknown_status.inc()
+  } else {
+    await deps.record(callback)
+  }
   response.status(204).end()
 }
 

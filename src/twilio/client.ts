@@ -2,7 +2,7 @@
 // processed, or unknown. Nothing is tried again here. Asking what became of an attempt is in lookup.ts.
 import type { TwilioConfig } from '../config.ts'
 import type { Submission } from '../delivery/decision.ts'
-import type { Answer } from '../delivery/message.ts'
+import type { Answer, Identity } from '../delivery/message.ts'
 import { isTwilioStatus } from '../delivery/status.ts'
 import { type CreatedMessage, type CreateParameters, loadApi, Refusal, type TwilioApi } from './api.ts'
 import { type HttpResponse, RequestError, readCertificates } from './http-client.ts'
@@ -15,6 +15,7 @@ const LONGEST_VALIDITY_SECONDS = 36_000
 
 /** None of its promises rejects. */
 export interface TwilioClient {
+  readonly identity: Identity
   /** Resolves when nothing but the request itself is left to be done: the first time, code has to be loaded. */
   ready(): Promise<void>
   submit(submission: Submission): Promise<{ answer: Answer; processingTimeMs: number }>
@@ -31,7 +32,9 @@ export function createTwilioClient(config: TwilioConfig, publicBaseUrl: string):
     loaded ??= loadApi(config, certificates)
     return loaded
   }
+  const { accountSid: account, fromNumber, messagingServiceSid } = config
   return {
+    identity: { account, sender: fromNumber ?? messagingServiceSid ?? '' },
     async ready() {
       await load()
     },

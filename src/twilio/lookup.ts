@@ -9,6 +9,8 @@ export interface FoundMessage {
   readonly status: TwilioStatus
   readonly errorCode: number | null
   readonly errorText: string | null
+  /** Twilio's word, if it is none that we know: `status` is `accepted` then, the least that it can mean. */
+  readonly unknownStatus?: string
 }
 
 export interface ListedMessage extends FoundMessage {
@@ -162,7 +164,9 @@ function toFound(message: unknown): FoundMessage | null {
   if (typeof sid !== 'string' || !SID.test(sid)) return null
   return {
     sid,
-    status: typeof status === 'string' && isTwilioStatus(status) ? status : 'accepted',
+    ...(typeof status === 'string' && isTwilioStatus(status)
+      ? { status }
+      : { status: 'accepted', unknownStatus: cleanText(status) ?? 'none' }),
     errorCode: Number(code) || null,
     errorText: cleanText(text),
   }

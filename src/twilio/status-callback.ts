@@ -2,7 +2,7 @@
 // Parsed strictly, because fields can be merged or split under one valid signature.
 import { parse as parseQuery } from 'node:querystring'
 import { MESSAGE_KEY, parseMessageId } from '../delivery/identity.ts'
-import { isTwilioStatus, type TwilioStatus } from '../delivery/status.ts'
+import { isNewStatus, isTwilioStatus, type TwilioStatus } from '../delivery/status.ts'
 import { cleanText, SID } from './wire.ts'
 
 export const STATUS_CALLBACK_PATH = '/twilio/status'
@@ -24,6 +24,13 @@ export interface Origin {
   readonly attempt: number
   /** Null for a message without a key, and in URLs of older versions. */
   readonly key: string | null
+}
+
+/** The callback can be read, but its status is not one that we know: it changes nothing. */
+export interface UnknownStatus {
+  readonly unknownStatus: string
+  readonly accountSid: string
+  readonly sid: string
 }
 
 /** The callback says something that we cannot read; `why` is for the log and names no value. */
@@ -61,7 +68,10 @@ const READ = [
 const FIELD_NAME = /^[A-Za-z]\w*$/
 
 /** @param search the URL's query, as it came, with or without the question mark */
-export function parseStatusCallback(search: string, fields: Fields): StatusCallback | Unreadable {
+export function parseStatusCallback(
+  search: string,
+  fields: Fields,
+): StatusCallback | UnknownStatus | Unreadable {
   let signed = ''
   for (const name of Object.keys(fields).sort()) {
     const value = fields[name]
@@ -81,10 +91,12 @@ export function parseStatusCallback(search: string, fields: Fields): StatusCallb
   const sid = text('MessageSid')
   if (!SID.test(sid)) return { unreadable: 'MessageSid is not a sid' }
   const status = text('MessageStatus')
-  if (!isTwilioStatus(status)) return { unreadable: 'MessageStatus is not a status of an outbound message' }
+  if (!isTwilioStatus(status) && !isNewStatus(status))
+    return { unreadable: 'MessageStatus is not a status of an outbound message' }
   if ((texts['SmsStatus'] ?? status) !== status) return { unreadable: 'the two statuses differ' }
   const errorCode = text('ErrorCode')
   if (!/^\d{0,6}$/.test(errorCode)) return { unreadable: 'ErrorCode is not a number' }
+  if (!isTwilioStatus(status)) return { unknownStatus: status, accountSid, sid }
   return {
     accountSid,
     sid,

@@ -155,6 +155,8 @@ test('what is written of a message is what is read back', async () => {
           errorCode: 30003,
           errorText: 'Unreachable',
           postponements: 2,
+          account: `AC${'1'.repeat(32)}`,
+          sender: '+12065550100',
           times: { submitting: '2031-02-03T04:00:00.000Z', undelivered: '2031-02-03T04:01:00.000Z' },
         },
         {
@@ -164,6 +166,8 @@ test('what is written of a message is what is read back', async () => {
           errorCode: null,
           errorText: null,
           postponements: 0,
+          account: null,
+          sender: null,
           times: {},
         },
       ],

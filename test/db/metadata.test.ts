@@ -172,6 +172,7 @@ describe('keys that are not ours survive', () => {
       idempotencyKey: 'key',
       metadata,
       reconcileAfterSeconds: 30,
+      identity: null,
     })
     const [row] = await own.query(
       `select sms_metadata - $2::text[] as "rest", sms_metadata ->> 'idempotency_key' as "key"

@@ -12,4 +12,5 @@ export const NEW_MESSAGE: NewMessage = {
   idempotencyKey: null,
   metadata: {},
   reconcileAfterSeconds: 30,
+  identity: null,
 }

@@ -1,4 +1,10 @@
 // What `doctor` says of the Twilio account, by the simulator and by servers that answer as Twilio may.
+
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { createServer as createHttpServer } from 'node:http'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import { afterEach, expect, test } from '@jest/globals'
 import type { NamedFinding } from '../../src/doctor.ts'
 import { freePort } from '../../src/embedded-postgres.ts'
@@ -116,4 +122,61 @@ test('an API key, which may not read the account, is tried on a message', async 
     mend: expect.stringContaining('restricted key'),
   })
   expect(JSON.stringify(bad)).not.toContain('another-secret')
+})
+
+const keyFile = (name: string): Buffer => readFileSync(new URL(`../twilio/https/${name}`, import.meta.url))
+
+test('a certificate that is not trusted is named, and so is the way to trust it', async () => {
+  const server = createServer({ key: keyFile('localhost.key'), cert: keyFile('localhost.crt') })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  closing.push(async () => server.close())
+  const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`
+  expect(of(await examineWith({}, { TWILIO_API_BASE_URL: url }), 'account')).toMatchObject([
+    {
+      result: 'failed',
+      what: expect.stringMatching(
+        /cannot be reached: no connection \((DEPTH_ZERO_SELF_SIGNED_CERT|UNABLE_TO_VERIFY)/,
+      ),
+      mend: expect.stringContaining('NODE_EXTRA_CA_CERTS'),
+    },
+  ])
+})
+
+test('a proxy that refuses the tunnel is named', async () => {
+  const proxy = createHttpServer().on('connect', (_request, socket) =>
+    socket.end('HTTP/1.1 407 Proxy Authentication Required\r\n\r\n'),
+  )
+  proxy.listen(0, '127.0.0.1')
+  await once(proxy, 'listening')
+  closing.push(async () => proxy.close())
+  process.env['HTTPS_PROXY'] = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
+  try {
+    expect(
+      of(await examineWith({}, { TWILIO_API_BASE_URL: 'https://127.0.0.1:1' }), 'account'),
+    ).toMatchObject([
+      {
+        result: 'failed',
+        what: 'Twilio cannot be reached: proxy answered 407',
+        mend: expect.stringContaining('HTTPS_PROXY'),
+      },
+    ])
+  } finally {
+    delete process.env['HTTPS_PROXY']
+  }
+})
+
+test('a name that cannot be resolved', async () => {
+  expect(
+    of(await examineWith({}, { TWILIO_API_BASE_URL: 'https://twilio.invalid' }), 'account'),
+  ).toMatchObject([{ result: 'failed', mend: expect.stringContaining('DNS') }])
+})
+
+test.each([403, 404])("a %i without a code of Twilio's is something else's answer", async (status) => {
+  expect(await accountAt(answerWith(status, '<html>Blocked</html>'))).toMatchObject([
+    {
+      result: 'failed',
+      what: expect.stringContaining(`Something other than Twilio answers (HTTP ${status}`),
+    },
+  ])
 })

@@ -96,6 +96,10 @@ describe('who may read it', () => {
       ['ignored', {}],
       ['unknown_message', { path: endpoint.statusPath(999_999) }],
       ['bad_signature', { authToken: 'another' }],
+      [
+        'unknown_status',
+        { fields: { ...fields, MessageStatus: 'partially_delivered', SmsStatus: 'partially_delivered' } },
+      ],
       ['unreadable', { fields: { ...fields, MessageStatus: 'received' } }],
       ['other_account', { fields: { ...fields, AccountSid: `AC${'f'.repeat(32)}` } }],
       ['too_large', { fields: { ...fields, More: 'x'.repeat(20_000) } }],
