@@ -63,7 +63,12 @@ describe('what is prepared', () => {
       await insert(tx.atCommit, 3)
     })
     expect(await find(3)).toEqual([{ id: 3, name: 'thing 3' }])
-    expect((await preparedBy()).map(({ text }) => text)).toEqual([INSERT, ...beginStatements(null), FIND, 'commit'])
+    expect((await preparedBy()).map(({ text }) => text)).toEqual([
+      INSERT,
+      ...beginStatements(null),
+      FIND,
+      'commit',
+    ])
     expect(await things()).toEqual([1, 2, 3])
   })
 
