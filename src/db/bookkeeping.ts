@@ -57,7 +57,7 @@ export function explainMisplaced(state: Misplaced): readonly [what: string, mend
   return [
     `The table sms_usage_logs of this database's installation is in the schema ${installed}, but the search path ${seen}`,
     'Give another installation a database of its own: two cannot share one queue. If this is the same installation, ' +
-      'correct the search_path of the role in DATABASE_URL. If the table was copied to another schema, rename the old ' +
+      'correct schema= in DATABASE_URL, or the search_path of its role. If the table was copied to another schema, rename the old ' +
       'one, then run: sms-retry migrate',
   ]
 }

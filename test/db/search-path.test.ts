@@ -80,7 +80,7 @@ describe('the schema that the URL names', () => {
       (error: unknown) => error,
     )
     expect(failure).toBeInstanceOf(SchemaError)
-    expect((failure as SchemaError).message).toMatch(/no such schema.*schema=/)
+    expect((failure as SchemaError).message).toMatch(/does not find it.*schema=/)
     expect(await tablesOf(database)).toEqual(['public'])
   })
 

@@ -132,7 +132,13 @@ describe('an attempt that waits and is overdue', () => {
 })
 
 describe('an attempt that was made and is overdue', () => {
-  const asked = { messageId: 7, attempt: 0, to: '+15550100123', claimedAt: secondsFromNow(-60) }
+  const asked = {
+    messageId: 7,
+    key: 'key_of-message_7',
+    attempt: 0,
+    to: '+15550100123',
+    claimedAt: secondsFromNow(-60),
+  }
 
   test('in doubt is looked for in Twilio’s list', () => {
     expect(look(MESSAGES.submitting, 45)).toEqual({

@@ -67,7 +67,7 @@ test.each([
   await simulator.idle()
   expect(simulator.messages().filter(({ to }) => to === phone)).toHaveLength(retries + 1)
   expect(proxy.paths).toContainEqual(
-    expect.stringMatching(/^\/shop\/sms\/twilio\/status\?message=\d+&attempt=/),
+    expect.stringMatching(/^\/shop\/sms\/twilio\/status\?attempt=\d+&key=[\w-]+&message=/),
   )
   // None was refused, nor had to be asked for.
   expect(simulator.callbacks().every(({ answer_status }) => answer_status === 204)).toBe(true)

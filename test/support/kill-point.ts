@@ -2,7 +2,6 @@
 // KILL_AT names. It watches the statements and requests that the real packages make, and changes none of them.
 import { subscribe } from 'node:diagnostics_channel'
 import { writeSync } from 'node:fs'
-import type { ClientRequest, IncomingMessage } from 'node:http'
 import pg from 'pg'
 
 export type KillPoint =
@@ -34,15 +33,21 @@ function reach(point: KillPoint): void {
 /** Methods of the requests for Messages.json whose answer was read. */
 const answered = new Set<string>()
 
-subscribe('http.client.request.created', (event) => {
-  const { request } = event as { request: ClientRequest }
-  if (!/\/Messages\.json(\?|$)/.test(request.path)) return
-  if (request.method === 'GET') reach('before look')
-  if (request.method === 'POST') request.once('finish', () => reach('in request'))
-  request.once('response', (response: IncomingMessage) => {
-    response.once('end', () => answered.add(request.method))
+/** What undici publishes of a request. */
+interface Published {
+  readonly request: { readonly method: string; readonly path: string }
+}
+
+function onMessages(channel: string, act: (method: string) => void): void {
+  subscribe(channel, (event) => {
+    const { method, path } = (event as Published).request
+    if (/\/Messages\.json(\?|$)/.test(path)) act(method)
   })
-})
+}
+
+onMessages('undici:request:create', (method) => method === 'GET' && reach('before look'))
+onMessages('undici:request:bodySent', (method) => method === 'POST' && reach('in request'))
+onMessages('undici:request:trailers', (method) => answered.add(method))
 
 /** The parts of pg's connection by which every statement reaches the server. */
 interface Wire {
