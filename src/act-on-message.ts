@@ -1,5 +1,5 @@
 // Use case: a person acts on a message, by a command or in the dashboard. Asking twice does no more than asking once.
-import { proofOf } from './delivery/identity.ts'
+import { proofOf } from './delivery/message-proof.ts'
 import type { Event, Message } from './delivery/message.ts'
 import type { Logger } from './log.ts'
 import { type RecordDeps, recordEvents } from './record-events.ts'

@@ -1,7 +1,7 @@
 // One row of `sms_usage_logs` and the message that it stands for: the columns that are read, the keys of
 // `sms_metadata` that are ours, and the way there and back.
 import { reasonOf } from '../delivery/error-codes.ts'
-import { MESSAGE_KEY } from '../delivery/identity.ts'
+import { MESSAGE_KEY } from '../delivery/message-proof.ts'
 import type { Attempt, Message } from '../delivery/message.ts'
 import {
   type AttemptStatus,

@@ -1,7 +1,7 @@
 // The wire format of status callbacks: the URL that we ask Twilio to call, and what it posts there.
 // Parsed strictly, because fields can be merged or split under one valid signature.
 import { parse as parseQuery } from 'node:querystring'
-import { MESSAGE_KEY, parseMessageId } from '../delivery/identity.ts'
+import { MESSAGE_KEY, parseMessageId } from '../delivery/message-proof.ts'
 import { isNewStatus, isTwilioStatus, type TwilioStatus } from '../delivery/status.ts'
 import { cleanText, SID } from './wire.ts'
 

@@ -34,7 +34,7 @@ export interface ErrorBody {
 }
 
 /** Twilio's error codes have five or six digits; those of others are mostly HTTP statuses, or small numbers. */
-const LEAST_ERROR_CODE = 10_000
+const MIN_ERROR_CODE = 10_000
 const MAX_ERROR_CODE = 999_999
 
 /**
@@ -45,6 +45,6 @@ const MAX_ERROR_CODE = 999_999
 export function parseErrorBody(body: unknown): ErrorBody | null {
   const { code, message, more_info: link, status } = parseJson(body) ?? {}
   if (typeof code !== 'number' || !Number.isInteger(code)) return null
-  if (code < LEAST_ERROR_CODE || code > MAX_ERROR_CODE || typeof message !== 'string') return null
+  if (code < MIN_ERROR_CODE || code > MAX_ERROR_CODE || typeof message !== 'string') return null
   return typeof link === 'string' || typeof status === 'number' ? { code, message } : null
 }

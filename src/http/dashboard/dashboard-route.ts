@@ -1,6 +1,6 @@
 // The dashboard: which address shows which page, who may see it, and what may be done there. Every page is made on the
 // server from one or two statements; a browser without JavaScript misses the chart and the refreshing.
-import { parseMessageId } from '../../delivery/identity.ts'
+import { parseMessageId } from '../../delivery/message-proof.ts'
 import { randomBytes } from 'node:crypto'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'

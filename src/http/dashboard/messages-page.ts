@@ -1,5 +1,5 @@
 // Looking for messages: a form whose fields are the page's query, and the result page by page, the newest first.
-import { parseMessageId } from '../../delivery/identity.ts'
+import { parseMessageId } from '../../delivery/message-proof.ts'
 import type { Db } from '../../db/pool.ts'
 import { type Cursor, type Search, searchMessages } from '../../db/search.ts'
 import type { StoredMessage } from '../../db/messages.ts'

@@ -1,6 +1,6 @@
 // Which news is about a message, and which is about another that had the same id.
 import { describe, expect, test } from '@jest/globals'
-import { isAbout, isSameAddress, type Proof } from '../../src/delivery/identity.ts'
+import { isAbout, isSameAddress, type Proof } from '../../src/delivery/message-proof.ts'
 import { buildAttempt, buildMessage, sidOf } from './build-message.ts'
 
 const KEY = 'key_of-message_7'
