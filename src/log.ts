@@ -60,20 +60,31 @@ const loadWinston = (): typeof winston => createRequire(import.meta.url)('winsto
 export type Log = (message: string, fields: object) => void
 
 /**
- * The same log, for what may happen a thousand times a second: one line every so often, with the number of those that
- * were left out since the last one.
+ * The same log, for what may happen a thousand times a second: the first one, then the last one of each period, with the
+ * number of those that were left out since the line before. The last period ends without a line if it has none.
  */
 export function seldom(log: Log, everyMs: number): Log {
-  let loggedMs = Number.NEGATIVE_INFINITY
+  let isWaiting = false
+  let last: [message: string, fields: object] | null = null
   let notLogged = 0
-  return (message, fields) => {
-    if (performance.now() - loggedMs < everyMs) {
-      notLogged += 1
-      return
-    }
+  const write = (message: string, fields: object): void => {
     log(message, { ...fields, notLogged })
-    loggedMs = performance.now()
+    last = null
     notLogged = 0
+    isWaiting = true
+    // A process that ends does not wait for it.
+    setTimeout(() => {
+      isWaiting = false
+      if (last === null) return
+      // That one is logged now.
+      notLogged -= 1
+      write(...last)
+    }, everyMs).unref()
+  }
+  return (message, fields) => {
+    if (!isWaiting) return write(message, fields)
+    last = [message, fields]
+    notLogged += 1
   }
 }
 

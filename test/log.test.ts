@@ -3,7 +3,8 @@ import { describe, expect, test } from '@jest/globals'
 import { Writable } from 'node:stream'
 import winston from 'winston'
 import { DatabaseError } from '../src/errors.ts'
-import { createLogger, errorFields, maskNumber } from '../src/log.ts'
+import { createLogger, errorFields, maskNumber, seldom } from '../src/log.ts'
+import { waitFor } from './support/wait-for.ts'
 
 /** The real logger, with its lines taken where the console would get them. */
 function newLogger(options: { level?: string; format?: 'json' | 'text' } = {}) {
@@ -83,6 +84,17 @@ describe('phone numbers are masked', () => {
 
   test('a masked number tells two recipients apart and reaches nobody', () => {
     expect(maskNumber(NUMBER)).toBe('…0199')
+  })
+})
+
+describe('what happens often', () => {
+  test('is logged at once, then once a period with the number of those between; none is lost', async () => {
+    const lines: [message: string, fields: object][] = []
+    const log = seldom((message, fields) => lines.push([message, fields]), 50)
+    for (let n = 0; n < 100; n += 1) log('Refused', { n })
+    expect(lines).toEqual([['Refused', { n: 0, notLogged: 0 }]])
+    await waitFor('the period to end', () => lines.length === 2)
+    expect(lines[1]).toEqual(['Refused', { n: 99, notLogged: 98 }])
   })
 })
 
