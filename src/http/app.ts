@@ -9,7 +9,6 @@ import { Instance } from '../instance.ts'
 import { recordCallback } from '../record-callbacks.ts'
 import { untilRecorded } from '../record-events.ts'
 import { LazyRecording, type Runtime } from '../runtime.ts'
-import type { Credentials } from './dashboard/sign-in.ts'
 import { statusCallbackRoute } from './status-callback-route.ts'
 
 export interface Closable {
@@ -38,18 +37,30 @@ export function createHttpApp(
   app.disable('x-powered-by').disable('etag')
   // First: nearly all requests are callbacks.
   app.use(routeOf(runtime, recording))
+  const guessLimit = once(async () => new (await import('./guess-limit.ts')).GuessLimit(runtime.logger))
   const { metricsToken } = runtime.config
   if (metricsToken !== null)
     app.all(
       '/metrics',
-      lazily(() => loadMetrics(runtime, instance, metricsToken)),
+      lazily(async () => {
+        const { metricsRoute } = await import('./metrics-route.ts')
+        return metricsRoute(metricsToken, runtime, instance, await guessLimit())
+      }),
     )
   app.get('/healthz', (_request, response) => {
     response.type('text/plain').send('ok\n')
   })
   app.get('/readyz', readiness(runtime, recording))
-  const credentials = isOpen ? 'open' : runtime.config.dashboard.credentials
-  if (credentials !== null) app.use(lazily(() => loadDashboard(runtime, recording, credentials)))
+  const { credentials } = runtime.config.dashboard
+  if (isOpen || credentials !== null)
+    app.use(
+      lazily(async () => {
+        const { dashboardRoute } = await import('./dashboard/dashboard-route.ts')
+        const isGuarded = !isOpen && credentials !== null
+        const access = isGuarded ? { credentials, guessLimit: await guessLimit() } : 'open'
+        return dashboardRoute(runtime, recording, access)
+      }),
+    )
   app.use((_request, response) => {
     response.status(404).type('text/plain').send('Not found\n')
   })
@@ -93,29 +104,22 @@ function answerErrors(logger: Logger): ErrorRequestHandler {
  * days before that, and what an app imports that only mounts the endpoint should be little.
  */
 function lazily(load: () => Promise<RequestHandler>): RequestHandler {
-  let route: Promise<RequestHandler> | undefined
+  const loaded = once(load)
   return async (request, response, next) => {
-    route ??= load().catch((error: unknown) => {
-      route = undefined
-      throw error
-    })
-    const handle = await route
+    const handle = await loaded()
     return handle(request, response, next)
   }
 }
 
-async function loadMetrics(runtime: Runtime, instance: Instance, token: string): Promise<RequestHandler> {
-  const { metricsRoute } = await import('./metrics-route.ts')
-  return metricsRoute(token, runtime, instance)
-}
-
-async function loadDashboard(
-  runtime: Runtime,
-  recording: LazyRecording,
-  credentials: Credentials | 'open',
-): Promise<RequestHandler> {
-  const { dashboardRoute } = await import('./dashboard/dashboard-route.ts')
-  return dashboardRoute(runtime, recording, credentials)
+function once<T>(load: () => Promise<T>): () => Promise<T> {
+  let loading: Promise<T> | undefined
+  return () => {
+    loading ??= load().catch((error: unknown) => {
+      loading = undefined
+      throw error
+    })
+    return loading
+  }
 }
 
 /**

@@ -30,14 +30,17 @@ export class ForgeryLimit {
   }
 
   /** A callback as we ask for it, with a good signature, is genuine whatever has happened before. */
-  async judge(...request: SignedRequest): Promise<Verdict> {
+  async judge(address: string | undefined, ...request: SignedRequest): Promise<Verdict> {
     if (isSignedByTwilio(this.#authTokens, ...request)) return { verdict: 'genuine' }
     const retryAfterSeconds = await this.#spend()
     if (retryAfterSeconds === null && isSignedInAnySpelling(this.#authTokens, ...request)) {
       await this.#failuresSoFar().reward(ALL)
       return { verdict: 'genuine' }
     }
-    this.#log('Status callback refused: its signature is not that of the account', { hint: HINT })
+    this.#log('Status callback refused: its signature is not that of the account', {
+      address,
+      hint: HINT,
+    })
     return { verdict: 'forged', retryAfterSeconds }
   }
 

@@ -124,7 +124,12 @@ async function receive(
   // in absolute form (RFC 9112, 3.2.2). `url` is the path below the mount point.
   const target = request.url.replace(/^https?:\/\/[^/?#]*/i, '')
   const signature = request.get('X-Twilio-Signature')
-  const judged = await forgeryLimit.judge(signature, publicBaseUrl + target, fields)
+  const judged = await forgeryLimit.judge(
+    request.socket.remoteAddress,
+    signature,
+    publicBaseUrl + target,
+    fields,
+  )
   if (judged.verdict === 'forged') return refuseForged(deps, response, judged.retryAfterSeconds)
   const query = target.indexOf('?')
   const callback = parseStatusCallback(query === -1 ? '' : target.slice(query), fields)

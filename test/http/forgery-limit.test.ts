@@ -49,7 +49,7 @@ test('the log has a line about it, and not one for each', async () => {
   expect(warnings).toMatchObject([
     {
       message: 'Status callback refused: its signature is not that of the account',
-      fields: { notLogged: 0 },
+      fields: { address: '127.0.0.1', notLogged: 0 },
     },
   ])
 })

@@ -4,6 +4,7 @@ import { freePort } from '../../src/embedded-postgres.ts'
 import { openRuntime } from '../../src/runtime.ts'
 import { type RunningWeb, startWeb } from '../../src/web.ts'
 import { seriesOf } from '../support/metrics.ts'
+import { basic, CREDENTIALS } from './dashboard/operator.ts'
 import { closeLater, message, newWorld } from '../support/world-with.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -65,6 +66,40 @@ describe('who may read it', () => {
     expect(response.status).toBe(401)
     expect(response.headers.get('www-authenticate')).toBe('Bearer')
     expect(await response.text()).toBe('Unauthorized\n')
+  })
+
+  test('ten wrong tokens a minute are looked at, then none; a request without one is no guess', async () => {
+    const tries = async (headers: Record<string, string>, count: number): Promise<number[]> => {
+      const answers = await Promise.all(Array.from({ length: count }, () => get(headers)))
+      return answers.map(({ status }) => status)
+    }
+    expect(await tries({}, 20)).toEqual(Array(20).fill(401))
+    expect((await get(bearer(TOKEN))).status).toBe(200)
+    expect((await tries(bearer('guess'), 30)).toSorted()).toEqual([
+      ...Array<number>(10).fill(401),
+      ...Array<number>(20).fill(429),
+    ])
+    const right = await get(bearer(TOKEN))
+    expect(right.status).toBe(429)
+    expect(Number(right.headers.get('retry-after'))).toBeGreaterThan(0)
+    expect((await get({})).status).toBe(401)
+    const lines = target.log.filter(({ message }) => message === 'Metrics: wrong token')
+    expect(lines).toMatchObject([{ level: 'warn', fields: { address: '127.0.0.1', notLogged: 0 } }])
+    expect(JSON.stringify(target.log)).not.toContain('guess')
+  })
+
+  test('wrong tokens and wrong passwords of one address have one limit', async () => {
+    const both = await endpoint.startEndpoint(database.url, { ...CREDENTIALS, METRICS_TOKEN: TOKEN })
+    closeLater(() => both.stop())
+    const statuses: number[] = []
+    for (let n = 0; n < 12; n += 1) {
+      const [path, headers] =
+        n % 2 === 0
+          ? ['/metrics', bearer('guess')]
+          : ['/queue', { Authorization: basic('operator', 'guess') }]
+      statuses.push((await fetch(both.url + path, { headers })).status)
+    }
+    expect(statuses).toEqual([...Array<number>(10).fill(401), 429, 429])
   })
 
   test('the token in the URL does not count', async () => {

@@ -1,7 +1,6 @@
 // The dashboard: which address shows which page, who may see it, and what may be done there. Every page is made on the
 // server from one or two statements; a browser without JavaScript misses the chart and the refreshing.
 import { parseMessageId } from '../../delivery/message-proof.ts'
-import { randomBytes } from 'node:crypto'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import express, {
@@ -18,14 +17,16 @@ import { findIdBySid } from '../../db/search.ts'
 import { DatabaseError, SchemaError } from '../../errors.ts'
 import { errorFields, type Logger } from '../../log.ts'
 import type { LazyRecording, Runtime } from '../../runtime.ts'
+import type { GuessLimit } from '../guess-limit.ts'
 import { errorCodesPage } from './error-codes-page.ts'
+import { type Credentials, DashboardKeys } from './dashboard-keys.ts'
 import { FormTokens } from './form-tokens.ts'
 import { baseOf, isLetIn, letIn, type Page, securityHeaders, sendPage, sendTrouble } from './layout.ts'
 import { confirmPage, messagePage, NOTICES, possibleActions, type View } from './message-page.ts'
 import { messagesPage, parseForm } from './messages-page.ts'
 import { overviewPage } from './overview-page.ts'
 import { queuePage } from './queue-page.ts'
-import { type Credentials, signIn } from './sign-in.ts'
+import { signIn } from './sign-in.ts'
 import { spanNamed } from './spans.ts'
 
 /** Every address of the dashboard; whatever else is asked for is not its business. */
@@ -33,25 +34,25 @@ const ADDRESSES = ['/', '/error-codes', '/messages', '/messages/*rest', '/queue'
 
 const LARGEST_FORM_BYTES = 2_000
 
-/** @param credentials `open` for a process that only this machine can reach: then nobody is asked for any */
-export function dashboardRoute(
-  runtime: Runtime,
-  recording: LazyRecording,
-  credentials: Credentials | 'open',
-): Router {
+/** Who may see it; `open` for a process that only this machine can reach: then nobody is asked for credentials. */
+export type Access = { readonly credentials: Credentials; readonly guessLimit: GuessLimit } | 'open'
+
+export function dashboardRoute(runtime: Runtime, recording: LazyRecording, access: Access): Router {
   const { database, policy, logger, config } = runtime
   const { showContent } = config.dashboard
   // A proxy that takes a prefix away is one that Twilio comes by as well.
-  const prefix = URL.canParse(config.publicBaseUrl)
-    ? new URL(config.publicBaseUrl).pathname.replace(/\/$/, '')
-    : ''
-  const tokens = new FormTokens(
-    credentials === 'open' ? randomBytes(32).toString('hex') : credentials.password,
-  )
+  const publicUrl = URL.canParse(config.publicBaseUrl) ? new URL(config.publicBaseUrl) : null
+  const prefix = publicUrl?.pathname.replace(/\/$/, '') ?? ''
+  const keys = new DashboardKeys(access === 'open' ? 'open' : access.credentials, config.publicBaseUrl)
+  const tokens = new FormTokens(keys)
   // Where it is mounted may be what is left of it.
   const publicBaseOf = ({ baseUrl }: Request): string => (prefix.endsWith(baseUrl) ? prefix : baseUrl)
   const router = Router({ caseSensitive: true })
-  if (credentials !== 'open') router.all(ADDRESSES, signIn(credentials, logger, publicBaseOf))
+  if (access !== 'open') {
+    // What requests say of themselves, as in X-Forwarded-Proto, does not count.
+    const isSecure = publicUrl?.protocol === 'https:'
+    router.all(ADDRESSES, signIn({ ...access, keys, isSecure, baseOf: publicBaseOf }))
+  }
   router.all(ADDRESSES, securityHeaders, (request, response, next) => {
     letIn(response, publicBaseOf(request))
     next()
@@ -115,16 +116,16 @@ export function dashboardRoute(
     ofMessage((message, view, request, response) => sendPage(request, response, messagePage(message, view))),
   )
   /** The form has the action that was confirmed. The token is for this action on this message, not on its id alone. */
-  const tokenOf = ({ id, key }: StoredMessage, action: string): string =>
+  const tokenOf = ({ id, key }: StoredMessage, action: string): Promise<string> =>
     tokens.make(`${id} ${key} ${action}`)
   for (const kind of ['retry', 'cancel'] as const) {
     const path = `/messages/:id/${kind}`
     router.get(
       path,
-      ofMessage((message, view, request, response) => {
+      ofMessage(async (message, view, request, response) => {
         const action = possibleActions(message, view)[kind]
         if (action === null) return toMessage(response, message.id, 'nothing')
-        const form = { action: JSON.stringify(action), token: tokenOf(message, JSON.stringify(action)) }
+        const form = { action: JSON.stringify(action), token: await tokenOf(message, JSON.stringify(action)) }
         sendPage(request, response, confirmPage(message, view, action, form))
       }),
     )
@@ -136,7 +137,7 @@ export function dashboardRoute(
         if (
           typeof action !== 'string' ||
           isFromElsewhere(request) ||
-          !FormTokens.areSame(token, tokenOf(message, action))
+          !FormTokens.areSame(token, await tokenOf(message, action))
         ) {
           return sendTrouble(request, response, { status: 403, ...NOT_OURS })
         }

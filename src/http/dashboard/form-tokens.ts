@@ -1,18 +1,20 @@
 // Proof that a form was made by this dashboard: a browser sends the password along with whatever another site has it
 // post, but no other site can know the token.
 import { createHmac, timingSafeEqual } from 'node:crypto'
+import type { DashboardKeys } from './dashboard-keys.ts'
 
 export class FormTokens {
-  readonly #key: string
+  readonly #keys: DashboardKeys
 
-  /** @param secret the same in every web process */
-  constructor(secret: string) {
-    this.#key = secret
+  constructor(keys: DashboardKeys) {
+    this.#keys = keys
   }
 
   /** @param what the form does, and to what: another form needs another token */
-  make(what: string): string {
-    return createHmac('sha256', `form:${this.#key}`).update(what).digest('base64url')
+  async make(what: string): Promise<string> {
+    return createHmac('sha256', await this.#keys.keyFor('form'))
+      .update(what)
+      .digest('base64url')
   }
 
   static areSame(given: unknown, expected: string): boolean {

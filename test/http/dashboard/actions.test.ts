@@ -1,5 +1,6 @@
 // What can be done in the dashboard: once, by whoever has opened its own form, and by nobody else.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { DashboardKeys } from '../../../src/http/dashboard/dashboard-keys.ts'
 import { FormTokens } from '../../../src/http/dashboard/form-tokens.ts'
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts'
 import * as endpoint from '../endpoint.ts'
@@ -128,8 +129,9 @@ describe('a form that is not the dashboard’s own', () => {
     expect(await stateOf()).toEqual(before)
   })
 
-  test('with an object for a token, as another body parser makes of token[toString]', () => {
-    expect(FormTokens.areSame({ toString: 'x' }, new FormTokens('secret').make('cancel'))).toBe(false)
+  test('with an object for a token, as another body parser makes of token[toString]', async () => {
+    const tokens = new FormTokens(new DashboardKeys('open', ''))
+    expect(FormTokens.areSame({ toString: 'x' }, await tokens.make('cancel'))).toBe(false)
   })
 
   test('with the token of another message', async () => {

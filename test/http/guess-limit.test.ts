@@ -1,0 +1,34 @@
+// One limit for the dashboard's password and the metrics' token, by the address of the connection.
+import { expect, test } from '@jest/globals'
+import type { Request } from 'express'
+import { GuessLimit } from '../../src/http/guess-limit.ts'
+import { silentLogger } from '../support/silent-logger.ts'
+
+const requestFrom = (remoteAddress: string): Pick<Request, 'socket'> =>
+  ({ socket: { remoteAddress } }) as Pick<Request, 'socket'>
+
+test.each([
+  ['the same network', 10, (n: number) => `2001:db8:1:2:${n.toString(16)}::1`],
+  ['the same network, of zeros', 10, (n: number) => `2001:db8::${n.toString(16)}:91ff:fe00:1`],
+  ['another network each', 30, (n: number) => `2001:db8:0:${(n + 1).toString(16)}::1`],
+  ['another address of IPv4 each', 30, (n: number) => `::ffff:192.0.2.${n}`],
+])('thirty guesses from %s: %i are looked at', async (_what, expected, addressOf) => {
+  const limit = new GuessLimit(silentLogger)
+  const verdicts: string[] = []
+  for (let n = 0; n < 30; n += 1) {
+    const what = n % 2 === 0 ? 'password' : 'token'
+    verdicts.push((await limit.judge(what, requestFrom(addressOf(n)), { isRight: false })).verdict)
+  }
+  expect(verdicts.filter((verdict) => verdict === 'wrong')).toHaveLength(expected)
+})
+
+test('of all addresses together, a thousand are looked at; a known browser is not kept out', async () => {
+  const limit = new GuessLimit(silentLogger)
+  for (let n = 0; n < 1_000; n += 1) {
+    const guess = await limit.judge('password', requestFrom(`10.0.${n >> 8}.${n % 256}`), { isRight: false })
+    expect(guess).toEqual({ verdict: 'wrong' })
+  }
+  const fresh = requestFrom('192.0.2.1')
+  expect(await limit.judge('token', fresh, { isRight: true })).toMatchObject({ verdict: 'over the limit' })
+  expect(await limit.judge('password', fresh, { isRight: true, browser: 'b' })).toEqual({ verdict: 'right' })
+})
