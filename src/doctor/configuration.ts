@@ -28,12 +28,16 @@ function policyFaults({ config }: Patient): Finding[] {
 
 const AUTH_TOKEN = /^[0-9a-f]{32}$/i
 
+/** `openssl rand -hex 8` makes this many. */
+const MIN_SECRET_LENGTH = 16
+
 /** Messages reach people; with a simulator, much is as it should be that is a fault otherwise. */
 export const isForPeople = ({ config }: Patient): boolean =>
   config.isProduction || config.twilio.apiBaseUrl === null
 
 function oddities(patient: Patient): Finding[] {
-  const { twilio, publicBaseUrl, retryDelayScale, database, isProduction } = patient.config
+  const { twilio, publicBaseUrl, retryDelayScale, database, isProduction, dashboard, metricsToken } =
+    patient.config
   const isEarnest = isForPeople(patient)
   const found: Finding[] = []
   const note = (isOdd: boolean, what: string, mend: string): void => {
@@ -70,6 +74,17 @@ function oddities(patient: Patient): Finding[] {
     `DATABASE_POOL_MAX is ${database.poolMax}: status callbacks wait for each other's transactions`,
     'Set it to 3 or more, or leave it out (5).',
   )
+  // Also beside a simulator: what they open, and who can reach it, has nothing to do with Twilio.
+  for (const [name, secret] of [
+    ['DASHBOARD_PASSWORD', dashboard.credentials?.password ?? null],
+    ['METRICS_TOKEN', metricsToken],
+  ] as const) {
+    note(
+      secret !== null && secret.length < MIN_SECRET_LENGTH,
+      `${name} has fewer than ${MIN_SECRET_LENGTH} characters: it can be guessed`,
+      'Set it to a random one, such as the output of: openssl rand -hex 32',
+    )
+  }
   for (const [i, token] of twilio.authTokens.entries()) {
     note(
       isEarnest && !AUTH_TOKEN.test(token),

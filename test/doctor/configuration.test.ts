@@ -67,6 +67,23 @@ describe('what is odd', () => {
     ])
   })
 
+  test.each<[what: string, length: number, names: string[]]>([
+    ['of fifteen characters are', 15, ['DASHBOARD_PASSWORD', 'METRICS_TOKEN']],
+    ['of sixteen are not', 16, []],
+  ])('secrets of our own, also with a simulator: those %s', async (_what, length, names) => {
+    const secret = 'h'.repeat(length)
+    const found = await oddities({
+      DASHBOARD_USERNAME: 'operator',
+      DASHBOARD_PASSWORD: secret,
+      METRICS_TOKEN: secret,
+    })
+    expect(found).toEqual([
+      expect.stringContaining('TWILIO_API_BASE_URL is set'),
+      ...names.map((name) => `${name} has fewer than 16 characters: it can be guessed`),
+    ])
+    expect(JSON.stringify(found)).not.toContain(secret)
+  })
+
   test.each<[name: string, changes: Record<string, string>, words: RegExp]>([
     ['no https', { PUBLIC_BASE_URL: 'http://sms.example.invalid' }, /PUBLIC_BASE_URL is not https/],
     ['an address of this machine', { PUBLIC_BASE_URL: 'https://localhost:1' }, /Twilio cannot reach/],
