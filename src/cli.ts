@@ -6,10 +6,12 @@ if (major < 22 || (major === 22 && minor < 12)) {
   process.stderr.write(`sms-retry needs Node.js 22.12 or later; this is ${process.versions.node}.\n`)
   process.exit(1)
 }
-const { readEnvFile } = await import('./env-file.ts')
+const { readEnvFile, requireOwnDestinations } = await import('./env-file.ts')
 try {
+  const fromFile = readEnvFile('.env')
+  requireOwnDestinations(process.env, fromFile)
   // What the environment sets already stays.
-  for (const [name, value] of Object.entries(readEnvFile('.env'))) process.env[name] ??= value
+  for (const [name, value] of Object.entries(fromFile)) process.env[name] ??= value
 } catch (error) {
   process.stderr.write(`${(error as Error).message}\n`)
   process.exit(2)

@@ -3,6 +3,7 @@
 // dist/, which `npm test` builds.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort } from '../src/embedded-postgres.ts'
@@ -211,6 +212,30 @@ describe('the file .env', () => {
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
     expect(stderr).toContain('line 1: DASHBOARD_PASSWORD ends before its #')
     expect(stderr).not.toContain('hush')
+  })
+
+  test('that sends a credential of the environment elsewhere is wrong usage, and nothing is sent', async () => {
+    const here = await mkdtemp(join(folder, 'here-'))
+    const elsewhere = createServer()
+    const requests: unknown[] = []
+    elsewhere.on('connection', (socket) => {
+      requests.push(socket)
+      socket.destroy()
+    })
+    await new Promise<void>((resolve) => elsewhere.listen(0, '127.0.0.1', resolve))
+    const { port } = elsewhere.address() as AddressInfo
+    await writeFile(join(here, '.env'), `TWILIO_API_BASE_URL=http://127.0.0.1:${port}`)
+    const { TWILIO_API_BASE_URL: _own, ...env } = world.env
+    try {
+      const ended = await endOf(startCli(['doctor'], env, undefined, here))
+      expect(ended).toMatchObject({ code: 2, stdout: '' })
+      expect(ended.stderr).toMatch(
+        /^The file \.env must not decide where .*:\n {2}TWILIO_API_BASE_URL: set in the environment as well, or put TWILIO_AUTH_TOKEN into \.env\n$/,
+      )
+      expect(requests).toEqual([])
+    } finally {
+      elsewhere.close()
+    }
   })
 
   test('may be a folder, as that of a Python environment', async () => {

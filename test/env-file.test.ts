@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { readEnvFile } from '../src/env-file.ts'
+import { readEnvFile, requireOwnDestinations } from '../src/env-file.ts'
 import { ConfigError } from '../src/errors.ts'
 
 let folder: string
@@ -59,5 +59,53 @@ describe('is refused', () => {
     expect(error).toBeInstanceOf(ConfigError)
     expect((error as ConfigError).message).toMatch(fault)
     expect((error as ConfigError).message).not.toContain('hush')
+  })
+})
+
+describe('where credentials of the environment are sent', () => {
+  const TWILIO = { TWILIO_AUTH_TOKEN: 'hush' }
+  const KEY = { TWILIO_API_KEY_SECRET: 'hush' }
+  const URL_OF_DATABASE = { DATABASE_URL: 'postgres:///app?user=app&password=hush' }
+  const PASSWORD = { PGPASSWORD: 'hush' }
+
+  test.each<[name: string, value: string, environment: Record<string, string>]>([
+    ['TWILIO_API_BASE_URL', 'https://elsewhere.invalid', TWILIO],
+    ['TWILIO_API_BASE_URL', 'https://elsewhere.invalid', KEY],
+    ['TWILIO_EDGE', 'elsewhere.invalid/', TWILIO],
+    ['TWILIO_REGION', 'elsewhere.invalid/', TWILIO],
+    ['HTTPS_PROXY', 'http://elsewhere.invalid', TWILIO],
+    ['https_proxy', 'http://elsewhere.invalid', { ...TWILIO, HTTPS_PROXY: 'http://proxy.example.com' }],
+    ['HTTP_PROXY', 'http://elsewhere.invalid', TWILIO],
+    ['http_proxy', 'http://elsewhere.invalid', TWILIO],
+    ['ALL_PROXY', 'http://elsewhere.invalid', TWILIO],
+    ['all_proxy', 'http://elsewhere.invalid', TWILIO],
+    ['TWILIO_CA_BUNDLE', './elsewhere.pem', TWILIO],
+    ['NODE_TLS_REJECT_UNAUTHORIZED', '0', TWILIO],
+    ['NODE_TLS_REJECT_UNAUTHORIZED', '0', URL_OF_DATABASE],
+    ['PGHOST', 'elsewhere.invalid', URL_OF_DATABASE],
+    ['PGPORT', '6543', URL_OF_DATABASE],
+    ['PGSSLMODE', 'disable', URL_OF_DATABASE],
+    ['DATABASE_SSL', 'disable', URL_OF_DATABASE],
+    ['PGHOST', 'elsewhere.invalid', PASSWORD],
+    ['DATABASE_URL', 'postgres://app@elsewhere.invalid/app', PASSWORD],
+  ])('%s=%s in .env is refused beside %j', (name, value, environment) => {
+    const refuse = (): void => requireOwnDestinations(environment, { PORT: '1', [name]: value })
+    expect(refuse).toThrow(ConfigError)
+    expect(refuse).toThrow(`  ${name}: set in the environment as well, or put `)
+    expect(refuse).not.toThrow(/hush|elsewhere/)
+  })
+
+  test.each<[what: string, environment: Record<string, string>, fromFile: Record<string, string>]>([
+    ['all of it is in .env', {}, { ...TWILIO, TWILIO_API_BASE_URL: 'http://127.0.0.1:4010' }],
+    ['the environment names the destination', { ...TWILIO, PGHOST: 'a' }, { PGHOST: 'b', TWILIO_EDGE: '' }],
+    ['the destination is of other credentials', PASSWORD, { TWILIO_API_BASE_URL: 'http://127.0.0.1:4010' }],
+    ['a credential without a value', { TWILIO_AUTH_TOKEN: '' }, { HTTPS_PROXY: 'http://proxy.example.com' }],
+    [
+      'the names of .env say nothing of it',
+      { ...TWILIO, ...PASSWORD },
+      { PORT: '1', TWILIO_ACCOUNT_SID: 'x' },
+    ],
+  ])('is not changed if %s', (_what, environment, fromFile) => {
+    expect(() => requireOwnDestinations(environment, fromFile)).not.toThrow()
   })
 })
