@@ -62,6 +62,27 @@ test('the image has what the processes read, and no more than the build needs is
   expect(copied.toSorted()).toEqual(sent.toSorted())
 })
 
+test('both stages of the image have one base, which a build argument can pin', async () => {
+  const file = await read('Containerfile')
+  const stages = file.match(/^FROM .*/gm) ?? []
+  expect(stages).toHaveLength(2)
+  for (const stage of stages) expect(stage).toMatch(/^FROM \$\{NODE_IMAGE\}( AS build)?$/)
+  // An argument before the first stage is one of every FROM.
+  expect(file.split('FROM')[0]).toMatch(/^ARG NODE_IMAGE=docker\.io\/library\/node:24-slim$/m)
+})
+
+test('no command of the guides has a secret among its arguments', async () => {
+  const guides = await Promise.all(
+    ['docs/deploying.md', 'docs/security.md', 'docs/operations.md', 'README.md'].map(read),
+  )
+  const commands = guides.flatMap((guide) =>
+    [...guide.matchAll(/^```sh\n(.*?)^```/gms)].map(([, text = '']) => text),
+  )
+  expect(commands.join('')).toContain('heroku config:set')
+  const secrets = /(AUTH_TOKEN|SECRET|PASSWORD|METRICS_TOKEN|DATABASE_URL)=\S/
+  expect(commands.filter((command) => secrets.test(command))).toEqual([])
+})
+
 test('the units are alike in what they are kept from', async () => {
   const hardening = await Promise.all(
     units
