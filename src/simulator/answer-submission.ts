@@ -1,12 +1,12 @@
 // Owns the step from what became of a POST to what its client gets to see, and when the message's life begins.
 // What became of it was decided in submit-message.ts.
 import type { ServerResponse } from 'node:http'
-import { garbageAnswer, htmlAnswer, jsonAnswer, refusalAnswer } from './http-answer.ts'
+import { garbageAnswer, htmlAnswer, jsonAnswer, proxyAnswer, refusalAnswer } from './http-answer.ts'
 import type { PendingWork } from './pending-work.ts'
 import type { SimulatorSettings } from './simulator-options.ts'
 import type { Submitted } from './submit-message.ts'
 import { refusal } from './twilio-errors.ts'
-import { holdAndCut, writeAnswer, writeHalf, writeLate } from './write-answer.ts'
+import { cut, drip, holdAndCut, writeAnswer, writeHalf, writeLate } from './write-answer.ts'
 
 export interface AnswerDeps {
   settings: Readonly<SimulatorSettings>
@@ -29,8 +29,14 @@ export function answerSubmission(
     case 'server_error':
       writeAnswer(response, refusalAnswer(refusal(20500), null), now)
       break
+    case 'proxy_page':
+      writeAnswer(response, proxyAnswer(submitted.proxyStatus), now)
+      break
     case 'hung_before':
       holdAndCut(response, hangMs)
+      break
+    case 'closed_before':
+      cut(response)
       break
     case 'refused':
       writeAnswer(response, refusalAnswer(submitted.refusal, retryAfterSeconds), now)
@@ -41,6 +47,10 @@ export function answerSubmission(
     case 'hung':
       submitted.startLife()
       holdAndCut(response, hangMs)
+      break
+    case 'dripped':
+      submitted.startLife()
+      drip(response, jsonAnswer(201, submitted.resource), now)
       break
     case 'slow':
       // Callbacks do not wait for it: a client has to expect them before it knows the sid.

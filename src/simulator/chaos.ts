@@ -9,21 +9,28 @@ export interface Chaos {
   duplicateCallbacks: number
   reorderCallbacks: number
   delayCallbacks: number
-  /** POSTs that are not processed: 429, 503 with HTML, 500, or held and cut. */
+  /** Messages with one callback more, whose status is none of Twilio's current list. */
+  unknownStatus: number
+  /** POSTs that are not processed: 429, 503 with HTML, 500, a proxy's 403, 404 or 407, held and cut, or cut at once. */
   rateLimit: number
   unavailable: number
   serverError: number
+  proxyPage: number
   hangBefore: number
+  closeBefore: number
   /** POSTs that are accepted, then held without an answer and cut. */
   hang: number
   /** POSTs that are accepted or refused, then cut in the middle of the answer. */
   reset: number
+  /** POSTs that are accepted, then answered a byte at a time, for longer than any client waits. */
+  drip: number
   /** POSTs that are accepted, then answered with 500, a 201 that cannot be read, or late. */
   serverErrorAfter: number
   garbage: number
   slow: number
-  /** GETs, of a message or a list, answered with 500. */
+  /** GETs, of a message or a list, answered with 500, or with a proxy's 403, 404 or 407. */
   lookupError: number
+  lookupPage: number
 }
 
 export const NO_CHAOS: Readonly<Chaos> = Object.freeze({
@@ -31,16 +38,21 @@ export const NO_CHAOS: Readonly<Chaos> = Object.freeze({
   duplicateCallbacks: 0,
   reorderCallbacks: 0,
   delayCallbacks: 0,
+  unknownStatus: 0,
   rateLimit: 0,
   unavailable: 0,
   serverError: 0,
+  proxyPage: 0,
   hangBefore: 0,
+  closeBefore: 0,
   hang: 0,
   reset: 0,
+  drip: 0,
   serverErrorAfter: 0,
   garbage: 0,
   slow: 0,
   lookupError: 0,
+  lookupPage: 0,
 })
 
 export type ChaosChange = { [Name in keyof Chaos]?: number | undefined }
@@ -79,9 +91,12 @@ const POST_FAULTS = [
   ['rateLimit', 'rate_limited'],
   ['unavailable', 'unavailable'],
   ['serverError', 'server_error'],
+  ['proxyPage', 'proxy_page'],
   ['hangBefore', 'hung_before'],
+  ['closeBefore', 'closed_before'],
   ['hang', 'hung'],
   ['reset', 'reset'],
+  ['drip', 'dripped'],
   ['serverErrorAfter', 'server_error_after'],
   ['garbage', 'garbage'],
   ['slow', 'slow'],
@@ -93,13 +108,20 @@ export type PostFault = NotProcessedAnswer | Exclude<CreatedAnswer, 'accepted'>
 const GARBAGE = ['no_sid', 'html', 'empty', 'wrong_sid'] as const
 export type Garbage = (typeof GARBAGE)[number]
 
+/** What something between a client and Twilio refuses with. */
+const PROXY_STATUSES = [403, 404, 407] as const
+export type ProxyStatus = (typeof PROXY_STATUSES)[number]
+
 export interface RequestFate {
   fault: PostFault | null
+  /** Counts only if the fault is a proxy's page. */
+  proxyStatus: ProxyStatus
   /** Counts only if the fault is garbage. */
   garbage: Garbage
   reorder: boolean
-  /** One for each of the at most two callbacks of a message. */
-  callbacks: [CallbackFate, CallbackFate]
+  unknownStatus: boolean
+  /** One for each of the at most three callbacks of a message. */
+  callbacks: [CallbackFate, CallbackFate, CallbackFate]
 }
 
 /**
@@ -116,13 +138,26 @@ export function drawFate(random: Random, chaos: Readonly<Chaos>): RequestFate {
   const faults = POST_FAULTS.filter(([name]) => happens(chaos[name]))
   return {
     fault: faults[0]?.[1] ?? null,
+    proxyStatus: drawProxyStatus(random),
     garbage: GARBAGE[Math.floor(random() * GARBAGE.length)] ?? 'empty',
     reorder: happens(chaos.reorderCallbacks),
-    callbacks: [drawCallback(), drawCallback()],
+    unknownStatus: happens(chaos.unknownStatus),
+    callbacks: [drawCallback(), drawCallback(), drawCallback()],
   }
 }
 
-/** One die for each GET. */
-export function drawLookupError(random: Random, { lookupError }: Readonly<Chaos>): boolean {
-  return random() < lookupError
+function drawProxyStatus(random: Random): ProxyStatus {
+  return PROXY_STATUSES[Math.floor(random() * PROXY_STATUSES.length)] ?? 403
+}
+
+/** Three dice for each GET. */
+export function drawLookupFault(
+  random: Random,
+  { lookupError, lookupPage }: Readonly<Chaos>,
+): 'error' | ProxyStatus | null {
+  const isError = random() < lookupError
+  const isPage = random() < lookupPage
+  const proxyStatus = drawProxyStatus(random)
+  if (isError) return 'error'
+  return isPage ? proxyStatus : null
 }

@@ -18,6 +18,7 @@ const EXAMPLES: readonly [number: string, meaning: string][] = [
   ['+15553000799', '99 attempts fail with 30007: never delivered, for all practical purposes'],
   ['+15552161099', 'refused at once with 21610, HTTP 400'],
   ['+15552042901', 'refused once with 20429, HTTP 429 and Retry-After, then delivered'],
+  ['+15556303801', 'refused once with 63038, HTTP 429: the next attempt is delivered'],
   ['+15552050001', 'refused once with 20500, HTTP 500, then delivered'],
 ]
 
@@ -34,7 +35,7 @@ function notSimulated({ maxKept }: SimulatorSettings): readonly string[] {
     'Callbacks for "queued" and "sending", the field ErrorMessage, and redirects, which are recorded and not followed.',
     'In a callback URL’s fragment (#rc=…): the edge location (e) and sni. A mistake in it is passed over in silence. A connection that breaks off before the answer counts as a read time-out (rt), which does not watch the pauses within an answer: its status is all that counts.',
     'Twilio’s refusal of callback URLs that it cannot reach: here localhost and plain http are welcome.',
-    'Chaos for fetch and list beyond HTTP 500. A list by DateSent leaves out what was not sent yet, and deep pages without a PageToken are allowed.',
+    'Chaos for fetch and list beyond HTTP 500 and a proxy’s page. A list by DateSent leaves out what was not sent yet, and deep pages without a PageToken are allowed.',
     'Everything else of Twilio: other resources, XML, TLS, inbound messages, test credentials and their magic numbers.',
     `Memory beyond this process. The newest ${maxKept.toLocaleString('en')} messages and as many callbacks are kept, older ones are dropped, all are gone at the end. At most ${MAX_CALLBACKS_IN_FLIGHT} callbacks are under way at once; the others wait.`,
   ]
@@ -78,7 +79,7 @@ TWILIO_AUTH_TOKEN=${shownToken}</pre>
 
 <h2>The recipient’s number is the script</h2>
 <p><code>+1555CCCCCNN</code> fails the first <code>NN</code> attempts with error code <code>CCCCC</code>, then delivers.
-Every other number delivers. Codes that begin with 2 are refused at once with Twilio’s HTTP status. All others are
+Every other number delivers. Codes that begin with 2, and 63038, are refused at once with Twilio’s HTTP status. All others are
 accepted and reported by callback: as failed, without “sent” before, for
 ${codesThatNeverLeaveTwilio().join(', ')}; as undelivered for the rest.</p>
 <p>An attempt’s number is read from <code>message</code> and <code>attempt</code> in the query of the StatusCallback

@@ -1,6 +1,6 @@
 // Owns the answers of Twilio's API as data: status, headers and body. Which of them a request gets is left to
 // twilio-api.ts and answer-submission.ts, writing them (or a part, or late) to write-answer.ts.
-import type { Garbage } from './chaos.ts'
+import type { Garbage, ProxyStatus } from './chaos.ts'
 import type { MessageResource } from './message-resource.ts'
 import { type Refusal, refusalBody } from './twilio-errors.ts'
 
@@ -32,6 +32,19 @@ export function htmlAnswer(status: number, title: string): HttpAnswer {
     headers: { 'Content-Type': 'text/html; charset=utf-8' },
     body: `<!doctype html><html><head><title>${title}</title></head><body><h1>${title}</h1></body></html>`,
   }
+}
+
+const PROXY_TITLES: Record<ProxyStatus, string> = {
+  403: '403 Forbidden',
+  404: '404 Not Found',
+  407: '407 Proxy Authentication Required',
+}
+
+/** As a proxy refuses that never asked Twilio. */
+export function proxyAnswer(status: ProxyStatus): HttpAnswer {
+  const answer = htmlAnswer(status, PROXY_TITLES[status])
+  if (status !== 407) return answer
+  return { ...answer, headers: { ...answer.headers, 'Proxy-Authenticate': 'Basic realm="proxy"' } }
 }
 
 /** A 201 from which no client can learn the sid. */

@@ -35,12 +35,15 @@ const INSTEAD_OF_PROCESSING: Record<NotProcessedAnswer, string> = {
   rate_limited: '429 by chaos',
   unavailable: '503 by chaos',
   server_error: '500 by chaos',
+  proxy_page: 'a page of a proxy by chaos',
   hung_before: 'held and cut by chaos',
+  closed_before: 'cut by chaos',
 }
 
 const INSTEAD_OF_THE_ANSWER: Record<Exclude<CreatedAnswer, 'accepted'> | 'refused_reset', string> = {
   hung: 'its request was left hanging',
   reset: 'its answer was cut',
+  dripped: 'its answer came byte by byte',
   refused_reset: 'its answer was cut',
   server_error_after: 'answered with 500',
   garbage: 'its answer cannot be read',

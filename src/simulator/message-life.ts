@@ -32,9 +32,10 @@ export function planLife(
   { callbackDelayMs, chaosDelayMs, now, random, work, callbacks }: LifeDeps,
 ): { start: () => void } {
   const steps = stepsTo(outcome)
+  if (fate.unknownStatus) steps.splice(-1, 0, UNKNOWN)
   const url = trace.status_callback
   // Drawn now and not when they are sent, for the sake of the seed (see drawFate).
-  const tokens = [drawUuid(random), drawUuid(random)]
+  const tokens = [drawUuid(random), drawUuid(random), drawUuid(random)]
   const heldBack: (() => void)[] = []
 
   const report = (step: Step, index: number, nowMs: number) => {
@@ -68,6 +69,9 @@ export function planLife(
   }
   return { start: () => work.after(callbackDelayMs, () => take(0)) }
 }
+
+/** In Twilio's enumeration, and in no description of it. */
+const UNKNOWN: Step = { status: 'partially_delivered', errorCode: null, final: false }
 
 function stepsTo(outcome: Exclude<Outcome, { kind: 'refused' }>): Step[] {
   const sent: Step = { status: 'sent', errorCode: null, final: false }

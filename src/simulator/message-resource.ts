@@ -4,7 +4,14 @@ import { countSegments } from './count-segments.ts'
 import type { Submission } from './read-submission.ts'
 import { describeError } from './twilio-errors.ts'
 
-export type MessageStatus = 'accepted' | 'queued' | 'sent' | 'delivered' | 'undelivered' | 'failed'
+export type MessageStatus =
+  | 'accepted'
+  | 'queued'
+  | 'sent'
+  | 'partially_delivered'
+  | 'delivered'
+  | 'undelivered'
+  | 'failed'
 
 export interface MessageResource {
   account_sid: string

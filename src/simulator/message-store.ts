@@ -38,13 +38,16 @@ export class MessageStore {
     garbage: 0,
     server_error_after: 0,
     reset: 0,
+    dripped: 0,
     hung: 0,
     refused: 0,
     refused_reset: 0,
     rate_limited: 0,
     unavailable: 0,
     server_error: 0,
+    proxy_page: 0,
     hung_before: 0,
+    closed_before: 0,
   }
 
   constructor(maxKept: number) {
@@ -84,7 +87,8 @@ export class MessageStore {
     for (const { resource, trace } of this.#messages.values()) {
       const { message, attempt, answer } = trace
       if (message === null || attempt === null || !wasCreated(answer)) continue
-      const key = `${attempt} ${message}`
+      // Ids come again in an app's table: another text is another message.
+      const key = JSON.stringify([attempt, message, resource.to, resource.body])
       const entry = accepted.get(key) ?? { message, attempt, sids: [] }
       entry.sids.push(resource.sid)
       accepted.set(key, entry)

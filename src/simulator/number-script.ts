@@ -1,7 +1,7 @@
 // Owns the number scheme: what happens to an attempt is read from the recipient's number alone.
 // Which attempt it is, is left to attempt-number.ts; carrying the outcome out to message-life.ts.
 import type { AttemptNumber } from './attempt-number.ts'
-import { neverLeftTwilio, refusal } from './twilio-errors.ts'
+import { isRefusedByApi, neverLeftTwilio } from './twilio-errors.ts'
 
 export type Outcome =
   | { kind: 'delivered' }
@@ -21,11 +21,10 @@ export function scriptedOutcome(
   const match = SCRIPTED_NUMBER.exec(to)
   if (match === null) return { kind: 'delivered' }
   const code = Number(match[1])
-  // Twilio's 2xxxx codes are answers of the REST API, the others are found out after the 201.
-  const refused = match[1]?.startsWith('2') === true
+  const refused = isRefusedByApi(code)
   // After a 429 or a 5xx an app is right to submit the very same attempt again. If only the attempt's number
   // counted, it would be refused for ever; so for these codes it is the POSTs that fail NN times.
-  const sameAttemptAgain = refused && [429, 500, 503].includes(refusal(code).httpStatus)
+  const sameAttemptAgain = [20429, 20500, 20503].includes(code)
   const failuresSoFar = sameAttemptAgain ? Math.max(attempt, earlierPosts) : attempt
   if (failuresSoFar >= Number(match[2])) return { kind: 'delivered' }
   if (refused) return { kind: 'refused', code }

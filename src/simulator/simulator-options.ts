@@ -35,6 +35,8 @@ export interface SimulatorOptions {
   hangMs?: number | undefined
   /** How late a request is answered that chaos slows down. */
   slowMs?: number | undefined
+  /** How long an idle connection is kept before it is closed; Node's own default if left out. */
+  keepAliveMs?: number | undefined
   /** Retry-After of every 429; null leaves the header out. */
   retryAfterSeconds?: number | null | undefined
   /** Show refused POSTs to fetch and list, as status 'failed'. */
@@ -66,6 +68,7 @@ export interface SimulatorSettings {
   chaosDelayMs: number
   hangMs: number
   slowMs: number
+  keepAliveMs: number | null
   retryAfterSeconds: number | null
   listRefused: boolean
   maxKept: number
@@ -90,6 +93,7 @@ export function readOptions(options: SimulatorOptions): Readonly<SimulatorSettin
     chaosDelayMs: inRange('chaosDelayMs', options.chaosDelayMs ?? 2_000, 0),
     hangMs: inRange('hangMs', options.hangMs ?? 30_000, 0),
     slowMs: inRange('slowMs', options.slowMs ?? 2_000, 0),
+    keepAliveMs: options.keepAliveMs === undefined ? null : inRange('keepAliveMs', options.keepAliveMs, 1),
     retryAfterSeconds: readRetryAfter(options.retryAfterSeconds),
     listRefused: options.listRefused ?? false,
     maxKept: inRange('maxKept', options.maxKept ?? 100_000, 1),

@@ -98,7 +98,9 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     }),
   )
 
-  const server = createServer(app)
+  const { keepAliveMs } = settings
+  const keepAlive = keepAliveMs === null ? {} : { keepAliveTimeout: keepAliveMs, keepAliveTimeoutBuffer: 0 }
+  const server = createServer(keepAlive, app)
   const port = await listen(server, settings.port, settings.host)
   let closed: Promise<void> | undefined
 

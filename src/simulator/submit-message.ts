@@ -2,7 +2,7 @@
 // Credentials are left to twilio-api.ts, the answer to answer-submission.ts, what comes afterwards to message-life.ts.
 import { type AttemptCounter, readNamedAttempt } from './attempt-number.ts'
 import type { CallbackQueue } from './callback-queue.ts'
-import { type Chaos, drawFate, type Garbage } from './chaos.ts'
+import { type Chaos, drawFate, type Garbage, type ProxyStatus } from './chaos.ts'
 import { planLife } from './message-life.ts'
 import { changeStatus, createResource, type MessageResource } from './message-resource.ts'
 import type { MessageStore, StoredMessage } from './message-store.ts'
@@ -35,7 +35,7 @@ export interface SubmitDeps {
 export type Submitted =
   | { answer: CreatedAnswer; resource: MessageResource; garbage: Garbage; startLife: () => void }
   | { answer: RefusedAnswer; refusal: Refusal }
-  | { answer: NotProcessedAnswer }
+  | { answer: NotProcessedAnswer; proxyStatus: ProxyStatus }
 
 /** `form` is the parsed body, of whatever shape the client sent it. */
 export function submitMessage(form: unknown, deps: SubmitDeps): Submitted {
@@ -46,7 +46,7 @@ export function submitMessage(form: unknown, deps: SubmitDeps): Submitted {
   const { fault } = fate
   if (fault !== null && wasNotProcessed(fault)) {
     store(submission, fault, null, deps)
-    return { answer: fault }
+    return { answer: fault, proxyStatus: fate.proxyStatus }
   }
 
   const attempt = deps.attempts.next(submission)

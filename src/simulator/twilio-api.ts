@@ -3,8 +3,8 @@
 import express, { type ErrorRequestHandler, type Request, type Response, Router } from 'express'
 import { accountResource } from './account-resource.ts'
 import { answerSubmission } from './answer-submission.ts'
-import { drawLookupError } from './chaos.ts'
-import { jsonAnswer, refusalAnswer } from './http-answer.ts'
+import { drawLookupFault } from './chaos.ts'
+import { jsonAnswer, proxyAnswer, refusalAnswer } from './http-answer.ts'
 import { isListRefusal, listMessages } from './list-messages.ts'
 import { API_VERSION } from './message-resource.ts'
 import type { OpenRequests } from './open-requests.ts'
@@ -55,8 +55,10 @@ export function createTwilioApi(deps: TwilioApiDeps): Router {
     answerSubmission(response, submitMessage(request.body, deps), deps)
   })
   router.get([list, one], (_request, response, next) => {
-    if (drawLookupError(random.lookups, chaos())) refuse(response, refusal(20500))
-    else next()
+    const fault = drawLookupFault(random.lookups, chaos())
+    if (fault === null) next()
+    else if (fault === 'error') refuse(response, refusal(20500))
+    else writeAnswer(response, proxyAnswer(fault), settings.now)
   })
   router.get(list, (request, response) => {
     const { pathname, searchParams } = new URL(request.originalUrl, 'http://simulator')

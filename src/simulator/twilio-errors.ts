@@ -6,6 +6,8 @@ interface KnownError {
   message: string
   /** HTTP status of the refusal; 400 if left out. */
   httpStatus?: number
+  /** The API refuses it at once, although its code does not begin with a 2. */
+  refusedByApi?: true
   /** The message ends as 'failed' without having been 'sent'; otherwise as 'undelivered' after 'sent'. */
   neverLeftTwilio?: true
 }
@@ -67,7 +69,7 @@ const KNOWN_ERRORS: Readonly<Record<number, KnownError>> = {
   30410: { message: 'Provider timeout error' },
   30450: { message: 'Message delivery blocked by SMS pumping protection', neverLeftTwilio: true },
   30453: { message: 'Message delivery blocked by SMS pumping protection', neverLeftTwilio: true },
-  63038: { message: 'Account exceeded its daily message limit', neverLeftTwilio: true },
+  63038: { message: 'Account exceeded its daily message limit', httpStatus: 429, refusedByApi: true },
 }
 
 export interface Refusal {
@@ -87,6 +89,11 @@ export function refusalBody({ code, httpStatus, message }: Refusal) {
 
 export function describeError(code: number): string {
   return KNOWN_ERRORS[code]?.message ?? `Simulated error ${code}`
+}
+
+/** Twilio's 2xxxx codes are answers of the REST API, the others but for a few are found out after the 201. */
+export function isRefusedByApi(code: number): boolean {
+  return String(code).startsWith('2') || KNOWN_ERRORS[code]?.refusedByApi === true
 }
 
 export function neverLeftTwilio(code: number): boolean {

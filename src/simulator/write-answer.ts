@@ -24,6 +24,26 @@ export function writeHalf(response: ServerResponse, answer: HttpAnswer, now: Now
   response.write(body.subarray(0, body.length >> 1), () => response.socket?.destroy())
 }
 
+const DRIP_MS = 500
+
+/** A byte at a time: each comes before any limit on the pauses within an answer. */
+export function drip(response: ServerResponse, answer: HttpAnswer, now: Now): void {
+  const body = Buffer.from(answer.body)
+  writeHead(response, answer, now)
+  let written = 0
+  const timer = setInterval(() => {
+    response.write(body.subarray(written, written + 1))
+    written += 1
+    if (written === body.length) response.end()
+  }, DRIP_MS)
+  response.once('close', () => clearInterval(timer))
+}
+
+/** As a server does that closes an idle connection at the moment at which a client uses it again. */
+export function cut(response: ServerResponse): void {
+  response.socket?.destroy()
+}
+
 export function holdAndCut(response: ServerResponse, holdMs: number): void {
   const timer = setTimeout(() => response.socket?.destroy(), holdMs)
   response.once('close', () => clearTimeout(timer))

@@ -48,6 +48,15 @@ describe('faults of callbacks', () => {
   })
 })
 
+test('an unknown status is one callback more, before the final one', async () => {
+  const receiver = await receive()
+  const { simulator } = await simulate({ callbackDelayMs: 20, chaos: { unknownStatus: 1 } })
+  await postForm(simulator, { To: TO, From: FROM, Body: 'Hello', StatusCallback: receiver.url })
+  await simulator.idle()
+  expect(receiver.statuses()).toEqual(['sent', 'partially_delivered', 'delivered'])
+  expect(simulator.messages()).toMatchObject([{ status: 'delivered' }])
+})
+
 describe('faults of requests', () => {
   test('hang: the message exists and its callbacks come, but there is no answer', async () => {
     const receiver = await receive()
@@ -105,7 +114,9 @@ describe('the dice', () => {
     rateLimit: 0.1,
     unavailable: 0.1,
     serverError: 0.1,
+    proxyPage: 0.1,
     hangBefore: 0.1,
+    closeBefore: 0.1,
     hang: 0.1,
     reset: 0.2,
     serverErrorAfter: 0.2,
@@ -141,9 +152,11 @@ describe('the dice', () => {
     const kinds = new Set(kindsOf(first))
     expect([...kinds].sort()).toEqual([
       'accepted',
+      'closed_before',
       'garbage',
       'hung',
       'hung_before',
+      'proxy_page',
       'rate_limited',
       'reset',
       'server_error',

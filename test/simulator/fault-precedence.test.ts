@@ -15,6 +15,18 @@ describe('lookupError', () => {
     expect((await client.messages(sid).fetch()).sid).toBe(sid)
   })
 
+  test('lookupPage answers them with a page of a proxy', async () => {
+    const { simulator, client } = await simulate({ chaos: { lookupPage: 1 } })
+    const { sid } = await client.messages.create({ to: TO, from: FROM, body: 'Hello' })
+    for (const ask of [() => client.messages(sid).fetch(), () => client.messages.list()]) {
+      const error = await rejectionOf(ask())
+      expect(error).toMatchObject({ status: expect.any(Number) })
+      expect(error).not.toHaveProperty('code', expect.any(Number))
+    }
+    simulator.setChaos({ lookupPage: 0 })
+    expect((await client.messages(sid).fetch()).sid).toBe(sid)
+  })
+
   test('has dice of its own: GETs do not move the faults of POSTs, and fall the same way for one seed', async () => {
     const run = async (withGets: boolean) => {
       const { simulator, client } = await simulate({ seed: 3, chaos: { serverError: 0.5, lookupError: 0.5 } })
@@ -43,9 +55,12 @@ describe('of several faults', () => {
     ['rateLimit', 'rate_limited'],
     ['unavailable', 'unavailable'],
     ['serverError', 'server_error'],
+    ['proxyPage', 'proxy_page'],
     ['hangBefore', 'hung_before'],
+    ['closeBefore', 'closed_before'],
     ['hang', 'hung'],
     ['reset', 'reset'],
+    ['drip', 'dripped'],
     ['serverErrorAfter', 'server_error_after'],
     ['garbage', 'garbage'],
     ['slow', 'slow'],

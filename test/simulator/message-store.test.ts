@@ -4,11 +4,9 @@ import type { Simulator } from '../../src/simulator/simulator.ts'
 import { FROM, postForm, simulate, TO } from './with-simulator.ts'
 
 describe('double submissions', () => {
-  const submit = async (simulator: Simulator, message: string, attempt: number, to = TO) => {
+  const submit = async (simulator: Simulator, message: string, attempt: number, to = TO, Body = 'Hello') => {
     const StatusCallback = `http://127.0.0.1:9/?message=${message}&attempt=${attempt}`
-    const answer = await postForm(simulator, { To: to, From: FROM, Body: 'Hello', StatusCallback }).catch(
-      () => null,
-    )
+    const answer = await postForm(simulator, { To: to, From: FROM, Body, StatusCallback }).catch(() => null)
     return answer?.body.sid
   }
 
@@ -25,6 +23,13 @@ describe('double submissions', () => {
     expect(simulator.doubleSubmissions()).toEqual(expected)
     const shown = await fetch(`${simulator.url}/simulator/messages`)
     expect(await shown.json()).toMatchObject({ double_submissions: expected })
+  })
+
+  test('are not two texts whose messages had the same id, one after the other', async () => {
+    const { simulator } = await simulate()
+    await submit(simulator, '1', 0)
+    await submit(simulator, '1', 0, TO, 'Another text')
+    expect(simulator.doubleSubmissions()).toEqual([])
   })
 
   test('are not attempts that were refused, not processed, or not named', async () => {

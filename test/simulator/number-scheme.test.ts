@@ -12,7 +12,7 @@ describe('the script of a number', () => {
     ['+15553000101', ['failed 30001', 'delivered']],
     ['+15553000201', ['failed 30002', 'delivered']],
     ['+15553001001', ['failed 30010', 'delivered']],
-    ['+15556303801', ['failed 63038', 'delivered']],
+    ['+15556303801', ['refused 63038', 'delivered']],
     ['+15551234501', ['undelivered 12345', 'delivered']],
     ['+15552161002', ['refused 21610', 'refused 21610', 'delivered']],
     ['+15550100123', ['delivered']],
@@ -47,6 +47,7 @@ describe('refused codes come with the HTTP status of Twilio', () => {
     [20503, 503],
     [21211, 400],
     [21610, 400],
+    [63038, 429],
     [29999, 400],
   ])('%i: HTTP %i', async (code, status) => {
     const { simulator } = await simulate({ retryAfterSeconds: 7 })

@@ -50,7 +50,9 @@ function rawPost(simulator: Simulator, fields: Record<string, string>): Promise<
 describe('faults of POSTs that are not processed', () => {
   test.each<[name: keyof ChaosChange, answer: string, error: object]>([
     ['unavailable', 'unavailable', { status: 503 }],
+    ['proxyPage', 'proxy_page', { status: expect.any(Number) }],
     ['hangBefore', 'hung_before', { code: 'ECONNRESET' }],
+    ['closeBefore', 'closed_before', { code: 'ECONNRESET' }],
   ])('%s: nothing was created, and the attempt does not count', async (name, answer, error) => {
     const receiver = await receive()
     const { simulator, client } = await simulate({ chaos: { [name]: 1 }, hangMs: 50, listRefused: true })
@@ -76,6 +78,18 @@ describe('faults of POSTs that are not processed', () => {
     expect(response.status).toBe(503)
     expect(response.headers.get('content-type')).toMatch(/^text\/html/)
     expect(await response.text()).toMatch(/^<!doctype html>/)
+  })
+
+  test('proxyPage: 403, 404 or 407 in HTML, the last of which asks for credentials', async () => {
+    const { simulator } = await simulate({ chaos: { proxyPage: 1 }, keepAliveMs: 1 })
+    const pages = new Set<string>()
+    for (let index = 0; index < 20; index += 1) {
+      const text = await rawPost(simulator, { To: TO, From: FROM, Body: `${index}` })
+      const [head = '', body = ''] = text.split('\r\n\r\n')
+      expect(body).toMatch(/^<!doctype html>/)
+      pages.add(`${head.split(' ')[1]} ${/proxy-authenticate: (.*)/i.exec(head)?.[1] ?? ''}`)
+    }
+    expect([...pages].toSorted()).toEqual(['403 ', '404 ', '407 Basic realm="proxy"'])
   })
 
   test('hangBefore: the request is held until its client gives up', async () => {
@@ -112,6 +126,24 @@ describe('faults of POSTs that are accepted', () => {
     const text = await rawPost(simulator, { To: TO, From: FROM, Body: 'Hello' })
     expectHalf(text, 201)
     expect(simulator.submissionCounts()).toMatchObject({ reset: 1, refused_reset: 0 })
+  })
+
+  test('drip: the 201 comes a byte at a time, and callbacks do not wait for it', async () => {
+    const receiver = await receive()
+    const { simulator } = await simulate({ chaos: { drip: 1 } })
+    const response = await post(simulator, {
+      To: TO,
+      From: FROM,
+      Body: 'Hello',
+      StatusCallback: NAMED(receiver.url),
+    })
+    await waitFor('both callbacks', () => receiver.received.length === 2)
+    const reader = response.body?.getReader()
+    const first = await reader?.read()
+    const second = await reader?.read()
+    await reader?.cancel()
+    expect([response.status, first?.value?.length, second?.value?.length]).toEqual([201, 1, 1])
+    expect(simulator.messages()).toMatchObject([{ answer: 'dripped', status: 'delivered' }])
   })
 
   test('slow: the whole 201 comes after slowMs, and callbacks do not wait for it', async () => {
@@ -170,7 +202,14 @@ describe('faults of POSTs that are accepted', () => {
       await submit()
       simulator.setChaos({ [name]: 0 })
     }
-    for (const name of ['rateLimit', 'unavailable', 'serverError', 'hangBefore'] as const) {
+    for (const name of [
+      'rateLimit',
+      'unavailable',
+      'serverError',
+      'proxyPage',
+      'hangBefore',
+      'closeBefore',
+    ] as const) {
       simulator.setChaos({ [name]: 1 })
       await submit()
       simulator.setChaos({ [name]: 0 })
@@ -224,7 +263,9 @@ test('the inbox says what became of each', async () => {
   const { simulator } = await simulate({ hangMs: 1, slowMs: 1 })
   for (const name of [
     'unavailable',
+    'proxyPage',
     'hangBefore',
+    'closeBefore',
     'hang',
     'reset',
     'serverErrorAfter',
@@ -241,7 +282,9 @@ test('the inbox says what became of each', async () => {
   const text = await (await fetch(`${simulator.url}/inbox`)).text()
   for (const words of [
     'not processed: 503 by chaos',
+    'not processed: a page of a proxy by chaos',
     'not processed: held and cut by chaos',
+    'not processed: cut by chaos',
     'delivered · its request was left hanging',
     'delivered · its answer was cut',
     'delivered · answered with 500',

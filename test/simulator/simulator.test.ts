@@ -1,5 +1,7 @@
 // Owns the tests of starting, idling and closing, and of the small parts that need no server.
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { describe, expect, test } from '@jest/globals'
 import { countSegments } from '../../src/simulator/count-segments.ts'
@@ -17,6 +19,14 @@ describe('start', () => {
     const { simulator: second } = await simulate()
     expect(second.port).not.toBe(simulator.port)
     expect(second.accountSid).toBe(simulator.accountSid)
+  })
+
+  test('closes an idle connection after keepAliveMs', async () => {
+    const { simulator } = await simulate({ keepAliveMs: 1 })
+    const socket = connect(simulator.port, '127.0.0.1').resume()
+    const closed = once(socket, 'close')
+    socket.write('GET /simulator/messages HTTP/1.1\r\nHost: simulator\r\n\r\n')
+    await closed
   })
 
   // Some machines, containers above all, have no IPv6.
