@@ -4,6 +4,7 @@ import type { SimulatedMessage } from '../../src/simulator/simulator.ts'
 import { wasCreated, wasRefused } from '../../src/simulator/submission-answer.ts'
 import type { TestDatabase } from '../support/database.ts'
 import type { FaultWorld } from './fault-world.ts'
+import { FINAL, ROW_COLUMNS, type Row } from './row.ts'
 
 /** What the app was told of one message. */
 export interface Expected {
@@ -12,29 +13,7 @@ export interface Expected {
   readonly id?: number
 }
 
-interface Row {
-  readonly id: number
-  readonly phone_number: string
-  readonly message_content: string
-  readonly final_status: string
-  readonly success: boolean
-  readonly retry_count: number
-  readonly max_retries: number
-  readonly next_retry_at: Date | null
-  readonly error_message: string | null
-  readonly reconcile_at: string | null
-  readonly deadline: string | null
-  readonly attempts: readonly {
-    readonly number: number
-    readonly status: string
-    readonly sid?: string
-    readonly error_code?: number
-    readonly times: Readonly<Record<string, string>>
-  }[]
-}
-
 const POLICY = createRetryPolicy()
-const FINAL = ['delivered', 'read', 'undelivered', 'failed', 'canceled', 'expired']
 
 /**
  * Messages that are not over, not counting those in doubt that nobody can decide; what is due, not counting a sweep whose
@@ -74,23 +53,23 @@ export async function endsOf(database: TestDatabase): Promise<ReadonlyMap<number
   return new Map(rows.map(({ id, end }) => [id, end]))
 }
 
+/** Refused by the account's new token, before anything was read of the message. */
+const UNAUTHORIZED = 20003
+
 export async function faultsAfter(
-  { database, simulator, clock, deliveredAfterAll, listsRefused }: FaultWorld,
+  { database, simulator, clock, deliveredAfterAll, forgotten, listsRefused, isDeploy }: FaultWorld,
   expected: readonly Expected[],
 ): Promise<string[]> {
-  const rows = await database.query<Row>(
-    `select *, sms_metadata ->> 'reconcile_at' as reconcile_at, sms_metadata ->> 'deadline' as deadline,
-            sms_metadata -> 'attempts' as attempts
-       from sms_usage_logs order by id`,
-  )
+  const rows = await database.query<Row>(`select ${ROW_COLUMNS} from sms_usage_logs order by id`)
+  const ever = [...forgotten, ...rows]
   const seen = simulator
     .messages()
     .map(
       (post): SimulatedMessage =>
         deliveredAfterAll.has(post.sid) ? { ...post, status: 'delivered', error_code: null } : post,
     )
-  const known = new Set(rows.flatMap(({ attempts }) => attempts.map(({ sid }) => sid)))
-  const posts = Map.groupBy(seen, ({ message }) => Number(message))
+  const known = new Set(ever.flatMap(({ attempts }) => attempts.map(({ sid }) => sid)))
+  const posts = new Map(ever.map((row) => [row, seen.filter((post) => isOf(post, row))]))
   const nobodys = new Set(
     seen.filter(({ sid, answer }) => wasCreated(answer) && !known.has(sid)).map(({ body }) => body),
   )
@@ -101,30 +80,55 @@ export async function faultsAfter(
       .filter(({ answer_status }) => answer_status !== null && answer_status < 300)
       .map(({ message_sid, fields }) => `${message_sid} ${fields['MessageStatus']}`),
   )
-  // Only ours, whose ids spell an alarm out: a job that was doubled waits for its time, and then does nothing.
+  // Only ours, whose ids are hashes: a job that was doubled waits for its time, and then does nothing. So does one that
+  // another version has scheduled, whose ids are others.
   const jobs = await database.query<{ job: string }>(
     `select concat_ws(' ', id, state, start_after) as "job" from sms_retry_pgboss.job
-      where name = 'attempt' and state in ('created', 'retry', 'active') and id::text like '________-0000-8%'`,
+      where name = 'attempt' and state in ('created', 'retry', 'active') and id::text like '________-____-8%'`,
   )
   const twice = simulator.doubleSubmissions()
   return [
-    ...jobs.map(({ job }) => `job ${job} waits though every message is over`),
+    ...(isDeploy ? [] : jobs).map(({ job }) => `job ${job} waits though every message is over`),
     ...twice.map(
       ({ message, attempt, sids }) =>
         `message ${message}: attempt ${attempt} was accepted ${sids.length} times`,
     ),
     ...(listsRefused ? refusedTwice(seen) : []),
-    ...recordFaults(rows, expected),
+    ...recordFaults(ever, expected),
+    ...strangers(seen, posts),
     ...rows.flatMap((row) =>
       rowFaults(
         row,
         nobodys.has(row.message_content) || ambiguous.has(row.id),
-        posts.get(row.id) ?? [],
+        posts.get(row) ?? [],
+        seen,
         told,
         clock.now(),
       ),
     ),
   ]
+}
+
+/** By the key where both have one: ids come again. Texts are of one message, or of copies that were sent at once. */
+function isOf(post: SimulatedMessage, { id, key, message_content }: Row): boolean {
+  if (post.message !== `${id}` || post.body !== message_content) return false
+  const named = new URL(post.status_callback ?? '').searchParams.get('key')
+  return named === null || key === null || named === key
+}
+
+/** What Twilio has accepted is an attempt of a message that is or was in the table. */
+function strangers(
+  seen: readonly SimulatedMessage[],
+  posts: ReadonlyMap<Row, readonly SimulatedMessage[]>,
+): string[] {
+  const ours = new Set(
+    [...posts].flatMap(([{ attempts }, own]) =>
+      own.filter(({ attempt }) => attempts.some(({ number }) => number === attempt)).map(({ sid }) => sid),
+    ),
+  )
+  return seen
+    .filter(({ answer, sid }) => wasCreated(answer) && !ours.has(sid))
+    .map(({ message, attempt }) => `message ${message}: attempt ${attempt} is at Twilio, and not in its row`)
 }
 
 /** Two claims may be of each other's messages only within this time. */
@@ -133,14 +137,15 @@ const CLAIMS_MEET_MS = 50_000
 /** Attempts in doubt beside others of the same text: one was refused and is listed, one never arrived, but which? */
 function partlyRefused(
   rows: readonly Row[],
-  posts: ReadonlyMap<number, readonly SimulatedMessage[]>,
+  posts: ReadonlyMap<Row, readonly SimulatedMessage[]>,
 ): ReadonlySet<number> {
   const inDoubt = rows
     .filter(({ final_status }) => final_status === 'submitting')
-    .map(({ id, message_content, attempts }) => {
+    .map((row) => {
+      const { id, message_content, attempts } = row
       const last = attempts.at(-1)
       const claimedMs = Date.parse(last?.times['submitting'] ?? '')
-      const isListed = (posts.get(id) ?? []).some(
+      const isListed = (posts.get(row) ?? []).some(
         ({ attempt, answer, created_at_ms }) =>
           attempt === last?.number && wasRefused(answer) && created_at_ms >= claimedMs - 1000,
       )
@@ -173,19 +178,26 @@ function recordFaults(rows: readonly Row[], expected: readonly Expected[]): stri
 /** What Twilio lists as refused was refused, and is not submitted again as the same attempt. */
 function refusedTwice(seen: readonly SimulatedMessage[]): string[] {
   const made = seen.filter(({ answer }) => wasCreated(answer) || wasRefused(answer))
-  return [...Map.groupBy(made, ({ message, attempt }) => `message ${message}: attempt ${attempt}`)]
+  return [
+    ...Map.groupBy(
+      made,
+      ({ message, attempt, body }) => `message ${message} ("${body}"): attempt ${attempt}`,
+    ),
+  ]
     .filter(([, posts]) => posts.length > 1 && posts.some(({ answer }) => wasRefused(answer)))
     .map(([what, posts]) => `${what} was made ${posts.length} times, though it was refused`)
 }
 
 /**
  * @param isUndecidable Twilio has messages of this text that it cannot be told whose they are
+ * @param seen all that Twilio was asked for
  * @param told the sids and statuses of callbacks that were answered as recorded
  */
 function rowFaults(
   row: Row,
   isUndecidable: boolean,
   posts: readonly SimulatedMessage[],
+  seen: readonly SimulatedMessage[],
   told: ReadonlySet<string>,
   nowMs: number,
 ): string[] {
@@ -226,6 +238,19 @@ function rowFaults(
     check(
       `attempt ${i + 1} was made before attempt ${i} had failed`,
       next.every(({ created_at_ms }) => created_at_ms + 1000 >= failedAt),
+    )
+    check(
+      `attempt ${i} has the sid of another text`,
+      attempt.sid === undefined ||
+        seen.some(({ sid, body }) => sid === attempt.sid && body === row.message_content),
+    )
+    check(
+      `attempt ${i} is ${status} with ${code}, and Twilio has not said so`,
+      !hasFailed ||
+        code === UNAUTHORIZED ||
+        posts.some(
+          (post) => post.attempt === i && post.status === status && (post.error_code ?? null) === code,
+        ),
     )
     const truth = created.find(({ sid }) => sid === attempt.sid)
     // Its callback was lost after another attempt had got through: nobody asks for a message that is over.

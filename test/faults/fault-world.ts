@@ -14,6 +14,17 @@ import { postSigned } from '../support/callbacks.ts'
 import type { TestDatabase } from '../support/database.ts'
 import { type CliProcess, startCli, untilReady } from '../support/process.ts'
 import { silentLogger } from '../support/silent-logger.ts'
+import {
+  allowChanges,
+  CAMPAIGNS,
+  deleteFinal,
+  holdCounter,
+  installAppTriggers,
+  type Refusal,
+  refuseChanges,
+  refusedCampaigns,
+} from './app-sql.ts'
+import { FINAL, ROW_COLUMNS, type Row } from './row.ts'
 import { PROCESSES, type ProcessName } from './scenario.ts'
 import { installVirtualClock, type VirtualClock } from './virtual-clock.ts'
 
@@ -34,12 +45,20 @@ const SUSPENDED_MS = 5_500
 /** A live process has recorded a claim's answer, or at least made its request, long before. */
 const CLAIM_SETTLED_MS = 2_000
 
+const WORKERS = ['worker 1', 'worker 2'] as const
+
+/** While a counter is held: enough for one batch to have some of the campaign and some of others. */
+const CALLED_BACK = 12
+const SUBMITTED_WITHIN_MS = 1_500
+
 export class FaultWorld {
   readonly database: TestDatabase
   readonly simulator: Simulator
   readonly clock: VirtualClock
   /** Twilio shows in its list what it refused. */
   readonly listsRefused: boolean
+  /** An older version is at work as well, until the faults end. */
+  readonly isDeploy: boolean
   readonly #proxy: DatabaseProxy
   readonly #env: Record<string, string>
   readonly #runtime: Runtime
@@ -74,11 +93,13 @@ export class FaultWorld {
     this.#sender = sender
     this.#tokens = [simulator.authToken]
     this.#olderCli = olderCli
+    this.isDeploy = olderCli !== null
   }
 
   /** @param olderCli null if all processes are to run this version */
   static async start(database: TestDatabase, seed: number, olderCli: string | null): Promise<FaultWorld> {
     const clock = await installVirtualClock(database)
+    await installAppTriggers(database)
     const listsRefused = seed % 2 === 0
     const simulator = await startSimulator({
       seed,
@@ -89,6 +110,8 @@ export class FaultWorld {
       now: clock.now,
       listRefused: listsRefused,
       retryAfterSeconds: seed % 3 === 0 ? null : 1,
+      // Closed just when the next request is about to use it.
+      keepAliveMs: seed % 4 === 1 && olderCli === null ? 5 : undefined,
     })
     const proxy = await startDatabaseProxy(database.url, await freePort())
     const port = await freePort()
@@ -246,6 +269,57 @@ export class FaultWorld {
     if (answer?.ok) this.deliveredAfterAll.add(callback.message_sid)
   }
 
+  /** Rows that the app has deleted, as they were. */
+  readonly forgotten: Row[] = []
+
+  async forget(random: () => number): Promise<void> {
+    const least = Math.floor(random() * 5)
+    this.forgotten.push(...(await deleteFinal<Row>(this.database, FINAL, ROW_COLUMNS, least)))
+  }
+
+  #hasRefused = false
+
+  async refuse(campaign: number, how: Refusal): Promise<void> {
+    this.#hasRefused = true
+    await refuseChanges(this.database, campaign, how)
+  }
+
+  async allow(campaign: number): Promise<void> {
+    await allowChanges(this.database, campaign)
+  }
+
+  /**
+   * The app holds the counter of a campaign while callbacks of this and of others come.
+   *
+   * @param enqueue something that will be called back
+   * @returns what the others had to suffer
+   */
+  async holdCounter(campaign: number, forMs: number, enqueue: () => void): Promise<string[]> {
+    const { simulator, database } = this
+    await untilReady(this.#env['PUBLIC_BASE_URL'] ?? '')
+    await simulator.idle()
+    const { delayCallbacks, dropCallbacks } = simulator.chaos()
+    const before = simulator.callbacks().length
+    const wanted = simulator.messages().length + CALLED_BACK
+    simulator.setChaos({ delayCallbacks: 1, dropCallbacks: 0 })
+    for (let i = 0; i < CALLED_BACK; i += 1) enqueue()
+    const givenUpMs = performance.now() + SUBMITTED_WITHIN_MS
+    while (simulator.messages().length < wanted && performance.now() < givenUpMs) await sleep(10)
+    await holdCounter(database, campaign, forMs)
+    simulator.setChaos({ delayCallbacks, dropCallbacks })
+    await simulator.idle()
+    const blocked = [campaign, ...(await refusedCampaigns(database))]
+    return simulator
+      .callbacks()
+      .slice(before)
+      .filter(({ url }) => !blocked.includes(Number(new URL(url).searchParams.get('message')) % CAMPAIGNS))
+      .filter(({ tries, answer_status: status }) => tries > 1 || status === null || status >= 300)
+      .map(
+        ({ url, tries, answer_status: status, error }) =>
+          `${new URL(url).search}: its callback was answered ${status ?? error}, after ${tries} tries, because of a lock on another campaign`,
+      )
+  }
+
   /** Moves the clock once nobody is in the middle of a request: what a request takes is real time. */
   async advance(seconds: number): Promise<void> {
     while (!(await this.clock.advance(seconds, (client) => this.#isQuiet(client)))) await sleep(50)
@@ -268,10 +342,13 @@ export class FaultWorld {
   async heal(): Promise<void> {
     this.simulator.setChaos(NO_CHAOS)
     await this.#proxy.set('there')
+    await allowChanges(this.database, null)
     if (this.#olderCli !== null) {
       this.#olderCli = null
       for (const name of PROCESSES) await this.restart(name, 'SIGTERM')
     }
+    // A worker leaves a row that was refused alone for ten minutes of its own clock, which is not virtual.
+    if (this.#hasRefused) for (const name of WORKERS) await this.restart(name, 'SIGTERM')
     for (const [name, process] of this.#processes) {
       if (process.child.exitCode !== null || process.child.signalCode !== null) this.#launch(name)
     }

@@ -46,7 +46,7 @@ try {
 }
 
 async function simulate(seed: number): Promise<boolean> {
-  const steps = generateScenario(seed, size, true)
+  const steps = generateScenario(seed, size, { canRestart: true, isDeploy: older !== undefined })
   tell(`seed ${seed}: ${size.messages} messages, ${steps.length} steps in ${size.minutes} virtual minutes`)
   const startedMs = performance.now()
   const result = await run(seed, steps)

@@ -55,8 +55,8 @@ class Run {
   readonly #expected: Expected[] = []
   readonly #sending = new Set<Promise<void>>()
   readonly #faults: string[] = []
-  /** When each chaos ends, in seconds of the scenario. */
-  #ending: { atSeconds: number; names: readonly string[] }[] = []
+  /** When each fault that lasts ends, in seconds of the scenario. */
+  #ending: { atSeconds: number; end: () => void | Promise<void> }[] = []
   #nowSeconds = 0
   #texts = 0
 
@@ -73,9 +73,9 @@ class Run {
   }
 
   async #advanceTo(seconds: number): Promise<void> {
-    for (const { atSeconds, names } of this.#ending.filter((each) => each.atSeconds <= seconds)) {
+    for (const { atSeconds, end } of this.#ending.filter((each) => each.atSeconds <= seconds)) {
       await this.#advance(atSeconds)
-      this.#world.simulator.setChaos(Object.fromEntries(names.map((name) => [name, 0])))
+      await end()
     }
     this.#ending = this.#ending.filter(({ atSeconds }) => atSeconds > seconds)
     await this.#advance(seconds)
@@ -95,10 +95,8 @@ class Run {
         return this.#send(step)
       case 'chaos': {
         world.simulator.setChaos(step.faults)
-        this.#ending.push({
-          atSeconds: step.atSeconds + step.lastsSeconds,
-          names: Object.keys(step.faults),
-        })
+        const none = Object.fromEntries(Object.keys(step.faults).map((name) => [name, 0]))
+        this.#endAfter(step, () => world.simulator.setChaos(none))
         return
       }
       case 'kill':
@@ -121,7 +119,26 @@ class Run {
         return world.deliverAfterAll(this.#random)
       case 'new token':
         return world.changeToken(drawHex(this.#random, 32))
+      case 'forget':
+        return world.forget(this.#random)
+      case 'refuse':
+        await world.refuse(step.campaign, step.how)
+        this.#endAfter(step, () => world.allow(step.campaign))
+        return
+      case 'hold counter': {
+        const work = { how: 'enqueue', to: '+12065550103', copies: 1, validForSeconds: null } as const
+        const faults = await world.holdCounter(step.campaign, step.forMs, () => this.#send(work))
+        this.#faults.push(...faults)
+        return
+      }
     }
+  }
+
+  #endAfter(
+    { atSeconds, lastsSeconds }: { readonly atSeconds: number; readonly lastsSeconds: number },
+    end: () => void | Promise<void>,
+  ): void {
+    this.#ending.push({ atSeconds: atSeconds + lastsSeconds, end })
   }
 
   async #loseDatabase(what: Extract<Step, { kind: 'database' }>['what']): Promise<void> {
@@ -131,7 +148,12 @@ class Run {
     await this.#server?.restart(what === 'crash' ? 'crash' : 'shutdown')
   }
 
-  #send({ how, to, copies, validForSeconds }: Extract<Step, { kind: 'message' }>): void {
+  #send({
+    how,
+    to,
+    copies,
+    validForSeconds,
+  }: Omit<Extract<Step, { kind: 'message' }>, 'kind' | 'atSeconds'>): void {
     this.#texts += 1
     const body = `This is text number ${this.#texts} of this run`
     for (let i = 0; i < copies; i += 1) {

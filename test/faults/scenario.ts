@@ -1,6 +1,7 @@
 // What happens in one run: messages and faults on a time line, all from one seed.
 import type { Chaos } from '../../src/simulator/chaos.ts'
 import { createRandom, type Random } from '../../src/simulator/seeded-random.ts'
+import { CAMPAIGNS, REFUSALS, type Refusal } from './app-sql.ts'
 
 export const PROCESSES = ['web', 'worker 1', 'worker 2'] as const
 export type ProcessName = (typeof PROCESSES)[number]
@@ -31,6 +32,17 @@ export type Action =
   /** Twilio takes a failure back: `delivered` for an attempt that it has reported as failed. */
   | { readonly kind: 'delivered after all' }
   | { readonly kind: 'new token' }
+  /** The app deletes messages that are over, and new ones get their ids. */
+  | { readonly kind: 'forget' }
+  /** A trigger of the app's keeps changes out of the messages of a campaign. */
+  | {
+      readonly kind: 'refuse'
+      readonly campaign: number
+      readonly how: Refusal
+      readonly lastsSeconds: number
+    }
+  /** The app holds, for so long in real time, a counter that its trigger changes with the messages of a campaign. */
+  | { readonly kind: 'hold counter'; readonly campaign: number; readonly forMs: number }
 
 /** As the simulator reads numbers: code, and how many attempts fail with it. */
 const RECIPIENTS = [
@@ -51,6 +63,9 @@ const RECIPIENTS = [
   '+15552161101',
 ] as const
 
+/** Refused with HTTP 429 and a code of its own. */
+const SINCE_CODES_DECIDE = ['+15556303801', '+15556303802'] as const
+
 /** The most harm comes of what happens together: an answer that is lost, and no callback that tells. */
 const OF_REQUESTS: readonly (keyof Chaos)[] = [
   'hang',
@@ -67,6 +82,7 @@ const OF_REQUESTS: readonly (keyof Chaos)[] = [
   'garbage',
   'slow',
 ]
+const OF_PROXIES: readonly (keyof Chaos)[] = ['proxyPage', 'proxyPage', 'closeBefore', 'closeBefore', 'drip']
 const OF_CALLBACKS: readonly (keyof Chaos)[] = [
   'dropCallbacks',
   'dropCallbacks',
@@ -82,44 +98,87 @@ export interface ScenarioSize {
   readonly minutes: number
 }
 
-/** @param canRestart false where the database server is not ours alone */
+export interface ScenarioWorld {
+  /** False where the database server is not ours alone. */
+  readonly canRestart: boolean
+  /** An older version is at work as well: only faults that it withstands. */
+  readonly isDeploy: boolean
+}
+
 export function generateScenario(
   seed: number,
   { messages, minutes }: ScenarioSize,
-  canRestart: boolean,
+  { canRestart, isDeploy }: ScenarioWorld,
 ): Step[] {
   const random = createRandom(seed)
   const steps: Step[] = []
+  const drawMessage = (most: number): MessageAction => drawMessageTo(random, recipients, most)
+  const recipients = isDeploy ? RECIPIENTS : [...RECIPIENTS, ...SINCE_CODES_DECIDE]
   const at = (): number => Math.floor(random() * minutes * 60)
   for (let sent = 0; sent < messages; ) {
-    const action = drawMessage(random, messages - sent)
+    const action = drawMessage(messages - sent)
     steps.push({ atSeconds: at(), ...action })
     sent += action.copies
   }
-  const faults = Math.max(4, Math.round(messages / 3))
+  const faults = Math.max(4, Math.round(messages * (isDeploy ? 0.33 : 0.45)))
   for (let i = 0; i < faults; i += 1) {
     const atSeconds = at()
-    const fault = drawFault(random, minutes, canRestart)
+    const fault =
+      isDeploy || random() < 0.7 ? drawFault(random, minutes, canRestart) : drawNewer(random, minutes)
     if ('afterMs' in fault) steps.push({ atSeconds, ...drawWork(random) })
     steps.push({ atSeconds, ...fault })
+    if (fault.kind === 'forget') {
+      // Late news of the old messages meets the new ones.
+      for (let j = 0; j < 3; j += 1) steps.push({ atSeconds, ...drawMessage(1) })
+      steps.push({ atSeconds, kind: 'callbacks again', copies: 1 })
+    }
   }
   return steps.sort((one, other) => one.atSeconds - other.atSeconds)
 }
 
-function drawMessage(random: Random, most: number): Extract<Action, { kind: 'message' }> {
+type MessageAction = Extract<Action, { kind: 'message' }>
+
+function drawMessageTo(random: Random, recipients: readonly string[], most: number): MessageAction {
   return {
     kind: 'message',
     how: pick(random, ['send', 'send', 'send', 'enqueue', 'enqueue', 'roll back']),
-    to: pick(random, RECIPIENTS),
+    to: pick(random, recipients),
     copies: Math.min(pick(random, [1, 1, 1, 2]), most),
     validForSeconds: random() < 0.1 ? 60 + Math.floor(random() * 1_000) : null,
   }
 }
 
 /** Something for a worker to do, and for the endpoint a moment later. */
-function drawWork(random: Random): Extract<Action, { kind: 'message' }> {
+function drawWork(random: Random): MessageAction {
   const to = pick(random, RECIPIENTS)
   return { kind: 'message', how: 'enqueue', to, copies: 1, validForSeconds: null }
+}
+
+/** Faults that older versions do not withstand. */
+function drawNewer(random: Random, minutes: number): Action {
+  const lastsSeconds = Math.floor((0.1 + random() / 2) * minutes * 60)
+  const kind = pick(random, ['forget', 'forget', 'refuse', 'hold counter', 'chaos', 'chaos'] as const)
+  switch (kind) {
+    case 'forget':
+      return { kind }
+    case 'refuse':
+      return { kind, campaign: drawCampaign(random), how: pick(random, REFUSALS), lastsSeconds }
+    case 'hold counter':
+      return { kind, campaign: drawCampaign(random), forMs: 1_500 + Math.floor(random() * 1_500) }
+    case 'chaos': {
+      const faults = {
+        [pick(random, OF_PROXIES)]: pick(random, [0.3, 1]),
+        unknownStatus: pick(random, [0, 0.5, 1]),
+        dropCallbacks: pick(random, [0, 0.5, 1]),
+        lookupPage: pick(random, [0, 0.5, 1]),
+      }
+      return { kind, faults, lastsSeconds }
+    }
+  }
+}
+
+function drawCampaign(random: Random): number {
+  return Math.floor(random() * CAMPAIGNS)
 }
 
 function drawFault(random: Random, minutes: number, canRestart: boolean): Action {

@@ -14,7 +14,7 @@ test.each([
   3, 4, 6,
 ])('seed %i: when the faults have ended, the system converges and everything holds', async (seed) => {
   database = await createTestDatabase()
-  const steps = generateScenario(seed, { messages: 15, minutes: 8 }, false)
+  const steps = generateScenario(seed, { messages: 15, minutes: 8 }, { canRestart: false, isDeploy: false })
   const { faults, statuses, output } = await runScenario(database, null, seed, steps)
   if (faults.length > 0) process.stderr.write(output)
   expect(faults).toEqual([])
