@@ -1,7 +1,5 @@
 // What an app does to its own table, in SQL of its own: rows that go and whose ids come again, triggers that keep changes
 // out of a row, a counter that a trigger changes and that somebody holds.
-import { setTimeout as sleep } from 'node:timers/promises'
-import pg from 'pg'
 import type { TestDatabase } from '../support/database.ts'
 
 /** How a trigger keeps a change out of a row. */
@@ -87,20 +85,4 @@ export async function allowChanges(database: TestDatabase, campaign: number | nu
 export async function refusedCampaigns(database: TestDatabase): Promise<readonly number[]> {
   const rows = await database.query<{ campaign: number }>('select campaign from virtual.refusals')
   return rows.map(({ campaign }) => campaign)
-}
-
-/** For so long, each change of a message of this campaign waits behind the app. */
-export async function holdCounter(database: TestDatabase, campaign: number, forMs: number): Promise<void> {
-  await database.query('insert into virtual.counters values ($1)', [campaign])
-  const app = new pg.Client({ connectionString: database.url })
-  await app.connect()
-  try {
-    await app.query('begin')
-    await app.query('select from virtual.counters where campaign = $1 for update', [campaign])
-    await sleep(forMs)
-    await app.query('commit')
-  } finally {
-    await app.end()
-  }
-  await database.query('delete from virtual.counters')
 }

@@ -14,16 +14,8 @@ import { postSigned } from '../support/callbacks.ts'
 import type { TestDatabase } from '../support/database.ts'
 import { type CliProcess, startCli, untilReady } from '../support/process.ts'
 import { silentLogger } from '../support/silent-logger.ts'
-import {
-  allowChanges,
-  CAMPAIGNS,
-  deleteFinal,
-  holdCounter,
-  installAppTriggers,
-  type Refusal,
-  refuseChanges,
-  refusedCampaigns,
-} from './app-sql.ts'
+import { allowChanges, deleteFinal, installAppTriggers, type Refusal, refuseChanges } from './app-sql.ts'
+import { type Hold, holdCounterUnderCallbacks } from './counter.ts'
 import { FINAL, ROW_COLUMNS, type Row } from './row.ts'
 import { PROCESSES, type ProcessName } from './scenario.ts'
 import { installVirtualClock, type VirtualClock } from './virtual-clock.ts'
@@ -46,10 +38,6 @@ const SUSPENDED_MS = 5_500
 const CLAIM_SETTLED_MS = 2_000
 
 const WORKERS = ['worker 1', 'worker 2'] as const
-
-/** While a counter is held: enough for one batch to have some of the campaign and some of others. */
-const CALLED_BACK = 12
-const SUBMITTED_WITHIN_MS = 1_500
 
 export class FaultWorld {
   readonly database: TestDatabase
@@ -288,36 +276,10 @@ export class FaultWorld {
     await allowChanges(this.database, campaign)
   }
 
-  /**
-   * The app holds the counter of a campaign while callbacks of this and of others come.
-   *
-   * @param enqueue something that will be called back
-   * @returns what the others had to suffer
-   */
-  async holdCounter(campaign: number, forMs: number, enqueue: () => void): Promise<string[]> {
-    const { simulator, database } = this
+  /** @returns what callbacks of other campaigns had to suffer */
+  async holdCounter(hold: Hold): Promise<string[]> {
     await untilReady(this.#env['PUBLIC_BASE_URL'] ?? '')
-    await simulator.idle()
-    const { delayCallbacks, dropCallbacks } = simulator.chaos()
-    const before = simulator.callbacks().length
-    const wanted = simulator.messages().length + CALLED_BACK
-    simulator.setChaos({ delayCallbacks: 1, dropCallbacks: 0 })
-    for (let i = 0; i < CALLED_BACK; i += 1) enqueue()
-    const givenUpMs = performance.now() + SUBMITTED_WITHIN_MS
-    while (simulator.messages().length < wanted && performance.now() < givenUpMs) await sleep(10)
-    await holdCounter(database, campaign, forMs)
-    simulator.setChaos({ delayCallbacks, dropCallbacks })
-    await simulator.idle()
-    const blocked = [campaign, ...(await refusedCampaigns(database))]
-    return simulator
-      .callbacks()
-      .slice(before)
-      .filter(({ url }) => !blocked.includes(Number(new URL(url).searchParams.get('message')) % CAMPAIGNS))
-      .filter(({ tries, answer_status: status }) => tries > 1 || status === null || status >= 300)
-      .map(
-        ({ url, tries, answer_status: status, error }) =>
-          `${new URL(url).search}: its callback was answered ${status ?? error}, after ${tries} tries, because of a lock on another campaign`,
-      )
+    return holdCounterUnderCallbacks(this, hold)
   }
 
   /** Moves the clock once nobody is in the middle of a request: what a request takes is real time. */

@@ -127,8 +127,7 @@ class Run {
         return
       case 'hold counter': {
         const work = { how: 'enqueue', to: '+12065550103', copies: 1, validForSeconds: null } as const
-        const faults = await world.holdCounter(step.campaign, step.forMs, () => this.#send(work))
-        this.#faults.push(...faults)
+        this.#faults.push(...(await world.holdCounter({ ...step, enqueue: () => this.#send(work) })))
         return
       }
     }
