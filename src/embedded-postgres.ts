@@ -109,9 +109,9 @@ export async function startEmbeddedPostgres(
 }
 
 /** PostgreSQL refuses to run as root; then it runs as `nobody`, whom every system has. */
-type Owner = { readonly uid?: number; readonly gid?: number }
+export type Owner = { readonly uid?: number; readonly gid?: number }
 
-async function ownerOf(directory: string): Promise<Owner> {
+export async function ownerOf(directory: string): Promise<Owner> {
   if (process.getuid?.() !== 0) return {}
   const [uid, gid] = await Promise.all(
     ['-u', '-g'].map(async (flag) => Number((await run('id', [flag, 'nobody'])).stdout)),
@@ -121,18 +121,18 @@ async function ownerOf(directory: string): Promise<Owner> {
   return owner
 }
 
-async function giveTo({ uid, gid }: Owner, ...paths: string[]): Promise<void> {
+export async function giveTo({ uid, gid }: Owner, ...paths: string[]): Promise<void> {
   if (uid === undefined || gid === undefined) return
   for (const path of paths) await chown(path, uid, gid)
 }
 
-interface Binaries {
+export interface Binaries {
   readonly initdb: string
   readonly postgres: string
 }
 
 /** The binaries of this platform; copied beside the data if their user may not enter the checkout. */
-async function reachableBinaries(directory: string, owner: Owner): Promise<Binaries> {
+export async function reachableBinaries(directory: string, owner: Owner): Promise<Binaries> {
   const binaries = await findBinaries()
   for (const file of Object.values(binaries)) {
     // Some archives lose the executable bit; the package's own wrapper mends that as well.
@@ -183,7 +183,7 @@ export function freePort(): Promise<number> {
  * then, even after kill -9. It stops the server and removes the folder, twice, because an initdb that was under way
  * ends a moment later. There is no shell on Windows, where the server is stopped in good order only.
  */
-function startWatchdog(directory: string): ChildProcess | undefined {
+export function startWatchdog(directory: string): ChildProcess | undefined {
   if (process.platform === 'win32') return undefined
   const script =
     'while read -r line; do pid=$line; done; [ -z "$pid" ] || kill -INT "$pid"; ' +
@@ -203,7 +203,7 @@ function startWatchdog(directory: string): ChildProcess | undefined {
 const START_TIMEOUT_MS = 60_000
 const START_POLL_MS = 50
 
-async function untilReady(server: ChildProcess, url: string): Promise<void> {
+export async function untilReady(server: ChildProcess, url: string): Promise<void> {
   let output = ''
   server.stderr?.on('data', (chunk: Buffer) => {
     output = `${output}${chunk.toString()}`.slice(-4_000)

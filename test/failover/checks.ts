@@ -1,0 +1,109 @@
+// What must hold after the failovers, checked message by message against what the simulator saw: it is the recipient.
+import type { SimulatedMessage } from '../../src/simulator/simulator.ts'
+import { wasCreated, wasRefused } from '../../src/simulator/submission-answer.ts'
+import { bodyOf, scriptOf, type Told } from './callers.ts'
+import type { Row } from './failover-world.ts'
+
+/** What a failover took back, by text: the primary that died had it, and the promoted standby does not. */
+export interface Losses {
+  /** The whole row. */
+  readonly rows: Map<string, Row>
+  /** What happened to it last: a claim, an answer, a callback. */
+  readonly changes: Set<string>
+}
+
+/** Adds what the one had and the other has not. */
+export function addLosses(losses: Losses, had: readonly Row[], has: readonly Row[]): void {
+  const there = Map.groupBy(has, ({ body }) => body)
+  for (const row of had) {
+    const same = there.get(row.body)?.find(({ id }) => id === row.id)
+    if (same === undefined) losses.rows.set(row.body, row)
+    else if (JSON.stringify(same) !== JSON.stringify(row)) losses.changes.add(row.body)
+  }
+}
+
+export interface Facts {
+  readonly messages: number
+  readonly told: readonly Told[]
+  readonly rows: readonly Row[]
+  readonly seen: readonly SimulatedMessage[]
+}
+
+export interface Verdict {
+  /** No row, or one that is not over. */
+  readonly lost: readonly string[]
+  /** Two rows, or an attempt that Twilio accepted twice. */
+  readonly doubled: readonly string[]
+  /** The row, or what the app was told, is not what Twilio knows. */
+  readonly recordedFalsely: readonly string[]
+}
+
+const FINAL = ['delivered', 'undelivered', 'failed']
+
+/** Of each message, by its number. */
+export function judge({ messages, told, rows, seen }: Facts): ReadonlyMap<number, Verdict> {
+  const rowsOf = Map.groupBy(rows, ({ body }) => body)
+  const postsOf = Map.groupBy(seen, ({ body }) => body)
+  const toldOf = Map.groupBy(told, ({ number }) => number)
+  const numbers = Array.from({ length: messages }, (_, number) => number)
+  return new Map(
+    numbers.map((number) => {
+      const body = bodyOf(number)
+      const [row, ...further] = rowsOf.get(body) ?? []
+      const created = (postsOf.get(body) ?? []).filter(({ answer }) => wasCreated(answer))
+      const refused = (postsOf.get(body) ?? []).filter(({ answer }) => wasRefused(answer))
+      const accepted = Map.groupBy(created, ({ attempt }) => attempt)
+      const lost =
+        row === undefined ? ['has no row'] : FINAL.includes(row.status) ? [] : [`ends as ${row.status}`]
+      const twice = [...accepted].filter(([, posts]) => posts.length > 1)
+      const doubled = [
+        ...twice.map(([attempt, posts]) => `attempt ${attempt} was accepted ${posts.length} times`),
+        ...(further.length === 0 ? [] : [`has ${1 + further.length} rows`]),
+      ]
+      const ids = (toldOf.get(number) ?? []).map(({ id }) => id)
+      const recordedFalsely =
+        row === undefined || lost.length > 0
+          ? []
+          : [
+              ...ids
+                .filter((id) => id !== row.id)
+                .map((id) => `is row ${row.id}, and the app was told ${id}`),
+              ...falseEnd(row, scriptOf(number).ends),
+              ...falseAttempts(row, created, refused),
+            ]
+      return [number, { lost, doubled, recordedFalsely }]
+    }),
+  )
+}
+
+function falseEnd(row: Row, ends: ReturnType<typeof scriptOf>['ends']): string[] {
+  const isRight =
+    row.status === ends.status &&
+    row.retryCount === ends.retries &&
+    row.attempts.length === ends.retries + 1 &&
+    row.success === (ends.status === 'delivered')
+  if (isRight) return []
+  return [
+    `is ${row.status} after ${row.retryCount} retries, and should be ${ends.status} after ${ends.retries}`,
+  ]
+}
+
+function falseAttempts(
+  { attempts }: Row,
+  created: readonly SimulatedMessage[],
+  refused: readonly SimulatedMessage[],
+): string[] {
+  const recorded = attempts.flatMap(({ number, sid, status, error_code: code = null }) => {
+    const truth =
+      sid === undefined
+        ? refused.find(({ attempt }) => attempt === number)
+        : created.find((post) => post.sid === sid && post.attempt === number)
+    if (truth === undefined) return [`attempt ${number} is ${status}, and Twilio has no such attempt of it`]
+    const [is, isCode] = sid === undefined ? ['failed', truth.error_code] : [truth.status, truth.error_code]
+    if (is === status && (isCode ?? null) === code) return []
+    return [`attempt ${number} is ${status} ${code}, and at Twilio ${is} ${isCode}`]
+  })
+  const sids = new Set(attempts.map(({ sid }) => sid))
+  const unknown = created.filter(({ sid }) => !sids.has(sid))
+  return [...recorded, ...unknown.map(({ attempt }) => `attempt ${attempt} at Twilio is not in the row`)]
+}
