@@ -49,31 +49,33 @@ export function judge({ messages, told, rows, seen }: Facts): ReadonlyMap<number
   return new Map(
     numbers.map((number) => {
       const body = bodyOf(number)
-      const [row, ...further] = rowsOf.get(body) ?? []
-      const created = (postsOf.get(body) ?? []).filter(({ answer }) => wasCreated(answer))
-      const refused = (postsOf.get(body) ?? []).filter(({ answer }) => wasRefused(answer))
-      const accepted = Map.groupBy(created, ({ attempt }) => attempt)
-      const lost =
-        row === undefined ? ['has no row'] : FINAL.includes(row.status) ? [] : [`ends as ${row.status}`]
-      const twice = [...accepted].filter(([, posts]) => posts.length > 1)
-      const doubled = [
-        ...twice.map(([attempt, posts]) => `attempt ${attempt} was accepted ${posts.length} times`),
-        ...(further.length === 0 ? [] : [`has ${1 + further.length} rows`]),
-      ]
       const ids = (toldOf.get(number) ?? []).map(({ id }) => id)
-      const recordedFalsely =
-        row === undefined || lost.length > 0
-          ? []
-          : [
-              ...ids
-                .filter((id) => id !== row.id)
-                .map((id) => `is row ${row.id}, and the app was told ${id}`),
-              ...falseEnd(row, scriptOf(number).ends),
-              ...falseAttempts(row, created, refused),
-            ]
-      return [number, { lost, doubled, recordedFalsely }]
+      return [number, judgeOne(number, ids, rowsOf.get(body) ?? [], postsOf.get(body) ?? [])]
     }),
   )
+}
+
+function judgeOne(
+  number: number,
+  ids: readonly number[],
+  [row, ...further]: readonly Row[],
+  posts: readonly SimulatedMessage[],
+): Verdict {
+  const created = posts.filter(({ answer }) => wasCreated(answer))
+  const twice = [...Map.groupBy(created, ({ attempt }) => attempt)].filter(([, each]) => each.length > 1)
+  const doubled = [
+    ...twice.map(([attempt, each]) => `attempt ${attempt} was accepted ${each.length} times`),
+    ...(further.length === 0 ? [] : [`has ${1 + further.length} rows`]),
+  ]
+  if (row === undefined) return { lost: ['has no row'], doubled, recordedFalsely: [] }
+  if (!FINAL.includes(row.status)) return { lost: [`ends as ${row.status}`], doubled, recordedFalsely: [] }
+  const others = ids.filter((id) => id !== row.id)
+  const recordedFalsely = [
+    ...others.map((id) => `is row ${row.id}, and the app was told ${id}`),
+    ...falseEnd(row, scriptOf(number).ends),
+    ...falseAttempts(row, created, posts),
+  ]
+  return { lost: [], doubled, recordedFalsely }
 }
 
 function falseEnd(row: Row, ends: ReturnType<typeof scriptOf>['ends']): string[] {
@@ -91,8 +93,9 @@ function falseEnd(row: Row, ends: ReturnType<typeof scriptOf>['ends']): string[]
 function falseAttempts(
   { attempts }: Row,
   created: readonly SimulatedMessage[],
-  refused: readonly SimulatedMessage[],
+  posts: readonly SimulatedMessage[],
 ): string[] {
+  const refused = posts.filter(({ answer }) => wasRefused(answer))
   const recorded = attempts.flatMap(({ number, sid, status, error_code: code = null }) => {
     const truth =
       sid === undefined
