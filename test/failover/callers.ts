@@ -1,6 +1,7 @@
 // The app's side: code that sends and enqueues, and does what the documentation says when the database fails. What it
 // was told of each message is kept, to be compared with the rows.
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isNativeError } from 'node:util/types'
 import pLimit from 'p-limit'
 import pg from 'pg'
 import { DatabaseError } from '../../src/errors.ts'
@@ -139,6 +140,6 @@ export class Callers {
 function isOfTheDatabase(error: unknown): boolean {
   if (error instanceof DatabaseError) return true
   if (error instanceof pg.DatabaseError) return /^(57P|08|25006)/.test(error.code ?? '')
-  // pg has no code for a connection that ended, or a time-out.
-  return error instanceof Error && error.constructor === Error
+  // pg has no code for a connection that ended, or a time-out. (Of Node's own errors, Jest has another class.)
+  return isNativeError(error) && error.name === 'Error'
 }

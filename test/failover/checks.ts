@@ -30,15 +30,19 @@ export interface Facts {
 }
 
 export interface Verdict {
-  /** No row, or one that is not over. */
+  /** No row. */
   readonly lost: readonly string[]
+  /** It is neither delivered nor given up. */
+  readonly open: readonly string[]
   /** Two rows, or an attempt that Twilio accepted twice. */
   readonly doubled: readonly string[]
   /** The row, or what the app was told, is not what Twilio knows. */
   readonly recordedFalsely: readonly string[]
+  /** Twilio has accepted it, and the row does not know. */
+  readonly unrecorded: readonly string[]
 }
 
-const FINAL = ['delivered', 'undelivered', 'failed']
+export const isFinal = ({ status }: Row): boolean => ['delivered', 'undelivered', 'failed'].includes(status)
 
 /** Of each message, by its number. */
 export function judge({ messages, told, rows, seen }: Facts): ReadonlyMap<number, Verdict> {
@@ -67,15 +71,20 @@ function judgeOne(
     ...twice.map(([attempt, each]) => `attempt ${attempt} was accepted ${each.length} times`),
     ...(further.length === 0 ? [] : [`has ${1 + further.length} rows`]),
   ]
-  if (row === undefined) return { lost: ['has no row'], doubled, recordedFalsely: [] }
-  if (!FINAL.includes(row.status)) return { lost: [`ends as ${row.status}`], doubled, recordedFalsely: [] }
+  const fine: Verdict = { lost: [], open: [], doubled, recordedFalsely: [], unrecorded: [] }
+  if (row === undefined) return { ...fine, lost: ['has no row'] }
+  if (!isFinal(row)) return { ...fine, open: [`ends as ${row.status}`] }
   const others = ids.filter((id) => id !== row.id)
   const recordedFalsely = [
     ...others.map((id) => `is row ${row.id}, and the app was told ${id}`),
     ...falseEnd(row, scriptOf(number).ends),
     ...falseAttempts(row, created, posts),
   ]
-  return { lost: [], doubled, recordedFalsely }
+  const sids = new Set(row.attempts.map(({ sid }) => sid))
+  const unrecorded = created
+    .filter(({ sid }) => !sids.has(sid))
+    .map(({ attempt }) => `attempt ${attempt} at Twilio is not in the row`)
+  return { ...fine, recordedFalsely, unrecorded }
 }
 
 function falseEnd(row: Row, ends: ReturnType<typeof scriptOf>['ends']): string[] {
@@ -96,7 +105,7 @@ function falseAttempts(
   posts: readonly SimulatedMessage[],
 ): string[] {
   const refused = posts.filter(({ answer }) => wasRefused(answer))
-  const recorded = attempts.flatMap(({ number, sid, status, error_code: code = null }) => {
+  return attempts.flatMap(({ number, sid, status, error_code: code = null }) => {
     const truth =
       sid === undefined
         ? refused.find(({ attempt }) => attempt === number)
@@ -106,7 +115,4 @@ function falseAttempts(
     if (is === status && (isCode ?? null) === code) return []
     return [`attempt ${number} is ${status} ${code}, and at Twilio ${is} ${isCode}`]
   })
-  const sids = new Set(attempts.map(({ sid }) => sid))
-  const unknown = created.filter(({ sid }) => !sids.has(sid))
-  return [...recorded, ...unknown.map(({ attempt }) => `attempt ${attempt} at Twilio is not in the row`)]
 }

@@ -24,6 +24,8 @@ export interface Row {
   readonly status: string
   readonly success: boolean
   readonly retryCount: number
+  /** When its latest attempt was claimed. */
+  readonly claimedAt: string | null
   readonly attempts: readonly {
     readonly number: number
     readonly status: string
@@ -77,7 +79,8 @@ export class FailoverWorld {
     return node.query<Row>(
       DATABASE,
       `select id, message_content as "body", final_status as "status", success, retry_count as "retryCount",
-              sms_metadata -> 'attempts' as "attempts"
+              sms_metadata -> 'attempts' as "attempts",
+              sms_metadata -> 'attempts' -> -1 -> 'times' ->> 'submitting' as "claimedAt"
          from sms_usage_logs order by id`,
     )
   }
