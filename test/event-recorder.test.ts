@@ -207,6 +207,15 @@ describe('what comes together is written together', () => {
   })
 })
 
+/** Two messages of the user that the database does not write, among sixty that it does: only the two fail. */
+async function recordAround() {
+  const [before, bad, after] = [await send(30), await send(2, REFUSED), await send(30)]
+  const results = await recordAll([...before, ...bad, ...after])
+  const written = Array(30).fill('schedule')
+  expect(results.map(outcomeOf)).toEqual([...written, 'DATABASE', 'DATABASE', ...written])
+  return { bad, others: [...before, ...after], results }
+}
+
 describe('what the database refuses fails alone', () => {
   test.each([
     [
@@ -228,16 +237,9 @@ describe('what the database refuses fails alone', () => {
       `create function refuse() returns trigger language plpgsql as $$ begin raise exception 'not this one'; end $$`,
     )
     await own.query(rule)
-    const [before, bad, after] = [await send(30), await send(2, REFUSED), await send(30)]
-    const results = await recordAll([...before, ...bad, ...after])
-    expect(results.map(outcomeOf)).toEqual([
-      ...Array(30).fill('schedule'),
-      'DATABASE',
-      'DATABASE',
-      ...Array(30).fill('schedule'),
-    ])
+    const { others, results } = await recordAround()
     expect(results[30]).toMatchObject({ reason: { written: 'no', isRefusal: true } })
-    await expectRecorded([...before, ...after])
+    await expectRecorded(others)
   })
 
   test('all of it, of any number: connections are left to others meanwhile', async () => {
@@ -310,14 +312,7 @@ describe('what blocks one row holds up no other', () => {
       `create trigger refuse before update on sms_usage_logs
        for each row when (new.user_id = ${REFUSED}) execute function refuse()`,
     )
-    const [before, bad, after] = [await send(30), await send(2, REFUSED), await send(30)]
-    const results = await recordAll([...before, ...bad, ...after])
-    expect(results.map(outcomeOf)).toEqual([
-      ...Array(30).fill('schedule'),
-      'DATABASE',
-      'DATABASE',
-      ...Array(30).fill('schedule'),
-    ])
+    const { bad, results } = await recordAround()
     expect(results[30]).toMatchObject({ reason: { written: 'no', scope: 'busy_row' } })
     await own.query('drop trigger refuse on sms_usage_logs')
     expect((await recordAll(bad)).map(outcomeOf)).toEqual(['schedule', 'schedule'])
@@ -330,16 +325,9 @@ test('what the database keeps out of a row without an error fails alone', async 
     `create trigger keep before update on sms_usage_logs
      for each row when (new.user_id = ${REFUSED}) execute function keep()`,
   )
-  const [before, bad, after] = [await send(30), await send(2, REFUSED), await send(30)]
-  const results = await recordAll([...before, ...bad, ...after])
-  expect(results.map(outcomeOf)).toEqual([
-    ...Array(30).fill('schedule'),
-    'DATABASE',
-    'DATABASE',
-    ...Array(30).fill('schedule'),
-  ])
+  const { others, results } = await recordAround()
   expect(results[30]).toMatchObject({ reason: { written: 'no', scope: 'refused_row' } })
-  expect(await recorded()).toEqual(idsOf([...before, ...after]))
+  expect(await recorded()).toEqual(idsOf(others))
   // All in one transaction: nothing was tried twice.
   expect(await rowsByTransaction()).toEqual([60])
 })
