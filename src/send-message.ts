@@ -81,7 +81,7 @@ function insertConfirmed({ database }: AttemptDeps, row: NewMessage): ReturnType
   return database
     .confirmedTransaction((tx) => insertMessage(tx, row), {
       name: row.key,
-      isWritten: async (tx, inserted) => inserted === null || (await isInserted(tx, row.key)),
+      isWritten: async (tx, inserted) => inserted === null || (await isInserted(tx, inserted.id, row.key)),
     })
     .catch((error: unknown) => throwNotSubmitted(error))
 }

@@ -187,13 +187,13 @@ const CHANGED =
   'A trigger changes final_status or sms_metadata of new rows of sms_usage_logs, which belong to sms-retry'
 
 /**
- * Whether the message with this key was inserted. Looks among the rows that are `submitting` alone, where a message is
- * until its first answer: there are few, and an index has them.
+ * Whether this message was inserted. By its id, for the index, and by its key, since an id comes again. Its status says
+ * nothing: a worker may have gone on with the message before it is asked for.
  */
-export async function isInserted(db: Db, key: string): Promise<boolean> {
+export async function isInserted(db: Db, id: number, key: string): Promise<boolean> {
   const { rows } = await db.executeSql(
-    `select 1 from sms_usage_logs where final_status = 'submitting' and sms_metadata ->> 'callback_key' = $1::text`,
-    [key],
+    `select 1 from sms_usage_logs where id = $1::bigint and sms_metadata ->> 'callback_key' = $2::text`,
+    [id, key],
   )
   return rows.length > 0
 }

@@ -86,6 +86,19 @@ describe('the message is recorded, and the answer to that is lost', () => {
     expectSubmissions(world, { [BODY]: 1 })
   })
 
+  test('and its row has moved on before it is looked up: nobody is told to send it again', async () => {
+    const lost = lossyWorld.proxy.loseAt('commit', 'unanswered', 'away')
+    const sending = sender.send(message())
+    await lost
+    await waitFor('the row', async () => (await rowsOf(world)).length === 1)
+    // As a worker leaves it that has looked for the attempt at Twilio, while this process could not reach the database.
+    await world.database.query(
+      `update sms_usage_logs set final_status = 'pending', next_retry_at = now() at time zone 'UTC' + interval '1 hour'`,
+    )
+    await lossyWorld.proxy.set('there')
+    expect(await sending).toMatchObject({ id: (await rowsOf(world))[0]?.id })
+  })
+
   test('with the database away: it is said that this is not known, and the worker sends it once', async () => {
     const keyed = message({ idempotencyKey: 'order-7-shipped' })
     const lost = lossyWorld.proxy.loseAt('commit', 'unanswered', 'away')
