@@ -164,7 +164,7 @@ function drawNewer(random: Random, minutes: number): Action {
     case 'refuse':
       return { kind, campaign: drawCampaign(random), how: pick(random, REFUSALS), lastsSeconds }
     case 'hold counter':
-      return { kind, campaign: drawCampaign(random), forMs: 1_500 + Math.floor(random() * 1_500) }
+      return { kind, campaign: drawCampaign(random), forMs: 4_000 + Math.floor(random() * 1_500) }
     case 'chaos': {
       const faults = {
         [pick(random, OF_PROXIES)]: pick(random, [0.3, 1]),
