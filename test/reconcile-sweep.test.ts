@@ -29,8 +29,11 @@ const waitingForLocks = ({ database }: World): Promise<object[]> =>
       where datname = current_database() and application_name = 'sms-retry' and wait_event_type = 'Lock'`,
   )
 
-const jobIds = (world: World, ids: readonly number[]): Promise<string[]> =>
-  Promise.all(ids.map((id) => jobIdOf(world.database, id, { attempt: 0, postponements: 1 })))
+/** In the order of alarmsOf. */
+async function jobIds({ database }: World, ids: readonly number[]): Promise<string[]> {
+  const alarm = { attempt: 0, postponements: 1 }
+  return (await Promise.all(ids.map((id) => jobIdOf(database, id, alarm)))).toSorted()
+}
 
 const errorsIn = ({ log }: World): object[] => log.filter(({ level }) => level === 'error')
 
