@@ -1,6 +1,6 @@
 // The worker: due attempts are made in time, never early, never after the deadline, and none whose claim is too old.
 import { describe, expect, test } from '@jest/globals'
-import { accept, answerWith } from './support/fake-twilio.ts'
+import { accept, answerWith, errorBody } from './support/fake-twilio.ts'
 import { waitFor } from './support/wait-for.ts'
 import { enqueue, newRunner, newWorker, waitForStatus } from './support/workers.ts'
 import type { World } from './support/world.ts'
@@ -106,9 +106,12 @@ describe('in time', () => {
     ['a first attempt', 'pending', 0],
     ['a retry', 'retrying', 1],
   ])('%s after the deadline is expired, not sent', async (_what, status, attempt) => {
-    const { world, twilio } = await newWorldWith(attempt === 0 ? accept : answerWith(400, { code: 21611 }), {
-      RETRY_DELAY_SCALE: '0.001',
-    })
+    const { world, twilio } = await newWorldWith(
+      attempt === 0 ? accept : answerWith(400, errorBody(400, 21611, 'The queue is full')),
+      {
+        RETRY_DELAY_SCALE: '0.001',
+      },
+    )
     const valid = message({ validForSeconds: 3600 })
     const { id } =
       attempt === 0
