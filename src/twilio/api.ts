@@ -4,6 +4,7 @@ import {
   createHttpClient,
   type HttpRequest,
   type HttpResponse,
+  loadUndici,
   RequestError,
   readCertificates,
 } from './http-client.ts'
@@ -58,7 +59,7 @@ function packageOnce(): ReturnType<typeof importPackage> {
 
 /** Without its type, which would be in the types of this package. */
 export async function loadPackage(): Promise<void> {
-  await packageOnce()
+  await Promise.all([packageOnce(), loadUndici()])
 }
 
 /** @throws ConfigError if TWILIO_CA_BUNDLE cannot be read */

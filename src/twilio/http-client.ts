@@ -65,6 +65,16 @@ export function readCertificates({ caBundle }: TwilioConfig): Buffer | null {
   }
 }
 
+const importUndici = () => import('undici')
+
+let loaded: ReturnType<typeof importUndici> | undefined
+
+/** When the first request is about to be made, and once for all clients of the process. */
+export function loadUndici(): ReturnType<typeof importUndici> {
+  loaded ??= importUndici()
+  return loaded
+}
+
 /** So long a connection is kept while it is idle: most servers keep theirs for five seconds or more. */
 const MAX_IDLE_MS = 4_000
 /** After so many requests on which the server closed no connection first, connections are kept twice as long again. */
@@ -75,8 +85,7 @@ export async function createHttpClient(
   certificates: Buffer | null,
   connections: number,
 ): Promise<HttpClient> {
-  // Loaded when the first request is about to be made.
-  const undici = await import('undici')
+  const undici = await loadUndici()
   const connect = createConnector(undici, { certificates, timeoutMs: TIMEOUT_MS })
   let idleMs = MAX_IDLE_MS
   let requests = 0
