@@ -65,13 +65,13 @@ export function readCertificates({ caBundle }: TwilioConfig): Buffer | null {
   }
 }
 
-const importUndici = () => import('undici')
+type Undici = typeof import('undici')
 
-let loaded: ReturnType<typeof importUndici> | undefined
+let loaded: Promise<Undici> | undefined
 
 /** When the first request is about to be made, and once for all clients of the process. */
-export function loadUndici(): ReturnType<typeof importUndici> {
-  loaded ??= importUndici()
+export function loadUndici(): Promise<Undici> {
+  loaded ??= import('undici')
   return loaded
 }
 

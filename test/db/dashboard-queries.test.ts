@@ -16,7 +16,8 @@ let database: Database
 
 /**
  * A message every minute and a half, so that they reach back over more than 30 days; of every 20, one failed twice and
- * was delivered, one failed for good, one waits, one is canceled, one is in doubt, and one is not ours.
+ * was delivered, one failed for good, one waits, one is canceled, one is being submitted, and one is not ours. Each claim
+ * lies hours before or after the 30 s at which it is in doubt, so that the test's own duration does not matter.
  */
 beforeAll(async () => {
   own = await createTestDatabase()
@@ -49,7 +50,7 @@ beforeAll(async () => {
                   '{"undelivered": "2026-07-01T12:00:10.000Z"}'::jsonb),
                 '{"number": 1, "status": "pending"}'::jsonb)
               when 5 then jsonb_build_array(jsonb_build_object('number', 0, 'status', 'submitting', 'times',
-                  jsonb_build_object('submitting', to_char(now() at time zone 'UTC' - (n % 100) * interval '1 s',
+                  jsonb_build_object('submitting', to_char(now() at time zone 'UTC' + (50 - n % 100) * interval '1 h',
                                                            'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))))
               else '[]'::jsonb end)
        from (select n, n % 20 as kind from generate_series(1, ${ROWS}) as n) as s`,
