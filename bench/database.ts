@@ -2,8 +2,8 @@
 // to that state between two rounds.
 import { readFile } from 'node:fs/promises'
 import pg from 'pg'
-import type { EmbeddedPostgres } from '../src/embedded-postgres.ts'
-import { migrate } from '../src/migrate.ts'
+import type { EmbeddedPostgres } from '../src/demo/embedded-postgres.ts'
+import { migrate } from '../src/processes/migrate.ts'
 import { silentLogger } from '../test/support/silent-logger.ts'
 import { parentOf } from './processes.ts'
 

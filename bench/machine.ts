@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os'
 import pg from 'pg'
-import type { EmbeddedPostgres } from '../src/embedded-postgres.ts'
+import type { EmbeddedPostgres } from '../src/demo/embedded-postgres.ts'
 import { wrkVersion } from './full-load.ts'
 
 export async function describeMachine(server: EmbeddedPostgres): Promise<string> {

@@ -3,7 +3,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { startEmbeddedPostgres } from '../src/embedded-postgres.ts'
+import { startEmbeddedPostgres } from '../src/demo/embedded-postgres.ts'
 import { describeMachine } from './machine.ts'
 import { killAll } from './processes.ts'
 import { sectionReport } from './report.ts'

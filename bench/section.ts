@@ -1,6 +1,6 @@
 // What main.ts and the sections of the benchmark agree on: a section opens its cases, which are then run round by round
 // in turn, so that a noisy moment of the machine hits all of them, and judges the medians.
-import type { EmbeddedPostgres } from '../src/embedded-postgres.ts'
+import type { EmbeddedPostgres } from '../src/demo/embedded-postgres.ts'
 
 export interface BenchContext {
   readonly server: EmbeddedPostgres

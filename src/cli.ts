@@ -6,7 +6,7 @@ if (major < 22 || (major === 22 && minor < 12)) {
   process.stderr.write(`sms-retry needs Node.js 22.12 or later; this is ${process.versions.node}.\n`)
   process.exit(1)
 }
-const { readEnvFile, requireOwnDestinations } = await import('./env-file.ts')
+const { readEnvFile, requireOwnDestinations } = await import('./config/env-file.ts')
 try {
   const fromFile = readEnvFile('.env')
   requireOwnDestinations(process.env, fromFile)

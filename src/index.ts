@@ -2,11 +2,11 @@
 // worker are loaded when they are first asked for: an app that only mounts the endpoint need not pay for them.
 import type { Express, Router } from 'express'
 import { type Closable, createHttpApp, createStatusCallbackRouter } from './http/app.ts'
-import { type Options, openRuntime } from './runtime.ts'
-import type { Sender } from './sender.ts'
-import type { RunningWorker } from './worker.ts'
+import { type Options, openRuntime } from './processes/runtime.ts'
+import type { Sender } from './processes/sender.ts'
+import type { RunningWorker } from './processes/worker.ts'
 
-export type { CallerTransaction } from './db/pool.ts'
+export type { CallerTransaction } from './postgres/pool.ts'
 export type { RetryPolicyOverrides } from './delivery/policy-overrides.ts'
 export {
   ConfigError,
@@ -15,14 +15,14 @@ export {
   InvalidMessageError,
   SchemaError,
   SmsRetryError,
-} from './errors.ts'
+} from './shared/errors.ts'
 export type { Closable } from './http/app.ts'
-export type { Logger } from './log.ts'
-export type { MessageInput } from './message-input.ts'
-export type { Options, TwilioOptions } from './runtime.ts'
-export type { EnqueueResult, SendResult } from './send-message.ts'
-export type { Sender } from './sender.ts'
-export type { RunningWorker } from './worker.ts'
+export type { Logger } from './shared/log.ts'
+export type { MessageInput } from './messages/message-input.ts'
+export type { Options, TwilioOptions } from './processes/runtime.ts'
+export type { EnqueueResult, SendResult } from './messages/send-message.ts'
+export type { Sender } from './processes/sender.ts'
+export type { RunningWorker } from './processes/worker.ts'
 
 const ENDPOINT_REQUIREMENTS = [
   'DATABASE_URL',
@@ -44,7 +44,7 @@ const ENDPOINT_REQUIREMENTS = [
  * await sender.close()
  */
 export async function createSender(options: Options = {}): Promise<Sender> {
-  const { openSender } = await import('./sender.ts')
+  const { openSender } = await import('./processes/sender.ts')
   return openSender(openRuntime(options, process.env, [...ENDPOINT_REQUIREMENTS, 'sender']))
 }
 
@@ -95,6 +95,6 @@ export function statusCallbackRouter(options: Options = {}): Router & Closable {
  * process.once('SIGTERM', () => void worker.stop())
  */
 export async function startWorker(options: Options = {}): Promise<RunningWorker> {
-  const { runWorker } = await import('./worker.ts')
+  const { runWorker } = await import('./processes/worker.ts')
   return runWorker(openRuntime(options, process.env, [...ENDPOINT_REQUIREMENTS, 'sender']))
 }

@@ -1,65 +1,31 @@
-// The house of DESIGN section 7: which file may import which, where SQL is written, and who reads the environment.
-// The sources are read as text, comments left out; what an import is called tells enough.
+// Which room of src may import which, where SQL is written, and which files read the environment. The sources are read
+// as text, without their comments.
 import { describe, expect, test } from '@jest/globals'
 import { readdir, readFile } from 'node:fs/promises'
-import { dirname, join, sep } from 'node:path'
+import { basename, dirname, join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** A file belongs to the first entry that it begins with. Beside the house stands what nobody builds upon. */
-const FLOORS: readonly (readonly [prefix: string, floor: number])[] = [
-  ['delivery/', 0],
-  ['errors.ts', 0],
-  ['zod.ts', 0],
-  ['hidden-characters.ts', 0],
-  ['phone-number.ts', 0],
-  ['text-file.ts', 0],
-  ['database-url.ts', 1],
-  ['config.ts', 1],
-  ['env-file.ts', 1],
-  ['env-schema.ts', 1],
-  ['version.ts', 0],
-  ['printable.ts', 0],
-  ['log.ts', 1],
-  ['html.ts', 1],
-  ['plain-words.ts', 1],
-  ['metrics.ts', 1],
-  ['metrics-snapshot.ts', 1],
-  ['twilio/', 1],
-  ['db/', 1],
-  ['boss.ts', 1],
-  ['queue.ts', 1],
-  ['queue-migration.ts', 1],
-  ['record-events.ts', 2],
-  ['event-recorder.ts', 2],
-  ['refused-rows.ts', 2],
-  ['due-watch.ts', 2],
-  ['number-form.ts', 1],
-  ['message-input.ts', 2],
-  ['metadata.ts', 2],
-  ['send-message.ts', 2],
-  ['record-callbacks.ts', 2],
-  ['run-attempts.ts', 2],
-  ['reconcile.ts', 2],
-  ['inquire.ts', 2],
-  ['act-on-message.ts', 2],
-  ['prune.ts', 2],
-  ['migrate.ts', 2],
-  ['instance.ts', 2],
-  ['exposition.ts', 2],
-  ['runtime.ts', 3],
-  ['sender.ts', 3],
-  ['http/', 3],
-  ['doctor.ts', 4],
-  ['doctor/', 4],
-  ['web.ts', 4],
-  ['worker.ts', 4],
-  ['index.ts', 5],
-  ['cli.ts', 5],
-  ['cli/', 5],
-  ['demo/', 5],
-  ['embedded-postgres.ts', 5],
+/** From the bottom up: a file imports from its own room and from the rooms above it in this list. */
+const ROOMS = [
+  'shared',
+  'delivery',
+  'config',
+  'postgres',
+  'twilio',
+  'db',
+  'metrics',
+  'jobs',
+  'recording',
+  'messages',
+  'processes',
+  'http',
+  'doctor',
+  'demo',
+  'cli',
 ]
+/** Stands beside the rooms: only its command and the demo use it. */
 const SIMULATOR = 'simulator/'
+const ROOT_FILES = ['cli.ts', 'index.ts']
 
 const TEXT = /'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`/gs
 const COMMENT = /\/\*.*?\*\/|\/\/[^\n]*/gs
@@ -105,9 +71,7 @@ function resolve(path: string, specifier: string): string | null {
 const ownImportsOf = ({ path, imports }: Source): string[] =>
   imports.flatMap((specifier) => resolve(path, specifier) ?? [])
 
-function floorOf(path: string): number | undefined {
-  return FLOORS.find(([prefix]) => path === prefix || (prefix.endsWith('/') && path.startsWith(prefix)))?.[1]
-}
+const roomOf = (path: string): string | null => (path.includes('/') ? path.slice(0, path.indexOf('/')) : null)
 
 const isSimulator = (path: string): boolean => path.startsWith(SIMULATOR)
 
@@ -119,22 +83,35 @@ test('the imports are found', () => {
   expect(all.filter((path) => !sources.some((source) => source.path === path))).toEqual([])
   expect(first('delivery/decide.ts')?.imports).toContain('./status.ts')
   expect(first('cli/program.ts')?.imports).toContain('../demo/demo.ts')
-  expect(first('index.ts')?.imports).toContain('./db/pool.ts')
+  expect(first('index.ts')?.imports).toContain('./postgres/pool.ts')
 })
 
-test('every file has a floor', () => {
-  const homeless = sources.filter(({ path }) => floorOf(path) === undefined && !isSimulator(path))
-  expect(homeless.map(({ path }) => path)).toEqual([])
+test('every file is in a room; the root holds the two entries', () => {
+  const outside = sources.filter(({ path }) => !isSimulator(path) && !ROOMS.includes(roomOf(path) ?? ''))
+  expect(outside.map(({ path }) => path)).toEqual(ROOT_FILES)
 })
 
-test('a file imports from its own floor and lower ones only', () => {
-  const climbing = sources.flatMap((source) => {
-    const floor = floorOf(source.path) ?? Number.POSITIVE_INFINITY
-    return ownImportsOf(source)
-      .filter((target) => (floorOf(target) ?? 0) > floor)
-      .map((target) => `${source.path} imports ${target}`)
-  })
-  expect(climbing).toEqual([])
+test('a file imports from its own room and lower ones only', () => {
+  const upward = sources
+    .filter(({ path }) => !ROOT_FILES.includes(path) && !isSimulator(path))
+    .flatMap((source) => {
+      const height = ROOMS.indexOf(roomOf(source.path) ?? '')
+      return (
+        ownImportsOf(source)
+          .filter((target) => !isSimulator(target))
+          // The commands use the library as an app does.
+          .filter((target) => target !== 'index.ts' || roomOf(source.path) !== 'cli')
+          .filter((target) => ROOT_FILES.includes(target) || ROOMS.indexOf(roomOf(target) ?? '') > height)
+          .map((target) => `${source.path} imports ${target}`)
+      )
+    })
+  expect(upward).toEqual([])
+})
+
+test('no two files have one name', () => {
+  const named = Map.groupBy(sources, ({ path }) => basename(path))
+  const shared = [...named.values()].filter((of) => of.length > 1)
+  expect(shared.map((of) => of.map(({ path }) => path))).toEqual([])
 })
 
 test('no file imports itself by a detour', () => {
@@ -172,7 +149,7 @@ describe('beside the house', () => {
       .filter(({ path }) => isSimulator(path))
       .flatMap((source) => ownImportsOf(source).map((target) => [source.path, target] as const))
       // How a page is written is no fact about Twilio.
-      .filter(([, target]) => !isSimulator(target) && target !== 'html.ts')
+      .filter(([, target]) => !isSimulator(target) && target !== 'shared/html.ts')
     expect(shared).toEqual([])
   })
 
@@ -181,7 +158,7 @@ describe('beside the house', () => {
       (source) => !isSimulator(source.path) && ownImportsOf(source).some(isSimulator),
     )
     expect(users.map(({ path }) => path).filter((path) => !path.startsWith('demo/'))).toEqual([
-      'cli/simulate.ts',
+      'cli/simulate-command.ts',
     ])
   })
 })
@@ -192,7 +169,7 @@ test('delivery/ is pure: it imports itself, errors.ts and zod, reads no clock an
     source.imports.filter((specifier) => {
       const target = resolve(source.path, specifier)
       if (target === null) return specifier !== 'zod'
-      return !target.startsWith('delivery/') && target !== 'errors.ts' && target !== 'zod.ts'
+      return !target.startsWith('delivery/') && target !== 'shared/errors.ts' && target !== 'shared/zod.ts'
     }),
   )
   expect(foreign).toEqual([])
@@ -201,19 +178,23 @@ test('delivery/ is pure: it imports itself, errors.ts and zod, reads no clock an
   expect(ground.filter(({ code }) => impure.test(code)).map(({ path }) => path)).toEqual([])
 })
 
-test('SQL is written in db/ only', () => {
+test('statements on tables are written in db/ only', () => {
   const statement =
     /\bselect\b[^;]*\bfrom\s+[a-z_$"]|\binsert\s+into\b|\bupdate\s+[\w."$]+(?:\s+as\s+\w+)?\s+set\b|\bdelete\s+from\b/is
   const withSql = sources.filter(({ code }) => statement.test(code)).map(({ path }) => path)
   expect(withSql).toContain('db/messages.ts')
-  expect(withSql.filter((path) => !path.startsWith('db/') && path !== 'embedded-postgres.ts')).toEqual([])
+  // The session's own settings, and the server that the demo starts.
+  expect(withSql.filter((path) => !path.startsWith('db/'))).toEqual([
+    'demo/embedded-postgres.ts',
+    'postgres/session-settings.ts',
+  ])
 })
 
 test('every process that is started gets an environment of its own', () => {
   const starting = sources.filter(({ imports }) =>
     imports.some((name) => /^(node:)?child_process$/.test(name)),
   )
-  expect(starting.map(({ path }) => path)).toEqual(['embedded-postgres.ts'])
+  expect(starting.map(({ path }) => path)).toEqual(['demo/embedded-postgres.ts'])
   const calls = starting.flatMap(({ code }) => [
     ...code.matchAll(/(?<!function )\b(?:spawn|fork|exec|execute|execFile)\(.*?\}\)/gs),
   ])
@@ -228,9 +209,9 @@ test('the commands print in one place, which keeps escape sequences from the ter
   // What these print themselves is their own words and numbers; the program passes on what commander says, cleaned.
   expect(printers.map(({ path }) => path)).toEqual([
     'cli.ts',
-    'cli/output.ts',
     'cli/program.ts',
     'demo/progress.ts',
+    'shared/output.ts',
   ])
 })
 
@@ -244,8 +225,8 @@ test('only the program entries read the environment, the log the one name that e
   const allowed = ([path, text]: readonly [string, string]): boolean =>
     path === 'index.ts' ||
     path === 'cli.ts' ||
-    path === 'embedded-postgres.ts' ||
+    path === 'demo/embedded-postgres.ts' ||
     path.startsWith('cli/') ||
-    (path === 'log.ts' && text === "process.env['NO_COLOR']")
+    (path === 'shared/log.ts' && text === "process.env['NO_COLOR']")
   expect(readers.filter((reader) => !allowed(reader))).toEqual([])
 })

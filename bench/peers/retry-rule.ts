@@ -14,7 +14,7 @@ const RETRIES: ReadonlyMap<number | null, { readonly most: number; readonly base
   [30004, { most: 2, baseSeconds: 180 }],
 ])
 const OTHERWISE = { most: 2, baseSeconds: 120 }
-const MOST_JITTER = 0.1
+const MAX_JITTER = 0.1
 
 export function isFailure({ status }: Callback): boolean {
   return status === 'undelivered' || status === 'failed'
@@ -24,7 +24,7 @@ export function isFailure({ status }: Callback): boolean {
 export function nextRetryAt(callback: Callback, row: RetryRow): Date | null {
   const { most, baseSeconds } = RETRIES.get(callback.errorCode) ?? OTHERWISE
   if (!isFailure(callback) || row.retryCount >= Math.min(most, row.maxRetries)) return null
-  const seconds = baseSeconds * 2 ** row.retryCount * (1 + Math.random() * MOST_JITTER)
+  const seconds = baseSeconds * 2 ** row.retryCount * (1 + Math.random() * MAX_JITTER)
   return new Date(Date.now() + seconds * 1000)
 }
 

@@ -3,7 +3,7 @@
 import { countInDoubt, readBacklog } from '../../src/db/backlog.ts'
 import { countFailures } from '../../src/db/failures.ts'
 import { countMessagesByTime } from '../../src/db/overview.ts'
-import { openDatabase } from '../../src/db/pool.ts'
+import { openDatabase } from '../../src/postgres/pool.ts'
 import { type Search, searchMessages } from '../../src/db/search.ts'
 import { spanNamed } from '../../src/http/dashboard/spans.ts'
 import { createMessageDatabase } from '../database.ts'

@@ -1,6 +1,6 @@
 // The endpoints that receive callbacks: the product's web process, as it is installed, and its peers.
 import { fileURLToPath } from 'node:url'
-import { freePort } from '../../src/embedded-postgres.ts'
+import { freePort } from '../../src/demo/embedded-postgres.ts'
 import { answersOk, type Program, startProgram } from '../processes.ts'
 import { ACCOUNT_SID, AUTH_TOKEN, PUBLIC_BASE_URL } from '../signed-callback.ts'
 

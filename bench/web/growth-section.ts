@@ -1,9 +1,9 @@
 // Whether a callback, and what looks for messages, costs more on a table with a history. A round takes messages that no
 // round has taken before, so that nothing has to be put back, and all tables have been through the same.
-import { nextDueMs } from '../../src/db/due-watch.ts'
+import { nextDueMs } from '../../src/db/next-due-retry.ts'
 import { listMessages } from '../../src/db/messages.ts'
 import { findOthers, findOverdue } from '../../src/db/overdue.ts'
-import { openDatabase } from '../../src/db/pool.ts'
+import { openDatabase } from '../../src/postgres/pool.ts'
 import { createMessageDatabase } from '../database.ts'
 import { idsFrom, openLoad } from '../load.ts'
 import type { BenchCase, BenchContext, Figures, Section } from '../section.ts'

@@ -11,7 +11,7 @@ const DEFERRED_AT_ONCE = 5_000
 const HOUR_MS = 3_600_000
 
 /** A retry is scheduled minutes ahead; here by this time at least, so that no worker learns of it too late. */
-const LEAST_DELAY_MS = 2_500
+const MIN_DELAY_MS = 2_500
 
 export const lateness: Section = {
   name: 'lateness',
@@ -67,7 +67,7 @@ async function openLateness(
   return async (): Promise<Figures> => {
     await table.settle()
     const startedTransactions = await table.transactions()
-    const firstMs = Date.now() + LEAST_DELAY_MS
+    const firstMs = Date.now() + MIN_DELAY_MS
     const dueAt = Array.from({ length: count }, () => new Date(firstMs + Math.floor(Math.random() * spanMs)))
     const retries = await table.add(dueAt)
     await twilio.untilArrived(count)

@@ -9,9 +9,9 @@ import { sharing } from './figures.ts'
 import { type InstantTwilio, startInstantTwilio } from './start-instant-twilio.ts'
 import { openWorkerCase, type WorkerCase } from './worker-case.ts'
 
-const LEAST_DELAY_MS = 2_000
+const MIN_DELAY_MS = 2_000
 const SAMPLE_MS = 50
-const MOST_MB = 200
+const MAX_MB = 200
 const SMALL = 'small heap'
 
 export const workerMemory: Section = {
@@ -27,7 +27,7 @@ export const workerMemory: Section = {
       const database = `worker_memory_${Object.keys(env).length}`
       const worker = await openWorkerCase(stack, context, { name: database, workers: 1, twilio, env })
       const round = async (): Promise<Figures> => {
-        const firstMs = Date.now() + LEAST_DELAY_MS
+        const firstMs = Date.now() + MIN_DELAY_MS
         const steady = Array.from(
           { length: perSecond * seconds },
           (_, i) => new Date(firstMs + Math.floor((i * 1000) / perSecond)),
@@ -47,7 +47,7 @@ export const workerMemory: Section = {
     Object.entries(medians.get(SMALL) ?? {}).map(([what, value]) => ({
       what: `memory of a worker, ${what}`,
       value,
-      most: MOST_MB,
+      most: MAX_MB,
     })),
 }
 

@@ -2,9 +2,9 @@
 // 'undelivered' with 30003: row and job in one transaction, the job due at the row's next_retry_at.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { iso } from '../../src/db/times.ts'
-import { type Database, type Db, openDatabase } from '../../src/db/pool.ts'
-import { migrate } from '../../src/migrate.ts'
-import { type Queue, startQueue } from '../../src/queue.ts'
+import { type Database, type Db, openDatabase } from '../../src/postgres/pool.ts'
+import { migrate } from '../../src/processes/migrate.ts'
+import { type Queue, startQueue } from '../../src/jobs/queue.ts'
 import { silentLogger } from '../../test/support/silent-logger.ts'
 import type { BenchContext } from '../section.ts'
 

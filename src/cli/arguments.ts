@@ -1,6 +1,6 @@
 // What the commands take as arguments, from text. Wrong ones end the command with exit code 2, before anything is done.
 import { InvalidArgumentError } from 'commander'
-import { LEAST_AGE_DAYS } from '../prune.ts'
+import { MIN_AGE_DAYS } from '../messages/prune-messages.ts'
 
 export function nonEmpty(text: string): string {
   if (text.trim() === '') throw new InvalidArgumentError('It must not be empty.')
@@ -40,9 +40,9 @@ export function spanOf(text: string): number {
 /** How old messages are that may go, in days. */
 export function daysOf(text: string): number {
   const days = Number(/^(\d{1,5})d$/.exec(text)?.[1] ?? Number.NaN)
-  if (!(days >= LEAST_AGE_DAYS))
+  if (!(days >= MIN_AGE_DAYS))
     throw new InvalidArgumentError(
-      `It must be a number of days such as 90d, ${LEAST_AGE_DAYS}d at least: callbacks may come three days late.`,
+      `It must be a number of days such as 90d, ${MIN_AGE_DAYS}d at least: callbacks may come three days late.`,
     )
   return days
 }

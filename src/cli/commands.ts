@@ -1,18 +1,18 @@
 // The commands that work on a database and its messages.
-import { type Config, type Env, parseConfig } from '../config.ts'
+import { type Config, type Env, parseConfig } from '../config/config.ts'
 import { findMessage, listMessages } from '../db/messages.ts'
-import { type Database, openDatabase } from '../db/pool.ts'
+import { type Database, openDatabase } from '../postgres/pool.ts'
 import { createRetryPolicy } from '../delivery/retry-policy.ts'
 import type { DeliveryStatus } from '../delivery/status.ts'
 import { createSender } from '../index.ts'
-import { Instance } from '../instance.ts'
-import { createLogger } from '../log.ts'
-import { migrate } from '../migrate.ts'
-import { planReconcile, reconcile } from '../reconcile.ts'
-import { openRuntime, readPolicyFile, recordingOf, startRuntimeQueue } from '../runtime.ts'
+import { Instance } from '../processes/instance.ts'
+import { createLogger } from '../shared/log.ts'
+import { migrate } from '../processes/migrate.ts'
+import { planReconcile, reconcile } from '../messages/reconcile.ts'
+import { openRuntime, readPolicyFile, recordingOf, startRuntimeQueue } from '../processes/runtime.ts'
 import { createTwilioClient } from '../twilio/client.ts'
-import { startWeb } from '../web.ts'
-import { runWorker } from '../worker.ts'
+import { startWeb } from '../http/web.ts'
+import { runWorker } from '../processes/worker.ts'
 import { createCommandLogger } from './command-logger.ts'
 import {
   listView,
@@ -23,8 +23,8 @@ import {
   reconciledView,
   showView,
 } from './views.ts'
-import { print, printJson, tell } from './output.ts'
-import { runUntilSignal } from './until-signal.ts'
+import { print, printJson, tell } from '../shared/output.ts'
+import { runUntilSignal } from '../processes/until-signal.ts'
 
 export async function migrateCommand(env: Env): Promise<void> {
   const config = parseConfig(env, ['DATABASE_URL'])
@@ -122,7 +122,7 @@ export async function showCommand(
 }
 
 /** At most so many are listed by a dry run. */
-const MOST_PLANNED = 1000
+const MAX_PLANNED = 1000
 
 /** @returns false if Twilio could not be asked about some messages, or its answers not be recorded */
 export async function reconcileCommand(
@@ -133,11 +133,11 @@ export async function reconcileCommand(
   const runtime = openRuntime({ logger }, env, flags.dryRun ? ['DATABASE_URL'] : WORKER_REQUIREMENTS)
   const { config, database, policy } = runtime
   if (flags.dryRun) {
-    const planned = await planReconcile({ database, policy }, MOST_PLANNED).finally(() => database.close())
+    const planned = await planReconcile({ database, policy }, MAX_PLANNED).finally(() => database.close())
     if (flags.json) printJson(planned)
     else if (planned.length > 0) print(plannedView(planned))
     else tell('No message is overdue.')
-    if (planned.length === MOST_PLANNED) tell(`Only the first ${MOST_PLANNED} are listed.`)
+    if (planned.length === MAX_PLANNED) tell(`Only the first ${MAX_PLANNED} are listed.`)
     return true
   }
   const queue = await startRuntimeQueue(runtime, 'schedule')

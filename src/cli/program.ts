@@ -1,11 +1,11 @@
 // The commands: flags to use cases, results to stdout, words for people to stderr, exit code 0 (ok), 1 (failed)
 // or 2 (wrong usage). Each command loads what it needs when it runs, so that --help is quick.
 import { Command, CommanderError, Option } from 'commander'
-import { type Env, parseConfig } from '../config.ts'
+import { type Env, parseConfig } from '../config/config.ts'
 import { DELIVERY_STATUSES } from '../delivery/status.ts'
-import { ConfigError, InvalidMessageError, SmsRetryError } from '../errors.ts'
-import { describeUnusual, withoutUnusual } from '../hidden-characters.ts'
-import { readVersion } from '../version.ts'
+import { ConfigError, InvalidMessageError, SmsRetryError } from '../shared/errors.ts'
+import { describeUnusual, withoutUnusual } from '../shared/hidden-characters.ts'
+import { readVersion } from '../shared/version.ts'
 import {
   daysOf,
   delayOf,
@@ -18,7 +18,7 @@ import {
   spanOf,
   wholeNumber,
 } from './arguments.ts'
-import { clean, tell } from './output.ts'
+import { clean, tell } from '../shared/output.ts'
 
 const OK = 0
 const FAILED = 1
@@ -144,7 +144,7 @@ function createProgram(env: Env, exitWith: (code: number) => void): Command {
     .option('--json', 'print JSON')
     .addHelpText('after', example('sms-retry retry 42'))
     .action(async (id, options) => {
-      const { retryCommand } = await import('./act.ts')
+      const { retryCommand } = await import('./act-command.ts')
       exitWith((await retryCommand(env, id, options)) ? OK : FAILED)
     })
 
@@ -155,7 +155,7 @@ function createProgram(env: Env, exitWith: (code: number) => void): Command {
     .option('--json', 'print JSON')
     .addHelpText('after', example('sms-retry cancel 42'))
     .action(async (id, options) => {
-      const { cancelCommand } = await import('./act.ts')
+      const { cancelCommand } = await import('./act-command.ts')
       exitWith((await cancelCommand(env, id, options)) ? OK : FAILED)
     })
 
@@ -170,7 +170,7 @@ function createProgram(env: Env, exitWith: (code: number) => void): Command {
     .option('--json', 'print JSON')
     .addHelpText('after', example('sms-retry stats --since 7d'))
     .action(async (options) => {
-      const { statsCommand } = await import('./stats.ts')
+      const { statsCommand } = await import('./stats-command.ts')
       await statsCommand(env, options)
     })
 
@@ -204,7 +204,7 @@ function createProgram(env: Env, exitWith: (code: number) => void): Command {
     .option('--json', 'print JSON')
     .addHelpText('after', example('sms-retry prune --older-than 90d --content-only'))
     .action(async (options) => {
-      const { pruneCommand } = await import('./prune.ts')
+      const { pruneCommand } = await import('./prune-command.ts')
       exitWith((await pruneCommand(env, options)) ? OK : FAILED)
     })
 
@@ -217,7 +217,7 @@ function createProgram(env: Env, exitWith: (code: number) => void): Command {
     .option('--json', 'print JSON')
     .addHelpText('after', example('sms-retry doctor'))
     .action(async (options) => {
-      const { doctorCommand } = await import('./doctor.ts')
+      const { doctorCommand } = await import('./doctor-command.ts')
       exitWith((await doctorCommand(env, options)) ? OK : FAILED)
     })
 
@@ -255,7 +255,7 @@ function createProgram(env: Env, exitWith: (code: number) => void): Command {
     .addOption(share('--lookup-page', "GETs answered with a proxy's page"))
     .addHelpText('after', example('sms-retry simulate --duplicate-callbacks 0.1 --rate-limit 0.05'))
     .action(async (options) => {
-      const { simulateCommand } = await import('./simulate.ts')
+      const { simulateCommand } = await import('./simulate-command.ts')
       await simulateCommand(env, options)
     })
 

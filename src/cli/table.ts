@@ -1,8 +1,8 @@
 // How texts fit the terminal: tables, facts and findings. Widths are counted in columns of the terminal, as Chinese letters
 // and emoji take two. What is not printed to a terminal is printed whole: a pipe has no width.
 import stringWidth from 'string-width'
-import { printableLine } from '../printable.ts'
-import { type Style, styled } from './output.ts'
+import { printableLine } from '../shared/printable.ts'
+import { type Style, styled } from '../shared/output.ts'
 
 /** A text, or one with a colour. */
 export type Cell = string | { readonly text: string; readonly style: Style }
@@ -72,7 +72,7 @@ function cut(text: string, most: number): string {
 
 /** The text below and beside what stands at its left, which is `indent` columns wide; broken at spaces. */
 export function hanging(text: string, indent: number): string {
-  const most = Math.max(terminalWidth() - indent, LEAST_WIDTH)
+  const most = Math.max(terminalWidth() - indent, MIN_WIDTH)
   const lines: string[] = []
   let line = ''
   for (const word of printableLine(text).split(' ')) {
@@ -85,4 +85,4 @@ export function hanging(text: string, indent: number): string {
 }
 
 /** A narrower column could not be read. */
-const LEAST_WIDTH = 20
+const MIN_WIDTH = 20

@@ -3,17 +3,17 @@ import type { StoredMessage } from '../db/messages.ts'
 import { reasonOf } from '../delivery/error-codes.ts'
 import {
   CLOCK_SPREAD_SECONDS,
+  formatSchedule,
   type RetryPolicy,
   retryDelaySeconds,
   scheduleOf,
 } from '../delivery/retry-policy.ts'
 import type { Rule } from '../delivery/retry-rule.ts'
 import { type DeliveryStatus, isDelivered, isFailure } from '../delivery/status.ts'
-import { maskNumber, maskReason } from '../log.ts'
-import { scheduleInWords } from '../plain-words.ts'
-import type { PlannedLook, Reconciled } from '../reconcile.ts'
-import { printableLine } from '../printable.ts'
-import { type Style, styled } from './output.ts'
+import { maskNumber, maskReason } from '../shared/log.ts'
+import type { PlannedLook, Reconciled } from '../messages/reconcile.ts'
+import { printableLine } from '../shared/printable.ts'
+import { type Style, styled } from '../shared/output.ts'
 import { type Cell, hanging, table } from './table.ts'
 
 export function listView(messages: readonly StoredMessage[], now: Date): string {
@@ -136,7 +136,7 @@ export function policyView(policy: RetryPolicy, now: Date): string {
 }
 
 function scheduleCell(policy: RetryPolicy, rule: Rule, now: Date): string {
-  const words = scheduleInWords(policy, rule, duration)
+  const words = formatSchedule(policy, rule, duration)
   const at = nextTimeOf(policy, rule, now)
   return at === null ? words : `${words} (next ${time(at).slice(0, 'yyyy-mm-dd hh:mm'.length)} UTC)`
 }

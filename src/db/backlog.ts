@@ -3,7 +3,7 @@ import { IN_DOUBT_AFTER_SECONDS } from '../delivery/reconcile-time.ts'
 import type { DeliveryStatus } from '../delivery/status.ts'
 import { finite, IS_IN_FLIGHT, IS_OURS } from './message-row.ts'
 import { IS_LOOKED_AT } from './overdue.ts'
-import type { Db } from './pool.ts'
+import type { Db } from '../postgres/pool.ts'
 import { inTypeOf, instantOf, iso } from './times.ts'
 
 export interface Backlog {

@@ -4,8 +4,8 @@
 import { readdir } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { SchemaError } from '../errors.ts'
-import type { Db } from './pool.ts'
+import { SchemaError } from '../shared/errors.ts'
+import type { Db } from '../postgres/pool.ts'
 
 export const MIGRATIONS_DIRECTORY = fileURLToPath(new URL('../../sql', import.meta.url))
 export const BOOKKEEPING_SCHEMA = 'sms_retry'

@@ -1,7 +1,7 @@
 // Why messages fail, and what retries make of it: the failed attempts of a span by error code, each with what became of
 // the retry that followed it. So a retry policy can be judged by what it has done.
 import { IS_OURS } from './message-row.ts'
-import type { Db } from './pool.ts'
+import type { Db } from '../postgres/pool.ts'
 import { inTypeOf } from './times.ts'
 
 /** The retries with this number that followed a failure with this code. */
@@ -48,10 +48,10 @@ const numberIn = (json: string): string =>
 const timeIn = (json: string): string => `left(${json}, 28)`
 
 /** Enough to judge a policy by, and as many as can be read while somebody waits. */
-export const MOST_CONSIDERED = 5_000
+export const MAX_CONSIDERED = 5_000
 
 /** Of one message: what somebody has retried by hand a hundred times is not to be read a hundred times. */
-const MOST_PAUSES = 20
+const MAX_PAUSES = 20
 
 export interface Failures {
   /** By code, the most frequent first. */
@@ -69,7 +69,7 @@ export async function countFailures(db: Db, lastSeconds: number): Promise<Failur
         where ${IS_OURS} and ${IS_TROUBLED}
           and created_at >= ${inTypeOf('created_at', `now() - make_interval(secs => ${lastSeconds})`)}
         order by created_at desc, id desc
-        limit ${MOST_CONSIDERED}),
+        limit ${MAX_CONSIDERED}),
      failed as (
        select m.id, e.position, ${numberIn(`a -> 'error_code'`)} as code,
               ${numberIn(`following -> 'number'`)} as retry, following ->> 'status' as retry_status,
@@ -90,7 +90,7 @@ export async function countFailures(db: Db, lastSeconds: number): Promise<Failur
             (count(*) filter (where retry_status in ('delivered', 'read', 'undelivered', 'failed')))::int as "made",
             (count(*) filter (where retry_status in ('delivered', 'read')))::int as "delivered",
             case when grouping(retry) = 0 then json_agg(array[claimed_at, failed_at]) filter (
-              where retry is not null and position <= ${MOST_PAUSES} and claimed_at is not null and failed_at is not null)
+              where retry is not null and position <= ${MAX_PAUSES} and claimed_at is not null and failed_at is not null)
             end as "pauses"
        from failed
       group by grouping sets ((code), (code, retry)))
@@ -108,7 +108,7 @@ export async function countFailures(db: Db, lastSeconds: number): Promise<Failur
       recovered,
       retries: rows.flatMap((row) => (row.code === code && !row.isWhole ? toRetryOutcome(row) : [])),
     }))
-  return { codes, isComplete: (rows[0]?.considered ?? 0) < MOST_CONSIDERED }
+  return { codes, isComplete: (rows[0]?.considered ?? 0) < MAX_CONSIDERED }
 }
 
 function toRetryOutcome({ retry, made, delivered, pauses }: FailureRow): RetryOutcome[] {

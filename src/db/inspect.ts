@@ -1,7 +1,7 @@
 // What `doctor` reads of the server, the table and the queue, and `GET /readyz` of the server. Nothing here changes
 // anything.
-import { INDEX_NAMES } from './migrate.ts'
-import type { Db } from './pool.ts'
+import { INDEX_NAMES } from './migrations.ts'
+import type { Db } from '../postgres/pool.ts'
 
 export interface ServerFacts {
   readonly version: string

@@ -1,5 +1,5 @@
 // The statements on the rows of running processes, and on the one row of all that are gone.
-import type { Db } from './pool.ts'
+import type { Db } from '../postgres/pool.ts'
 
 /** Twilio's callbacks, due attempts, an app's own sends. */
 export type Role = 'web' | 'worker' | 'sender'

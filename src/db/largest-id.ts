@@ -1,5 +1,5 @@
 // Ids that JavaScript cannot tell apart. A `bigint` goes beyond what a number keeps exact: two messages would be one.
-import type { Db } from './pool.ts'
+import type { Db } from '../postgres/pool.ts'
 
 /** As text. */
 export interface TooLargeId {

@@ -10,7 +10,7 @@ import {
   isDeliveryStatus,
   isFailedAttempt,
 } from '../delivery/status.ts'
-import { MOST_ATTEMPTS, MOST_POSTPONEMENTS } from '../delivery/transitions.ts'
+import { MAX_ATTEMPTS, MAX_SNOOZES } from '../delivery/transitions.ts'
 import { inTypeOf } from './times.ts'
 
 /** Keys of `sms_metadata` that belong to sms-retry. All others belong to the app and are preserved. */
@@ -74,7 +74,7 @@ export function toMessage(row: MessageRow): Message {
     status: isDeliveryStatus(row.status) ? row.status : 'unknown',
     success: row.success,
     // What others have written is brought into the range that an attempt's number can have.
-    retryCount: Math.min(Math.max(Number(row.retryCount), 0), MOST_ATTEMPTS),
+    retryCount: Math.min(Math.max(Number(row.retryCount), 0), MAX_ATTEMPTS),
     maxRetries: row.maxRetries,
     nextRetryAt: row.nextRetryAt === Number.POSITIVE_INFINITY ? ON_HOLD : finite(row.nextRetryAt),
     sid: row.sid,
@@ -138,13 +138,13 @@ function isAttemptEntry(value: unknown): value is AttemptEntry {
   if (value === null || typeof value !== 'object') return false
   const entry = value as Record<keyof AttemptEntry, unknown>
   return (
-    isWhole(entry.number, MOST_ATTEMPTS) &&
+    isWhole(entry.number, MAX_ATTEMPTS) &&
     typeof entry.status === 'string' &&
     isAttemptStatus(entry.status) &&
     (entry.sid == null || typeof entry.sid === 'string') &&
     (entry.error_code == null || Number.isSafeInteger(entry.error_code)) &&
     (entry.error_text == null || typeof entry.error_text === 'string') &&
-    (entry.postponements == null || isWhole(entry.postponements, MOST_POSTPONEMENTS)) &&
+    (entry.postponements == null || isWhole(entry.postponements, MAX_SNOOZES)) &&
     (entry.account == null || typeof entry.account === 'string') &&
     (entry.sender == null || typeof entry.sender === 'string') &&
     (entry.times == null || isRecordOfTexts(entry.times))

@@ -2,7 +2,7 @@
 // columns mean is in message-row.ts.
 import type { Identity, Message } from '../delivery/message.ts'
 import type { DeliveryStatus } from '../delivery/status.ts'
-import { DatabaseError } from '../errors.ts'
+import { DatabaseError } from '../shared/errors.ts'
 import {
   type Integer,
   IS_OURS,
@@ -11,7 +11,7 @@ import {
   toChange,
   toMessage,
 } from './message-row.ts'
-import type { Db, Transaction } from './pool.ts'
+import type { Db, Transaction } from '../postgres/pool.ts'
 import { inTypeOf, iso } from './times.ts'
 
 export interface LockedMessage {

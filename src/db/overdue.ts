@@ -2,7 +2,7 @@
 // list may belong to.
 import type { Message } from '../delivery/message.ts'
 import { IS_IN_FLIGHT, IS_OURS, MESSAGE_COLUMNS, type MessageRow, toMessage } from './message-row.ts'
-import type { Db } from './pool.ts'
+import type { Db } from '../postgres/pool.ts'
 import { iso } from './times.ts'
 
 export interface OverdueMessage {
@@ -43,7 +43,7 @@ export async function readClock(db: Db): Promise<Date> {
 }
 
 /** More attempts to one number, in so short a time, are beyond deciding anyway. */
-const MOST_OTHERS = 1000
+const MAX_OTHERS = 1000
 
 /**
  * The messages other than this one that have one of the sids, in whichever attempt, and those to the same number with
@@ -64,7 +64,7 @@ export async function findOthers(
                       sms_metadata,
                       '$.attempts[*] ? (@.sid == $sids[*] || @.times.submitting >= $since)',
                       jsonb_build_object('sids', $4::text[], 'since', $3::text)))
-      limit ${MOST_OTHERS + 1}`,
+      limit ${MAX_OTHERS + 1}`,
     [messageId, to, since.toISOString(), sids],
   )
   return rows.map(toMessage)
@@ -72,5 +72,5 @@ export async function findOthers(
 
 /** True if there are more others than are worth comparing. */
 export function areTooMany(others: readonly Message[]): boolean {
-  return others.length > MOST_OTHERS
+  return others.length > MAX_OTHERS
 }

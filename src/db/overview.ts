@@ -3,7 +3,7 @@ import { DELIVERY_STATUSES, isDelivered, isFailure, isFinal } from '../delivery/
 import { addSeconds } from '../delivery/transitions.ts'
 import { IS_OURS } from './message-row.ts'
 import { readClock } from './overdue.ts'
-import type { Db } from './pool.ts'
+import type { Db } from '../postgres/pool.ts'
 
 export interface Overview {
   readonly messages: number

@@ -4,7 +4,7 @@ import { DELIVERY_STATUSES, type DeliveryStatus } from '../delivery/status.ts'
 import { IS_TROUBLED } from './failures.ts'
 import { IS_OURS, listOf } from './message-row.ts'
 import { type StoredMessage, STORED_COLUMNS, type StoredRow, toStoredMessage } from './messages.ts'
-import type { Db } from './pool.ts'
+import type { Db } from '../postgres/pool.ts'
 import { timeIn } from './times.ts'
 
 /** Everything that is not null has to hold. */
@@ -34,7 +34,7 @@ export interface SearchPage {
 }
 
 /** For a code, each message that had trouble is read: so many at once, while somebody waits. */
-const MOST_READ = 10_000
+const MAX_READ = 10_000
 
 /** As messages have it: a word of the app's own is none of ours. */
 const STATUS_WORD = `case when final_status in (${listOf(DELIVERY_STATUSES)}) then final_status else 'unknown' end`
@@ -59,7 +59,7 @@ export async function searchMessages(
   limit: number,
 ): Promise<SearchPage> {
   const { rows } = await db.executeSql<FoundRow>(
-    `select ${STORED_COLUMNS}, m.created_at::text as "position", f.nth = ${MOST_READ} as "isLastRead",
+    `select ${STORED_COLUMNS}, m.created_at::text as "position", f.nth = ${MAX_READ} as "isLastRead",
             $2::integer is null or ${HAS_CODE} as "isMatch"
        from (
          select id as found, created_at as found_at, row_number() over (order by created_at desc, id desc) as nth
@@ -73,9 +73,9 @@ export async function searchMessages(
             and ($4::integer is null or user_id = $4)
             and ($2::integer is null or ${IS_TROUBLED})
           order by created_at desc, id desc
-          limit case when $2::integer is null then $9::integer else ${MOST_READ} end) as f
+          limit case when $2::integer is null then $9::integer else ${MAX_READ} end) as f
        join sms_usage_logs as m on m.id = f.found
-      where $2::integer is null or ${HAS_CODE} or f.nth = ${MOST_READ}
+      where $2::integer is null or ${HAS_CODE} or f.nth = ${MAX_READ}
       order by f.found_at desc, f.found desc
       limit $9::integer`,
     [

@@ -1,6 +1,6 @@
 // The statement by which all workers together keep to a rate: each reserves the next moments for its attempts. (GCRA,
 // the generic cell rate algorithm, without a burst.)
-import type { Db } from './pool.ts'
+import type { Db } from '../postgres/pool.ts'
 
 /**
  * Reserves `attempts` moments, `1 / perSecond` seconds each.

@@ -12,7 +12,7 @@ import {
   end,
   isTooLate,
   isWaiting,
-  MOST_ATTEMPTS,
+  MAX_ATTEMPTS,
   NO_TEXT,
   putOff,
   ringAgain,
@@ -53,7 +53,7 @@ export function decideRetry(
   // Called off before it was made.
   if (last?.status === 'pending') return putOff(message, last, now, BY_HAND)
   const isOver = last !== undefined && (isFailedAttempt(last.status) || last.status === 'canceled')
-  if (!isOver || last.number >= MOST_ATTEMPTS) return ignore('its latest attempt is not known to have failed')
+  if (!isOver || last.number >= MAX_ATTEMPTS) return ignore('its latest attempt is not known to have failed')
   const isForbidden = isFailedAttempt(last.status) && ruleFor(policy, last.errorCode).action === 'stop'
   if (isForbidden && !force) {
     const code = last.errorCode ?? last.status

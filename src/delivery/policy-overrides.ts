@@ -1,7 +1,7 @@
 // What a user may change of the retry policy, and the check of it. Every fault is reported by its place, with an example.
 import type { z as Z } from 'zod'
-import { ConfigError } from '../errors.ts'
-import { loadZod } from '../zod.ts'
+import { ConfigError } from '../shared/errors.ts'
+import { loadZod } from '../shared/zod.ts'
 import { isTimeZone } from './time-on-clock.ts'
 
 const MAX_RETRIES = 10

@@ -27,12 +27,12 @@ const GIVE_UP_SECONDS = 72 * 3600
 /** An attempt that is due and was not made: its job may be gone, or its worker may have died. */
 const OVERDUE_SECONDS = 30
 /** Even with shortened delays a worker needs its time. */
-const LEAST_OVERDUE_SECONDS = 5
+const MIN_OVERDUE_SECONDS = 5
 
-const LONGEST_PAUSE_SECONDS = 900
+const MAX_PAUSE_SECONDS = 900
 
 /** One that is due much later is looked at now and then all the same: somebody may have changed its time. */
-const LONGEST_WAIT_SECONDS = 6 * 3600
+const MAX_WAIT_SECONDS = 6 * 3600
 
 /** Beyond every clock: Twilio is not asked any more. */
 export const NEVER = new Date('9999-12-31T00:00:00.000Z')
@@ -53,7 +53,7 @@ interface Watch {
 /** Null for a message that is final, and for a row that nobody has told us about. */
 function watchOf(message: Message, delayScale: number): Watch | null {
   if (isFinal(message.status) || message.status === 'unknown') return null
-  const longestPause = LONGEST_PAUSE_SECONDS * delayScale
+  const longestPause = MAX_PAUSE_SECONDS * delayScale
   const giveUp = GIVE_UP_SECONDS * delayScale
   if (isWaiting(message)) {
     const waiting = message.attempts.find(({ number }) => number === message.retryCount)
@@ -98,7 +98,7 @@ export function reconcileTime(message: Message, delayScale: number, now: Date): 
   const elapsed = secondsBetween(since, now)
   if (giveUp !== null && elapsed >= giveUp) return NEVER
   const next = Math.max(first, Math.min(growth * elapsed, elapsed + longestPause))
-  const latest = Math.min(giveUp ?? next, isWaiting(message) ? elapsed + LONGEST_WAIT_SECONDS : next)
+  const latest = Math.min(giveUp ?? next, isWaiting(message) ? elapsed + MAX_WAIT_SECONDS : next)
   return addSeconds(since, Math.min(next, latest))
 }
 
@@ -107,7 +107,7 @@ export function reconcileTime(message: Message, delayScale: number, now: Date): 
  * so the pauses that grow long, and the end of all looks, come with the answer only.
  */
 export function askAgainTime(message: Message, delayScale: number, now: Date): Date {
-  const soon = addSeconds(now, LONGEST_PAUSE_SECONDS * delayScale)
+  const soon = addSeconds(now, MAX_PAUSE_SECONDS * delayScale)
   const time = reconcileTime(message, delayScale, now)
   return time !== null && time < soon ? time : soon
 }
@@ -120,7 +120,7 @@ export function isOverdue(message: Message, delayScale: number, now: Date): bool
 
 /** Seconds after which an attempt that waits (once it is due), or that was claimed, is first looked at. */
 export function firstLookSeconds(status: 'pending' | 'submitting', delayScale: number): number {
-  if (status === 'pending') return Math.max(OVERDUE_SECONDS * delayScale, LEAST_OVERDUE_SECONDS)
+  if (status === 'pending') return Math.max(OVERDUE_SECONDS * delayScale, MIN_OVERDUE_SECONDS)
   // A request's own time is not scaled: before it has passed, nothing is in doubt.
   return CLAIM_VALID_SECONDS + REQUEST_TIMEOUT_SECONDS + TWILIO_AT_WORK_SECONDS * delayScale
 }

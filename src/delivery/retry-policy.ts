@@ -118,3 +118,13 @@ export function scheduleOf(policy: RetryPolicy, rule: Rule): number[] | null {
   if ('after' in rule) return null
   return Array.from({ length: rule.retries }, (_, i) => delaySeconds(policy, rule, i + 1, 0))
 }
+
+/** The delay before each retry, for people: `5 min, 10 min` or `00:00 America/Los_Angeles`; empty for a stop. */
+export function formatSchedule(
+  policy: RetryPolicy,
+  rule: Rule,
+  formatDelay: (seconds: number) => string,
+): string {
+  if ('after' in rule) return `${rule.after} ${rule.timeZone}`
+  return (scheduleOf(policy, rule) ?? []).map(formatDelay).join(', ')
+}

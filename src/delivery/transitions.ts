@@ -7,9 +7,9 @@ import { type DeliveryStatus, isFailedAttempt, isFailure } from './status.ts'
 
 export const BEYOND_DEADLINE = 'The next try would come after the deadline'
 /** An attempt's number has at most three digits in the callback's URL. */
-export const MOST_ATTEMPTS = 999
+export const MAX_ATTEMPTS = 999
 /** More than anybody counts to. */
-export const MOST_POSTPONEMENTS = 2 ** 31
+export const MAX_SNOOZES = 2 ** 31
 
 export const NO_TEXT = 'the row has no text (message_content)'
 

@@ -1,7 +1,7 @@
 // Is every setting there, and does it make sense? Faults and what is merely odd, each by its name and without its value.
 import { createRetryPolicy } from '../delivery/retry-policy.ts'
-import { ConfigError } from '../errors.ts'
-import { readPolicyFile } from '../runtime.ts'
+import { ConfigError } from '../shared/errors.ts'
+import { readPolicyFile } from '../processes/runtime.ts'
 import { type Examine, failed, type Finding, ok, type Patient, warning } from './finding.ts'
 import { isPrivateHost } from './private-host.ts'
 

@@ -1,6 +1,6 @@
 // Can the database be reached, and is it one that serves?
 import { readServer } from '../db/inspect.ts'
-import { DatabaseError } from '../errors.ts'
+import { DatabaseError } from '../shared/errors.ts'
 import { type Examine, failed, type Finding, ok, warning } from './finding.ts'
 import { isPrivateHost } from './private-host.ts'
 
@@ -87,14 +87,14 @@ export const examineTls: Examine = async ({ database, config }) => {
 }
 
 /** Less is lost among the delays of the network. */
-const LARGEST_DIFFERENCE_SECONDS = 5
+const MAX_DIFFERENCE_SECONDS = 5
 
 export const examineClock: Examine = async ({ database }) => {
   const beforeMs = Date.now()
   const { now } = await readServer(database)
   const oursMs = (beforeMs + Date.now()) / 2
   const seconds = (oursMs - now.getTime()) / 1000
-  if (Math.abs(seconds) < LARGEST_DIFFERENCE_SECONDS) return [ok("This machine's clock is the database's")]
+  if (Math.abs(seconds) < MAX_DIFFERENCE_SECONDS) return [ok("This machine's clock is the database's")]
   const size = Math.round(Math.abs(seconds))
   return [
     warning(

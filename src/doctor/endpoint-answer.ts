@@ -20,7 +20,7 @@ export const REFUSALS = {
 } as const
 
 /** More than our endpoint ever says. */
-const LONGEST_TEXT = 500
+const MAX_TEXT_LENGTH = 500
 
 /** @param signature null for none */
 export async function post(
@@ -65,7 +65,7 @@ async function beginningOf({ body }: Response): Promise<string> {
   let text = ''
   for await (const chunk of body ?? []) {
     text += decoder.decode(chunk, { stream: true })
-    if (text.length > LONGEST_TEXT) break
+    if (text.length > MAX_TEXT_LENGTH) break
   }
   return text
 }

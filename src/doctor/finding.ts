@@ -1,6 +1,6 @@
 // What `doctor` finds, and what its checks have to work with.
-import type { Config, ConfigFault } from '../config.ts'
-import type { Database } from '../db/pool.ts'
+import type { Config, ConfigFault } from '../config/config.ts'
+import type { Database } from '../postgres/pool.ts'
 
 export interface Finding {
   readonly result: 'ok' | 'warning' | 'failed' | 'skipped'

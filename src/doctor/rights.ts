@@ -1,6 +1,6 @@
 // May the role of DATABASE_URL do what sender, web process and worker do to the tables?
-import { readHiddenRows, readMissingRights } from '../db/rights.ts'
-import type { Db } from '../db/pool.ts'
+import { readHiddenRows, readMissingRights } from '../db/privileges.ts'
+import type { Db } from '../postgres/pool.ts'
 import { failed, type Finding } from './finding.ts'
 
 export async function faultsOfRights(database: Db): Promise<Finding[]> {

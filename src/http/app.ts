@@ -1,14 +1,14 @@
 // The web process's Express app: the status callback endpoint, the metrics and the health checks.
 import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Router } from 'express'
-import { isAnswer } from '../db/database-failure.ts'
+import { isAnswer } from '../postgres/database-failure.ts'
 import { readServer } from '../db/inspect.ts'
 import { readTableState } from '../db/bookkeeping.ts'
-import { SchemaError } from '../errors.ts'
-import { errorFields, type Log, type Logger, seldom } from '../log.ts'
-import { Instance } from '../instance.ts'
-import { recordCallback } from '../record-callbacks.ts'
-import { untilRecorded } from '../record-events.ts'
-import { LazyRecording, type Runtime } from '../runtime.ts'
+import { SchemaError } from '../shared/errors.ts'
+import { errorFields, type Log, type Logger, seldom } from '../shared/log.ts'
+import { Instance } from '../processes/instance.ts'
+import { recordCallback } from '../messages/record-callbacks.ts'
+import { untilRecorded } from '../recording/record-events.ts'
+import { LazyRecording, type Runtime } from '../processes/runtime.ts'
 import { statusCallbackRoute } from './status-callback-route.ts'
 
 export interface Closable {

@@ -3,11 +3,11 @@
 // depends on.
 import { createRequire } from 'node:module'
 import type limiter from 'rate-limiter-flexible'
-import { type Log, type Logger, seldom } from '../log.ts'
+import { type Log, type Logger, seldom } from '../shared/log.ts'
 import { isSignedByTwilio, isSignedInAnySpelling } from '../twilio/signature.ts'
 
 /** Some two hundredths of a processor; many times what a wrong setting brings about. */
-const MOST_FAILURES = 1_000
+const MAX_FAILURES = 1_000
 const WINDOW_SECONDS = 10
 
 const LOG_EVERY_MS = 10_000
@@ -47,7 +47,7 @@ export class ForgeryLimit {
   /** Counted from the first one on: most processes never see any. */
   #failuresSoFar(): limiter.RateLimiterMemory {
     this.#failures ??= new (loadLimiter().RateLimiterMemory)({
-      points: MOST_FAILURES,
+      points: MAX_FAILURES,
       duration: WINDOW_SECONDS,
     })
     return this.#failures

@@ -2,7 +2,7 @@
 // the connection (a proxy in front is one address).
 import type { Request } from 'express'
 import { RateLimiterMemory, type RateLimiterRes } from 'rate-limiter-flexible'
-import { type Log, type Logger, seldom } from '../log.ts'
+import { type Log, type Logger, seldom } from '../shared/log.ts'
 
 /** Wrong guesses in a minute: from one address or browser, and from all addresses. */
 const MAX_FAILURES = 10

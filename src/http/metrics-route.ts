@@ -1,9 +1,9 @@
 // GET /metrics, for whoever has the token.
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { RequestHandler, Response } from 'express'
-import { Exposition } from '../exposition.ts'
-import type { Instance, InstanceDeps } from '../instance.ts'
-import { errorFields } from '../log.ts'
+import { Exposition } from './exposition.ts'
+import type { Instance, InstanceDeps } from '../processes/instance.ts'
+import { errorFields } from '../shared/log.ts'
 import type { GuessLimit } from './guess-limit.ts'
 
 const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'

@@ -6,9 +6,9 @@ import express, {
   type Response,
   Router,
 } from 'express'
-import { DatabaseError, OverloadedError, SchemaError } from '../errors.ts'
-import { errorFields, type Logger } from '../log.ts'
-import type { Metrics } from '../metrics.ts'
+import { DatabaseError, OverloadedError, SchemaError } from '../shared/errors.ts'
+import { errorFields, type Logger } from '../shared/log.ts'
+import type { Metrics } from '../metrics/metrics.ts'
 import { parseStatusCallback, STATUS_CALLBACK_PATH, type StatusCallback } from '../twilio/status-callback.ts'
 import { ForgeryLimit } from './forgery-limit.ts'
 
@@ -24,8 +24,8 @@ export interface StatusCallbackRouteDeps {
 
 const FORM = 'application/x-www-form-urlencoded'
 /** Many times what the fields of a callback come to. */
-const LARGEST_BODY_BYTES = 16_384
-const MOST_FIELDS = 100
+const MAX_BODY_BYTES = 16_384
+const MAX_FIELDS = 100
 const OTHER_CHARSET = /charset=(?!"?(utf-8)?"?\s*(;|$))/i
 
 /** The route alone, for mounting into an app. Everything is refused before any cryptography that can be. */
@@ -54,7 +54,7 @@ function requireForm(deps: StatusCallbackRouteDeps): RequestHandler {
 /** Puts the fields of the form into `body`, as express.urlencoded does at twice the cost. */
 function formReader(deps: StatusCallbackRouteDeps): RequestHandler {
   // The type has been looked at.
-  const readBytes = express.raw({ type: () => true, limit: LARGEST_BODY_BYTES })
+  const readBytes = express.raw({ type: () => true, limit: MAX_BODY_BYTES })
   return (request, response, next) => {
     const before: unknown = request.body
     readBytes(request, response, (error: unknown) => {
@@ -63,8 +63,8 @@ function formReader(deps: StatusCallbackRouteDeps): RequestHandler {
       if (request.body !== before) {
         const form = (request.body as Buffer).toString()
         // A plus that stands for itself is escaped, and so is still one afterwards.
-        const pairs = form.replaceAll('+', ' ').split('&', MOST_FIELDS + 1)
-        if (pairs.length > MOST_FIELDS) return refuse(deps, response, 'too_large', 'Too large')
+        const pairs = form.replaceAll('+', ' ').split('&', MAX_FIELDS + 1)
+        if (pairs.length > MAX_FIELDS) return refuse(deps, response, 'too_large', 'Too large')
         request.body = toFields(pairs)
       } else if (hasObjects(before)) {
         return refuse(deps, response, 'unreadable', 'A field is no text')

@@ -2,7 +2,7 @@
 // Keep that list honest: whoever changes a rule elsewhere in this folder changes it here as well.
 import { MAX_CALLBACKS_IN_FLIGHT } from './callback-queue.ts'
 import type { Chaos } from './chaos.ts'
-import { type Html, html } from '../html.ts'
+import { type Html, html } from '../shared/html.ts'
 import { SERVICE_SENDER } from './message-resource.ts'
 import { SIMULATOR_AUTH_TOKEN, type SimulatorSettings } from './simulator-options.ts'
 import type { SubmissionAnswer } from './submission-answer.ts'

@@ -1,5 +1,5 @@
 // Owns the inbox: the latest messages as their recipients' phones would show them, with what became of each.
-import { type Html, html } from '../html.ts'
+import { type Html, html } from '../shared/html.ts'
 import type { SimulatedMessage } from './message-store.ts'
 import {
   type CreatedAnswer,

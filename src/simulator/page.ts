@@ -2,7 +2,7 @@
 // to the pages.
 import { createHash } from 'node:crypto'
 import type { Response } from 'express'
-import { Html, html } from '../html.ts'
+import { Html, html } from '../shared/html.ts'
 
 const STYLE = `
 :root { color-scheme: light dark; --ink: #1c2430; --page: #fafbfc; --line: #d9dfe7; --soft: #eef2f6;

@@ -1,8 +1,8 @@
 // Asks Twilio for no more than whether it takes the credentials: the account itself, and one message.
-import type { TwilioConfig } from '../config.ts'
+import type { TwilioConfig } from '../config/config.ts'
 import { describeFailure, loadApi, Refusal } from './api.ts'
 import { type HttpResponse, RequestError } from './http-client.ts'
-import { parseJson } from './wire.ts'
+import { parseJson } from './parse-body.ts'
 
 export type AccountAnswer =
   | {

@@ -1,5 +1,5 @@
 // The way to Twilio's API through its package, with answers that are seen whole.
-import type { TwilioConfig } from '../config.ts'
+import type { TwilioConfig } from '../config/config.ts'
 import {
   createHttpClient,
   type HttpRequest,
@@ -8,7 +8,7 @@ import {
   RequestError,
   readCertificates,
 } from './http-client.ts'
-import { type ErrorBody, parseErrorBody } from './wire.ts'
+import { type ErrorBody, parseErrorBody } from './parse-body.ts'
 
 /** Twilio answered, and not with 2xx. Carries the headers, which the package's own RestException drops. */
 export class Refusal extends Error {

@@ -1,6 +1,6 @@
 // Hands one attempt to Twilio's API and says which of four things became of it: accepted, rejected, not
 // processed, or unknown. Nothing is tried again here. Asking what became of an attempt is in lookup.ts.
-import type { TwilioConfig } from '../config.ts'
+import type { TwilioConfig } from '../config/config.ts'
 import type { Submission } from '../delivery/decision.ts'
 import type { Answer, Identity } from '../delivery/message.ts'
 import { isTwilioStatus } from '../delivery/status.ts'
@@ -8,10 +8,10 @@ import { type CreatedMessage, type CreateParameters, loadApi, Refusal, type Twil
 import { type HttpResponse, RequestError, readCertificates } from './http-client.ts'
 import { type FetchAnswer, fetchMessage, type ListAnswer, listMessagesTo } from './lookup.ts'
 import { statusCallbackUrl } from './status-callback.ts'
-import { cleanText, SID } from './wire.ts'
+import { cleanText, SID } from './parse-body.ts'
 
 /** Twilio keeps a message in its queue for 10 hours at most. Source: Message resource, `ValidityPeriod`. */
-const LONGEST_VALIDITY_SECONDS = 36_000
+const MAX_VALIDITY_SECONDS = 36_000
 
 /** None of its promises rejects. */
 export interface TwilioClient {
@@ -60,9 +60,7 @@ function parametersOf(submission: Submission, config: TwilioConfig, publicBaseUr
     ...(config.fromNumber === null ? {} : { from: config.fromNumber }),
     statusCallback: statusCallbackUrl(publicBaseUrl, submission),
     attempt: attempt + 1,
-    ...(validitySeconds === null
-      ? {}
-      : { validityPeriod: Math.min(validitySeconds, LONGEST_VALIDITY_SECONDS) }),
+    ...(validitySeconds === null ? {} : { validityPeriod: Math.min(validitySeconds, MAX_VALIDITY_SECONDS) }),
   }
 }
 

@@ -2,9 +2,9 @@
 // have seen it. What an answer means is not known here.
 import { readFileSync } from 'node:fs'
 import type { Agent, Dispatcher } from 'undici'
-import type { TwilioConfig } from '../config.ts'
+import type { TwilioConfig } from '../config/config.ts'
 import { REQUEST_TIMEOUT_SECONDS } from '../delivery/reconcile-time.ts'
-import { ConfigError } from '../errors.ts'
+import { ConfigError } from '../shared/errors.ts'
 import { createConnector, NotConnectedError } from './connect.ts'
 
 export interface HttpResponse {

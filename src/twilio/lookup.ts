@@ -2,7 +2,7 @@
 import { isTwilioStatus, type TwilioStatus } from '../delivery/status.ts'
 import { describeFailure, Refusal, type TwilioApi } from './api.ts'
 import type { HttpResponse } from './http-client.ts'
-import { cleanText, parseJson, SID } from './wire.ts'
+import { cleanText, parseJson, SID } from './parse-body.ts'
 
 export interface FoundMessage {
   readonly sid: string
@@ -53,7 +53,7 @@ export async function fetchMessage(api: TwilioApi, sid: string): Promise<FetchAn
 }
 
 const PAGE_SIZE = 100
-const MOST_PAGES = 20
+const MAX_PAGES = 20
 
 /**
  * The messages to this number that are not older than `maxAgeSeconds`. By number alone: Twilio's own filter by date goes
@@ -74,7 +74,7 @@ export async function listMessagesTo(
   let parameters: Readonly<Record<string, string>> = { To: to, PageSize: `${PAGE_SIZE}` }
   for (let pages = 0; next !== null; pages += 1) {
     if (signal?.aborted) return unavailable(whyAborted(signal))
-    if (pages === MOST_PAGES) return { outcome: 'listed', messages, isComplete: false }
+    if (pages === MAX_PAGES) return { outcome: 'listed', messages, isComplete: false }
     const response = await ask(api, next, parameters)
     if (response instanceof Refusal) return toUnavailable(response)
     if ('outcome' in response) return response

@@ -3,7 +3,7 @@
 import { parse as parseQuery } from 'node:querystring'
 import { MESSAGE_KEY, parseMessageId } from '../delivery/message-proof.ts'
 import { isNewStatus, isTwilioStatus, type TwilioStatus } from '../delivery/status.ts'
-import { cleanText, SID } from './wire.ts'
+import { cleanText, SID } from './parse-body.ts'
 
 export const STATUS_CALLBACK_PATH = '/twilio/status'
 

@@ -1,9 +1,9 @@
 // node test/browser/screenshots.ts: the pictures in docs/images, made from a day of invented messages.
 import { fileURLToPath } from 'node:url'
-import { startEmbeddedPostgres } from '../../src/embedded-postgres.ts'
-import { migrate } from '../../src/migrate.ts'
-import { openRuntime } from '../../src/runtime.ts'
-import { startWeb } from '../../src/web.ts'
+import { startEmbeddedPostgres } from '../../src/demo/embedded-postgres.ts'
+import { migrate } from '../../src/processes/migrate.ts'
+import { openRuntime } from '../../src/processes/runtime.ts'
+import { startWeb } from '../../src/http/web.ts'
 import pg from 'pg'
 import { silentLogger } from '../support/silent-logger.ts'
 import { launchBrowser } from './browser.ts'

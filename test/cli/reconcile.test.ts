@@ -1,7 +1,7 @@
 // The command `reconcile` as a real process: what it prints, for people and as JSON, and how it ends. What a sweep does
 // with each message: reconcile-doubt.test.ts, reconcile-lost.test.ts. Needs dist/.
 import { describe, expect, test } from '@jest/globals'
-import { freePort } from '../../src/embedded-postgres.ts'
+import { freePort } from '../../src/demo/embedded-postgres.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { jobsOf, newTimedWorld, NOTHING, sendWith, type TimedWorld } from '../support/timed-world.ts'
 import { enqueue } from '../support/workers.ts'

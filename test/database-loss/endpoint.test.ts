@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import pg from 'pg'
-import { type EmbeddedPostgres, freePort } from '../../src/embedded-postgres.ts'
+import { type EmbeddedPostgres, freePort } from '../../src/demo/embedded-postgres.ts'
 import { type DatabaseProxy, startDatabaseProxy } from '../http/database-proxy.ts'
 import * as endpoint from '../http/endpoint.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'

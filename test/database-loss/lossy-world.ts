@@ -1,11 +1,11 @@
 // What the tests of a lost database share: a PostgreSQL server of the test file's own, which can be restarted, and
 // worlds whose sender and worker reach their database by way of a proxy.
 import { expect } from '@jest/globals'
-import { type EmbeddedPostgres, freePort, startEmbeddedPostgres } from '../../src/embedded-postgres.ts'
-import { migrate } from '../../src/migrate.ts'
-import { openRuntime, type Runtime } from '../../src/runtime.ts'
-import { openSender, type Sender } from '../../src/sender.ts'
-import { type RunningWorker, runWorker } from '../../src/worker.ts'
+import { type EmbeddedPostgres, freePort, startEmbeddedPostgres } from '../../src/demo/embedded-postgres.ts'
+import { migrate } from '../../src/processes/migrate.ts'
+import { openRuntime, type Runtime } from '../../src/processes/runtime.ts'
+import { openSender, type Sender } from '../../src/processes/sender.ts'
+import { type RunningWorker, runWorker } from '../../src/processes/worker.ts'
 import { type DatabaseProxy, startDatabaseProxy } from '../http/database-proxy.ts'
 import { silentLogger } from '../support/silent-logger.ts'
 import { capturingLogger, type LogLine, type World } from '../support/world.ts'

@@ -1,6 +1,6 @@
 // The database commits, and its answer is lost: what recordEvents wrote is there, and doing it again does no harm.
 import { expect, test } from '@jest/globals'
-import { freePort } from '../../src/embedded-postgres.ts'
+import { freePort } from '../../src/demo/embedded-postgres.ts'
 import { startDatabaseProxy } from '../http/database-proxy.ts'
 import * as endpoint from '../http/endpoint.ts'
 import { createTestDatabase } from '../support/database.ts'

@@ -1,8 +1,8 @@
 // send() at each moment at which the database can be lost: what was not submitted is said to be so, and what may
 // have been submitted is found out, never sent twice.
 import { beforeEach, describe, expect, test } from '@jest/globals'
-import { DatabaseError } from '../../src/errors.ts'
-import type { Sender } from '../../src/sender.ts'
+import { DatabaseError } from '../../src/shared/errors.ts'
+import type { Sender } from '../../src/processes/sender.ts'
 import { waitFor } from '../support/wait-for.ts'
 import type { World } from '../support/world.ts'
 import { message, newWorld, rowOf, rowsOf } from '../support/world-with.ts'

@@ -1,7 +1,7 @@
 // What there is to be done: against rows of every kind, and at the same cost on a table of any size.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { readBacklog } from '../../src/db/backlog.ts'
-import type { Database } from '../../src/db/pool.ts'
+import type { Database } from '../../src/postgres/pool.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { open } from './original-table.ts'
 

@@ -1,9 +1,9 @@
 // What the dashboard reads: against plain SQL of one question each, and by which index.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { countInDoubt, readBacklog } from '../../src/db/backlog.ts'
-import { countFailures, MOST_CONSIDERED } from '../../src/db/failures.ts'
+import { countFailures, MAX_CONSIDERED } from '../../src/db/failures.ts'
 import { countMessages, countMessagesByTime } from '../../src/db/overview.ts'
-import type { Database, Db } from '../../src/db/pool.ts'
+import type { Database, Db } from '../../src/postgres/pool.ts'
 import { type Cursor, type Search, searchMessages } from '../../src/db/search.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { open } from './original-table.ts'
@@ -158,8 +158,8 @@ test('of more failures than anybody waits for, the newest ones', async () => {
   expect(isComplete).toBe(false)
   const messages = codes.filter(({ code }) => code !== 30006).reduce((sum, each) => sum + each.messages, 0)
   // One in four of those with trouble is canceled, and has failed at nothing.
-  expect(messages).toBeGreaterThan(MOST_CONSIDERED * 0.74)
-  expect(messages).toBeLessThan(MOST_CONSIDERED * 0.76)
+  expect(messages).toBeGreaterThan(MAX_CONSIDERED * 0.74)
+  expect(messages).toBeLessThan(MAX_CONSIDERED * 0.76)
 })
 
 test('what an app wrote under our keys does not end the count', async () => {
@@ -260,7 +260,7 @@ test('only messages that have failed at nothing: there is trouble, and nothing t
   const db = open(other)
   await other.query(
     `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, final_status, twilio_message_sid)
-     select 1, '+12065550100', 'outbound', 0, 'failed', 'SM' || n from generate_series(1, ${MOST_CONSIDERED}) n`,
+     select 1, '+12065550100', 'outbound', 0, 'failed', 'SM' || n from generate_series(1, ${MAX_CONSIDERED}) n`,
   )
   expect(await countFailures(db, DAY)).toEqual({ codes: [], isComplete: false })
   await db.close()

@@ -1,7 +1,7 @@
 // One idempotency key, one row, however many insert it at once and however their transactions end.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { findByIdempotencyKey, insertMessage } from '../../src/db/messages.ts'
-import type { Database } from '../../src/db/pool.ts'
+import type { Database } from '../../src/postgres/pool.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { NEW_MESSAGE } from './new-message.ts'

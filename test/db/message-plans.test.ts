@@ -2,7 +2,7 @@
 // connection, and never read all of the table.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals'
 import { lockMessages, updateMessages } from '../../src/db/messages.ts'
-import type { Database } from '../../src/db/pool.ts'
+import type { Database } from '../../src/postgres/pool.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { open } from './original-table.ts'
 

@@ -9,7 +9,7 @@ import {
   lockMessages,
   updateMessages,
 } from '../../src/db/messages.ts'
-import type { Database } from '../../src/db/pool.ts'
+import type { Database } from '../../src/postgres/pool.ts'
 import { newSid } from '../support/callbacks.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { waitFor } from '../support/wait-for.ts'

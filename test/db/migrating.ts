@@ -1,7 +1,7 @@
 // What the tests of the migrations share: databases of their own that go with their test, and sessions beside them.
 import { afterEach } from '@jest/globals'
 import pg from 'pg'
-import { migrate } from '../../src/migrate.ts'
+import { migrate } from '../../src/processes/migrate.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { silentLogger } from '../support/silent-logger.ts'
 import { configOf } from './original-table.ts'

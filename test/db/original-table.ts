@@ -1,6 +1,6 @@
 // The table as users had it before sms-retry (DESIGN.md, section 3), and what the migration tests do with it.
-import { openDatabase } from '../../src/db/pool.ts'
-import type { DatabaseConfig } from '../../src/config.ts'
+import { openDatabase } from '../../src/postgres/pool.ts'
+import type { DatabaseConfig } from '../../src/config/config.ts'
 import type { TestDatabase } from '../support/database.ts'
 
 export const ORIGINAL_TABLE = `

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { iso } from '../../src/db/times.ts'
 import { areTooMany, findOthers, findOverdue } from '../../src/db/overdue.ts'
-import type { Database } from '../../src/db/pool.ts'
+import type { Database } from '../../src/postgres/pool.ts'
 import { DELIVERY_STATUSES, isFinal } from '../../src/delivery/status.ts'
 import { newSid } from '../support/callbacks.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'

@@ -1,6 +1,6 @@
 // The figures over many messages, against plain SQL of one question each.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import type { Database } from '../../src/db/pool.ts'
+import type { Database } from '../../src/postgres/pool.ts'
 import { countMessages, type Overview } from '../../src/db/overview.ts'
 import { DELIVERY_STATUSES } from '../../src/delivery/status.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'

@@ -1,6 +1,6 @@
 // How PostgreSQL carries out a statement: by which indexes, and how many rows it reads.
 import { expect } from '@jest/globals'
-import type { Db } from '../../src/db/pool.ts'
+import type { Db } from '../../src/postgres/pool.ts'
 import type { TestDatabase } from '../support/database.ts'
 
 export interface PlanNode {

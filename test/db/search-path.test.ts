@@ -1,9 +1,9 @@
 // `?schema=` in DATABASE_URL, as an ORM writes it: everything that connects uses the table of that schema, and no other.
 import { afterEach, describe, expect, test } from '@jest/globals'
-import { openDatabase } from '../../src/db/pool.ts'
+import { openDatabase } from '../../src/postgres/pool.ts'
 import { readTableState } from '../../src/db/bookkeeping.ts'
-import { SchemaError } from '../../src/errors.ts'
-import { migrate } from '../../src/migrate.ts'
+import { SchemaError } from '../../src/shared/errors.ts'
+import { migrate } from '../../src/processes/migrate.ts'
 import { WORKING_NUMBER } from '../cli/run-cli.ts'
 import type { TestDatabase } from '../support/database.ts'
 import { silentLogger } from '../support/silent-logger.ts'

@@ -1,7 +1,7 @@
 // The rate that all workers keep to together: who reserves gets moments that nobody else has, a pause saves none up,
 // and a clock that was set back holds nobody up for more than ten minutes. All times are the database's.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import type { Database } from '../../src/db/pool.ts'
+import type { Database } from '../../src/postgres/pool.ts'
 import { reserveSends } from '../../src/db/send-rate.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { open } from './original-table.ts'

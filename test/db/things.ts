@@ -1,7 +1,7 @@
 // A table of numbers, and a pool of ours before it, of one connection: whatever state that is left in is what the next
 // one finds. The proxy between them can lose what is sent.
-import { type Database, openDatabase } from '../../src/db/pool.ts'
-import { freePort } from '../../src/embedded-postgres.ts'
+import { type Database, openDatabase } from '../../src/postgres/pool.ts'
+import { freePort } from '../../src/demo/embedded-postgres.ts'
 import { type DatabaseProxy, startDatabaseProxy } from '../http/database-proxy.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 

@@ -11,7 +11,7 @@ import {
   scheduleOf,
 } from '../../src/delivery/retry-policy.ts'
 import type { RetryRule } from '../../src/delivery/retry-rule.ts'
-import { ConfigError } from '../../src/errors.ts'
+import { ConfigError } from '../../src/shared/errors.ts'
 
 const BASE_60: RetryRule = { action: 'retry', retries: 10, baseDelaySeconds: 60 }
 /** The largest number that the dice can show. */

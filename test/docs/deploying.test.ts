@@ -1,7 +1,7 @@
 // What the files for platforms name is there: commands, environment, files. docs/deploying.md describes them.
 import { describe, expect, test } from '@jest/globals'
 import { readdir, readFile } from 'node:fs/promises'
-import { envNames, parseConfig } from '../../src/config.ts'
+import { envNames, parseConfig } from '../../src/config/config.ts'
 import { runCli } from '../cli/run-cli.ts'
 
 const ROOT = new URL('../../', import.meta.url)

@@ -1,6 +1,6 @@
 // What `doctor` says of the settings, by name and never by value; and that a fault in one does not hide the others.
 import { describe, expect, test } from '@jest/globals'
-import { freePort } from '../../src/embedded-postgres.ts'
+import { freePort } from '../../src/demo/embedded-postgres.ts'
 import { isPrivateHost } from '../../src/doctor/private-host.ts'
 import { examine, named, of } from './examine.ts'
 

@@ -1,6 +1,6 @@
 // What `doctor` says of database, schema and queue: each thing that can be wrong with them, made wrong.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { freePort } from '../../src/embedded-postgres.ts'
+import { freePort } from '../../src/demo/embedded-postgres.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { startWorld, type World } from '../support/world.ts'
 import { examine, named, of } from './examine.ts'

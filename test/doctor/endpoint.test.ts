@@ -1,10 +1,10 @@
 // What `doctor` says of PUBLIC_BASE_URL: our own endpoint with other settings than doctor's, and whatever else may stand
 // there instead.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
-import type { NamedFinding } from '../../src/doctor.ts'
-import { freePort } from '../../src/embedded-postgres.ts'
-import { openRuntime } from '../../src/runtime.ts'
-import { startWeb } from '../../src/web.ts'
+import type { NamedFinding } from '../../src/doctor/doctor.ts'
+import { freePort } from '../../src/demo/embedded-postgres.ts'
+import { openRuntime } from '../../src/processes/runtime.ts'
+import { startWeb } from '../../src/http/web.ts'
 import { type Answering, answerWith, startFakeTwilio } from '../support/fake-twilio.ts'
 import { silentLogger } from '../support/silent-logger.ts'
 import { startWorld, type World } from '../support/world.ts'

@@ -1,5 +1,5 @@
 // What the tests of `doctor` share: a world that is well, and what is found in it once something is changed.
-import { examineAll, type NamedFinding } from '../../src/doctor.ts'
+import { examineAll, type NamedFinding } from '../../src/doctor/doctor.ts'
 
 type Name = NamedFinding['name']
 

@@ -1,6 +1,6 @@
 // What `doctor` says of the rights of its role, and that the role of sql/roles/least-privilege.sql has enough of them.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
-import type { NamedFinding } from '../../src/doctor.ts'
+import type { NamedFinding } from '../../src/doctor/doctor.ts'
 import { giveRights, limitedRole } from '../security/limited-role.ts'
 import { startWorld, type World } from '../support/world.ts'
 import { examine, named, of } from './examine.ts'

@@ -1,9 +1,9 @@
 // Two web processes, a worker and an app's sender, as they run behind a load balancer: a scrape may reach either web
 // process, and processes stop and die. Whatever is asked in turn, no counter is lower than it was before.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { freePort } from '../../src/embedded-postgres.ts'
-import { openRuntime } from '../../src/runtime.ts'
-import { openSender, type Sender } from '../../src/sender.ts'
+import { freePort } from '../../src/demo/embedded-postgres.ts'
+import { openRuntime } from '../../src/processes/runtime.ts'
+import { openSender, type Sender } from '../../src/processes/sender.ts'
 import { simulatedEnvironment } from '../../src/simulator/environment.ts'
 import { startSimulator } from '../../src/simulator/simulator.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'

@@ -1,9 +1,9 @@
 // The main job at length: 1,000 messages with a mixed script of failures through real web and worker processes.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { createRetryPolicy, ruleFor } from '../../src/delivery/retry-policy.ts'
-import { freePort } from '../../src/embedded-postgres.ts'
-import { openRuntime } from '../../src/runtime.ts'
-import { openSender, type Sender } from '../../src/sender.ts'
+import { freePort } from '../../src/demo/embedded-postgres.ts'
+import { openRuntime } from '../../src/processes/runtime.ts'
+import { openSender, type Sender } from '../../src/processes/sender.ts'
 import { simulatedEnvironment } from '../../src/simulator/environment.ts'
 import { type SimulatedMessage, type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'

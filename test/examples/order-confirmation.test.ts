@@ -2,7 +2,7 @@
 // simulator in Twilio's place. Needs dist/, which `npm test` builds.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { fileURLToPath } from 'node:url'
-import { freePort } from '../../src/embedded-postgres.ts'
+import { freePort } from '../../src/demo/embedded-postgres.ts'
 import { simulatedEnvironment } from '../../src/simulator/environment.ts'
 import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'

@@ -4,7 +4,7 @@
 import { chown, copyFile, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
-import type { Owner } from '../../src/embedded-postgres.ts'
+import type { Owner } from '../../src/demo/embedded-postgres.ts'
 
 /** Their files belong to the running server, and are made again or streamed. */
 const EMPTY_FOLDERS = new Set([

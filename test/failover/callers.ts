@@ -4,8 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { isNativeError } from 'node:util/types'
 import pLimit from 'p-limit'
 import pg from 'pg'
-import { DatabaseError } from '../../src/errors.ts'
-import type { Sender } from '../../src/sender.ts'
+import { DatabaseError } from '../../src/shared/errors.ts'
+import type { Sender } from '../../src/processes/sender.ts'
 
 type How = 'send' | 'send with a key' | 'enqueue'
 const WAYS: readonly How[] = ['send', 'send with a key', 'enqueue']

@@ -1,13 +1,13 @@
 // A cluster, the simulator, and an application whose database fails over: web, worker and sender know one address.
 import pg from 'pg'
-import { freePort } from '../../src/embedded-postgres.ts'
-import { migrate } from '../../src/migrate.ts'
-import { openRuntime, type Runtime } from '../../src/runtime.ts'
-import { openSender, type Sender } from '../../src/sender.ts'
+import { freePort } from '../../src/demo/embedded-postgres.ts'
+import { migrate } from '../../src/processes/migrate.ts'
+import { openRuntime, type Runtime } from '../../src/processes/runtime.ts'
+import { openSender, type Sender } from '../../src/processes/sender.ts'
 import { simulatedEnvironment } from '../../src/simulator/environment.ts'
 import { type SimulatedCallback, type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
-import { type RunningWeb, startWeb } from '../../src/web.ts'
-import { type RunningWorker, runWorker } from '../../src/worker.ts'
+import { type RunningWeb, startWeb } from '../../src/http/web.ts'
+import { type RunningWorker, runWorker } from '../../src/processes/worker.ts'
 import { postSigned } from '../support/callbacks.ts'
 import { silentLogger } from '../support/silent-logger.ts'
 import { capturingLogger, type LogLine } from '../support/world.ts'
@@ -16,7 +16,7 @@ import { Cluster, DATABASE, type Replication } from './cluster.ts'
 import type { PostgresNode } from './postgres-node.ts'
 
 /** In one round between two failovers. */
-const MOST_REPEATED = 2_000
+const MAX_REPEATED = 2_000
 
 export interface Row {
   readonly id: number
@@ -94,7 +94,7 @@ export class FailoverWorld {
     let isStopped = false
     const repeat = async (): Promise<number> => {
       let sent = 0
-      while (sent < MOST_REPEATED && !isStopped) {
+      while (sent < MAX_REPEATED && !isStopped) {
         const callbacks = this.simulator.callbacks().filter(({ message_sid }) => isWanted(message_sid))
         if (callbacks.length === 0) break
         for (const callback of callbacks) {

@@ -13,7 +13,7 @@ import {
   ownerOf,
   startWatchdog,
   untilReady,
-} from '../../src/embedded-postgres.ts'
+} from '../../src/demo/embedded-postgres.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { takeBaseBackup, writeOwned } from './base-backup.ts'
 

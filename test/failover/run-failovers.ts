@@ -51,7 +51,7 @@ export interface RunResult {
 }
 
 /** Messages that are sent while the standby hears nothing. */
-const MOST_MISSED = 80
+const MAX_MISSED = 80
 
 /** An attempt in doubt is looked for 15 s after its claim, and again some seconds later. */
 const ASKED_WITHIN_MS = 40_000
@@ -130,7 +130,7 @@ class Run {
   /** The standby misses more than the 32 numbers by which it is ahead in a sequence: so ids come again. */
   async #fallBehind(untilTold: (share: number) => Promise<unknown>, count: number): Promise<void> {
     this.#world.cluster.cutReplication()
-    await untilTold(0.2 + Math.min(0.6, MOST_MISSED / count))
+    await untilTold(0.2 + Math.min(0.6, MAX_MISSED / count))
   }
 
   /** Twilio repeats callbacks while the app goes on: with an asynchronous standby, those of rows that are gone. */

@@ -1,7 +1,7 @@
 // The primary dies while commits of `send` wait for a standby that does not hear of them. Transaction numbers are given
 // out again by the promoted one, so none of them says what became of a message.
 import { expect, test } from '@jest/globals'
-import { DatabaseError } from '../../src/errors.ts'
+import { DatabaseError } from '../../src/shared/errors.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { FailoverWorld } from './failover-world.ts'
 import { waitingCommits } from './run-failovers.ts'

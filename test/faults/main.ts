@@ -1,8 +1,8 @@
 // npm run simulate-faults -- --seed 1 --messages 60 --minutes 30 [--runs 1] [--shrink-minutes 10] [--older <git ref>]
 // A PostgreSQL of its own, the simulator, real processes; faults from the seed; then everything must converge.
 import { parseArgs } from 'node:util'
-import { startEmbeddedPostgres } from '../../src/embedded-postgres.ts'
-import { migrate } from '../../src/migrate.ts'
+import { startEmbeddedPostgres } from '../../src/demo/embedded-postgres.ts'
+import { migrate } from '../../src/processes/migrate.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { silentLogger } from '../support/silent-logger.ts'
 import { buildOlderVersion, type OlderVersion } from './older-version.ts'

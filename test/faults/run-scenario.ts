@@ -1,7 +1,7 @@
 // One run: plays the steps, ends the faults, waits until the system has converged, and says what does not hold.
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { EmbeddedPostgres } from '../../src/embedded-postgres.ts'
-import { DatabaseError } from '../../src/errors.ts'
+import type { EmbeddedPostgres } from '../../src/demo/embedded-postgres.ts'
+import { DatabaseError } from '../../src/shared/errors.ts'
 import { createRandom, drawHex } from '../../src/simulator/seeded-random.ts'
 import type { TestDatabase } from '../support/database.ts'
 import { endsOf, type Expected, faultsAfter, stateOf } from './checks.ts'

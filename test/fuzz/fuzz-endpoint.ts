@@ -2,7 +2,7 @@
 // genuine callbacks have said, that no answer is a 5xx, and that the process lives and complains of nothing.
 import fc from 'fast-check'
 import pLimit from 'p-limit'
-import { freePort } from '../../src/embedded-postgres.ts'
+import { freePort } from '../../src/demo/embedded-postgres.ts'
 import {
   ACCOUNT_SID,
   AUTH_TOKEN,

@@ -3,8 +3,8 @@
 // that does what must not happen, with its seed.
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { startEmbeddedPostgres } from '../../src/embedded-postgres.ts'
-import { migrate } from '../../src/migrate.ts'
+import { startEmbeddedPostgres } from '../../src/demo/embedded-postgres.ts'
+import { migrate } from '../../src/processes/migrate.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { silentLogger } from '../support/silent-logger.ts'
 import { fuzzEndpoint } from './fuzz-endpoint.ts'

@@ -2,8 +2,8 @@
 // answering, and recovers by itself.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import pg from 'pg'
-import { freePort } from '../../src/embedded-postgres.ts'
-import { migrate } from '../../src/migrate.ts'
+import { freePort } from '../../src/demo/embedded-postgres.ts'
+import { migrate } from '../../src/processes/migrate.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { silentLogger } from '../support/silent-logger.ts'
 import { waitFor } from '../support/wait-for.ts'

@@ -1,7 +1,7 @@
 // A TCP proxy before PostgreSQL that can be away (connections refused and cut) or silent (they stay open, and
 // nothing passes), as a database behind a network can; or be lost at one point of a conversation.
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import { PreparedStatements } from '../../src/db/prepared.ts'
+import { PreparedStatements } from '../../src/postgres/prepared.ts'
 
 export interface DatabaseProxy {
   /** The database's URL by way of the proxy. */

@@ -1,8 +1,8 @@
 // What the endpoint's tests share: requests written byte by byte, as fetch would normalise them; a fingerprint
 // of everything that a callback could write; and the check that the log holds nothing personal.
 import { connect } from 'node:net'
-import { openRuntime } from '../../src/runtime.ts'
-import { startWeb } from '../../src/web.ts'
+import { openRuntime } from '../../src/processes/runtime.ts'
+import { startWeb } from '../../src/http/web.ts'
 import webhooks from 'twilio/lib/webhooks/webhooks.js'
 import { callbackFields, newSid } from '../support/callbacks.ts'
 import type { TestDatabase } from '../support/database.ts'

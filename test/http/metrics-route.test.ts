@@ -1,8 +1,8 @@
 // GET /metrics of the web process: who may read it, what it says of all processes, and what it never says.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { freePort } from '../../src/embedded-postgres.ts'
-import { openRuntime } from '../../src/runtime.ts'
-import { type RunningWeb, startWeb } from '../../src/web.ts'
+import { freePort } from '../../src/demo/embedded-postgres.ts'
+import { openRuntime } from '../../src/processes/runtime.ts'
+import { type RunningWeb, startWeb } from '../../src/http/web.ts'
 import { seriesOf } from '../support/metrics.ts'
 import { basic, CREDENTIALS } from './dashboard/operator.ts'
 import { closeLater, message, newWorld } from '../support/world-with.ts'

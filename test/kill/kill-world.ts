@@ -2,9 +2,9 @@
 // everything. What became of the messages is read from the database and from the simulator, which is the recipient.
 import pLimit from 'p-limit'
 import pg from 'pg'
-import { freePort } from '../../src/embedded-postgres.ts'
-import { openRuntime } from '../../src/runtime.ts'
-import { openSender, type Sender } from '../../src/sender.ts'
+import { freePort } from '../../src/demo/embedded-postgres.ts'
+import { openRuntime } from '../../src/processes/runtime.ts'
+import { openSender, type Sender } from '../../src/processes/sender.ts'
 import { NO_CHAOS } from '../../src/simulator/chaos.ts'
 import { simulatedEnvironment } from '../../src/simulator/environment.ts'
 import { type Simulator, type SimulatorOptions, startSimulator } from '../../src/simulator/simulator.ts'

@@ -1,10 +1,10 @@
 // The tables of the documents that say what the source says: made from it, between two comments each.
 import { readFile } from 'node:fs/promises'
 import { ERROR_CODES, UNKNOWN_CODE } from '../../src/delivery/error-codes.ts'
-import { createRetryPolicy } from '../../src/delivery/retry-policy.ts'
+import { createRetryPolicy, formatSchedule } from '../../src/delivery/retry-policy.ts'
 import type { Rule } from '../../src/delivery/retry-rule.ts'
 import { UNRELATED_CODES } from '../../src/delivery/unrelated-codes.ts'
-import { scheduleInWords } from '../../src/plain-words.ts'
+import { duration } from '../../src/shared/figures.ts'
 
 /** The document with its tables as they should be. */
 export async function withTables(document: string): Promise<string> {
@@ -47,7 +47,7 @@ const ROWS: readonly CodeRow[] = [
 ]
 
 function retriesOf({ rule }: CodeRow): [retries: string, after: string] {
-  return rule.action === 'stop' ? ['never', ''] : [`${rule.retries}`, scheduleInWords(POLICY, rule)]
+  return rule.action === 'stop' ? ['never', ''] : [`${rule.retries}`, formatSchedule(POLICY, rule, duration)]
 }
 
 function commonCodes(): string {

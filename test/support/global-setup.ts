@@ -1,6 +1,6 @@
 // One PostgreSQL server for the whole test run, with one migrated template database that each test file clones.
-import { migrate } from '../../src/migrate.ts'
-import { startEmbeddedPostgres } from '../../src/embedded-postgres.ts'
+import { migrate } from '../../src/processes/migrate.ts'
+import { startEmbeddedPostgres } from '../../src/demo/embedded-postgres.ts'
 import { silentLogger } from './silent-logger.ts'
 
 export default async function globalSetup(): Promise<void> {

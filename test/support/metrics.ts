@@ -1,7 +1,7 @@
 // What a process would count, for tests that record events without one; and the series of an exposition.
-import type { Connections } from '../../src/db/connection.ts'
+import type { Connections } from '../../src/postgres/connection.ts'
 import type { RetryPolicy } from '../../src/delivery/retry-policy.ts'
-import { Metrics } from '../../src/metrics.ts'
+import { Metrics } from '../../src/metrics/metrics.ts'
 
 export function newMetrics(
   policy: RetryPolicy,

@@ -1,4 +1,4 @@
-import type { Logger } from '../../src/log.ts'
+import type { Logger } from '../../src/shared/log.ts'
 
 const nothing = (): void => undefined
 export const silentLogger: Logger = { error: nothing, warn: nothing, info: nothing, debug: nothing }

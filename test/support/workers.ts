@@ -1,9 +1,9 @@
 // What the tests of the worker share: messages that wait for one, workers, and runners of attempts without one.
-import { startQueue } from '../../src/queue.ts'
-import { AttemptRunner, type Pace } from '../../src/run-attempts.ts'
-import { recordingOf } from '../../src/runtime.ts'
+import { startQueue } from '../../src/jobs/queue.ts'
+import { AttemptRunner, type Pace } from '../../src/messages/run-attempts.ts'
+import { recordingOf } from '../../src/processes/runtime.ts'
 import { createTwilioClient } from '../../src/twilio/client.ts'
-import { type RunningWorker, runWorker } from '../../src/worker.ts'
+import { type RunningWorker, runWorker } from '../../src/processes/worker.ts'
 import { waitFor } from './wait-for.ts'
 import type { World } from './world.ts'
 import { appClient, closeLater, message, rowOf } from './world-with.ts'

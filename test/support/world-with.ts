@@ -2,7 +2,7 @@
 // and the rows and jobs as they stand in the database.
 import { afterEach } from '@jest/globals'
 import pg from 'pg'
-import type { MessageInput } from '../../src/message-input.ts'
+import type { MessageInput } from '../../src/messages/message-input.ts'
 import { type Answering, type FakeTwilio, startFakeTwilio } from './fake-twilio.ts'
 import { startWorld, type World, type WorldOptions } from './world.ts'
 

@@ -1,13 +1,13 @@
 // The real parts together, in this process: a database of its own, the Twilio simulator, web, worker and sender.
 import type { RetryPolicyOverrides } from '../../src/delivery/policy-overrides.ts'
-import { freePort } from '../../src/embedded-postgres.ts'
-import type { Logger } from '../../src/log.ts'
-import { openRuntime, type Runtime } from '../../src/runtime.ts'
-import { openSender, type Sender } from '../../src/sender.ts'
+import { freePort } from '../../src/demo/embedded-postgres.ts'
+import type { Logger } from '../../src/shared/log.ts'
+import { openRuntime, type Runtime } from '../../src/processes/runtime.ts'
+import { openSender, type Sender } from '../../src/processes/sender.ts'
 import { simulatedEnvironment } from '../../src/simulator/environment.ts'
 import { type Simulator, type SimulatorOptions, startSimulator } from '../../src/simulator/simulator.ts'
-import { type RunningWeb, startWeb } from '../../src/web.ts'
-import { type RunningWorker, runWorker } from '../../src/worker.ts'
+import { type RunningWeb, startWeb } from '../../src/http/web.ts'
+import { type RunningWorker, runWorker } from '../../src/processes/worker.ts'
 import { createTestDatabase, type TestDatabase } from './database.ts'
 
 export interface LogLine {

@@ -1,7 +1,7 @@
 // What the shops of docs/transactions.md have in common, so that each file beside this one is the code that the page
 // shows and nothing else.
-import type { MessageInput } from '../../src/message-input.ts'
-import type { Sender } from '../../src/sender.ts'
+import type { MessageInput } from '../../src/messages/message-input.ts'
+import type { Sender } from '../../src/processes/sender.ts'
 import type { TestDatabase } from '../support/database.ts'
 
 export interface Order {

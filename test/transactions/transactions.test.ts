@@ -2,7 +2,7 @@
 // docs/transactions.md shows; a test holds the two together.
 import { describe, expect, test } from '@jest/globals'
 import { readdir, readFile } from 'node:fs/promises'
-import { InvalidMessageError } from '../../src/errors.ts'
+import { InvalidMessageError } from '../../src/shared/errors.ts'
 import { waitFor } from '../support/wait-for.ts'
 import type { World } from '../support/world.ts'
 import { appClient, closeLater, jobCount, newWorld, rowsOf } from '../support/world-with.ts'

@@ -1,6 +1,6 @@
 // What the Twilio client puts on the wire: where it posts to, as whom, and every field.
 import { expect, test } from '@jest/globals'
-import type { TwilioConfig } from '../../src/config.ts'
+import type { TwilioConfig } from '../../src/config/config.ts'
 import type { Submission } from '../../src/delivery/decision.ts'
 import { createTwilioClient } from '../../src/twilio/client.ts'
 import { statusCallbackUrl } from '../../src/twilio/status-callback.ts'

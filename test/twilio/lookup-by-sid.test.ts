@@ -1,6 +1,6 @@
 // Asking Twilio what became of the message with a sid, against real HTTP servers, good ones and broken ones.
 import { describe, expect, test } from '@jest/globals'
-import { freePort } from '../../src/embedded-postgres.ts'
+import { freePort } from '../../src/demo/embedded-postgres.ts'
 import { createTwilioClient } from '../../src/twilio/client.ts'
 import type { FetchAnswer } from '../../src/twilio/lookup.ts'
 import { newSid } from '../support/callbacks.ts'

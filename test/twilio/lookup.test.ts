@@ -1,7 +1,7 @@
 // Asking Twilio for its message list, against real HTTP servers, good ones and broken ones. What an entry of it means is
 // left to delivery/doubt.test.ts. Asking for one message by its sid: lookup-by-sid.test.ts.
 import { describe, expect, test } from '@jest/globals'
-import { freePort } from '../../src/embedded-postgres.ts'
+import { freePort } from '../../src/demo/embedded-postgres.ts'
 import { createTwilioClient } from '../../src/twilio/client.ts'
 import type { ListAnswer } from '../../src/twilio/lookup.ts'
 import { type Answering, answerWith, createdMessage, errorBody } from '../support/fake-twilio.ts'

@@ -1,6 +1,6 @@
 // A client and the server that it talks to, ended after the test.
 import { afterEach } from '@jest/globals'
-import type { TwilioConfig } from '../../src/config.ts'
+import type { TwilioConfig } from '../../src/config/config.ts'
 import type { Submission } from '../../src/delivery/decision.ts'
 import {
   type Answering,

@@ -10,13 +10,13 @@ import express, {
   type Response,
   Router,
 } from 'express'
-import { type Action, actOnMessage } from '../../act-on-message.ts'
+import { type Action, actOnMessage } from '../../messages/act-on-message.ts'
 import { findMessage, type StoredMessage } from '../../db/messages.ts'
 import { readClock } from '../../db/overdue.ts'
 import { findIdBySid } from '../../db/search.ts'
-import { DatabaseError, SchemaError } from '../../errors.ts'
-import { errorFields, type Logger } from '../../log.ts'
-import type { LazyRecording, Runtime } from '../../runtime.ts'
+import { DatabaseError, SchemaError } from '../../shared/errors.ts'
+import { errorFields, type Logger } from '../../shared/log.ts'
+import type { LazyRecording, Runtime } from '../../processes/runtime.ts'
 import type { GuessLimit } from '../guess-limit.ts'
 import { errorCodesPage } from './error-codes-page.ts'
 import { type Credentials, DashboardKeys } from './dashboard-keys.ts'
@@ -32,7 +32,7 @@ import { spanNamed } from './spans.ts'
 /** Every address of the dashboard; whatever else is asked for is not its business. */
 const ADDRESSES = ['/', '/error-codes', '/messages', '/messages/*rest', '/queue', '/assets/:file']
 
-const LARGEST_FORM_BYTES = 2_000
+const MAX_FORM_BYTES = 2_000
 
 /** Who may see it; `open` for a process that only this machine can reach: then nobody is asked for credentials. */
 export type Access = { readonly credentials: Credentials; readonly guessLimit: GuessLimit } | 'open'
@@ -131,7 +131,7 @@ export function dashboardRoute(runtime: Runtime, recording: LazyRecording, acces
     )
     router.post(
       path,
-      express.urlencoded({ extended: false, limit: LARGEST_FORM_BYTES }),
+      express.urlencoded({ extended: false, limit: MAX_FORM_BYTES }),
       ofMessage(async (message, _view, request, response) => {
         const { action, token } = (request.body ?? {}) as Record<string, unknown>
         if (

@@ -1,10 +1,10 @@
 // Why messages fail, what the policy does about it, and what that has brought: the evidence to change the policy by.
-import { countFailures, type FailureCode, MOST_CONSIDERED, type RetryOutcome } from '../../db/failures.ts'
-import type { Db } from '../../db/pool.ts'
+import { countFailures, type FailureCode, MAX_CONSIDERED, type RetryOutcome } from '../../db/failures.ts'
+import type { Db } from '../../postgres/pool.ts'
 import { reasonOf } from '../../delivery/error-codes.ts'
-import { type RetryPolicy, ruleFor } from '../../delivery/retry-policy.ts'
-import { type Html, html } from '../../html.ts'
-import { count, duration, scheduleInWords, share } from '../../plain-words.ts'
+import { formatSchedule, type RetryPolicy, ruleFor } from '../../delivery/retry-policy.ts'
+import { type Html, html } from '../../shared/html.ts'
+import { count, duration, share } from '../../shared/figures.ts'
 import type { Page } from './layout.ts'
 import { type NamedSpan, spanLinks } from './spans.ts'
 
@@ -20,7 +20,7 @@ export async function errorCodesPage(
     refreshSeconds: span.refreshSeconds * 6,
     content: html`
 <div class="head"><h1>Failures of the last ${span.words}</h1>${spanLinks(`${base}/error-codes`, span)}</div>
-${isComplete ? '' : html`<p class="note">Of the newest ${count(MOST_CONSIDERED)} messages that had trouble; there are more in this time.</p>`}
+${isComplete ? '' : html`<p class="note">Of the newest ${count(MAX_CONSIDERED)} messages that had trouble; there are more in this time.</p>`}
 ${
   codes.length === 0
     ? html`<p class="empty">No attempt has failed.</p>`
@@ -54,5 +54,5 @@ function retryLine({ retry, made, delivered, delaySeconds }: RetryOutcome): Html
 function policyOf(policy: RetryPolicy, code: number | null): string {
   const rule = ruleFor(policy, code)
   if (rule.action === 'stop') return 'never again'
-  return `${rule.retries} ${rule.retries === 1 ? 'retry' : 'retries'}: after ${scheduleInWords(policy, rule)}`
+  return `${rule.retries} ${rule.retries === 1 ? 'retry' : 'retries'}: after ${formatSchedule(policy, rule, duration)}`
 }

@@ -1,7 +1,7 @@
 // What all pages have in common: head, navigation, and the headers under which a browser runs nothing but our own file.
 import type { Request, Response } from 'express'
 import helmet from 'helmet'
-import { type Html, html } from '../../html.ts'
+import { type Html, html } from '../../shared/html.ts'
 
 /** Nothing from elsewhere, nothing inline. uPlot sets the sizes of its elements by script, which `style-src` allows. */
 export const securityHeaders = helmet({

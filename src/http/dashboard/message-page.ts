@@ -1,5 +1,5 @@
 // One message: what it is, what will happen next and why, and all that has happened to it.
-import type { Action } from '../../act-on-message.ts'
+import type { Action } from '../../messages/act-on-message.ts'
 import type { StoredMessage } from '../../db/messages.ts'
 import { decide } from '../../delivery/decide.ts'
 import { reasonOf } from '../../delivery/error-codes.ts'
@@ -7,8 +7,8 @@ import type { Attempt } from '../../delivery/message.ts'
 import { isInDoubt, nextStepOf } from '../../delivery/next-step.ts'
 import type { RetryPolicy } from '../../delivery/retry-policy.ts'
 import { isFailedAttempt } from '../../delivery/status.ts'
-import { type Html, html } from '../../html.ts'
-import { maskNumber, maskReason } from '../../log.ts'
+import { type Html, html } from '../../shared/html.ts'
+import { maskNumber, maskReason } from '../../shared/log.ts'
 import type { Page } from './layout.ts'
 import { moment, shortTime, statusBadge } from './words.ts'
 

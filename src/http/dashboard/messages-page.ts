@@ -1,6 +1,6 @@
 // Looking for messages: a form whose fields are the page's query, and the result page by page, the newest first.
 import { parseMessageId } from '../../delivery/message-proof.ts'
-import type { Db } from '../../db/pool.ts'
+import type { Db } from '../../postgres/pool.ts'
 import { type Cursor, type Search, searchMessages } from '../../db/search.ts'
 import type { StoredMessage } from '../../db/messages.ts'
 import {
@@ -10,8 +10,8 @@ import {
   isFailure,
   isFinal,
 } from '../../delivery/status.ts'
-import { type Html, html } from '../../html.ts'
-import { maskNumber, maskReason, SHOWN_DIGITS } from '../../log.ts'
+import { type Html, html } from '../../shared/html.ts'
+import { maskNumber, maskReason, SHOWN_DIGITS } from '../../shared/log.ts'
 import type { Page } from './layout.ts'
 import { type NamedSpan, SPANS, spanNamed } from './spans.ts'
 import { shortTime, statusBadge } from './words.ts'
@@ -61,7 +61,7 @@ export function parseForm(
   const digits = field('number').replace(/[\s()+.-]/g, '')
   if (!/^\d{0,15}$/.test(digits)) return 'Give the last digits of a phone number, or all of them.'
   const user = field('user')
-  if (!/^\d{0,10}$/.test(user) || Number(user) > MOST_USER)
+  if (!/^\d{0,10}$/.test(user) || Number(user) > MAX_USER)
     return 'A user is a whole number (the column user_id).'
   const [since, until] = [timeOf(field('since')), timeOf(field('until'))]
   if (since === undefined || until === undefined) return 'A time is written as 2026-07-01T12:00 (UTC).'
@@ -84,7 +84,7 @@ export function parseForm(
   }
 }
 
-const MOST_USER = 2 ** 31 - 1
+const MAX_USER = 2 ** 31 - 1
 /** As PostgreSQL writes it: an app may have put times there in milliseconds instead of seconds, or nonsense. */
 const POSITION =
   /^(-infinity|\d{4,6}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01]) ([01]\d|2[0-3])(:[0-5]\d){2}(\.\d{1,6})?([+-]\d\d(:\d\d)?)?)$/

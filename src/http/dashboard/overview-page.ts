@@ -1,10 +1,10 @@
 // Do messages get through? The figures of a span, the targets, and how it went.
 import { countInDoubt } from '../../db/backlog.ts'
 import { type Bucket, countMessagesByTime, type Overview } from '../../db/overview.ts'
-import type { Db } from '../../db/pool.ts'
+import type { Db } from '../../postgres/pool.ts'
 import { type Target, targetsOf } from '../../delivery/targets.ts'
-import { type Html, html } from '../../html.ts'
-import { count, share } from '../../plain-words.ts'
+import { type Html, html } from '../../shared/html.ts'
+import { count, share } from '../../shared/figures.ts'
 import type { Page } from './layout.ts'
 import { type NamedSpan, spanLinks } from './spans.ts'
 import { shortTime } from './words.ts'

@@ -1,9 +1,9 @@
 // What waits, what nobody knows of, and who is at work.
 import { readBacklog } from '../../db/backlog.ts'
 import { type LiveInstance, listInstances } from '../../db/instances.ts'
-import type { Db } from '../../db/pool.ts'
-import { type Html, html } from '../../html.ts'
-import { count } from '../../plain-words.ts'
+import type { Db } from '../../postgres/pool.ts'
+import { type Html, html } from '../../shared/html.ts'
+import { count } from '../../shared/figures.ts'
 import type { Page } from './layout.ts'
 import { moment, statusBadge } from './words.ts'
 

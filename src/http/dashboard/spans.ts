@@ -1,6 +1,6 @@
 // The spans of time that pages can be looked at for.
 import type { Span } from '../../db/overview.ts'
-import { type Html, html } from '../../html.ts'
+import { type Html, html } from '../../shared/html.ts'
 
 export interface NamedSpan extends Span {
   readonly name: string

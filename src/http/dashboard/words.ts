@@ -1,6 +1,6 @@
 // How times and statuses are written on the pages.
-import { type Html, html } from '../../html.ts'
-import { duration } from '../../plain-words.ts'
+import { type Html, html } from '../../shared/html.ts'
+import { duration } from '../../shared/figures.ts'
 import { type DeliveryStatus, isDelivered, isFailure, isFinal } from '../../delivery/status.ts'
 
 /** In UTC, with how long ago or ahead it is. */

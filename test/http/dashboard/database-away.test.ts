@@ -1,6 +1,6 @@
 // The dashboard while its database is away: it says so, and comes back by itself.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { freePort } from '../../../src/embedded-postgres.ts'
+import { freePort } from '../../../src/demo/embedded-postgres.ts'
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { type DatabaseProxy, startDatabaseProxy } from '../database-proxy.ts'

@@ -204,8 +204,8 @@ test('a browser may keep nothing, run nothing from elsewhere, and show the pages
 
 test('the demo serves it to everybody', async () => {
   // Its process listens on 127.0.0.1 only.
-  const { openRuntime } = await import('../../../src/runtime.ts')
-  const { startWeb } = await import('../../../src/web.ts')
+  const { openRuntime } = await import('../../../src/processes/runtime.ts')
+  const { startWeb } = await import('../../../src/http/web.ts')
   const env = { DATABASE_URL: database.url, PORT: '0', HOST: '127.0.0.1' }
   const running = await startWeb(openRuntime({ logger: silentLogger }, env, ['DATABASE_URL']), {
     isOpen: true,

@@ -1,0 +1,53 @@
+// The command `doctor`: prints what was found as it is found, for people; as JSON once all is known.
+import type { Env } from '../config/config.ts'
+import { examineAll, type NamedFinding } from '../doctor/doctor.ts'
+import { print, printJson, type Style, styled, tell } from '../shared/output.ts'
+import { hanging } from './table.ts'
+
+/** @returns false if something failed */
+export async function doctorCommand(
+  env: Env,
+  flags: { readonly timeout: number; readonly json?: true },
+): Promise<boolean> {
+  const found: NamedFinding[] = []
+  for await (const finding of examineAll(env, { endpointTimeoutMs: flags.timeout * 1000 })) {
+    found.push(finding)
+    if (!flags.json) print(findingView(finding))
+  }
+  if (flags.json) printJson(found.map(findingJson))
+  else tell(closingWords(found))
+  return found.every(({ result }) => result !== 'failed')
+}
+
+const STYLES: Readonly<Record<NamedFinding['result'], Style>> = {
+  ok: 'green',
+  warning: 'yellow',
+  failed: 'red',
+  skipped: 'dim',
+}
+const RESULT_WIDTH = 9
+const NAME_WIDTH = 15
+
+function findingView({ name, result, what, mend }: NamedFinding): string {
+  const indent = RESULT_WIDTH + NAME_WIDTH
+  const head = styled(STYLES[result], result.padEnd(RESULT_WIDTH)) + name.padEnd(NAME_WIDTH)
+  const lines = [head + hanging(what, indent)]
+  if (mend !== null) lines.push(`${' '.repeat(indent)}${hanging(`-> ${mend}`, indent)}`)
+  return lines.join('\n')
+}
+
+/** Stable: keys and names are added, never renamed. */
+function findingJson({ name, result, what, mend }: NamedFinding): object {
+  return { name, result, what, mend }
+}
+
+function closingWords(found: readonly NamedFinding[]): string {
+  const count = (wanted: NamedFinding['result']): number =>
+    found.filter(({ result }) => result === wanted).length
+  const [failures, warnings] = [count('failed'), count('warning')]
+  const words = [
+    ...(failures === 0 ? [] : [`${failures} failed`]),
+    ...(warnings === 0 ? [] : [`${warnings} ${warnings === 1 ? 'warning' : 'warnings'}`]),
+  ]
+  return words.length === 0 ? 'All is well.' : `${words.join(', ')}.`
+}

@@ -1,0 +1,58 @@
+// The command `simulate`: the Twilio simulator as a program.
+import { type Env, parseConfig } from '../config/config.ts'
+import { createLogger } from '../shared/log.ts'
+import { type Chaos, startSimulator } from '../simulator/simulator.ts'
+import { print } from '../shared/output.ts'
+import { runUntilSignal } from '../processes/until-signal.ts'
+
+export interface SimulateFlags extends Chaos {
+  readonly port: number
+  readonly host: string
+  readonly accountSid?: string
+  readonly authToken?: string
+  readonly seed?: number
+  readonly callbackDelayMs: number
+  readonly retryAfterSeconds: number
+  readonly listRefused?: true
+}
+
+export async function simulateCommand(env: Env, flags: SimulateFlags): Promise<void> {
+  const { twilio, logLevel, logFormat } = parseConfig(env, [])
+  const {
+    port,
+    host,
+    accountSid,
+    authToken,
+    seed,
+    callbackDelayMs,
+    retryAfterSeconds,
+    listRefused,
+    ...chaos
+  } = flags
+  const simulator = await startSimulator({
+    port,
+    host,
+    callbackDelayMs,
+    retryAfterSeconds,
+    listRefused,
+    chaos,
+    accountSid: accountSid ?? (twilio.accountSid || undefined),
+    authToken: authToken ?? twilio.authTokens[0],
+    apiKeySid: twilio.apiKey?.sid,
+    apiKeySecret: twilio.apiKey?.secret,
+    // Sids come from the seed; a fixed one would give a database that was kept the same sids once more.
+    seed: seed ?? Math.floor(Math.random() * 2 ** 32),
+  })
+  print(
+    [
+      `Twilio simulator: ${simulator.url}  (inbox: ${simulator.url}/inbox, seed ${simulator.seed})`,
+      'For web and worker:',
+      `  TWILIO_API_BASE_URL=${simulator.url}`,
+      `  TWILIO_ACCOUNT_SID=${simulator.accountSid}`,
+      ...(authToken === undefined && twilio.authTokens.length === 0
+        ? [`  TWILIO_AUTH_TOKEN=${simulator.authToken}`]
+        : ['  TWILIO_AUTH_TOKEN as given']),
+    ].join('\n'),
+  )
+  await runUntilSignal(() => simulator.close(), createLogger({ level: logLevel, format: logFormat }))
+}

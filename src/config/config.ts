@@ -1,0 +1,263 @@
+// Environment -> frozen Config. A pure function: only the program entries touch process.env.
+// Options of the library are laid over the environment first, so that there is one schema for both.
+import type { z as Z } from 'zod'
+import { readDatabaseUrl } from './database-url.ts'
+import { createEnvSchema, urlOf } from './env-schema.ts'
+import { ConfigError } from '../shared/errors.ts'
+import { describeInvisible, describeUnusual } from '../shared/hidden-characters.ts'
+import { hintsOnNumber } from '../shared/phone-number.ts'
+
+type Schema = ReturnType<typeof createEnvSchema>
+let schema: Schema | undefined
+
+function schemaOfAll(): Schema {
+  schema ??= createEnvSchema()
+  return schema
+}
+
+/** The names of the environment that sms-retry reads. */
+export type EnvName = keyof Schema['shape']
+
+export function envNames(): readonly EnvName[] {
+  return Object.keys(schemaOfAll().shape) as EnvName[]
+}
+
+export type Env = Readonly<Record<string, string | undefined>>
+
+/** What a program cannot do without. `sender` is a from number or a Messaging Service. */
+export type Requirement =
+  | 'DATABASE_URL'
+  | 'PUBLIC_BASE_URL'
+  | 'TWILIO_ACCOUNT_SID'
+  | 'TWILIO_AUTH_TOKEN'
+  | 'sender'
+
+export interface DatabaseConfig {
+  readonly url: string
+  readonly ssl: 'disable' | 'require' | 'verify' | null
+  readonly poolMax: number
+}
+
+export interface TwilioConfig {
+  readonly accountSid: string
+  /** The first one sends (unless there is an API key), all are accepted as signers. */
+  readonly authTokens: readonly string[]
+  readonly apiKey: { readonly sid: string; readonly secret: string } | null
+  readonly fromNumber: string | null
+  readonly messagingServiceSid: string | null
+  /** Null for Twilio itself. */
+  readonly apiBaseUrl: string | null
+  /** A file with the certificates that are trusted instead of Node's own; null for these. */
+  readonly caBundle: string | null
+  /** Requests of this process that are under way at once, at most. */
+  readonly concurrency: number
+}
+
+export interface DashboardConfig {
+  /** Null if there is to be no dashboard. */
+  readonly credentials: { readonly username: string; readonly password: string } | null
+  /** Whether it shows whole phone numbers and texts. */
+  readonly showContent: boolean
+}
+
+/** Sections that were not asked for may be empty strings and lists; nothing reads them. */
+export interface Config {
+  readonly database: DatabaseConfig
+  readonly twilio: TwilioConfig
+  readonly dashboard: DashboardConfig
+  /** Where Twilio reaches this application's root, without a slash at the end. */
+  readonly publicBaseUrl: string
+  /** NODE_ENV=production. */
+  readonly isProduction: boolean
+  readonly port: number
+  readonly host: string
+  readonly retryPolicyFile: string | null
+  readonly retryDelayScale: number
+  /** Attempts that all workers together start in a second; null for as many as they can. */
+  readonly sendRatePerSecond: number | null
+  /** Who has it may read the metrics; null for nobody. */
+  readonly metricsToken: string | null
+  readonly logLevel: 'error' | 'warn' | 'info' | 'debug'
+  readonly logFormat: 'json' | 'text'
+}
+
+/**
+ * Reads the configuration. An empty string counts as unset.
+ *
+ * @throws ConfigError that lists every fault by name, with an example, and never the value
+ */
+export function parseConfig(env: Env, required: readonly Requirement[]): Config {
+  const { config, faults } = readConfig(env, required)
+  if (faults.length > 0) {
+    const texts = faults.map(({ text }) => text)
+    throw new ConfigError(
+      `The configuration is not valid:\n  ${texts.join('\n  ')}\nThe README describes every name, under Configuration.`,
+    )
+  }
+  return config
+}
+
+export interface ConfigFault {
+  /** The names that it is about. */
+  readonly names: readonly EnvName[]
+  /** Begins with a name, and never says the value. */
+  readonly text: string
+}
+
+/** The same for who goes on with what can be used: a value that cannot be read counts as unset. */
+export function readConfig(
+  env: Env,
+  required: readonly Requirement[],
+): { readonly config: Config; readonly faults: readonly ConfigFault[] } {
+  const given = Object.fromEntries(
+    envNames()
+      .map((name) => [name, readPasted(name, env[name])] as const)
+      .filter(([, value]) => value !== ''),
+  )
+  const unreadable = Object.entries(given).flatMap(([name, value]) => faultsOfValue(name as EnvName, value))
+  const left = new Set<string>(unreadable.flatMap(({ names }) => names))
+  const readable = Object.fromEntries(Object.entries(given).filter(([name]) => !left.has(name)))
+  return {
+    config: deepFreeze(toConfig(schemaOfAll().partial().parse(readable))),
+    faults: [...unreadable, ...missing(given, required), ...contradictions(given)],
+  }
+}
+
+/** A pair of quotes as shells and .env files remove it, and docker's --env-file keeps it. */
+const QUOTED = /^(["'])(.*)\1$/s
+
+/** Elsewhere, quotes cannot be part of the value: the pair is dropped. */
+const MAY_HAVE_QUOTES: ReadonlySet<EnvName> = new Set([
+  'DASHBOARD_USERNAME',
+  'DASHBOARD_PASSWORD',
+  'METRICS_TOKEN',
+])
+
+/** What is meant: without white space around it, and without the quotes. */
+function readPasted(name: EnvName, value: unknown): string {
+  // A program in JavaScript may pass anything as an option, such as a URL.
+  const text = String(value ?? '').trim()
+  const inner = QUOTED.exec(text)?.[2]?.trim()
+  return inner === undefined || (inner !== '' && MAY_HAVE_QUOTES.has(name)) ? text : inner
+}
+
+function faultsOfValue(name: EnvName, value: string): ConfigFault[] {
+  const fault = (text: string): ConfigFault => ({ names: [name], text: `${name} ${text}` })
+  const invisible = describeInvisible(value)
+  if (invisible !== null) return [fault(`has ${invisible}: delete it, or type the value again`)]
+  if (MAY_HAVE_QUOTES.has(name) && QUOTED.test(value)) return [fault(HAS_QUOTES)]
+  const issues = schemaOfAll().shape[name].safeParse(value).error?.issues ?? []
+  return issues.map(({ message }) => fault(`${message}${hintsOn(name, value)}`))
+}
+
+const HAS_QUOTES =
+  "begins and ends with a quote, which docker's --env-file keeps: leave the quotes out, or choose a value without them"
+
+/** What a person may overlook in a value that is refused; never the value. */
+function hintsOn(name: EnvName, value: string): string {
+  if (name === 'TWILIO_FROM_NUMBER' && !/[A-Za-z]/.test(value)) return hintsOnNumber(value)
+  const unusual = describeUnusual(value)
+  const hasQuote = /^["'`]|["'`]$/.test(value)
+  return `${unusual === null ? '' : `; it has ${unusual}`}${hasQuote ? '; it has a quote at one end' : ''}`
+}
+
+const EXAMPLES: Record<Exclude<Requirement, 'sender'>, string> = {
+  DATABASE_URL: 'postgres://user:password@localhost:5432/app',
+  PUBLIC_BASE_URL: 'https://sms.example.com',
+  TWILIO_ACCOUNT_SID: 'AC followed by 32 hexadecimal digits',
+  TWILIO_AUTH_TOKEN: 'the auth token from the Twilio console',
+}
+
+const SENDER_NAMES = ['TWILIO_FROM_NUMBER', 'TWILIO_MESSAGING_SERVICE_SID'] as const
+
+function missing(given: Env, required: readonly Requirement[]): ConfigFault[] {
+  return required.flatMap((name): ConfigFault[] => {
+    if (name !== 'sender') {
+      const text = `${name} is required, such as ${EXAMPLES[name]}`
+      return given[name] === undefined ? [{ names: [name], text }] : []
+    }
+    if (SENDER_NAMES.some((sender) => given[sender] !== undefined)) return []
+    const text = 'TWILIO_FROM_NUMBER (such as +15551234567) or TWILIO_MESSAGING_SERVICE_SID is required'
+    return [{ names: SENDER_NAMES, text }]
+  })
+}
+
+function contradictions(given: Env): ConfigFault[] {
+  const faults: ConfigFault[] = []
+  if ((given['TWILIO_API_KEY_SID'] === undefined) !== (given['TWILIO_API_KEY_SECRET'] === undefined)) {
+    faults.push({
+      names: ['TWILIO_API_KEY_SID', 'TWILIO_API_KEY_SECRET'],
+      text: 'TWILIO_API_KEY_SID and TWILIO_API_KEY_SECRET must be set together',
+    })
+  }
+  if ((given['DASHBOARD_USERNAME'] === undefined) !== (given['DASHBOARD_PASSWORD'] === undefined)) {
+    faults.push({
+      names: ['DASHBOARD_USERNAME', 'DASHBOARD_PASSWORD'],
+      text: 'DASHBOARD_USERNAME and DASHBOARD_PASSWORD must be set together; leave both out for no dashboard',
+    })
+  }
+  const database = readDatabaseUrl(given['DATABASE_URL'] ?? '')
+  const parameters = 'url' in database ? new URL(database.url).searchParams : null
+  const files = ['sslrootcert', 'sslcert', 'sslkey'].filter((name) => parameters?.has(name))
+  if (given['DATABASE_SSL'] !== undefined && files.length > 0) {
+    faults.push({
+      names: ['DATABASE_SSL'],
+      text: `DATABASE_SSL must be left out when DATABASE_URL names certificates (${files.join(', ')}); use its sslmode`,
+    })
+  }
+  const apiBaseUrl = given['TWILIO_API_BASE_URL']
+  if (
+    given['NODE_ENV'] === 'production' &&
+    apiBaseUrl !== undefined &&
+    urlOf(apiBaseUrl)?.protocol !== 'https:'
+  ) {
+    faults.push({
+      names: ['TWILIO_API_BASE_URL'],
+      text: 'TWILIO_API_BASE_URL must be https when NODE_ENV=production; leave it out to use Twilio itself',
+    })
+  }
+  return faults
+}
+
+function toConfig(env: { [Name in EnvName]?: Z.output<Schema>[Name] | undefined }): Config {
+  const { TWILIO_API_KEY_SID: keySid, TWILIO_API_KEY_SECRET: keySecret } = env
+  const { DASHBOARD_USERNAME: username, DASHBOARD_PASSWORD: password } = env
+  return {
+    database: {
+      url: env.DATABASE_URL ?? '',
+      ssl: env.DATABASE_SSL ?? null,
+      poolMax: env.DATABASE_POOL_MAX ?? 5,
+    },
+    twilio: {
+      accountSid: env.TWILIO_ACCOUNT_SID ?? '',
+      authTokens: env.TWILIO_AUTH_TOKEN ?? [],
+      apiKey: keySid !== undefined && keySecret !== undefined ? { sid: keySid, secret: keySecret } : null,
+      fromNumber: env.TWILIO_FROM_NUMBER ?? null,
+      messagingServiceSid: env.TWILIO_MESSAGING_SERVICE_SID ?? null,
+      apiBaseUrl: env.TWILIO_API_BASE_URL ?? null,
+      caBundle: env.TWILIO_CA_BUNDLE ?? null,
+      concurrency: env.SEND_CONCURRENCY ?? 100,
+    },
+    dashboard: {
+      credentials: username !== undefined && password !== undefined ? { username, password } : null,
+      showContent: env.DASHBOARD_SHOW_CONTENT === 'true',
+    },
+    publicBaseUrl: (env.PUBLIC_BASE_URL ?? '').replace(/\/+$/, ''),
+    isProduction: env.NODE_ENV === 'production',
+    port: env.PORT ?? 3000,
+    host: env.HOST ?? '0.0.0.0',
+    retryPolicyFile: env.RETRY_POLICY_FILE ?? null,
+    retryDelayScale: env.RETRY_DELAY_SCALE ?? 1,
+    sendRatePerSecond: env.SEND_RATE_PER_SECOND ?? null,
+    metricsToken: env.METRICS_TOKEN ?? null,
+    logLevel: env.LOG_LEVEL ?? 'info',
+    logFormat: env.LOG_FORMAT ?? (env.NODE_ENV === 'production' ? 'json' : 'text'),
+  }
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const inner of Object.values(value)) {
+    if (inner !== null && typeof inner === 'object') deepFreeze(inner as object)
+  }
+  return Object.freeze(value)
+}

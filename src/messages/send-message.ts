@@ -1,0 +1,189 @@
+// Use case: the app wants something said. `sendMessage` records, submits and records the answer; `enqueueMessage`
+// puts row and job into the caller's own transaction, for the worker to submit.
+import { randomBytes } from 'node:crypto'
+import {
+  findByIdempotencyKey,
+  insertMessage,
+  isInserted,
+  type NewMessage,
+  type StoredMessage,
+} from '../db/messages.ts'
+import type { Db } from '../postgres/pool.ts'
+import type { Message } from '../delivery/message.ts'
+import { firstLookSeconds } from '../delivery/reconcile-time.ts'
+import { mostRetries, type RetryPolicy } from '../delivery/retry-policy.ts'
+import type { DeliveryStatus } from '../delivery/status.ts'
+import { DatabaseError, IdempotencyKeyReusedError } from '../shared/errors.ts'
+import { type CheckedMessage, checkMessage, type MessageInput } from './message-input.ts'
+import type { Queue } from '../jobs/queue.ts'
+import { type AttemptDeps, startStopwatch, submitAttempt } from './run-attempts.ts'
+
+export interface SendResult {
+  /** The row's id. */
+  readonly id: number
+  /**
+   * - `accepted`: Twilio has the message; status callbacks will tell the rest.
+   * - `retry_scheduled`: it failed, or waits for its first attempt; the worker tries at `nextRetryAt`.
+   * - `failed`: it failed for good (or was canceled, or its deadline passed).
+   * - `in_doubt`: whether Twilio has it is not known. It is not submitted again before that is known.
+   */
+  readonly status: 'accepted' | 'retry_scheduled' | 'failed' | 'in_doubt'
+  /** Twilio's id of the latest attempt that it accepted. */
+  readonly sid?: string
+  /** Twilio's code of the latest failure. */
+  readonly errorCode?: number
+  readonly nextRetryAt?: Date
+}
+
+export interface EnqueueResult {
+  readonly id: number
+  /** False if the idempotency key was known: then nothing was added. */
+  readonly created: boolean
+}
+
+/**
+ * @throws InvalidMessageError for input that cannot be sent: nothing was written
+ * @throws DatabaseError if the database failed before the request: nothing was submitted; its `written` says whether
+ *   the row was written
+ */
+export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promise<SendResult> {
+  const message = checkMessage(input)
+  const sinceClaim = startStopwatch()
+  const row = toNewMessage(message, deps.twilio.identity, deps.policy)
+  const inserted = await insertConfirmed(deps, row)
+  if (inserted === null) {
+    const finding = findTwin(deps.database, message)
+    const twin = await finding.catch((error: unknown) => throwNotSubmitted(error, 'no'))
+    const { id: messageId, retryCount: attempt, status } = twin
+    deps.logger.debug('Not sent: its idempotency key is known', { messageId, attempt, status })
+    return toResult(twin)
+  }
+  const { id, insertedAt: claimedAt } = inserted
+  const submission = {
+    messageId: id,
+    key: row.key,
+    attempt: 0,
+    claimedAt,
+    to: message.to,
+    body: message.body,
+    validitySeconds: message.validForSeconds,
+  }
+  try {
+    return toResult(await submitAttempt(deps, submission, sinceClaim))
+  } catch (error) {
+    if (!(error instanceof DatabaseError)) throw error
+    // Twilio may have the message, and the row says so as well: it is `submitting`.
+    return { id, status: 'in_doubt' }
+  }
+}
+
+function insertConfirmed({ database }: AttemptDeps, row: NewMessage): ReturnType<typeof insertMessage> {
+  return database
+    .confirmedTransaction((tx) => insertMessage(tx, row), {
+      name: row.key,
+      isWritten: async (tx, inserted) => inserted === null || (await isInserted(tx, inserted.id, row.key)),
+    })
+    .catch((error: unknown) => throwNotSubmitted(error))
+}
+
+const RECORDED = {
+  no: 'and the message was not recorded: send it again',
+  refused: 'and sending it again does not help: the database refuses its row',
+  unknown:
+    'but it is not known whether the message was recorded. If it was, a worker will send it. To be safe, send it ' +
+    'again with the same idempotencyKey; without one, look for it first',
+}
+
+/** @param written where it is known better than the error knows it */
+function throwNotSubmitted(error: unknown, written?: DatabaseError['written']): never {
+  if (!(error instanceof DatabaseError)) throw error
+  const is = written ?? error.written
+  const text = `Nothing was submitted, ${RECORDED[error.isRefusal ? 'refused' : is]}. ${error.message}`
+  throw new DatabaseError(text, { cause: error.cause, written: is, scope: error.scope })
+}
+
+/**
+ * Adds row and job in the caller's transaction: they exist once it commits, and never did if it rolls back.
+ *
+ * @throws InvalidMessageError for input that cannot be sent: nothing was written
+ */
+export async function enqueueMessage(
+  deps: { readonly queue: Queue; readonly policy: RetryPolicy },
+  tx: Db,
+  input: MessageInput,
+): Promise<EnqueueResult> {
+  const message = checkMessage(input)
+  const row = toNewMessage(message, null, deps.policy)
+  const inserted = await insertMessage(tx, row)
+  if (inserted === null) return { id: (await findTwin(tx, message)).id, created: false }
+  const { id } = inserted
+  const alarm = { attempt: 0, postponements: 0 }
+  await deps.queue.schedule(tx, [{ messageId: id, key: row.key, alarm, at: null }])
+  return { id, created: true }
+}
+
+/** MESSAGE_KEY has their form. */
+const KEY_BYTES = 12
+
+/** @param identity as whom its first attempt is claimed; null if it waits for a worker */
+function toNewMessage(
+  message: CheckedMessage,
+  identity: NewMessage['identity'],
+  policy: RetryPolicy,
+): NewMessage {
+  const status = identity === null ? 'pending' : 'submitting'
+  const reconcileAfterSeconds = firstLookSeconds(status, policy.delayScale)
+  const key = randomBytes(KEY_BYTES).toString('base64url')
+  return { ...message, key, status, identity, maxRetries: mostRetries(policy), reconcileAfterSeconds }
+}
+
+/** The row that has this message's idempotency key already. */
+async function findTwin(db: Db, message: CheckedMessage): Promise<StoredMessage> {
+  const { idempotencyKey } = message
+  const twin = idempotencyKey === null ? null : await findByIdempotencyKey(db, idempotencyKey)
+  if (twin === null)
+    throw new DatabaseError(
+      'The row was not inserted, and no row has its idempotency key: that row was deleted just now, or a trigger keeps ' +
+        'new rows out of sms_usage_logs',
+    )
+  // A text that was removed because of its age cannot be compared any more.
+  const isSameText = twin.body === null || twin.body === message.body
+  // The caller's connection may have read a `bigint`, and not as a number.
+  const isSameUser = Number(twin.userId) === message.userId
+  if (twin.to !== message.to || !isSameText || !isSameUser) {
+    throw new IdempotencyKeyReusedError(
+      `The idempotency key belongs to message ${twin.id}, which has another recipient, text or user. ` +
+        'Use a new key for a new message.',
+    )
+  }
+  return twin
+}
+
+function toResult(message: Message): SendResult {
+  const { id, status, sid, nextRetryAt } = message
+  const errorCode = message.attempts.findLast((attempt) => attempt.errorCode !== null)?.errorCode
+  return {
+    id,
+    status: resultStatus(status),
+    ...(sid === null ? {} : { sid }),
+    ...(errorCode === undefined || errorCode === null ? {} : { errorCode }),
+    ...(nextRetryAt === null ? {} : { nextRetryAt }),
+  }
+}
+
+function resultStatus(status: DeliveryStatus): SendResult['status'] {
+  switch (status) {
+    case 'pending':
+    case 'retrying':
+      return 'retry_scheduled'
+    case 'submitting':
+      return 'in_doubt'
+    case 'undelivered':
+    case 'failed':
+    case 'expired':
+    case 'canceled':
+      return 'failed'
+    default:
+      return 'accepted'
+  }
+}

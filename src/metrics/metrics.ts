@@ -1,0 +1,200 @@
+// What one process counts and times. It has a registry of its own, never the package's global one, which belongs to the
+// app; and no label holds anything of a message but statuses and error codes that the policy names, so that the number
+// of series is bounded. How the figures of all processes come together is in instance.ts and exposition.ts.
+import type prom from 'prom-client'
+import type { Connections } from '../postgres/connection.ts'
+import type { Decision } from '../delivery/decision.ts'
+import type { Answer, Message } from '../delivery/message.ts'
+import { type RetryPolicy, ruleFor } from '../delivery/retry-policy.ts'
+import {
+  FINAL_STATUSES,
+  type FinalStatus,
+  isDelivered,
+  isFailedAttempt,
+  isFinal,
+} from '../delivery/status.ts'
+import { loadPromClient, type Snapshot, takeSnapshot } from './metrics-snapshot.ts'
+
+const CALLBACK_RESULTS = [
+  'recorded',
+  'ignored',
+  'unknown_message',
+  'unknown_status',
+  'bad_signature',
+  'other_account',
+  'unreadable',
+  'too_large',
+  'wrong_type',
+  'overloaded',
+  'not_recorded',
+  'failed',
+] as const
+
+const RECONCILE_RESULTS = ['rung_again', 'answered', 'absent', 'undecided', 'failed', 'left_out'] as const
+
+const ERROR_CLASSES = ['none', 'retryable', 'permanent', 'unlisted', 'not_processed', 'unknown'] as const
+type ErrorClass = (typeof ERROR_CLASSES)[number]
+
+const SUBMISSION_SECONDS = [0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10]
+const DELIVERY_SECONDS = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14_400, 43_200, 86_400, 259_200]
+const LATENESS_SECONDS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800]
+const LIST_SIZES = [1, 2, 5, 10, 20, 50, 100]
+
+/** A counter with its labels bound, so that counting allocates nothing. */
+type Count = prom.Counter.Internal
+type Counts<Word extends string> = Readonly<Record<Word, Count>>
+
+export class Metrics {
+  /** By what became of a status callback. */
+  readonly callbacks: Counts<(typeof CALLBACK_RESULTS)[number]>
+  /** By what a sweep made of an overdue message. */
+  readonly reconciled: Counts<(typeof RECONCILE_RESULTS)[number]>
+  readonly #policy: RetryPolicy
+  readonly #registry: prom.Registry
+  readonly #submissions: ReadonlyMap<string, Count>
+  readonly #submissionSeconds: prom.Histogram
+  readonly #latenessSeconds: prom.Histogram
+  readonly #listSizes: prom.Histogram
+  readonly #retries: prom.Counter<'code'>
+  readonly #retriesByCode = new Map<string, Count>()
+  readonly #outcomes: { readonly first: Counts<FinalStatus>; readonly retried: Counts<FinalStatus> }
+  readonly #deliverySeconds: prom.Histogram
+
+  /** @param connections tells how many of the pool's there are when it is asked */
+  constructor(policy: RetryPolicy, connections: () => Connections) {
+    const { Registry, Counter, Gauge, Histogram } = loadPromClient()
+    const registry = new Registry()
+    const registers = [registry]
+    const histogram = (name: string, help: string, buckets: number[]): prom.Histogram =>
+      new Histogram({ name: `sms_retry_${name}`, help, buckets, registers })
+    const counter = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
+      new Counter({ name: `sms_retry_${name}`, help, labelNames, registers })
+    const countsOf = <Word extends string>(words: readonly Word[], bind: (word: Word) => Count) =>
+      Object.fromEntries(words.map((word) => [word, fromZero(bind(word))])) as Record<Word, Count>
+
+    this.#policy = policy
+    this.#registry = registry
+    const submissions = counter('submissions_total', 'Requests to Twilio to send a message, by its answer.', [
+      'outcome',
+      'error_class',
+    ])
+    this.#submissions = new Map(
+      ERROR_CLASSES.map((errorClass) => {
+        const labels = { outcome: OUTCOMES[errorClass], error_class: errorClass }
+        return [errorClass, fromZero(submissions.labels(labels))]
+      }),
+    )
+    this.#submissionSeconds = histogram(
+      'submission_duration_seconds',
+      'Time from a request to Twilio to its answer, or to the time-out.',
+      SUBMISSION_SECONDS,
+    )
+    const callbacks = counter('callbacks_total', 'Status callbacks, by what became of them.', ['result'])
+    this.callbacks = countsOf(CALLBACK_RESULTS, (result) => callbacks.labels({ result }))
+    this.#retries = counter('retries_scheduled_total', 'Retries scheduled, by the error code before them.', [
+      'code',
+    ])
+    const outcomes = counter('outcomes_total', 'Messages that came to a final status.', ['status', 'retried'])
+    this.#outcomes = {
+      first: countsOf(FINAL_STATUSES, (status) => outcomes.labels({ status, retried: 'no' })),
+      retried: countsOf(FINAL_STATUSES, (status) => outcomes.labels({ status, retried: 'yes' })),
+    }
+    this.#deliverySeconds = histogram(
+      'delivery_duration_seconds',
+      'Time from the creation of a message to its delivery, retries included.',
+      DELIVERY_SECONDS,
+    )
+    this.#latenessSeconds = histogram(
+      'attempt_lateness_seconds',
+      'How long after it was due an attempt was claimed.',
+      LATENESS_SECONDS,
+    )
+    this.#listSizes = histogram('batch_size', 'Events that were recorded in one transaction.', LIST_SIZES)
+    const reconciled = counter('reconciled_total', 'Overdue messages, by what a sweep made of them.', [
+      'result',
+    ])
+    this.reconciled = countsOf(RECONCILE_RESULTS, (result) => reconciled.labels({ result }))
+    new Gauge({
+      name: 'sms_retry_pool_connections',
+      help: 'Database connections of all processes; waiting are those who wait for one.',
+      labelNames: ['state'],
+      registers,
+      collect() {
+        for (const [state, count] of Object.entries(connections())) this.set({ state }, count)
+      },
+    })
+  }
+
+  /** A request to Twilio was made. */
+  submitted(answer: Answer, durationMs: number): void {
+    this.#submissions.get(this.#classOf(answer))?.inc()
+    this.#submissionSeconds.observe(durationMs / 1000)
+  }
+
+  #classOf(answer: Answer): ErrorClass {
+    if (answer.outcome === 'accepted') return 'none'
+    if (answer.outcome !== 'rejected') return answer.outcome
+    const { errorCode } = answer
+    if (errorCode === null || !this.#policy.rules.has(errorCode)) return 'unlisted'
+    return ruleFor(this.#policy, errorCode).action === 'retry' ? 'retryable' : 'permanent'
+  }
+
+  /** An attempt that was due was claimed. */
+  claimed({ nextRetryAt, createdAt }: Message, claimedAt: Date): void {
+    const dueAt = nextRetryAt ?? createdAt
+    this.#latenessSeconds.observe(Math.max(0, claimedAt.getTime() - dueAt.getTime()) / 1000)
+  }
+
+  /** So many events are recorded together. */
+  listed(events: number): void {
+    this.#listSizes.observe(events)
+  }
+
+  /** A decision was recorded. */
+  decided(before: Message, decision: Decision): void {
+    if (decision.kind === 'ignore') return
+    const { message } = decision
+    if (decision.kind === 'schedule' && message.retryCount > before.retryCount) this.#retryScheduled(message)
+    if (message.status === before.status || !isFinal(message.status)) return
+    const outcomes = message.retryCount > 0 ? this.#outcomes.retried : this.#outcomes.first
+    outcomes[message.status].inc()
+    if (isDelivered(message.status) && !isDelivered(before.status)) this.#delivered(message)
+  }
+
+  #retryScheduled({ attempts }: Message): void {
+    const code = attempts.findLast(({ status }) => isFailedAttempt(status))?.errorCode ?? null
+    const label = code === null ? 'none' : this.#policy.rules.has(code) ? `${code}` : 'other'
+    let count = this.#retriesByCode.get(label)
+    if (count === undefined) {
+      count = this.#retries.labels({ code: label })
+      this.#retriesByCode.set(label, count)
+    }
+    count.inc()
+  }
+
+  #delivered({ attempts, createdAt }: Message): void {
+    const times = attempts.find(({ status }) => isDelivered(status))?.times
+    const at = times?.delivered ?? times?.read
+    if (at === undefined) return
+    this.#deliverySeconds.observe(Math.max(0, Date.parse(at) - createdAt.getTime()) / 1000)
+  }
+
+  snapshot(): Promise<Snapshot> {
+    return takeSnapshot(this.#registry)
+  }
+}
+
+const OUTCOMES: Readonly<Record<ErrorClass, Answer['outcome']>> = {
+  none: 'accepted',
+  retryable: 'rejected',
+  permanent: 'rejected',
+  unlisted: 'rejected',
+  not_processed: 'not_processed',
+  unknown: 'unknown',
+}
+
+/** The series is there before anything happens: Prometheus sees an increase only between two samples. */
+function fromZero(count: Count): Count {
+  count.inc(0)
+  return count
+}

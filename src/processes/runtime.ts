@@ -1,0 +1,187 @@
+// What sender, web process and worker have in common: configuration from options and environment, the
+// database, the queue, the policy and the log.
+import { type Config, type Env, parseConfig, type Requirement } from '../config/config.ts'
+import { requireCurrentTable, requireOwnTable } from '../db/bookkeeping.ts'
+import { type Database, openDatabase } from '../postgres/pool.ts'
+import type { RetryPolicyOverrides } from '../delivery/policy-overrides.ts'
+import { createRetryPolicy, type RetryPolicy } from '../delivery/retry-policy.ts'
+import { ConfigError } from '../shared/errors.ts'
+import { EventRecorder, type RecordingDeps } from '../recording/event-recorder.ts'
+import type { Instance } from './instance.ts'
+import { describeInvisible, describeUnusual } from '../shared/hidden-characters.ts'
+import { createLogger, errorFields, type Logger } from '../shared/log.ts'
+import { Metrics } from '../metrics/metrics.ts'
+import { type Queue, startQueue } from '../jobs/queue.ts'
+import { RefusedRows } from '../recording/refused-rows.ts'
+import { describeLine, readTextFile } from '../shared/text-file.ts'
+
+export interface TwilioOptions {
+  readonly accountSid?: string
+  /** The account's primary auth token; several while a token is rotated (the first one sends). */
+  readonly authToken?: string | readonly string[]
+  /** The sending number, in E.164. */
+  readonly from?: string
+  readonly messagingServiceSid?: string
+  /** An API key for sending, instead of the auth token. */
+  readonly apiKeySid?: string
+  readonly apiKeySecret?: string
+  /** For the simulator. */
+  readonly apiBaseUrl?: string
+}
+
+/** Every option that is left out comes from the environment; the README lists the names. */
+export interface Options {
+  /** Such as postgres://user:password@localhost:5432/app. */
+  readonly databaseUrl?: string
+  readonly twilio?: TwilioOptions
+  /** Where Twilio reaches the status callback endpoint's application, such as https://sms.example.com. */
+  readonly publicBaseUrl?: string
+  /** Overrides single codes or the default; RETRY_POLICY_FILE is not read then. */
+  readonly retryPolicy?: RetryPolicyOverrides
+  /** Multiplies every delay between retries and every waiting time before Twilio is asked, 0.001 to 1000. Default 1. */
+  readonly retryDelayScale?: number
+  /** How many attempts all workers together may start in a second, 0.1 to 1000. Default: as many as they can. */
+  readonly sendRatePerSecond?: number
+  /** How many requests to Twilio this process makes at once, 1 to 1000. Default 100. */
+  readonly sendConcurrency?: number
+  /** The dashboard of `createApp`: off unless it has both credentials. */
+  readonly dashboard?: {
+    readonly username?: string
+    readonly password?: string
+    /** Whole phone numbers and texts, instead of the last digits. */
+    readonly showContent?: boolean
+  }
+  /** Default: winston, by LOG_LEVEL and LOG_FORMAT. */
+  readonly logger?: Logger
+}
+
+export interface Runtime {
+  readonly config: Config
+  readonly database: Database
+  readonly policy: RetryPolicy
+  readonly logger: Logger
+  readonly metrics: Metrics
+}
+
+/** @throws ConfigError that names every fault */
+export function openRuntime(options: Options, env: Env, required: readonly Requirement[]): Runtime {
+  const config = parseConfig(withOptions(env, options), required)
+  const policy = createRetryPolicy(
+    options.retryPolicy ?? readPolicyFile(config.retryPolicyFile),
+    config.retryDelayScale,
+  )
+  const logger = options.logger ?? createLogger({ level: config.logLevel, format: config.logFormat })
+  const database = openDatabase(config.database, (what, error) => logger.warn(what, errorFields(error)))
+  const metrics = new Metrics(policy, () => database.connections())
+  return { config, database, policy, logger, metrics }
+}
+
+function withOptions(env: Env, options: Options): Env {
+  const {
+    databaseUrl,
+    publicBaseUrl,
+    retryDelayScale,
+    sendRatePerSecond,
+    sendConcurrency,
+    twilio = {},
+    dashboard = {},
+  } = options
+  const { authToken, from, messagingServiceSid } = twilio
+  // An option for the one kind of sender overrides the environment's other kind.
+  const sender =
+    from === undefined && messagingServiceSid === undefined
+      ? {}
+      : { TWILIO_FROM_NUMBER: from, TWILIO_MESSAGING_SERVICE_SID: messagingServiceSid }
+  const overlay: Env = {
+    DATABASE_URL: databaseUrl,
+    PUBLIC_BASE_URL: publicBaseUrl,
+    RETRY_DELAY_SCALE: retryDelayScale?.toString(),
+    SEND_RATE_PER_SECOND: sendRatePerSecond?.toString(),
+    SEND_CONCURRENCY: sendConcurrency?.toString(),
+    DASHBOARD_USERNAME: dashboard.username,
+    DASHBOARD_PASSWORD: dashboard.password,
+    DASHBOARD_SHOW_CONTENT: dashboard.showContent?.toString(),
+    TWILIO_ACCOUNT_SID: twilio.accountSid,
+    TWILIO_AUTH_TOKEN: typeof authToken === 'object' ? authToken.join(',') : authToken,
+    TWILIO_API_KEY_SID: twilio.apiKeySid,
+    TWILIO_API_KEY_SECRET: twilio.apiKeySecret,
+    TWILIO_API_BASE_URL: twilio.apiBaseUrl,
+  }
+  const given = Object.fromEntries(Object.entries(overlay).filter(([, value]) => value !== undefined))
+  return { ...env, ...given, ...sender }
+}
+
+/** @throws ConfigError if the file cannot be read or is not JSON */
+export function readPolicyFile(path: string | null): unknown {
+  if (path === null) return undefined
+  let text = ''
+  try {
+    text = readTextFile(path)
+    const invisible = describeLine(text, describeInvisible)
+    if (invisible !== null) throw new Error(invisible)
+    return JSON.parse(text)
+  } catch (error) {
+    const { message } = error as Error
+    const unusual = describeLine(text, describeUnusual)
+    const hint = unusual === null || unusual === message ? '' : `; ${unusual}`
+    throw new ConfigError(`RETRY_POLICY_FILE cannot be read as JSON: ${message}${hint}`, { cause: error })
+  }
+}
+
+/**
+ * Starts the queue of a process that cannot do without it; closes the database if that fails.
+ *
+ * @throws DatabaseError or SchemaError
+ */
+export async function startRuntimeQueue(
+  { database, logger }: Runtime,
+  role: 'schedule' | 'work',
+): Promise<Queue> {
+  try {
+    await requireCurrentTable(database)
+    return await startQueue(database, role, logger)
+  } catch (error) {
+    await database.close()
+    throw error
+  }
+}
+
+/** What records events, with a queue that was started. */
+export function recordingOf(runtime: Runtime, queue: Queue): RecordingDeps {
+  const { config, database, policy, logger, metrics } = runtime
+  const deps = { database, queue, policy, logger, metrics, random: Math.random }
+  const recorder = new EventRecorder(deps, config.database.poolMax)
+  return { ...deps, recorder, refused: new RefusedRows(logger) }
+}
+
+/**
+ * The same, with a queue that is started when it is first needed, and once more after a failure: a web process can
+ * start, and answer its health check, while the database is away.
+ */
+export class LazyRecording {
+  readonly #start: () => Promise<RecordingDeps>
+  #starting: Promise<RecordingDeps> | undefined
+
+  constructor(runtime: Runtime, instance: Instance) {
+    const { database, logger } = runtime
+    this.#start = async () => {
+      void instance.start()
+      await requireOwnTable(database)
+      return recordingOf(runtime, await startQueue(database, 'schedule', logger))
+    }
+  }
+
+  /** @throws DatabaseError or SchemaError */
+  get(): Promise<RecordingDeps> {
+    this.#starting ??= this.#start().catch((error: unknown) => {
+      this.#starting = undefined
+      throw error
+    })
+    return this.#starting
+  }
+
+  async stop(timeoutMs: number): Promise<void> {
+    const recording = await this.#starting?.catch(() => undefined)
+    await recording?.queue.stop(timeoutMs)
+  }
+}

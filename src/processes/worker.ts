@@ -1,0 +1,108 @@
+// The worker process: makes the attempts that are due and reconciles what is overdue, until it is told to stop.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { reserveSends } from '../db/send-rate.ts'
+import type { Db } from '../postgres/pool.ts'
+import { DueWatch } from '../jobs/due-watch.ts'
+import { Instance } from './instance.ts'
+import { errorFields } from '../shared/log.ts'
+import { reconcile } from '../messages/reconcile.ts'
+import { type AttemptDeps, AttemptRunner, type Pace } from '../messages/run-attempts.ts'
+import { recordingOf, type Runtime, startRuntimeQueue } from './runtime.ts'
+import { createTwilioClient } from '../twilio/client.ts'
+
+export interface RunningWorker {
+  /** Takes no further attempt, waits for the requests under way and records their answers. */
+  stop(): Promise<void>
+}
+
+const STOP_TIMEOUT_MS = 12_000
+
+/** So that an attempt in doubt is looked for within a minute of its claim. */
+const SWEEP_SECONDS = 5
+const MIN_SWEEP_SECONDS = 1
+
+/**
+ * Takes the runtime over: closes its database if it cannot start, and when the worker is stopped.
+ *
+ * @throws DatabaseError or SchemaError if it cannot start
+ */
+export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
+  const { config, database, policy, logger } = runtime
+  const queue = await startRuntimeQueue(runtime, 'work')
+  const twilio = createTwilioClient(config.twilio, config.publicBaseUrl)
+  const deps = { ...recordingOf(runtime, queue), twilio }
+  const pace = config.sendRatePerSecond === null ? null : paceOf(database, config.sendRatePerSecond)
+  const { concurrency } = config.twilio
+  const runner = new AttemptRunner(deps, concurrency, pace)
+  const sweeper = new Sweeper(deps)
+  const batchSize = batchSizeFor(concurrency, config.sendRatePerSecond)
+  const wake = await queue.work({ batchSize }, (jobs) => runner.run(jobs))
+  const dueWatch = new DueWatch(database, wake, logger)
+  const everySeconds = Math.max(Math.ceil(SWEEP_SECONDS * policy.delayScale), MIN_SWEEP_SECONDS)
+  await queue.sweep({ everySeconds }, () => sweeper.sweep())
+  // What was under way when the last worker died need not wait for the next sweep.
+  void sweeper.sweep()
+  const instance = new Instance(runtime, 'worker')
+  await instance.start()
+  logger.info('Worker waits for due attempts')
+  return {
+    async stop() {
+      // All at once: the queue waits for handlers, and these may wait for room among the requests.
+      await Promise.all([queue.stop(STOP_TIMEOUT_MS), runner.stop(), sweeper.stop(), dueWatch.stop()])
+      await instance.stop()
+      await database.close()
+      logger.info('Worker has stopped')
+    },
+  }
+}
+
+/** Sweeps one after the other, and knows when the last one has ended. */
+class Sweeper {
+  readonly #deps: AttemptDeps
+  readonly #stopping = new AbortController()
+  #last: Promise<void> = Promise.resolve()
+
+  constructor(deps: AttemptDeps) {
+    this.#deps = deps
+  }
+
+  sweep(): Promise<void> {
+    this.#last = this.#last.then(async () => {
+      if (this.#stopping.signal.aborted) return
+      try {
+        await reconcile(this.#deps, this.#stopping.signal)
+      } catch (error) {
+        this.#deps.logger.error('Overdue messages could not be reconciled', errorFields(error))
+      }
+    })
+    return this.#last
+  }
+
+  /** Begins no further page; resolves once the one under way is done. */
+  async stop(): Promise<void> {
+    this.#stopping.abort()
+    await this.#last
+  }
+}
+
+/**
+ * Half a second's attempts: jobs that wait are anybody's. One alone only at a rate that leaves time for the pause that
+ * pg-boss makes after it.
+ */
+function batchSizeFor(concurrency: number, perSecond: number | null): number {
+  // While the requests of one half are under way, the next half is claimed.
+  const half = Math.ceil(concurrency / 2)
+  if (perSecond === null) return half
+  return perSecond < 1 ? 1 : Math.min(Math.max(Math.floor(perSecond / 2), 2), half)
+}
+
+/** A tenth of a second's attempts start together. */
+function paceOf(db: Db, perSecond: number): Pace {
+  return {
+    atOnce: Math.max(Math.floor(perSecond / 10), 1),
+    async wait(attempts, signal) {
+      const seconds = await reserveSends(db, attempts, perSecond)
+      await sleep(seconds * 1000, undefined, { signal })
+    },
+  }
+}

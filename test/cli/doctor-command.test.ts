@@ -1,0 +1,110 @@
+// The command `doctor` as a real process: what it prints, for people and as JSON, and how it ends. What each check finds:
+// test/doctor. Needs dist/.
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { fileURLToPath } from 'node:url'
+import { freePort } from '../../src/demo/embedded-postgres.ts'
+import { waitFor } from '../support/wait-for.ts'
+import { startWorld, type World } from '../support/world.ts'
+import { type Ended, runCli } from './run-cli.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld()
+})
+afterAll(() => world.stop())
+
+const doctor = (flags: readonly string[] = [], env: Record<string, string> = {}): Promise<Ended> =>
+  runCli(['doctor', ...flags], { ...world.env, ...env })
+
+interface FindingJson {
+  readonly name: string
+  readonly result: string
+  readonly what: string
+  readonly mend: string | null
+}
+
+const findings = ({ stdout }: Ended): FindingJson[] => JSON.parse(stdout) as FindingJson[]
+
+test('nothing failed: exit code 0, warnings allowed; each is told with how to mend it', async () => {
+  const { code, stdout, stderr } = await doctor()
+  expect([code, stderr]).toEqual([0, '2 warnings.\n'])
+  expect(stdout).toMatch(/^warning {2}configuration {2}TWILIO_API_BASE_URL is set.*\n +-> Leave it out/m)
+  expect(stdout).toMatch(/^warning {2}worker +No worker is running.*\n +-> Start one/m)
+  expect(stdout).toMatch(/^ok {7}signature +TWILIO_AUTH_TOKEN: a callback .* is taken/m)
+})
+
+test('--json is a list of these keys, by these names in this order', async () => {
+  const ended = await doctor(['--json'])
+  expect([ended.code, ended.stderr]).toEqual([0, ''])
+  expect(findings(ended).map(({ name }) => name)).toEqual([
+    ...[
+      'configuration',
+      'database',
+      'server',
+      'settings',
+      'tls',
+      'clock',
+      'migrations',
+      'table',
+      'indexes',
+      'queue',
+    ],
+    ...['backlog', 'worker', 'account', 'api-key', 'endpoint', 'signature'],
+  ])
+  for (const finding of findings(ended)) {
+    expect(finding).toEqual({
+      name: expect.any(String),
+      result: expect.stringMatching(/^(ok|warning)$/),
+      what: expect.stringMatching(/\S/),
+      mend: finding.result === 'ok' ? null : expect.stringMatching(/\S/),
+    })
+  }
+})
+
+test('something failed: exit code 1, also with --json, and no secret in what is printed', async () => {
+  const env = {
+    DATABASE_URL: `postgres://app:hunter2@127.0.0.1:${await freePort()}/app`,
+    TWILIO_AUTH_TOKEN: 'c'.repeat(32),
+  }
+  const [forPeople, asJson] = [await doctor([], env), await doctor(['--json'], env)]
+  expect([forPeople.code, asJson.code]).toEqual([1, 1])
+  expect(forPeople.stderr).toBe('3 failed, 1 warning.\n')
+  const failed = findings(asJson).filter(({ result }) => result === 'failed')
+  expect(failed.map(({ name }) => name)).toEqual(['database', 'account', 'signature'])
+  for (const { stdout, stderr } of [forPeople, asJson]) {
+    expect(stdout + stderr).not.toMatch(/hunter2|c{32}/)
+  }
+})
+
+test('a configuration that is not complete is a finding, and no wrong usage', async () => {
+  const { code, stdout } = await runCli(['doctor'], {})
+  expect(code).toBe(1)
+  for (const name of ['DATABASE_URL', 'PUBLIC_BASE_URL', 'TWILIO_ACCOUNT_SID', 'TWILIO_AUTH_TOKEN']) {
+    expect(stdout).toMatch(new RegExp(`^failed +configuration +${name} is required`, 'm'))
+  }
+})
+
+test.each([['0'], ['61'], ['soon']])('--timeout %s is wrong usage', async (timeout) => {
+  expect(await doctor(['--timeout', timeout])).toMatchObject({ code: 2, stdout: '' })
+})
+
+test('a clock that is wrong', async () => {
+  const shiftedClock = fileURLToPath(new URL('../support/shifted-clock.ts', import.meta.url))
+  const ended = await doctor(['--json'], {
+    NODE_OPTIONS: `--disable-warning=ExperimentalWarning --import=${shiftedClock}`,
+    CLOCK_SHIFT_MS: '-90000',
+  })
+  expect(findings(ended).find(({ name }) => name === 'clock')).toMatchObject({
+    result: 'warning',
+    what: expect.stringMatching(/clock is (89|90|91) s behind/),
+    mend: expect.stringContaining('NTP'),
+  })
+})
+
+test('a worker that runs is seen', async () => {
+  await world.startWorker()
+  await waitFor('the worker to be seen', async () => {
+    const worker = findings(await doctor(['--json'])).find(({ name }) => name === 'worker')
+    return worker?.result === 'ok'
+  })
+})

@@ -1,0 +1,319 @@
+// Configuration: what a wrong environment is told, that no value is ever repeated, and the defaults.
+import { describe, expect, test } from '@jest/globals'
+import { type Env, envNames, type EnvName, parseConfig, type Requirement } from '../../src/config/config.ts'
+import { ConfigError } from '../../src/shared/errors.ts'
+
+const ENV_NAMES = envNames()
+
+const EVERYTHING: readonly Requirement[] = [
+  'DATABASE_URL',
+  'PUBLIC_BASE_URL',
+  'TWILIO_ACCOUNT_SID',
+  'TWILIO_AUTH_TOKEN',
+  'sender',
+]
+
+const GOOD: Env = {
+  DATABASE_URL: 'postgres://app:hunter2@localhost:5432/app',
+  PUBLIC_BASE_URL: 'https://sms.example.com',
+  TWILIO_ACCOUNT_SID: `AC${'0'.repeat(32)}`,
+  TWILIO_AUTH_TOKEN: 'a'.repeat(32),
+  TWILIO_FROM_NUMBER: '+15551234567',
+}
+
+function faultsOf(env: Env, required: readonly Requirement[] = EVERYTHING): string {
+  try {
+    parseConfig(env, required)
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message
+    throw error
+  }
+  return ''
+}
+
+describe('a wrong environment', () => {
+  test('all faults come at once, by name, and the message says where to read on', () => {
+    const message = faultsOf({
+      DATABASE_URL: 'mysql://localhost/app',
+      DATABASE_SSL: 'maybe',
+      DATABASE_POOL_MAX: '0',
+      PORT: '80 80',
+      PUBLIC_BASE_URL: 'sms.example.com',
+      TWILIO_ACCOUNT_SID: 'AC123',
+      TWILIO_AUTH_TOKEN: 'one,,two',
+      TWILIO_API_KEY_SID: 'SK123',
+      TWILIO_API_BASE_URL: 'ftp://localhost',
+      TWILIO_MESSAGING_SERVICE_SID: 'MG123',
+      RETRY_DELAY_SCALE: '-1',
+      SEND_RATE_PER_SECOND: '0.01',
+      SEND_CONCURRENCY: '0',
+      DASHBOARD_USERNAME: 'oper:ator',
+      DASHBOARD_SHOW_CONTENT: 'yes',
+      METRICS_TOKEN: 'two words',
+      LOG_LEVEL: 'loud',
+      LOG_FORMAT: 'xml',
+    })
+    const named = ENV_NAMES.filter((name) => new RegExp(`^  ${name} `, 'm').test(message))
+    expect(named).toEqual(
+      ENV_NAMES.filter(
+        (name) =>
+          ![
+            'HOST',
+            'TWILIO_API_KEY_SECRET',
+            'TWILIO_CA_BUNDLE',
+            'RETRY_POLICY_FILE',
+            'NODE_ENV',
+            'TWILIO_FROM_NUMBER',
+            'DASHBOARD_PASSWORD',
+          ].includes(name),
+      ),
+    )
+    expect(message).toContain('README')
+  })
+
+  test('everything that is missing comes at once, each with an example', () => {
+    const message = faultsOf({})
+    for (const name of ['DATABASE_URL', 'PUBLIC_BASE_URL', 'TWILIO_ACCOUNT_SID', 'TWILIO_AUTH_TOKEN'])
+      expect(message).toMatch(new RegExp(`^  ${name} is required, such as \\S+`, 'm'))
+    expect(message).toMatch(/TWILIO_FROM_NUMBER \(such as \+15551234567\) or TWILIO_MESSAGING_SERVICE_SID/)
+  })
+
+  test('what a program does not need may be missing', () => {
+    expect(faultsOf({}, [])).toBe('')
+    expect(faultsOf({ DATABASE_URL: GOOD['DATABASE_URL'] }, ['DATABASE_URL'])).toBe('')
+  })
+
+  test.each(ENV_NAMES.map((name) => [name]))('a wrong %s is never repeated in the message', (name) => {
+    const value = `hush?${name}#hush`
+    // The other half of the API key is missing, so that a secret that cannot be wrong is in a fault as well.
+    const message = faultsOf({ ...GOOD, NODE_ENV: 'production', [name]: value })
+    expect(message).not.toContain('hush')
+  })
+
+  test('every name wrong at once repeats no value', () => {
+    const message = faultsOf(Object.fromEntries(ENV_NAMES.map((name) => [name, `hush-${name}-hush`])))
+    expect(message).toContain('DATABASE_URL')
+    expect(message).not.toContain('hush')
+  })
+
+  test.each<[EnvName, string]>([
+    ['DATABASE_URL', 'postgres://user:hunter2@:bad port/app'],
+    ['DATABASE_URL', 'user:hunter2@localhost/app'],
+    ['TWILIO_AUTH_TOKEN', 'hunter2,'],
+    ['TWILIO_API_KEY_SECRET', 'hunter2'],
+    ['TWILIO_API_BASE_URL', 'ftp://user:hunter2@localhost'],
+    ['PUBLIC_BASE_URL', 'https://user:hunter2@localhost?x'],
+  ])('%s with a secret in it is refused without it', (name, value) => {
+    const message = faultsOf({ ...GOOD, [name]: value })
+    expect(message).toContain(name)
+    expect(message).not.toContain('hunter2')
+  })
+})
+
+describe('each value', () => {
+  test.each<[EnvName, string, boolean]>([
+    ['DATABASE_URL', 'postgres://localhost/app', true],
+    ['DATABASE_URL', 'postgresql://localhost/app?sslmode=require', true],
+    ['DATABASE_URL', 'postgresql://user:password@/app?host=/cloudsql/project:region:instance', true],
+    ['DATABASE_URL', 'postgresql:///app?host=/cloudsql/project:region:instance', true],
+    ['DATABASE_URL', 'http://localhost/app', false],
+    ['DATABASE_URL', 'http://user@/app', false],
+    ['DATABASE_POOL_MAX', '1', true],
+    ['DATABASE_POOL_MAX', '0', false],
+    ['DATABASE_POOL_MAX', '2.5', false],
+    ['DATABASE_POOL_MAX', '1e2', false],
+    ['PORT', '0', true],
+    ['PORT', '65536', false],
+    ['PORT', '0x50', false],
+    ['PUBLIC_BASE_URL', 'http://localhost:3000', true],
+    ['PUBLIC_BASE_URL', 'https://sms.example.com/base/', true],
+    ['PUBLIC_BASE_URL', 'https://sms.example.com?a=1', false],
+    ['PUBLIC_BASE_URL', 'https://sms.example.com#a', false],
+    ['PUBLIC_BASE_URL', 'ftp://sms.example.com', false],
+    ['TWILIO_ACCOUNT_SID', `SK${'0'.repeat(32)}`, false],
+    ['TWILIO_ACCOUNT_SID', `AC${'0'.repeat(33)}`, false],
+    ['TWILIO_AUTH_TOKEN', `${'a'.repeat(32)},${'b'.repeat(32)}`, true],
+    ['TWILIO_AUTH_TOKEN', `${'a'.repeat(32)},`, false],
+    ['TWILIO_AUTH_TOKEN', ',', false],
+    ['TWILIO_FROM_NUMBER', '12345', true],
+    ['TWILIO_FROM_NUMBER', 'Shop 24', true],
+    ['TWILIO_FROM_NUMBER', 'A shop with a long name', false],
+    ['TWILIO_FROM_NUMBER', 'A+b-c_d&e 1', true],
+    ['TWILIO_FROM_NUMBER', 'A+b-c_d&e 12', false],
+    ['TWILIO_FROM_NUMBER', 'x', true],
+    ['TWILIO_FROM_NUMBER', '1-2 3', false],
+    ['TWILIO_FROM_NUMBER', 'Shop!', false],
+    ['TWILIO_FROM_NUMBER', 'Shöp', false],
+    ['HOST', '::1', true],
+    ['HOST', 'http://0.0.0.0', false],
+    ['TWILIO_API_KEY_SECRET', 'two words', false],
+    ['TWILIO_FROM_NUMBER', '15551234567', false],
+    ['TWILIO_FROM_NUMBER', '+1 555 123 4567', false],
+    ['METRICS_TOKEN', 'x'.repeat(16), true],
+    ['METRICS_TOKEN', `${'x'.repeat(16)} ${'y'.repeat(16)}`, false],
+    ['METRICS_TOKEN', `${'x'.repeat(16)}é`, false],
+    ['RETRY_DELAY_SCALE', '0.001', true],
+    ['RETRY_DELAY_SCALE', '.5', true],
+    ['RETRY_DELAY_SCALE', '0', false],
+    ['RETRY_DELAY_SCALE', '0.0', false],
+    ['RETRY_DELAY_SCALE', 'Infinity', false],
+    ['LOG_LEVEL', 'debug', true],
+    ['LOG_LEVEL', 'DEBUG', false],
+  ])('%s=%s is fine: %p', (name, value, isFine) => {
+    const message = faultsOf({ ...GOOD, [name]: value })
+    expect(message === '').toBe(isFine)
+    if (!isFine) expect(message).toContain(name)
+  })
+
+  test.each<[string, Env, boolean]>([
+    ['http without NODE_ENV', { TWILIO_API_BASE_URL: 'http://127.0.0.1:4010' }, true],
+    ['http in development', { TWILIO_API_BASE_URL: 'http://127.0.0.1:4010', NODE_ENV: 'development' }, true],
+    ['http in production', { TWILIO_API_BASE_URL: 'http://127.0.0.1:4010', NODE_ENV: 'production' }, false],
+    ['https in production', { TWILIO_API_BASE_URL: 'https://twilio.test', NODE_ENV: 'production' }, true],
+    ['none in production', { NODE_ENV: 'production' }, true],
+  ])('TWILIO_API_BASE_URL: %s is fine: %p', (_what, env, isFine) => {
+    expect(faultsOf({ ...GOOD, ...env }) === '').toBe(isFine)
+  })
+
+  test.each<[string, Env, boolean]>([
+    ['both', { TWILIO_API_KEY_SID: `SK${'1'.repeat(32)}`, TWILIO_API_KEY_SECRET: 's' }, true],
+    ['neither', {}, true],
+    ['the sid alone', { TWILIO_API_KEY_SID: `SK${'1'.repeat(32)}` }, false],
+    ['the secret alone', { TWILIO_API_KEY_SECRET: 's' }, false],
+    [
+      'the sid with an empty secret',
+      { TWILIO_API_KEY_SID: `SK${'1'.repeat(32)}`, TWILIO_API_KEY_SECRET: ' ' },
+      false,
+    ],
+  ])('an API key, %s', (_what, env, isFine) => {
+    const message = faultsOf({ ...GOOD, ...env })
+    expect(message === '').toBe(isFine)
+    if (!isFine) expect(message).toContain('TWILIO_API_KEY_SID and TWILIO_API_KEY_SECRET')
+  })
+})
+
+describe('what a person pastes', () => {
+  /** With an invisible character in the middle of a good value. */
+  const withInvisible = (name: EnvName): string =>
+    `${GOOD[name] ?? 'x'.repeat(8)}`.replace(/^.../, '$&\u200B')
+
+  test.each(ENV_NAMES.map((name) => [name]))('%s with an invisible character says which one', (name) => {
+    expect(faultsOf({ ...GOOD, [name]: withInvisible(name) })).toContain(
+      `  ${name} has U+200B ZERO WIDTH SPACE as character 4`,
+    )
+  })
+
+  test.each<[EnvName, string, RegExp]>([
+    ['PUBLIC_BASE_URL', 'https://sms\u2013api.example.com', /it has U\+2013 EN DASH as character 12/],
+    ['PUBLIC_BASE_URL', '“https://sms.example.com”', /it has U\+201C LEFT DOUBLE QUOTATION MARK/],
+    ['TWILIO_ACCOUNT_SID', 'AC12\u2026', /it has U\+2026 HORIZONTAL ELLIPSIS as character 5/],
+    ['TWILIO_ACCOUNT_SID', `"AC${'0'.repeat(32)}`, /it has a quote at one end/],
+    ['TWILIO_AUTH_TOKEN', `"${'a'.repeat(32)}","${'b'.repeat(32)}"`, /without spaces and quotes/],
+    ['PORT', '３０００', /it has a fullwidth character as character 1/],
+    ['METRICS_TOKEN', '‘token’', /it has U\+2018 LEFT SINGLE QUOTATION MARK/],
+    ['TWILIO_FROM_NUMBER', '+1 (555) 123-4567', /; leave out spaces, brackets, dots, dashes and slashes/],
+    ['TWILIO_FROM_NUMBER', '0015551234567', /; write \+ in place of 00/],
+    ['TWILIO_FROM_NUMBER', '12065550199', /; begin with \+ and the country code/],
+    ['TWILIO_FROM_NUMBER', '+１５５５１２３４５６７', /it has a fullwidth character as character 2/],
+  ])('%s=%s is refused with what a person overlooks', (name, value, fault) => {
+    expect(faultsOf({ ...GOOD, [name]: value })).toMatch(fault)
+    expect(faultsOf({ ...GOOD, [name]: value })).not.toContain(value)
+  })
+
+  const FREE: readonly EnvName[] = ['DASHBOARD_USERNAME', 'DASHBOARD_PASSWORD', 'METRICS_TOKEN']
+
+  test.each([
+    "'",
+    '"',
+  ])('a pair of %s around every other value is dropped, as docker --env-file keeps it', (quote) => {
+    const plain = {
+      ...GOOD,
+      PORT: '4000',
+      NODE_ENV: 'production',
+      LOG_LEVEL: 'debug',
+      RETRY_POLICY_FILE: 'p.json',
+    }
+    const quoted = Object.fromEntries(
+      Object.entries(plain).map(([name, value]) => [name, ` ${quote}${value}${quote}\r`]),
+    )
+    expect(parseConfig(quoted, EVERYTHING)).toEqual(parseConfig(plain, EVERYTHING))
+    expect(parseConfig({ DASHBOARD_PASSWORD: quote + quote, PORT: quote + quote }, [])).toEqual(
+      parseConfig({}, []),
+    )
+  })
+
+  test.each(FREE)('around %s, which may hold quotes, the pair is refused', (name) => {
+    const both = { ...GOOD, DASHBOARD_USERNAME: 'operator', DASHBOARD_PASSWORD: 'hush' }
+    expect(faultsOf({ ...both, [name]: '"hush"' })).toMatch(
+      new RegExp(`^  ${name} begins and ends with a quote`, 'm'),
+    )
+    expect(faultsOf({ ...both, [name]: 'a"hush"' })).toBe('')
+  })
+
+  test('a URL object is taken for its text, as a program may give it', () => {
+    const env = { PUBLIC_BASE_URL: new URL('https://sms.example.com') as unknown as string }
+    expect(parseConfig(env, []).publicBaseUrl).toBe('https://sms.example.com')
+  })
+
+  test('a DATABASE_URL that is refused says why', () => {
+    expect(faultsOf({ ...GOOD, DATABASE_URL: 'postgres://app:hunter2@one,two/app' })).toMatch(
+      /^ {2}DATABASE_URL names several hosts: one host is supported/m,
+    )
+  })
+})
+
+describe('the result', () => {
+  test('an empty string, and one of blanks, is unset', () => {
+    const blank = Object.fromEntries(ENV_NAMES.map((name, i) => [name, i % 2 === 0 ? '' : '  ']))
+    expect(parseConfig(blank, [])).toEqual(parseConfig({}, []))
+    expect(faultsOf(blank)).toBe(faultsOf({}))
+  })
+
+  test('defaults', () => {
+    expect(parseConfig(GOOD, EVERYTHING)).toMatchObject({
+      database: { url: GOOD['DATABASE_URL'], ssl: null, poolMax: 5 },
+      twilio: {
+        accountSid: GOOD['TWILIO_ACCOUNT_SID'],
+        authTokens: [GOOD['TWILIO_AUTH_TOKEN']],
+        apiKey: null,
+        fromNumber: '+15551234567',
+        messagingServiceSid: null,
+        apiBaseUrl: null,
+      },
+      publicBaseUrl: 'https://sms.example.com',
+      port: 3000,
+      host: '0.0.0.0',
+      retryPolicyFile: null,
+      retryDelayScale: 1,
+      logLevel: 'info',
+      logFormat: 'text',
+    })
+    expect(parseConfig({ NODE_ENV: 'production' }, []).logFormat).toBe('json')
+  })
+
+  test('is read from the environment alone: other names change nothing, ours are not invented', () => {
+    expect(parseConfig({ ...GOOD, PATH: '/bin', TWILIO_TOKEN: 'x', toString: 'x' }, EVERYTHING)).toEqual(
+      parseConfig(GOOD, EVERYTHING),
+    )
+  })
+
+  test('several auth tokens are a list, in order and without blanks', () => {
+    const tokens = ['a'.repeat(32), 'b'.repeat(32)]
+    const { twilio } = parseConfig({ ...GOOD, TWILIO_AUTH_TOKEN: ` ${tokens.join(' , ')} ` }, EVERYTHING)
+    expect(twilio.authTokens).toEqual(tokens)
+  })
+
+  test('the base URL has no slash at the end, so that paths can be added', () => {
+    const { publicBaseUrl } = parseConfig({ PUBLIC_BASE_URL: 'https://sms.example.com/base//' }, [])
+    expect(publicBaseUrl).toBe('https://sms.example.com/base')
+  })
+
+  test('cannot be changed, sections included', () => {
+    const config = parseConfig(GOOD, EVERYTHING)
+    expect([config, config.database, config.twilio].map((part) => Object.isFrozen(part))).toEqual([
+      true,
+      true,
+      true,
+    ])
+  })
+})

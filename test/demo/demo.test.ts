@@ -1,0 +1,76 @@
+// The demo as a real process: it ends by itself with every message final, and leaves nothing behind, not even
+// when it is interrupted. Needs dist/.
+import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import { createTemporaryFolder, type TemporaryFolder } from '../support/left-behind.ts'
+import { type CliProcess, startCli } from '../support/process.ts'
+import { waitFor } from '../support/wait-for.ts'
+
+let folder: TemporaryFolder
+let demo: CliProcess | undefined
+beforeEach(async () => {
+  folder = await createTemporaryFolder()
+})
+afterEach(async () => {
+  demo?.kill('SIGKILL')
+  await folder.remove()
+})
+
+function startDemo(...args: string[]): CliProcess {
+  demo = startCli(['demo', ...args], { TMPDIR: folder.path })
+  return demo
+}
+
+const nothing = { files: [], processes: [] }
+
+function waitForNothing(): Promise<unknown> {
+  return waitFor('processes and folder to be gone', async () => {
+    const { files, processes } = await folder.leftBehind()
+    return files.length + processes.length === 0
+  })
+}
+
+test('--exit ends with exit code 0, and the closing table is on stdout', async () => {
+  const { ended, stdout, stderr } = startDemo('--exit', '--messages', '40')
+  expect({ code: await ended, stderr: stderr() }).toEqual({ code: 0, stderr: expect.any(String) })
+  const figures = Object.fromEntries(
+    [...stdout().matchAll(/^(\S.*?) {2,}(\d+)/gm)].map(([, name, count]) => [name, Number(count)]),
+  )
+  expect(figures).toMatchObject({ Messages: 40, 'Not final': 0, 'Sent twice': 0 })
+  const { 'Delivered at first try': first = 0, 'Recovered by retry': recovered = 0 } = figures
+  expect(first).toBeGreaterThan(0)
+  expect(recovered).toBeGreaterThan(0)
+  expect(first + recovered + (figures['Failed for good'] ?? 0)).toBe(40)
+  // Addresses and progress are words for people.
+  expect(stderr()).toMatch(/http:\/\/127\.0\.0\.1:\d+\/inbox/)
+  expect(stdout()).not.toContain('http')
+  await waitForNothing()
+})
+
+test('it needs no password and no setting, and uses none that is there', async () => {
+  const wrong = { DATABASE_URL: 'postgres://127.0.0.1:1/app', TWILIO_AUTH_TOKEN: 'x', RETRY_DELAY_SCALE: 'x' }
+  demo = startCli(['demo', '--exit', '--messages', '3'], { TMPDIR: folder.path, ...wrong })
+  expect(await demo.ended).toBe(0)
+})
+
+test.each([
+  ['SIGINT', 'while messages are sent', /sent \d+\/\d+/],
+  ['SIGTERM', 'while messages are sent', /sent \d+\/\d+/],
+  ['SIGINT', 'while it starts', /Starting PostgreSQL/],
+] as const)('%s %s ends it, and leaves no process and no folder', async (signal, _when, sign) => {
+  const { child, ended, stderr, kill } = startDemo('--messages', '400')
+  await waitFor('the right moment', () => sign.test(stderr()))
+  kill(signal)
+  await ended
+  expect(child.signalCode).toBeNull()
+  expect(stderr()).not.toMatch(/^ {4}at |While stopping/m)
+  await waitForNothing()
+})
+
+test('kill -9 in the middle leaves no process and no folder', async () => {
+  const { ended, stderr, kill } = startDemo('--messages', '400')
+  await waitFor('the right moment', () => /sent \d+\/\d+/.test(stderr()))
+  expect(await folder.leftBehind()).not.toEqual(nothing)
+  kill('SIGKILL')
+  await ended
+  await waitForNothing()
+})

@@ -1,0 +1,174 @@
+// The throw-away PostgreSQL leaves no process and no folder behind, however its owner ends. Each test has an owner
+// of its own: a real process, with temporary files in a folder of the test's. Needs dist/.
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { randomBytes } from 'node:crypto'
+import { mkdir, readdir, readFile, rmdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import pg from 'pg'
+import { createTemporaryFolder, type TemporaryFolder } from '../support/left-behind.ts'
+import { waitFor } from '../support/wait-for.ts'
+
+const MODULE = new URL('../../dist/demo/embedded-postgres.js', import.meta.url).href
+
+/** Starts a server, prints its URL, and stops it once anything comes in. */
+const OWNER = `
+  const { startEmbeddedPostgres } = await import(${JSON.stringify(MODULE)})
+  const server = await startEmbeddedPostgres()
+  await server.createDatabase('mine')
+  console.log(server.url('mine'))
+  process.stdin.once('data', () => server.stop().then(() => process.exit(0)))
+`
+
+let folder: TemporaryFolder
+const owners: ChildProcess[] = []
+const clients: pg.Client[] = []
+beforeEach(async () => {
+  folder = await createTemporaryFolder()
+})
+afterEach(async () => {
+  for (const client of clients.splice(0)) await client.end()
+  for (const owner of owners.splice(0)) owner.kill('SIGKILL')
+  await waitForNothing().finally(() => folder.remove())
+})
+
+async function startOwner(env: Record<string, string> = {}): Promise<{ owner: ChildProcess; url: string }> {
+  const owner = spawn(process.execPath, ['--input-type=module', '--eval', OWNER], {
+    env: { ...process.env, TMPDIR: folder.path, ...env },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  owners.push(owner)
+  let output = ''
+  owner.stdout?.on('data', (chunk: Buffer) => {
+    output += chunk.toString()
+  })
+  const url = await waitFor('the server', () => /^(postgres:.*)\n/.exec(output)?.[1])
+  return { owner, url }
+}
+
+function waitForNothing(): Promise<unknown> {
+  return waitFor('process and folder to be gone', async () => {
+    const { files, processes } = await folder.leftBehind()
+    return files.length + processes.length === 0
+  })
+}
+
+async function connect(url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url })
+  client.on('error', () => undefined)
+  await client.connect()
+  clients.push(client)
+  return client
+}
+
+test('it listens on this machine only, and wants its password', async () => {
+  const { url } = await startOwner()
+  const client = await connect(url)
+  const { rows } = await client.query('show listen_addresses')
+  await client.end()
+  expect(rows).toEqual([{ listen_addresses: '127.0.0.1' }])
+  expect(new URL(url).hostname).toBe('127.0.0.1')
+  const guessed = new URL(url)
+  guessed.password = 'postgres'
+  await expect(connect(guessed.toString())).rejects.toMatchObject({ code: '28P01' })
+})
+
+test('it starts where other servers are asked for TLS', async () => {
+  await connect((await startOwner({ PGSSLMODE: 'require' })).url)
+})
+
+test('it starts in a folder whose path is too long for a socket', async () => {
+  const long = join(folder.path, 'x'.repeat(100))
+  await mkdir(long)
+  const { owner, url } = await startOwner({ TMPDIR: long })
+  await connect(url)
+  owner.stdin?.write('stop\n')
+  await once(owner, 'exit')
+  await rmdir(long)
+})
+
+test('while it runs, there is something to be left behind', async () => {
+  await startOwner()
+  const { files, processes } = await folder.leftBehind()
+  expect(files).toEqual([expect.stringMatching(/^sms-retry-postgres-/)])
+  expect(processes.length).toBeGreaterThan(0)
+})
+
+describe('no process and no folder is left behind', () => {
+  test('after stop(), also while somebody is connected', async () => {
+    const { owner, url } = await startOwner()
+    await connect(url)
+    owner.stdin?.write('stop\n')
+    expect(await once(owner, 'exit')).toEqual([0, null])
+    // At once: stop() has waited for the server. Its watchdog is ended by a signal, which may take a moment.
+    expect((await folder.leftBehind()).files).toEqual([])
+    await waitForNothing()
+    await expect(connect(url)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+  })
+
+  test.each([
+    'SIGKILL',
+    'SIGTERM',
+    'SIGINT',
+    'SIGHUP',
+  ] as const)('after %s to its owner, also while somebody is connected', async (signal) => {
+    const { owner, url } = await startOwner()
+    await connect(url)
+    owner.kill(signal)
+    expect(await once(owner, 'exit')).toEqual([null, signal])
+    await waitForNothing()
+    await expect(connect(url)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+  })
+
+  test('two servers of two owners do not know each other', async () => {
+    const [one, two] = await Promise.all([startOwner(), startOwner()])
+    one.owner.kill('SIGKILL')
+    await waitFor('the first to be gone', () =>
+      connect(one.url).then(
+        async (client) => {
+          await client.end()
+          return false
+        },
+        () => true,
+      ),
+    )
+    const client = await connect(two.url)
+    expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    await client.end()
+  })
+})
+
+/** Of the processes of this machine, those that were started with this text in their environment. */
+async function processesThatKnow(text: string): Promise<number[]> {
+  const ids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  const found = await Promise.all(
+    ids.map(async (id) => {
+      const environment = await readFile(`/proc/${id}/environ`, 'latin1').catch(() => '')
+      return environment.includes(text) ? Number(id) : null
+    }),
+  )
+  return found.filter((id) => id !== null)
+}
+
+describe('the environment of its owner, which holds secrets', () => {
+  const secret = `secret-${randomBytes(8).toString('hex')}`
+
+  ;(process.platform === 'win32' ? test.skip : test)('does not reach what the server runs', async () => {
+    const { url } = await startOwner({ TWILIO_AUTH_TOKEN: secret })
+    const client = await connect(url)
+    await client.query('create temporary table environment (line text)')
+    await client.query(`copy environment from program 'env'`)
+    const { rows } = await client.query<{ line: string }>('select line from environment')
+    expect(rows.map(({ line }) => line)).toContainEqual(expect.stringMatching(/^PATH=/))
+    expect(JSON.stringify(rows)).not.toContain(secret)
+  })
+
+  ;(process.platform === 'linux' ? test : test.skip)(
+    'does not reach any process that it starts (needs /proc)',
+    async () => {
+      const { owner } = await startOwner({ TWILIO_AUTH_TOKEN: secret })
+      expect(await processesThatKnow(secret)).toEqual([owner.pid])
+    },
+  )
+})

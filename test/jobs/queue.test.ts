@@ -1,0 +1,275 @@
+// The alarm clocks: which job an alarm is, that there is one per alarm, and that it comes and goes with the
+// transaction that it was set in; and the one job of the sweeps.
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { type Database, openDatabase } from '../../src/postgres/pool.ts'
+import type { Alarm } from '../../src/delivery/decision.ts'
+import { DatabaseError, SchemaError } from '../../src/shared/errors.ts'
+import { type AttemptJob, jobId, type Queue, type ScheduledAlarm, startQueue } from '../../src/jobs/queue.ts'
+import { configOf, open } from '../db/original-table.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { freePort } from '../../src/demo/embedded-postgres.ts'
+import { silentLogger } from '../support/silent-logger.ts'
+import { waitFor } from '../support/wait-for.ts'
+
+let own: TestDatabase
+let database: Database
+let queue: Queue
+
+beforeAll(async () => {
+  own = await createTestDatabase()
+  database = open(own)
+  queue = await startQueue(database, 'schedule', silentLogger)
+})
+
+afterAll(async () => {
+  await queue.stop(1_000)
+  await database.close()
+  await own.drop()
+})
+
+let lastMessage = 0
+const newAlarm = (at: Date | null = null): ScheduledAlarm => {
+  lastMessage += 1
+  return { messageId: lastMessage, key: null, alarm: { attempt: 1, postponements: 0 }, at }
+}
+
+const jobsOf = ({ messageId }: ScheduledAlarm) =>
+  own.query<{ id: string; data: AttemptJob; at: Date }>(
+    `select id, data, start_after as "at" from sms_retry_pgboss.job where (data ->> 'message')::int = $1
+      order by id`,
+    [messageId],
+  )
+
+describe('the id of a job', () => {
+  const MESSAGES = [
+    1,
+    2,
+    15,
+    16,
+    255,
+    4096,
+    65_536,
+    2 ** 31 - 1,
+    2 ** 31,
+    2 ** 32,
+    2 ** 48 - 1,
+    2 ** 48,
+    2 ** 53 - 1,
+  ]
+  const ATTEMPTS = [0, 1, 2, 9, 10, 15, 16, 255, 256, 4095]
+  const POSTPONEMENTS = [0, 1, 10, 16, 4096, 65_536, 2 ** 32 - 1]
+  const grid = MESSAGES.flatMap((message) =>
+    ATTEMPTS.flatMap((attempt) =>
+      POSTPONEMENTS.map((postponements) => [message, { attempt, postponements }] as const),
+    ),
+  )
+  const KEYS = [null, 'key-of-message_1', 'key-of-message_2']
+  const idOf = (messageId: number, alarm: Alarm, key: string | null = null): string =>
+    jobId({ messageId, key, alarm })
+  const ids = grid.flatMap(([message, alarm]) => KEYS.map((key) => idOf(message, alarm, key)))
+
+  test('is the same for the same alarm, whenever it is computed', () => {
+    expect(grid.flatMap(([message, alarm]) => KEYS.map((key) => idOf(message, { ...alarm }, key)))).toEqual(
+      ids,
+    )
+    // Written out, because jobs of an older version are in users' databases.
+    expect(idOf(42, { attempt: 3, postponements: 1 }, 'key-of-message_1')).toBe(
+      'a973f8f6-2ef9-8c0b-83b2-4db98ad39b56',
+    )
+  })
+
+  test('differs between any two alarms', () => {
+    expect(ids).toHaveLength(3 * 910)
+    expect(new Set(ids).size).toBe(ids.length)
+  })
+
+  test('is a valid UUID of version 8, for PostgreSQL as well', async () => {
+    const form = /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+    expect(ids.filter((id) => !form.test(id))).toEqual([])
+    const [row] = await own.query<{ ids: string[] }>('select ($1::uuid[])::text[] as "ids"', [ids])
+    expect(row?.ids).toEqual(ids)
+  })
+})
+
+describe('scheduling', () => {
+  test('gives a job with ids only, at the time that was asked for', async () => {
+    const at = new Date('2031-05-06T07:08:09.123Z')
+    const alarm = newAlarm(at)
+    await queue.schedule(database, [alarm])
+    expect(await jobsOf(alarm)).toEqual([
+      { id: jobId(alarm), data: { message: alarm.messageId, attempt: 1 }, at },
+    ])
+  })
+
+  test('the same alarm twice gives one job, and does not spoil the transaction', async () => {
+    const first = newAlarm(new Date('2031-01-01T00:00:00Z'))
+    const other = newAlarm(new Date('2031-01-01T00:00:00Z'))
+    await queue.schedule(database, [first])
+    await database.transaction(async (tx) => {
+      await queue.schedule(tx, [{ ...first, at: new Date('2032-01-01T00:00:00Z') }, other])
+      await tx.executeSql('select 1')
+    })
+    expect(await jobsOf(first)).toMatchObject([{ at: first.at }])
+    expect(await jobsOf(other)).toHaveLength(1)
+  })
+
+  test('the same alarm ten times at once gives one job', async () => {
+    const alarm = newAlarm(new Date('2031-01-01T00:00:00Z'))
+    await Promise.all(Array.from({ length: 10 }, () => queue.schedule(database, [alarm])))
+    expect(await jobsOf(alarm)).toHaveLength(1)
+  })
+
+  test('an attempt that was put off is another alarm', async () => {
+    const alarm = newAlarm(new Date('2031-01-01T00:00:00Z'))
+    await queue.schedule(database, [alarm, { ...alarm, alarm: { attempt: 1, postponements: 1 } }])
+    expect(await jobsOf(alarm)).toHaveLength(2)
+  })
+
+  test('is undone with its transaction', async () => {
+    const alarm = newAlarm()
+    const undone = database.transaction(async (tx) => {
+      await queue.schedule(tx, [alarm])
+      throw new Error('changed my mind')
+    })
+    await expect(undone).rejects.toThrow('changed my mind')
+    expect(await jobsOf(alarm)).toEqual([])
+  })
+})
+
+describe('unscheduling', () => {
+  test('removes the jobs that are named, and no other', async () => {
+    const alarms = [newAlarm(), newAlarm(), newAlarm()]
+    await queue.schedule(database, alarms)
+    await queue.unschedule(database, alarms.slice(0, 2))
+    expect((await Promise.all(alarms.map(jobsOf))).map(({ length }) => length)).toEqual([0, 0, 1])
+  })
+
+  test('is undone with its transaction', async () => {
+    const alarm = newAlarm()
+    await queue.schedule(database, [alarm])
+    const undone = database.transaction(async (tx) => {
+      await queue.unschedule(tx, [alarm])
+      throw new Error('changed my mind')
+    })
+    await expect(undone).rejects.toThrow('changed my mind')
+    expect(await jobsOf(alarm)).toHaveLength(1)
+  })
+
+  test('of a job that is not there, or of none, does nothing', async () => {
+    await queue.unschedule(database, [newAlarm()])
+    await queue.unschedule(database, [])
+  })
+})
+
+test('a job whose handling throws rings again', async () => {
+  const other = await createTestDatabase()
+  const otherDatabase = open(other)
+  const worker = await startQueue(otherDatabase, 'work', silentLogger)
+  const rung: (readonly AttemptJob[])[] = []
+  await worker.work({ batchSize: 10 }, async (jobs) => {
+    rung.push(jobs)
+    if (rung.length === 1) throw new Error('the database was away')
+    return new Map()
+  })
+  await worker.schedule(otherDatabase, [
+    { messageId: 7, key: null, alarm: { attempt: 2, postponements: 0 }, at: null },
+  ])
+  await waitFor('the job to ring again', () => rung.length >= 2)
+  await waitFor('the job to be done', async () => {
+    const [job] = await other.query<{ state: string }>('select state from sms_retry_pgboss.job')
+    return job?.state === 'completed'
+  })
+  expect(rung).toEqual([[{ message: 7, attempt: 2 }], [{ message: 7, attempt: 2 }]])
+  await worker.stop(5_000)
+  await otherDatabase.close()
+  await other.drop()
+})
+
+test('of a batch of jobs, the one that failed runs again, and the others are done', async () => {
+  const other = await createTestDatabase()
+  const otherDatabase = open(other)
+  const worker = await startQueue(otherDatabase, 'work', silentLogger)
+  const alarm = { attempt: 0, postponements: 0 }
+  const alarms = [1, 2, 3].map((messageId) => ({ messageId, key: null, alarm, at: null }))
+  await worker.schedule(otherDatabase, alarms)
+  const handled: number[][] = []
+  await worker.work({ batchSize: 10 }, async (jobs) => {
+    handled.push(jobs.map(({ message }) => message).toSorted())
+    const bad = jobs.find(({ message }) => message === 2)
+    return new Map(handled.length === 1 && bad !== undefined ? [[bad, new Error('its row is locked')]] : [])
+  })
+  await waitFor('all jobs to be done', async () => {
+    const done = await other.query(`select from sms_retry_pgboss.job where state = 'completed'`)
+    return done.length === 3
+  })
+  expect(handled).toEqual([[1, 2, 3], [2]])
+  await worker.stop(5_000)
+  await otherDatabase.close()
+  await other.drop()
+})
+
+describe('sweeps', () => {
+  test('of two processes wait as one job, and go on if that is lost', async () => {
+    const other = await createTestDatabase()
+    const otherDatabase = open(other)
+    const workers = await Promise.all([0, 1].map(() => startQueue(otherDatabase, 'work', silentLogger)))
+    const waiting = `select 1 from sms_retry_pgboss.job where name = 'reconcile' and state = 'created'`
+    const seen: number[] = []
+    let sweeps = 0
+    for (const worker of workers)
+      await worker.sweep({ everySeconds: 1 }, async () => {
+        sweeps += 1
+      })
+    await waitFor('two sweeps', async () => {
+      seen.push((await other.query(waiting)).length)
+      return sweeps >= 2
+    })
+    expect(Math.max(...seen)).toBe(1)
+    const before = sweeps
+    await other.query(`delete from sms_retry_pgboss.job where name = 'reconcile'`)
+    await waitFor('two more', () => sweeps >= before + 2)
+    await Promise.all(workers.map((worker) => worker.stop(5_000)))
+    await otherDatabase.close()
+    await other.drop()
+  })
+})
+
+describe('a queue cannot be started', () => {
+  const failureOn = async (opened: Database, role: 'schedule' | 'work'): Promise<unknown> => {
+    const failure = await startQueue(opened, role, silentLogger).then(
+      () => null,
+      (error: unknown) => error,
+    )
+    await opened.close()
+    return failure
+  }
+
+  test.each([
+    'schedule',
+    'work',
+  ] as const)('to %s on a database that was not migrated: SchemaError says what to run', async (role) => {
+    const empty = await createTestDatabase(null)
+    const failure = await failureOn(open(empty), role)
+    expect(failure).toBeInstanceOf(SchemaError)
+    expect((failure as Error).message).toContain('sms-retry migrate')
+    const schemas = await empty.query(`select 1 from pg_namespace where nspname = 'sms_retry_pgboss'`)
+    expect(schemas).toEqual([])
+    await empty.drop()
+  })
+
+  test('on a database with an older queue: SchemaError says what to run', async () => {
+    const older = await createTestDatabase()
+    await older.query('update sms_retry_pgboss.version set version = version - 1')
+    const failure = await failureOn(open(older), 'schedule')
+    expect(failure).toBeInstanceOf(SchemaError)
+    expect((failure as Error).message).toContain('sms-retry migrate')
+    await older.drop()
+  })
+
+  test('while the database is away: DatabaseError, because migrating would not help', async () => {
+    const url = new URL(configOf(own).url)
+    url.port = `${await freePort()}`
+    const away = openDatabase({ url: url.toString(), ssl: null, poolMax: 1 }, () => undefined)
+    expect(await failureOn(away, 'schedule')).toBeInstanceOf(DatabaseError)
+  })
+})

@@ -1,0 +1,41 @@
+// Which numbers Twilio would keep in another form.
+import { createRequire } from 'node:module'
+import { expect, test } from '@jest/globals'
+import { getCountries, getExampleNumber } from 'libphonenumber-js/min'
+import { rewrittenForm } from '../../src/messages/number-form.ts'
+
+test.each([
+  ['+4407700900103', '+447700900103'],
+  ['+49015123456789', '+4915123456789'],
+  ['+330612345678', '+33612345678'],
+  ['+112065550199', '+12065550199'],
+])('%s is kept as %s', (number, form) => {
+  expect(rewrittenForm(number)).toBe(form)
+})
+
+test.each([
+  '+447700900103',
+  // A zero that belongs to the number.
+  '+390612345678',
+  // Test numbers, and the simulator's scripts: invalid, and not judged.
+  '+15005550006',
+  '+15551234567',
+  '+15553000301',
+  '+15552161001',
+  '+12065550199',
+  '+999123456789',
+])('%s stays as it is', (number) => {
+  expect(rewrittenForm(number)).toBeNull()
+})
+
+test("every country's example of a mobile number stays as it is", () => {
+  const examples = createRequire(import.meta.url)('libphonenumber-js/examples.mobile.json')
+  const numbers = getCountries().map((country) => getExampleNumber(country, examples)?.number ?? '')
+  expect(numbers.length).toBeGreaterThan(200)
+  expect(numbers.filter((number) => number === '' || rewrittenForm(number) !== null)).toEqual([])
+})
+
+test('so do the numbers of the simulator, whatever their code', () => {
+  const numbers = Array.from({ length: 100_000 }, (_, code) => `+1555${String(code).padStart(5, '0')}01`)
+  expect(numbers.filter((number) => rewrittenForm(number) !== null)).toEqual([])
+})

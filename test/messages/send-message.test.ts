@@ -1,0 +1,262 @@
+// send(): what app code gets back, what is in the row by then, and that nothing is submitted that is not recorded
+// first. Idempotency and enqueue() are in sender.test.ts, bad input is in message-input.test.ts.
+import { describe, expect, test } from '@jest/globals'
+import pg from 'pg'
+import { DatabaseError } from '../../src/shared/errors.ts'
+import { accept } from '../support/fake-twilio.ts'
+import { waitFor } from '../support/wait-for.ts'
+import { closeLater, jobCount, message, newWorld, newWorldWith, rowOf } from '../support/world-with.ts'
+
+describe('send', () => {
+  test('accepted: the sid is in the result and in the row, and nothing is scheduled', async () => {
+    const world = await newWorld({ simulator: { chaos: { dropCallbacks: 1 } } })
+    const result = await world.sender.send(message())
+    const [submitted] = world.simulator.messages()
+    expect(result).toEqual({ id: expect.any(Number), status: 'accepted', sid: submitted?.sid })
+    expect(submitted).toMatchObject({ to: '+12065550199', body: 'Your order has shipped', attempt: 0 })
+    expect(await rowOf(world, result.id)).toMatchObject({
+      user_id: 7,
+      phone_number: '+12065550199',
+      message_direction: 'outbound',
+      message_length: 22,
+      message_content: 'Your order has shipped',
+      success: true,
+      final_status: 'queued',
+      retry_count: 0,
+      next_retry_at: null,
+      twilio_message_sid: submitted?.sid,
+      processing_time_ms: expect.any(Number),
+      error_message: null,
+    })
+    expect(await jobCount(world)).toBe(0)
+  })
+
+  test('failed: a code that forbids a retry is a result, with the reason in the row', async () => {
+    const world = await newWorld()
+    const result = await world.sender.send(message({ to: '+15552161001' }))
+    expect(result).toEqual({ id: expect.any(Number), status: 'failed', errorCode: 21610 })
+    expect(await rowOf(world, result.id)).toMatchObject({
+      final_status: 'failed',
+      success: false,
+      next_retry_at: null,
+      error_message: expect.stringMatching(/21610.*opted out/),
+      sms_metadata: { retry_reason: 21610 },
+    })
+    expect(await jobCount(world)).toBe(0)
+  })
+
+  test('retry_scheduled: a code that allows a retry has one job, due when the row says', async () => {
+    const world = await newWorld({ env: { RETRY_DELAY_SCALE: '1' } })
+    const result = await world.sender.send(message({ to: '+15552161101' }))
+    expect(result).toEqual({
+      id: expect.any(Number),
+      status: 'retry_scheduled',
+      errorCode: 21611,
+      nextRetryAt: expect.any(Date),
+    })
+    expect(await rowOf(world, result.id)).toMatchObject({
+      final_status: 'retrying',
+      success: false,
+      retry_count: 1,
+      next_retry_at: result.nextRetryAt,
+      sms_metadata: { retry_reason: 21611, retry_strategy: 'exponential_backoff' },
+    })
+    expect(await world.database.query('select start_after, data from sms_retry_pgboss.job')).toEqual([
+      { start_after: result.nextRetryAt, data: { message: result.id, attempt: 1 } },
+    ])
+  })
+
+  test('retry_scheduled: what Twilio did not process waits as the same attempt', async () => {
+    const world = await newWorld({ simulator: { chaos: { rateLimit: 1 } }, env: { RETRY_DELAY_SCALE: '1' } })
+    const result = await world.sender.send(message())
+    expect(result).toEqual({
+      id: expect.any(Number),
+      status: 'retry_scheduled',
+      nextRetryAt: expect.any(Date),
+    })
+    expect(await rowOf(world, result.id)).toMatchObject({
+      final_status: 'pending',
+      success: true,
+      retry_count: 0,
+      next_retry_at: result.nextRetryAt,
+      error_message: expect.stringContaining('too many requests'),
+    })
+    expect(await jobCount(world)).toBe(1)
+  })
+
+  test('in_doubt: without an answer the row stays submitting, says why, and nothing is scheduled', async () => {
+    const world = await newWorld({
+      simulator: { chaos: { hang: 1, dropCallbacks: 1 }, hangMs: 20 },
+      env: { RETRY_DELAY_SCALE: '1' },
+    })
+    const result = await world.sender.send(message())
+    expect(result).toEqual({ id: expect.any(Number), status: 'in_doubt' })
+    expect(await rowOf(world, result.id)).toMatchObject({
+      final_status: 'submitting',
+      success: true,
+      error_message: expect.stringMatching(/not known/),
+    })
+    expect(await jobCount(world)).toBe(0)
+    expect(world.simulator.submissionCounts()).toMatchObject({ hung: 1, accepted: 0 })
+  })
+
+  test('the row is committed as submitting before the request, and no transaction is open meanwhile', async () => {
+    const seen: unknown[] = []
+    const { world } = await newWorldWith(async (response, post) => {
+      const rows = await world.database.query('select final_status, sms_metadata from sms_usage_logs')
+      const sessions = await world.database.query(
+        `select state, xact_start is not null as "inTransaction" from pg_stat_activity
+          where application_name = 'sms-retry' and datname = current_database()`,
+      )
+      seen.push({ rows, sessions })
+      accept(response, post)
+    })
+    await world.sender.send(message())
+    expect(seen).toEqual([
+      {
+        rows: [
+          {
+            final_status: 'submitting',
+            sms_metadata: {
+              attempts: [
+                {
+                  number: 0,
+                  status: 'submitting',
+                  account: expect.stringMatching(/^AC/),
+                  sender: expect.stringMatching(/^\+/),
+                  times: { submitting: expect.stringMatching(/Z$/) },
+                },
+              ],
+              // Should this process die now, that is when somebody else looks at it.
+              callback_key: expect.stringMatching(/^[\w-]{16}$/),
+              reconcile_at: expect.stringMatching(/Z$/),
+            },
+          },
+        ],
+        sessions: expect.arrayContaining([{ state: 'idle', inTransaction: false }]),
+      },
+    ])
+    const { sessions } = seen[0] as { sessions: { state: string; inTransaction: boolean }[] }
+    expect(sessions.filter(({ inTransaction }) => inTransaction)).toEqual([])
+  })
+
+  test('validForSeconds is a deadline in the row and the rest of it is Twilio’s ValidityPeriod', async () => {
+    const { world, twilio } = await newWorldWith(accept)
+    const { id } = await world.sender.send(message({ validForSeconds: 600 }))
+    const [row] = await world.database.query<{ seconds: number }>(
+      `select extract(epoch from (sms_metadata ->> 'deadline')::timestamptz - (created_at at time zone 'UTC'))::float8 as seconds
+         from sms_usage_logs where id = $1`,
+      [id],
+    )
+    expect(row?.seconds).toBeCloseTo(600, 1)
+    expect(twilio.posts.map(({ fields }) => fields['ValidityPeriod'])).toEqual(['600'])
+  })
+
+  test('a message whose next try would come after its deadline is given up', async () => {
+    const world = await newWorld({ simulator: { chaos: { rateLimit: 1 } }, env: { RETRY_DELAY_SCALE: '1' } })
+    const result = await world.sender.send(message({ validForSeconds: 2 }))
+    expect(result).toEqual({ id: expect.any(Number), status: 'failed' })
+    expect(await rowOf(world, result.id)).toMatchObject({ final_status: 'expired', success: false })
+    expect(await jobCount(world)).toBe(0)
+  })
+
+  test('metadata stands beside our keys, before and after the answer and the callbacks', async () => {
+    const world = await newWorld()
+    const metadata = { campaign: 'spring', tags: ['a', { b: null }], empty: null, n: 1.5 }
+    const { id } = await world.sender.send(message({ metadata }))
+    expect((await rowOf(world, id)).sms_metadata).toMatchObject({ ...metadata, attempts: [{ number: 0 }] })
+    const delivered = await waitFor('the callbacks', async () => {
+      const row = await rowOf(world, id)
+      return row.final_status === 'delivered' && row
+    })
+    expect(delivered.sms_metadata).toMatchObject({ ...metadata, attempts: [{ status: 'delivered' }] })
+  })
+
+  test('with the database away it rejects with DatabaseError, and nothing was submitted', async () => {
+    const { world, twilio } = await newWorldWith(accept)
+    const name = new URL(world.database.url).pathname.slice(1)
+    const admin = new URL(world.database.url)
+    admin.pathname = '/postgres'
+    const server = new pg.Client({ connectionString: admin.toString() })
+    await server.connect()
+    closeLater(() => server.end())
+    await server.query(`alter database ${name} with allow_connections false`)
+    await server.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [name])
+    await expect(world.sender.send(message())).rejects.toThrow(DatabaseError)
+    expect(twilio.posts).toEqual([])
+    await server.query(`alter database ${name} with allow_connections true`)
+    // It recovers by itself.
+    expect(await world.sender.send(message())).toMatchObject({ status: 'accepted' })
+  })
+
+  test('an answer that cannot be recorded is in_doubt, not an exception and not a failure', async () => {
+    const { world, twilio } = await newWorldWith(async (response, post) => {
+      await world.database.query('alter table sms_usage_logs rename to elsewhere')
+      accept(response, post)
+    })
+    const result = await world.sender.send(message())
+    await world.database.query('alter table elsewhere rename to sms_usage_logs')
+    expect(result).toEqual({ id: expect.any(Number), status: 'in_doubt' })
+    expect(await rowOf(world, result.id)).toMatchObject({ final_status: 'submitting' })
+    expect(twilio.posts).toHaveLength(1)
+  })
+
+  test('one connection is enough for ten at once', async () => {
+    const world = await newWorld({ env: { DATABASE_POOL_MAX: '1' } })
+    const results = await Promise.all(
+      Array.from({ length: 10 }, (_, i) => world.sender.send(message({ to: `+1555216110${i}` }))),
+    )
+    expect(results.map(({ status }) => status)).toEqual([
+      'accepted',
+      ...Array.from({ length: 9 }, () => 'retry_scheduled'),
+    ])
+  })
+})
+
+describe('a database that meddles with the row', () => {
+  const trigger = (when: string, body: string): string[] => [
+    `create function meddle() returns trigger language plpgsql as $$ begin ${body} end $$`,
+    `create trigger meddle ${when} on sms_usage_logs for each row execute function meddle()`,
+  ]
+
+  test('an update that is kept out: the message is in doubt, not accepted, and was submitted once', async () => {
+    const { world, twilio } = await newWorldWith(accept)
+    for (const statement of trigger('before update', 'return null;')) await world.database.query(statement)
+    const result = await world.sender.send(message())
+    expect(result).toEqual({ id: expect.any(Number), status: 'in_doubt' })
+    expect(twilio.posts).toHaveLength(1)
+    expect(await rowOf(world, result.id)).toMatchObject({ final_status: 'submitting' })
+    expect(world.log.filter(({ level }) => level === 'error')).toMatchObject([
+      { fields: { messageId: result.id, error: { message: expect.stringContaining('row-level security') } } },
+    ])
+  })
+
+  test.each<[what: string, statements: string[]]>([
+    [
+      'a foreign key',
+      [
+        'create table app_user (id integer primary key)',
+        'alter table sms_usage_logs add constraint "user exists" foreign key (user_id) references app_user',
+      ],
+    ],
+    ['a check', ['alter table sms_usage_logs add constraint "no long texts" check (message_length < 5)']],
+    ['a trigger that keeps new rows out', trigger('before insert', 'return null;')],
+    [
+      'a trigger that changes the status',
+      trigger('before insert', `new.final_status := 'unknown'; return new;`),
+    ],
+    ['a trigger that drops our metadata', trigger('before insert', `new.sms_metadata := '{}'; return new;`)],
+  ])('a row that is refused by %s: nothing is submitted, and the error says that sending again does not help', async (_what, statements) => {
+    const { world, twilio } = await newWorldWith(accept)
+    for (const statement of statements) await world.database.query(statement)
+    const failure = await world.sender.send(message()).catch((error: unknown) => error)
+    expect(failure).toBeInstanceOf(DatabaseError)
+    expect(failure).toMatchObject({
+      message: expect.stringMatching(/^Nothing was submitted, and sending it again does not help/),
+      written: 'no',
+      scope: 'refused_row',
+    })
+    expect(twilio.posts).toEqual([])
+    expect(await world.database.query('select from sms_usage_logs')).toEqual([])
+  })
+})

@@ -1,0 +1,79 @@
+// How a connection is made from DATABASE_URL and DATABASE_SSL: what the latter says is what happens.
+import { describe, expect, test } from '@jest/globals'
+import pg from 'pg'
+import { parseConfig } from '../../src/config/config.ts'
+import { connectionOptions } from '../../src/postgres/pool.ts'
+import { ConfigError } from '../../src/shared/errors.ts'
+
+const URL_WITHOUT = 'postgres://user:secret@localhost:5432/app'
+
+/** What the driver makes of it in the end. */
+function sslOf(url: string, ssl?: string): unknown {
+  const { database } = parseConfig({ DATABASE_URL: url, DATABASE_SSL: ssl }, ['DATABASE_URL'])
+  return (new pg.Client(connectionOptions(database)) as unknown as { ssl: unknown }).ssl
+}
+
+describe.each([
+  '',
+  '?ssl=0',
+  '?ssl=true',
+  '?sslmode=disable',
+  '?sslmode=require',
+  '?sslmode=no-verify&uselibpqcompat=true',
+])('DATABASE_SSL with a URL that ends in "%s"', (query) => {
+  test.each([
+    ['disable', false],
+    ['require', { rejectUnauthorized: false }],
+    ['verify', { rejectUnauthorized: true }],
+  ])('%s wins', (ssl, expected) => {
+    expect(sslOf(URL_WITHOUT + query, ssl)).toEqual(expected)
+  })
+})
+
+describe.each([undefined, 'disable'])('a URL that names its host as a parameter, DATABASE_SSL %s', (ssl) => {
+  const configOf = (url: string) => parseConfig({ DATABASE_URL: url, DATABASE_SSL: ssl }, []).database
+
+  test('means the socket that it names', () => {
+    const url = 'postgresql://user:p%40%2F@/app?host=/cloudsql/project:region:instance'
+    expect(new pg.Client(connectionOptions(configOf(url)))).toMatchObject({
+      ...{ host: '/cloudsql/project:region:instance', user: 'user', password: 'p@/', database: 'app' },
+    })
+  })
+
+  test('connects', async () => {
+    const { username, password, port, pathname } = new URL(process.env['TEST_SERVER_URL'] ?? '')
+    const url = `postgres://${username}:${password}@${pathname}?host=127.0.0.1&port=${port}`
+    const client = new pg.Client(connectionOptions(configOf(url)))
+    await client.connect()
+    expect((await client.query('select host(inet_server_addr()) as "host"')).rows).toEqual([
+      { host: '127.0.0.1' },
+    ])
+    await client.end()
+  })
+})
+
+test('its certificates and DATABASE_SSL contradict each other as well', () => {
+  const url = 'postgres://user:secret@/app?host=/cloudsql/a:b:c&sslcert=/etc/ssl/some.pem'
+  expect(() => parseConfig({ DATABASE_URL: url, DATABASE_SSL: 'verify' }, [])).toThrow('sslcert')
+})
+
+test('a password with a slash that is not encoded is a fault still, and sends nobody to another host', () => {
+  const url = 'postgres://user:p@/ss@db.internal/app'
+  expect(() => parseConfig({ DATABASE_URL: url }, [])).toThrow(ConfigError)
+})
+
+test('without DATABASE_SSL the URL decides', () => {
+  expect(sslOf(URL_WITHOUT)).toBe(false)
+  expect(sslOf(`${URL_WITHOUT}?sslmode=no-verify`)).toEqual({ rejectUnauthorized: false })
+})
+
+test.each([
+  'sslrootcert',
+  'sslcert',
+  'sslkey',
+])('%s in the URL and DATABASE_SSL contradict each other', (name) => {
+  const env = { DATABASE_URL: `${URL_WITHOUT}?${name}=/etc/ssl/some.pem`, DATABASE_SSL: 'verify' }
+  expect(() => parseConfig(env, [])).toThrow(ConfigError)
+  expect(() => parseConfig(env, [])).toThrow(name)
+  expect(() => parseConfig({ ...env, DATABASE_SSL: '' }, [])).not.toThrow()
+})

@@ -1,0 +1,195 @@
+// The sender beyond a single send(): one message per idempotency key, enqueue() inside the app's own transaction,
+// and the end of a sender. send() itself is in send-message.test.ts.
+import { describe, expect, test } from '@jest/globals'
+import { IdempotencyKeyReusedError, InvalidMessageError } from '../../src/shared/errors.ts'
+import { openSender } from '../../src/processes/sender.ts'
+import { accept } from '../support/fake-twilio.ts'
+import { waitFor } from '../support/wait-for.ts'
+import {
+  appClient,
+  connectionCount,
+  jobCount,
+  message,
+  newWorld,
+  newWorldWith,
+  rowOf,
+  rowsOf,
+} from '../support/world-with.ts'
+
+describe('idempotencyKey', () => {
+  test('sending again gives the same row and submits nothing', async () => {
+    const { world, twilio } = await newWorldWith(accept)
+    const first = await world.sender.send(message({ idempotencyKey: 'order-1' }))
+    const again = await world.sender.send(message({ idempotencyKey: 'order-1' }))
+    expect(again).toEqual(first)
+    expect(twilio.posts).toHaveLength(1)
+    expect(await rowsOf(world)).toHaveLength(1)
+  })
+
+  test('ten at once are one row and one submission', async () => {
+    const { world, twilio } = await newWorldWith(accept)
+    const results = await Promise.all(
+      Array.from({ length: 10 }, () => world.sender.send(message({ idempotencyKey: 'order-1' }))),
+    )
+    expect(new Set(results.map(({ id }) => id)).size).toBe(1)
+    expect(twilio.posts).toHaveLength(1)
+  })
+
+  test('a failure is not tried again by sending again', async () => {
+    const world = await newWorld()
+    const failed = message({ to: '+15552161001', idempotencyKey: 'order-1' })
+    const first = await world.sender.send(failed)
+    expect(await world.sender.send(failed)).toEqual(first)
+    expect(world.simulator.messages()).toHaveLength(1)
+  })
+
+  test.each([
+    ['recipient', { to: '+12065550188' }],
+    ['text', { body: 'Something else' }],
+    ['user', { userId: 8 }],
+  ])('with another %s it throws, and nothing is written', async (_what, change) => {
+    const { world, twilio } = await newWorldWith(accept)
+    await world.sender.send(message({ idempotencyKey: 'order-1' }))
+    const before = await rowsOf(world)
+    const client = await appClient(world)
+    for (const attempt of [
+      world.sender.send(message({ idempotencyKey: 'order-1', ...change })),
+      world.sender.enqueue(message({ idempotencyKey: 'order-1', ...change }), { db: client }),
+    ]) {
+      const error = await attempt.catch((thrown: unknown) => thrown)
+      expect(error).toBeInstanceOf(IdempotencyKeyReusedError)
+      expect(error).toBeInstanceOf(InvalidMessageError)
+      expect(error).toMatchObject({ code: 'IDEMPOTENCY_KEY_REUSED' })
+    }
+    expect(await rowsOf(world)).toEqual(before)
+    expect(await jobCount(world)).toBe(0)
+    expect(twilio.posts).toHaveLength(1)
+  })
+})
+
+describe('enqueue', () => {
+  test('rolled back, row and job never were', async () => {
+    const world = await newWorld()
+    const client = await appClient(world)
+    await client.query('begin')
+    const { created } = await world.sender.enqueue(message(), { db: client })
+    expect(created).toBe(true)
+    await client.query('rollback')
+    expect(await rowsOf(world)).toEqual([])
+    expect(await jobCount(world)).toBe(0)
+  })
+
+  test('before the commit nobody sees it; afterwards the worker sends it once', async () => {
+    const world = await newWorld()
+    await world.startWorker()
+    const client = await appClient(world)
+    await client.query('begin')
+    const { id } = await world.sender.enqueue(message(), { db: client })
+    expect(await rowsOf(world)).toEqual([])
+    expect(await jobCount(world)).toBe(0)
+    await client.query('commit')
+    expect(await rowOf(world, id)).toMatchObject({ phone_number: '+12065550199' })
+    await waitFor('the delivery', async () => (await rowOf(world, id)).final_status === 'delivered')
+    expect(world.simulator.messages()).toHaveLength(1)
+  })
+
+  test('an adapter with executeSql, which ORMs have, takes part in its transaction', async () => {
+    const world = await newWorld()
+    const client = await appClient(world)
+    const statements: string[] = []
+    const adapter = {
+      async executeSql(text: string, values?: unknown[]) {
+        statements.push(text)
+        return client.query(text, values)
+      },
+    }
+    await client.query('begin')
+    await world.sender.enqueue(message(), { db: adapter })
+    await client.query('rollback')
+    expect(await rowsOf(world)).toEqual([])
+    expect(await jobCount(world)).toBe(0)
+
+    await client.query('begin')
+    const { id } = await world.sender.enqueue(message(), { db: adapter })
+    await client.query('commit')
+    expect(await rowOf(world, id)).toMatchObject({ final_status: 'pending', success: true })
+    expect(await jobCount(world)).toBe(1)
+    // Knex and others take `?` for a placeholder of their own.
+    expect(statements.filter((text) => text.includes('?'))).toEqual([])
+  })
+
+  test('the same key twice in one transaction is one row and one job', async () => {
+    const world = await newWorld()
+    const client = await appClient(world)
+    await client.query('begin')
+    const keyed = message({ idempotencyKey: 'order-1' })
+    const first = await world.sender.enqueue(keyed, { db: client })
+    const again = await world.sender.enqueue(keyed, { db: client })
+    await client.query('commit')
+    expect(again).toEqual({ id: first.id, created: false })
+    expect(await rowsOf(world)).toHaveLength(1)
+    expect(await jobCount(world)).toBe(1)
+  })
+
+  test('the same key in two transactions at once: the second waits and finds the row of the first', async () => {
+    const world = await newWorld()
+    const [one, two] = [await appClient(world), await appClient(world)]
+    const keyed = message({ idempotencyKey: 'order-1' })
+    await one.query('begin')
+    await two.query('begin')
+    const first = await world.sender.enqueue(keyed, { db: one })
+    const second = world.sender.enqueue(keyed, { db: two })
+    await waitFor('the second to wait', async () => {
+      const waiting = await world.database.query(
+        `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
+      )
+      return waiting.length > 0
+    })
+    await one.query('commit')
+    expect(await second).toEqual({ id: first.id, created: false })
+    await two.query('commit')
+    expect(await rowsOf(world)).toHaveLength(1)
+    expect(await jobCount(world)).toBe(1)
+  })
+
+  test('sending with the key of a message that waits gives that message, and submits nothing', async () => {
+    const world = await newWorld()
+    const keyed = message({ idempotencyKey: 'order-1' })
+    const { id } = await world.sender.enqueue(keyed, { db: await appClient(world) })
+    expect(await world.sender.send(keyed)).toEqual({ id, status: 'retry_scheduled' })
+    expect(world.simulator.messages()).toEqual([])
+  })
+})
+
+test('close waits for a send under way and records its answer', async () => {
+  let idleConnections = 0
+  const { world } = await newWorldWith(async (response, post) => {
+    // Late: a sender that does not wait has closed its connections by then.
+    await waitFor('the end', async () => (await connectionCount(world)) <= idleConnections, 2_000).catch(
+      () => undefined,
+    )
+    accept(response, post)
+  })
+  idleConnections = await connectionCount(world)
+  const sender = await openSender(world.openRuntime())
+  const sending = sender.send(message())
+  await sender.close()
+  expect(await sending).toMatchObject({ status: 'accepted' })
+})
+
+test('where a trigger puts new rows elsewhere, nothing is sent, and no copy is left to be sent later', async () => {
+  const world = await newWorld()
+  const client = await appClient(world)
+  await client.query(`
+    create table sms_usage_logs_2026 () inherits (sms_usage_logs);
+    create function put_elsewhere() returns trigger language plpgsql as
+      $$ begin insert into sms_usage_logs_2026 select new.*; return null; end $$;
+    create trigger put_elsewhere before insert on sms_usage_logs for each row execute function put_elsewhere()`)
+  const refused = { name: 'DatabaseError', written: 'no', message: expect.stringContaining('trigger') }
+  await expect(world.sender.send(message())).rejects.toMatchObject(refused)
+  await client.query('begin')
+  await expect(world.sender.enqueue(message(), { db: client })).rejects.toMatchObject(refused)
+  await client.query('rollback')
+  expect(await rowsOf(world)).toEqual([])
+  expect(await jobCount(world)).toBe(0)
+})

@@ -1,0 +1,110 @@
+// SEND_RATE_PER_SECOND, with real workers: they share one rate, take no more jobs than may start together, and use no
+// moment up for a job that is needless. An outage's backlog: backlog.test.ts. The moments themselves: db/send-rate.test.ts.
+import { expect, test } from '@jest/globals'
+import { startQueue } from '../../src/jobs/queue.ts'
+import { passForRows } from '../support/timed-world.ts'
+import { waitFor } from '../support/wait-for.ts'
+import { allAlarmsRung, enqueue, newWorker, waitForStatus } from '../support/workers.ts'
+import type { World } from '../support/world.ts'
+import { closeLater, newWorld, rowsOf } from '../support/world-with.ts'
+
+const RATE = 5
+const MESSAGES = 30
+const WORKERS = 3
+/** Jobs that all workers together have in their hands at any time. */
+const MAX_TAKEN = 2 * WORKERS
+/** A timer may fire so much too early. */
+const TIMER_MS = 2
+
+const newPacedWorld = (): Promise<World> => newWorld({ env: { SEND_RATE_PER_SECOND: `${RATE}` } })
+
+/** From now, the first moment is at this distance: time for all workers to start. Milliseconds since 1970. */
+async function firstMomentIn({ database }: World, seconds: number): Promise<number> {
+  await database.query(
+    'update sms_retry.send_rate set next_at = clock_timestamp() + make_interval(secs => $1)',
+    [seconds],
+  )
+  return nextMoment({ database })
+}
+
+async function nextMoment({ database }: Pick<World, 'database'>): Promise<number> {
+  const [row] = await database.query<{ ms: number }>(
+    'select (extract(epoch from next_at) * 1000)::float8 as "ms" from sms_retry.send_rate',
+  )
+  return row?.ms ?? Number.NaN
+}
+
+/** So many more jobs for the first attempt of this message, as if it had been postponed and rung again. */
+async function duplicate(world: World, messageId: number, count: number): Promise<void> {
+  const { database, logger } = world.openRuntime()
+  closeLater(() => database.close())
+  const queue = await startQueue(database, 'schedule', logger)
+  const alarms = Array.from({ length: count }, (_, i) => ({ attempt: 0, postponements: i + 1 }))
+  await queue.schedule(
+    database,
+    alarms.map((alarm) => ({ messageId, key: null, alarm, at: null })),
+  )
+  await queue.stop(1_000)
+}
+
+test(`${WORKERS} workers together make ${MESSAGES} overdue attempts at ${RATE} a second, each once`, async () => {
+  const world = await newPacedWorld()
+  for (let i = 0; i < MESSAGES; i += 1) await enqueue(world, { to: `+120655501${10 + i}` })
+  // Each sweep finds those overdue that still wait for their moment.
+  await passForRows(world, 60)
+  const startMs = await firstMomentIn(world, 2)
+  await world.startWorker()
+  for (let i = 1; i < WORKERS; i += 1) await newWorker(world)
+
+  let mostTaken = 0
+  await waitFor('all deliveries', async () => {
+    const taken = await world.database.query(
+      `select from sms_retry_pgboss.job where name = 'attempt' and state = 'active'`,
+    )
+    mostTaken = Math.max(mostTaken, taken.length)
+    return (await rowsOf(world)).every(({ final_status }) => final_status === 'delivered')
+  })
+
+  expect(world.simulator.messages()).toHaveLength(MESSAGES)
+  expect(new Set(world.simulator.messages().map(({ to }) => to)).size).toBe(MESSAGES)
+  expect(world.simulator.doubleSubmissions()).toEqual([])
+  const times = world.simulator.messages().map(({ created_at_ms }) => created_at_ms)
+  const ahead = times
+    .toSorted((one, other) => one - other)
+    .map((atMs, i) => atMs - (startMs + (i * 1000) / RATE))
+    .filter((distanceMs) => distanceMs < -TIMER_MS)
+  expect(ahead).toEqual([])
+  // None had a moment to wait for that another worker could have used.
+  expect(mostTaken).toBeGreaterThan(0)
+  expect(mostTaken).toBeLessThanOrEqual(MAX_TAKEN)
+
+  const words = world.log.map(({ message }) => message)
+  expect(words).toContain('Overdue messages reconciled')
+  expect(words.filter((word) => word.includes('its alarm is set again'))).toEqual([])
+  expect(await world.database.query(`select from sms_retry_pgboss.job where name = 'attempt'`)).toHaveLength(
+    MESSAGES,
+  )
+}, 120_000)
+
+test('jobs of an attempt that was made already use up no moment', async () => {
+  const world = await newPacedWorld()
+  const id = await enqueue(world)
+  await world.startWorker()
+  await waitForStatus(world, id, 'delivered')
+  const before = await nextMoment(world)
+  await duplicate(world, id, 6)
+  await allAlarmsRung(world)
+  expect(await nextMoment(world)).toBe(before)
+  expect(world.simulator.messages()).toHaveLength(1)
+})
+
+test('jobs of one attempt that waits use up one moment together', async () => {
+  const world = await newPacedWorld()
+  const id = await enqueue(world)
+  await duplicate(world, id, 6)
+  const startMs = await firstMomentIn(world, 2)
+  await world.startWorker()
+  await allAlarmsRung(world)
+  expect(await nextMoment(world)).toBeCloseTo(startMs + 1000 / RATE, 1)
+  expect(world.simulator.messages()).toHaveLength(1)
+})
