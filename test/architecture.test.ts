@@ -183,11 +183,8 @@ test('statements on tables are written in db/ only', () => {
     /\bselect\b[^;]*\bfrom\s+[a-z_$"]|\binsert\s+into\b|\bupdate\s+[\w."$]+(?:\s+as\s+\w+)?\s+set\b|\bdelete\s+from\b/is
   const withSql = sources.filter(({ code }) => statement.test(code)).map(({ path }) => path)
   expect(withSql).toContain('db/messages.ts')
-  // The session's own settings, and the server that the demo starts.
-  expect(withSql.filter((path) => !path.startsWith('db/'))).toEqual([
-    'demo/embedded-postgres.ts',
-    'postgres/session-settings.ts',
-  ])
+  // The session's own settings are no table.
+  expect(withSql.filter((path) => !path.startsWith('db/'))).toEqual(['postgres/session-settings.ts'])
 })
 
 test('every process that is started gets an environment of its own', () => {

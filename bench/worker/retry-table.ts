@@ -107,10 +107,10 @@ export async function openRetryTable(
 
 async function insertRetries(tx: Db, queue: Queue, dueAt: readonly Date[]): Promise<WaitingRetry[]> {
   const { rows } = await tx.executeSql<WaitingRetry>(INSERT, [dueAt])
-  const alarm = { attempt: 1, postponements: 0 }
+  const job = { attempt: 1, postponements: 0 }
   await queue.schedule(
     tx,
-    rows.map(({ id, dueAt: at }) => ({ messageId: id, key: null, alarm, at })),
+    rows.map(({ id, dueAt: at }) => ({ messageId: id, key: null, job, at })),
   )
   return rows
 }

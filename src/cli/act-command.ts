@@ -6,7 +6,7 @@ import { nextStepOf } from '../delivery/next-step.ts'
 import { Instance } from '../processes/instance.ts'
 import { openRuntime, recordingOf, startRuntimeQueue } from '../processes/runtime.ts'
 import { createCommandLogger } from './command-logger.ts'
-import { print, printJson, tell } from '../shared/output.ts'
+import { print, printJson, printStatus } from '../shared/output.ts'
 import { messageJson } from './views.ts'
 
 export interface ActFlags {
@@ -53,12 +53,12 @@ async function act(
         ? ({ outcome: 'unknown_message' } as const)
         : await actOnMessage(recordingOf(runtime, queue), found, actionFor(found))
     if (found === null || acted.outcome === 'unknown_message') {
-      tell(`There is no message ${id}.`)
+      printStatus(`There is no message ${id}.`)
       return false
     }
     if (acted.outcome === 'nothing_to_do') {
       if (json) printJson({ id, ...acted, message: messageJson(found) })
-      tell(`Message ${id} stays as it is: ${acted.why}.`)
+      printStatus(`Message ${id} stays as it is: ${acted.why}.`)
       return false
     }
     const message = { ...acted.message, userId: found.userId }

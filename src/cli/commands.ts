@@ -23,7 +23,7 @@ import {
   reconciledView,
   showView,
 } from './views.ts'
-import { print, printJson, tell } from '../shared/output.ts'
+import { print, printJson, printStatus } from '../shared/output.ts'
 import { runUntilSignal } from '../processes/until-signal.ts'
 
 export async function migrateCommand(env: Env): Promise<void> {
@@ -32,7 +32,7 @@ export async function migrateCommand(env: Env): Promise<void> {
     config.database,
     createLogger({ level: config.logLevel, format: config.logFormat }),
   )
-  tell(applied.length === 0 ? 'The schema is up to date.' : `Applied: ${applied.join(', ')}.`)
+  printStatus(applied.length === 0 ? 'The schema is up to date.' : `Applied: ${applied.join(', ')}.`)
 }
 
 export async function webCommand(env: Env): Promise<void> {
@@ -101,7 +101,7 @@ export async function listCommand(
   )
   if (flags.json) printJson(messages.map(messageJson))
   else if (messages.length > 0) print(listView(messages, new Date()))
-  else tell('No messages.')
+  else printStatus('No messages.')
 }
 
 /** @returns false if there is no such message */
@@ -112,7 +112,7 @@ export async function showCommand(
 ): Promise<boolean> {
   const message = await withDatabase(env, (database) => findMessage(database, id))
   if (message === null) {
-    tell(`There is no message ${id}.`)
+    printStatus(`There is no message ${id}.`)
     return false
   }
   const { json, showContent = false } = flags
@@ -136,8 +136,8 @@ export async function reconcileCommand(
     const planned = await planReconcile({ database, policy }, MAX_PLANNED).finally(() => database.close())
     if (flags.json) printJson(planned)
     else if (planned.length > 0) print(plannedView(planned))
-    else tell('No message is overdue.')
-    if (planned.length === MAX_PLANNED) tell(`Only the first ${MAX_PLANNED} are listed.`)
+    else printStatus('No message is overdue.')
+    if (planned.length === MAX_PLANNED) printStatus(`Only the first ${MAX_PLANNED} are listed.`)
     return true
   }
   const queue = await startRuntimeQueue(runtime, 'schedule')

@@ -1,7 +1,7 @@
 // The command `doctor`: prints what was found as it is found, for people; as JSON once all is known.
 import type { Env } from '../config/config.ts'
 import { examineAll, type NamedFinding } from '../doctor/doctor.ts'
-import { print, printJson, type Style, styled, tell } from '../shared/output.ts'
+import { print, printJson, type Style, styled, printStatus } from '../shared/output.ts'
 import { hanging } from './table.ts'
 
 /** @returns false if something failed */
@@ -15,7 +15,7 @@ export async function doctorCommand(
     if (!flags.json) print(findingView(finding))
   }
   if (flags.json) printJson(found.map(findingJson))
-  else tell(closingWords(found))
+  else printStatus(closingWords(found))
   return found.every(({ result }) => result !== 'failed')
 }
 
@@ -28,17 +28,17 @@ const STYLES: Readonly<Record<NamedFinding['result'], Style>> = {
 const RESULT_WIDTH = 9
 const NAME_WIDTH = 15
 
-function findingView({ name, result, what, mend }: NamedFinding): string {
+function findingView({ name, result, what, fix }: NamedFinding): string {
   const indent = RESULT_WIDTH + NAME_WIDTH
   const head = styled(STYLES[result], result.padEnd(RESULT_WIDTH)) + name.padEnd(NAME_WIDTH)
   const lines = [head + hanging(what, indent)]
-  if (mend !== null) lines.push(`${' '.repeat(indent)}${hanging(`-> ${mend}`, indent)}`)
+  if (fix !== null) lines.push(`${' '.repeat(indent)}${hanging(`-> ${fix}`, indent)}`)
   return lines.join('\n')
 }
 
 /** Stable: keys and names are added, never renamed. */
-function findingJson({ name, result, what, mend }: NamedFinding): object {
-  return { name, result, what, mend }
+function findingJson({ name, result, what, fix }: NamedFinding): object {
+  return { name, result, what, mend: fix }
 }
 
 function closingWords(found: readonly NamedFinding[]): string {

@@ -18,7 +18,7 @@ import {
   spanOf,
   wholeNumber,
 } from './arguments.ts'
-import { clean, tell } from '../shared/output.ts'
+import { clean, printStatus } from '../shared/output.ts'
 
 const OK = 0
 const FAILED = 1
@@ -41,7 +41,7 @@ export async function runProgram(argv: readonly string[], env: Env): Promise<num
     }
     // Our own errors and the system's (a port that is taken) say it all; anything else is a bug, and has a stack.
     const isExpected = error instanceof SmsRetryError || (error instanceof Error && 'syscall' in error)
-    tell(isExpected ? error.message : error instanceof Error ? `${error.stack}` : String(error))
+    printStatus(isExpected ? error.message : error instanceof Error ? `${error.stack}` : String(error))
     return error instanceof ConfigError || error instanceof InvalidMessageError ? WRONG_USAGE : FAILED
   }
 }

@@ -3,7 +3,7 @@ import { type Env, parseConfig } from '../config/config.ts'
 import { requireCurrentTable } from '../db/bookkeeping.ts'
 import { openDatabase } from '../postgres/pool.ts'
 import { type Pruned, prune } from '../messages/prune-messages.ts'
-import { print, printJson, tell } from '../shared/output.ts'
+import { print, printJson, printStatus } from '../shared/output.ts'
 import { nextSignal } from '../processes/until-signal.ts'
 
 export interface PruneFlags {
@@ -21,7 +21,7 @@ export async function pruneCommand(env: Env, flags: PruneFlags): Promise<boolean
   const database = openDatabase(config.database, () => undefined)
   const stop = new AbortController()
   void nextSignal().then((signal) => {
-    tell(`${signal}: stopping after this batch. Once more stops it at once.`)
+    printStatus(`${signal}: stopping after this batch. Once more stops it at once.`)
     stop.abort()
   })
   const { olderThan: olderThanDays, contentOnly = false, dryRun = false } = flags
@@ -32,17 +32,17 @@ export async function pruneCommand(env: Env, flags: PruneFlags): Promise<boolean
     last = sofar
     if (performance.now() - toldMs < PROGRESS_EVERY_MS) return
     toldMs = performance.now()
-    tell(progressOf(sofar))
+    printStatus(progressOf(sofar))
   }
   try {
     await requireCurrentTable(database)
     const pruned = await prune(database, { what, olderThanDays, dryRun }, onBatch, stop.signal)
     if (flags.json) printJson(jsonOf(pruned, flags))
     else print(resultOf(pruned, flags))
-    if (!pruned.isComplete) tell('It was stopped before its end: run it again to go on.')
+    if (!pruned.isComplete) printStatus('It was stopped before its end: run it again to go on.')
     return pruned.isComplete
   } catch (error) {
-    if (last !== undefined) tell(`${progressOf(last)} Run it again to go on.`)
+    if (last !== undefined) printStatus(`${progressOf(last)} Run it again to go on.`)
     throw error
   } finally {
     await database.close()

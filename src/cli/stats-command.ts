@@ -6,7 +6,7 @@ import { openDatabase } from '../postgres/pool.ts'
 import { reasonOf } from '../delivery/error-codes.ts'
 import { type Target, targetsOf } from '../delivery/targets.ts'
 import { duration, share } from '../shared/figures.ts'
-import { print, printJson, tell } from '../shared/output.ts'
+import { print, printJson, printStatus } from '../shared/output.ts'
 import { type Cell, table } from './table.ts'
 
 export async function statsCommand(
@@ -21,7 +21,7 @@ export async function statsCommand(
     if (json) printJson(statsJson(since, overview, failures))
     else print(statsView(since, overview, failures))
     if (!failures.isComplete) {
-      tell(`Error codes are those of the newest ${MAX_CONSIDERED} messages with trouble.`)
+      printStatus(`Error codes are those of the newest ${MAX_CONSIDERED} messages with trouble.`)
     }
   } finally {
     await database.close()

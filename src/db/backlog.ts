@@ -4,7 +4,7 @@ import type { DeliveryStatus } from '../delivery/status.ts'
 import { finite, IS_IN_FLIGHT, IS_OURS } from './message-row.ts'
 import { IS_LOOKED_AT } from './overdue.ts'
 import type { Db } from '../postgres/pool.ts'
-import { inTypeOf, instantOf, iso } from './times.ts'
+import { castToColumnType, toInstantSql, iso } from './times.ts'
 
 export interface Backlog {
   /** Messages that are not final, by status; a status that none has is left out. */
@@ -27,13 +27,13 @@ export interface Backlog {
 const CLAIM = `sms_metadata #>> '{attempts,-1,times,submitting}'`
 /** Without a backslash, whose meaning in a literal is a setting: standard_conforming_strings. */
 const CLAIMED_AT = `case when ${CLAIM} ~ '^[1-9][0-9]{3}-(0[1-9]|1[0-2])-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]' then ${CLAIM}
-  else ${iso(instantOf('created_at'))} end`
+  else ${iso(toInstantSql('created_at'))} end`
 
 const IS_IN_DOUBT = `final_status = 'submitting' and ${CLAIMED_AT} < ${iso(`now() - interval '${IN_DOUBT_AFTER_SECONDS} s'`)}`
 
 /** What somebody else left behind long ago, and is not sent, waits for nothing. */
 const IS_WAITING = `final_status in ('pending', 'retrying') and ${IS_LOOKED_AT}`
-const DUE_AT = `coalesce(${instantOf('next_retry_at')}, ${instantOf('created_at')})`
+const DUE_AT = `coalesce(${toInstantSql('next_retry_at')}, ${toInstantSql('created_at')})`
 
 interface BacklogRow {
   readonly status: DeliveryStatus
@@ -96,7 +96,7 @@ export async function countInDoubt(db: Db, lastSeconds: number): Promise<number>
     `select count(*)::int as "count"
        from sms_usage_logs
       where ${IS_IN_DOUBT} and ${IS_OURS}
-        and created_at >= ${inTypeOf('created_at', 'now() - make_interval(secs => $1::double precision)')}`,
+        and created_at >= ${castToColumnType('created_at', 'now() - make_interval(secs => $1::double precision)')}`,
     [lastSeconds],
   )
   return rows[0]?.count ?? 0

@@ -49,7 +49,7 @@ export async function requireOwnTable(db: Db): Promise<void> {
 const MIGRATE = 'Run: sms-retry migrate'
 
 /** What is wrong, and what to do. */
-export function explainMisplaced(state: Misplaced): readonly [what: string, mend: string] {
+export function explainMisplaced(state: Misplaced): readonly [what: string, fix: string] {
   const { installed, found } = state
   if (state.kind === 'moved')
     return [`The table sms_usage_logs was moved from the schema ${installed} to ${found}`, MIGRATE]

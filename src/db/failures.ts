@@ -2,7 +2,7 @@
 // the retry that followed it. So a retry policy can be judged by what it has done.
 import { IS_OURS } from './message-row.ts'
 import type { Db } from '../postgres/pool.ts'
-import { inTypeOf } from './times.ts'
+import { castToColumnType } from './times.ts'
 
 /** The retries with this number that followed a failure with this code. */
 export interface RetryOutcome {
@@ -67,7 +67,7 @@ export async function countFailures(db: Db, lastSeconds: number): Promise<Failur
        select id
          from sms_usage_logs
         where ${IS_OURS} and ${IS_TROUBLED}
-          and created_at >= ${inTypeOf('created_at', `now() - make_interval(secs => ${lastSeconds})`)}
+          and created_at >= ${castToColumnType('created_at', `now() - make_interval(secs => ${lastSeconds})`)}
         order by created_at desc, id desc
         limit ${MAX_CONSIDERED}),
      failed as (

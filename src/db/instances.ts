@@ -76,7 +76,7 @@ export async function readMetrics(db: Db): Promise<StoredMetrics[]> {
   return rows
 }
 
-export async function isAnyGone(db: Db): Promise<boolean> {
+export async function hasExited(db: Db): Promise<boolean> {
   const { rows } = await db.executeSql<{ isAny: boolean }>(
     `select exists (select from sms_retry.instance where not ${IS_LIVE}) as "isAny"`,
   )
@@ -84,7 +84,7 @@ export async function isAnyGone(db: Db): Promise<boolean> {
 }
 
 /** What all that are gone have counted, locked until the transaction ends. */
-export async function lockDeparted(tx: Db): Promise<unknown> {
+export async function lockExited(tx: Db): Promise<unknown> {
   const { rows } = await tx.executeSql<{ metrics: unknown }>(
     'select metrics as "metrics" from sms_retry.departed for update',
   )
@@ -92,7 +92,7 @@ export async function lockDeparted(tx: Db): Promise<unknown> {
 }
 
 /** Removes the rows of those that are gone, and of this one (null for none), and returns what they have counted. */
-export async function takeGone(tx: Db, id: string | null): Promise<unknown[]> {
+export async function takeExited(tx: Db, id: string | null): Promise<unknown[]> {
   const { rows } = await tx.executeSql<{ metrics: unknown }>(
     `delete from sms_retry.instance where id = $1::uuid or not ${IS_LIVE} returning metrics as "metrics"`,
     [id],
@@ -101,7 +101,7 @@ export async function takeGone(tx: Db, id: string | null): Promise<unknown[]> {
 }
 
 /** @param metrics JSON */
-export async function writeDeparted(tx: Db, metrics: string): Promise<void> {
+export async function writeExited(tx: Db, metrics: string): Promise<void> {
   await tx.executeSql(
     `insert into sms_retry.departed (metrics) values ($1::jsonb)
      on conflict (only_row) do update set metrics = excluded.metrics`,

@@ -44,7 +44,7 @@ export async function readTooLargeId(db: Db): Promise<TooLargeId | null> {
 }
 
 /** What is wrong, and what to do. */
-export function explainTooLargeId({ id, sequence }: TooLargeId): readonly [what: string, mend: string] {
+export function explainTooLargeId({ id, sequence }: TooLargeId): readonly [what: string, fix: string] {
   const who =
     sequence === null ? 'A row of sms_usage_logs has the id' : `The sequence ${sequence} gives the id`
   const limit = Number.MAX_SAFE_INTEGER

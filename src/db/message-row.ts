@@ -10,8 +10,8 @@ import {
   isDeliveryStatus,
   isFailedAttempt,
 } from '../delivery/status.ts'
-import { MAX_ATTEMPTS, MAX_SNOOZES } from '../delivery/transitions.ts'
-import { inTypeOf } from './times.ts'
+import { MAX_ATTEMPTS, MAX_POSTPONEMENTS } from '../delivery/transitions.ts'
+import { castToColumnType } from './times.ts'
 
 /** Keys of `sms_metadata` that belong to sms-retry. All others belong to the app and are preserved. */
 export const OWN_METADATA_KEYS = [
@@ -41,7 +41,7 @@ export const MESSAGE_COLUMNS = `
   coalesce(max_retries, 3) as "maxRetries", next_retry_at as "nextRetryAt", twilio_message_sid as "sid",
   sms_metadata ->> 'deadline' as "deadline", sms_metadata -> 'attempts' as "attempts",
   error_message as "reason", processing_time_ms as "processingTimeMs",
-  coalesce(created_at, ${inTypeOf('created_at', 'now()')}) as "createdAt", sms_metadata ->> 'reconcile_at' as "reconcileAt"`
+  coalesce(created_at, ${castToColumnType('created_at', 'now()')}) as "createdAt", sms_metadata ->> 'reconcile_at' as "reconcileAt"`
 
 /** An integer that an app's own connection has read: a `bigint` is whatever its driver or ORM makes of one. */
 export type Integer = number | string | bigint
@@ -144,7 +144,7 @@ function isAttemptEntry(value: unknown): value is AttemptEntry {
     (entry.sid == null || typeof entry.sid === 'string') &&
     (entry.error_code == null || Number.isSafeInteger(entry.error_code)) &&
     (entry.error_text == null || typeof entry.error_text === 'string') &&
-    (entry.postponements == null || isWhole(entry.postponements, MAX_SNOOZES)) &&
+    (entry.postponements == null || isWhole(entry.postponements, MAX_POSTPONEMENTS)) &&
     (entry.account == null || typeof entry.account === 'string') &&
     (entry.sender == null || typeof entry.sender === 'string') &&
     (entry.times == null || isRecordOfTexts(entry.times))

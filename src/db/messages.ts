@@ -12,7 +12,7 @@ import {
   toMessage,
 } from './message-row.ts'
 import type { Db, Transaction } from '../postgres/pool.ts'
-import { inTypeOf, iso } from './times.ts'
+import { castToColumnType, iso } from './times.ts'
 
 export interface LockedMessage {
   readonly message: Message
@@ -24,16 +24,16 @@ export interface LockedMessage {
  * The messages with these ids or sids, locked until the transaction ends. Locks are taken in the order of the
  * ids, so that two batches with the same messages wait for each other instead of deadlocking.
  *
- * @param whatIsLocked whether to wait for messages that somebody else has locked, or to leave them out
+ * @param lockedRows whether to wait for messages that somebody else has locked, or to leave them out
  */
 export async function lockMessages(
   tx: Db,
   ids: readonly number[],
   sids: readonly string[],
-  whatIsLocked: 'wait' | 'skip' = 'wait',
+  lockedRows: 'wait' | 'skip' = 'wait',
 ): Promise<LockedMessage[]> {
   const { rows } = await tx.executeSql<MessageRow & { now: Date }>(
-    (sids.length === 0 ? LOCK_BY_ID : LOCK_BY_ID_OR_SID)[whatIsLocked],
+    (sids.length === 0 ? LOCK_BY_ID : LOCK_BY_ID_OR_SID)[lockedRows],
     sids.length === 0 ? [arrayOf(ids)] : [arrayOf(ids), sids],
   )
   return rows.map((row) => ({ message: toMessage(row), now: row.now }))
@@ -96,7 +96,7 @@ const UPDATE = `update sms_usage_logs as m
           retry_count = c.retry_count,
           max_retries = case when c.max_retries > coalesce(m.max_retries, 3) then c.max_retries else m.max_retries end,
           next_retry_at = case c.next_retry_at when 'infinity' then 'infinity'
-                               else ${inTypeOf('next_retry_at', 'c.next_retry_at')} end,
+                               else ${castToColumnType('next_retry_at', 'c.next_retry_at')} end,
           twilio_message_sid = c.sid,
           error_message = c.reason,
           processing_time_ms = c.processing_time_ms,
@@ -142,7 +142,7 @@ export async function insertMessage(
     `insert into sms_usage_logs (
         user_id, phone_number, message_direction, message_length, message_content, success, created_at,
         retry_count, max_retries, final_status, sms_metadata)
-     select $1::integer, $2::text, 'outbound', $3::integer, $4::text, true, ${inTypeOf('created_at', 'now()')},
+     select $1::integer, $2::text, 'outbound', $3::integer, $4::text, true, ${castToColumnType('created_at', 'now()')},
             0, $5::integer, $6::text,
             $7::jsonb || jsonb_strip_nulls(jsonb_build_object(
               'idempotency_key', $8::text,

@@ -154,7 +154,7 @@ const PARTS: readonly Part[] = [
   ...INDEX_OF_MIGRATION,
 ]
 
-/** CREATE INDEX CONCURRENTLY that was interrupted leaves an index behind that is never used and never mended. */
+/** CREATE INDEX CONCURRENTLY that was interrupted leaves an index behind that is never used and never repaired. */
 async function dropInvalidIndexes(client: pg.Client): Promise<void> {
   const { rows } = await client.query<{ name: string }>(
     `select c.oid::regclass::text as "name"

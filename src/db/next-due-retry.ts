@@ -1,6 +1,6 @@
 // The statements by which one of the workers watches for the next due retry.
 import type { Db } from '../postgres/pool.ts'
-import { inTypeOf } from './times.ts'
+import { castToColumnType } from './times.ts'
 
 /**
  * Takes or keeps the watch for so many seconds, unless another worker has it.
@@ -30,7 +30,7 @@ export async function nextDueMs(db: Db): Promise<number | null> {
   const { rows } = await db.executeSql<{ ms: number }>(
     `select ((extract(epoch from next_retry_at) - extract(epoch from now())) * 1000)::double precision as "ms"
        from sms_usage_logs
-      where success = false and next_retry_at > ${inTypeOf('next_retry_at', `now() - interval '500 ms'`)}
+      where success = false and next_retry_at > ${castToColumnType('next_retry_at', `now() - interval '500 ms'`)}
       order by next_retry_at
       limit 1`,
   )

@@ -24,7 +24,7 @@ const OURS = `
         or c.relkind in ('r', 'p') and (not c.relispartition or c.relname = 'job_common')
            and (n.nspname = 'sms_retry_pgboss' or n.nspname = 'sms_retry' and c.relname <> 'migrations'))`
 
-export interface Lack {
+export interface MissingRight {
   readonly role: string
   readonly privilege: string
   /** Tables, or the sequences that number their rows. */
@@ -32,8 +32,8 @@ export interface Lack {
 }
 
 /** A right on some of the columns is enough here, as least-privilege.sql gives no more for an update. */
-export async function readMissingRights(db: Db): Promise<Lack[]> {
-  const { rows } = await db.executeSql<Lack>(
+export async function readMissingRights(db: Db): Promise<MissingRight[]> {
+  const { rows } = await db.executeSql<MissingRight>(
     `${OURS}, missing (privilege, name) as (
        select privilege, name
          from ours, unnest(needs) as privilege
@@ -57,8 +57,8 @@ export async function readMissingRights(db: Db): Promise<Lack[]> {
 }
 
 /** Commands from which row level security keeps rows, unless a policy lets this role at all of them. */
-export async function readHiddenRows(db: Db): Promise<Lack[]> {
-  const { rows } = await db.executeSql<Lack>(
+export async function readHiddenRows(db: Db): Promise<MissingRight[]> {
+  const { rows } = await db.executeSql<MissingRight>(
     `${OURS}
      select current_user::text as "role", privilege, array_agg(name order by name) as "on"
        from ours, (values ('select', 'r'), ('insert', 'a'), ('update', 'w')) as command (privilege, letter)

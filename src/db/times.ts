@@ -10,13 +10,13 @@ export const iso = (timestamptz: string): string =>
   `to_char((${timestamptz}) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
 
 /** A column's value as a `timestamptz`. */
-export const instantOf = (column: TimeColumn): string => `to_timestamp(extract(epoch from ${column}))`
+export const toInstantSql = (column: TimeColumn): string => `to_timestamp(extract(epoch from ${column}))`
 
 /**
  * A finite `timestamptz` in the column's own type, to write it or to compare it with: so many seconds after the epoch,
  * which the column's type reads itself. An interval of seconds alone knows no time zone.
  */
-export const inTypeOf = (column: TimeColumn, timestamptz: string): string =>
+export const castToColumnType = (column: TimeColumn, timestamptz: string): string =>
   `${timeIn(column, `'epoch'`)} + make_interval(secs => extract(epoch from ${timestamptz})::double precision)`
 
 /**

@@ -97,7 +97,7 @@ export function unclaimed(entry: Attempt, at: Date): Attempt {
  * The message without the attempt that was scheduled but never made. The first attempt always stays, and so does one
  * that was claimed and taken for lost: news of it may still come.
  */
-export function dropWaiting(message: Message): Message {
+export function dropPending(message: Message): Message {
   const waiting = message.attempts.findLast(
     ({ status, number, times }) => status === 'pending' && number > 0 && times.submitting === undefined,
   )

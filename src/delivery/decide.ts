@@ -3,45 +3,45 @@
 //
 // How order and repetition of reports are made harmless: a report is merged into its attempt's entry
 // (attempts.ts), where the higher status wins, and what the message is, is then read off the entries.
-import { dropWaiting, entriesOf, replaceEntry, unclaimed } from './attempts.ts'
+import { dropPending, entriesOf, replaceEntry, unclaimed } from './attempts.ts'
 import { decideCancel, decideRetry } from './by-hand.ts'
-import type { Circumstances, Decision } from './decision.ts'
+import type { Context, Decision } from './decision.ts'
 import { findAttempt } from './doubt.ts'
 import type { Answer, Attempt, Event, Message } from './message.ts'
-import { askAgainTime, isNever, isOverdue, reconcileTime } from './reconcile-time.ts'
+import { nextLookupTime, isNever, isOverdue, reconcileTime } from './reconcile-time.ts'
 import { postponedDelaySeconds } from './retry-policy.ts'
 import { settle } from './settle.ts'
 import { isDelivered, isFinal } from './status.ts'
 import {
   addSeconds,
   BEYOND_DEADLINE,
-  become,
+  withStatus,
   claimOf,
-  end,
+  finish,
   isClaim,
   isTooLate,
   isWaiting,
-  latestMade,
+  latestAttempt,
   NO_TEXT,
-  putOff,
+  postpone,
   record,
-  ringAgain,
+  reschedule,
   secondsBetween,
 } from './transitions.ts'
 
 /** What `event` makes of `message`. Same input, same decision. */
-export function decide(message: Message, event: Event, circumstances: Circumstances): Decision {
-  const decision = decideEvent({ ...message, attempts: entriesOf(message) }, event, circumstances)
-  return decision.kind === 'ignore' ? decision : watched(decision, circumstances)
+export function decide(message: Message, event: Event, context: Context): Decision {
+  const decision = decideEvent({ ...message, attempts: entriesOf(message) }, event, context)
+  return decision.kind === 'ignore' ? decision : watched(decision, context)
 }
 
 /** Whatever happens, a message that is not final is looked at again; unless it is given up, and says so. */
-function watched(decision: Exclude<Decision, { kind: 'ignore' }>, { policy, now }: Circumstances): Decision {
+function watched(decision: Exclude<Decision, { kind: 'ignore' }>, { policy, now }: Context): Decision {
   const { message } = decision
   if (decision.kind === 'inquire') {
     return {
       ...decision,
-      message: { ...message, reconcileAt: askAgainTime(message, policy.delayScale, now) },
+      message: { ...message, reconcileAt: nextLookupTime(message, policy.delayScale, now) },
     }
   }
   const reconcileAt = reconcileTime(message, policy.delayScale, now)
@@ -52,35 +52,35 @@ function watched(decision: Exclude<Decision, { kind: 'ignore' }>, { policy, now 
   return { ...decision, message: { ...message, reconcileAt, reason } }
 }
 
-function decideEvent(known: Message, event: Event, circumstances: Circumstances): Decision {
+function decideEvent(known: Message, event: Event, context: Context): Decision {
   switch (event.kind) {
     case 'due':
-      return decideDue(known, event, circumstances)
+      return decideDue(known, event, context)
     case 'answer': {
       const answered = { ...known, processingTimeMs: event.processingTimeMs }
-      return decideAnswer(answered, event, circumstances)
+      return decideAnswer(answered, event, context)
     }
     case 'report':
-      return decideReport(known, event, circumstances)
+      return decideReport(known, event, context)
     case 'fetched':
-      return orRecorded(known, decideReport(known, event, circumstances))
+      return orRecorded(known, decideReport(known, event, context))
     case 'missing':
       return record(known)
     case 'retry':
-      return decideRetry(known, event, circumstances)
+      return decideRetry(known, event, context)
     case 'cancel':
       return decideCancel(known)
     case 'reconcile':
-      return decideReconcile(known, event, circumstances)
+      return decideReconcile(known, event, context)
     case 'listed':
-      return decideListed(known, event, circumstances)
+      return decideListed(known, event, context)
   }
 }
 
 function decideDue(
   message: Message,
   { attempt, identity }: Extract<Event, { kind: 'due' }>,
-  { now }: Circumstances,
+  { now }: Context,
 ): Decision {
   const entry = message.attempts.find(({ number }) => number === attempt)
   if (!isWaiting(message) || message.retryCount !== attempt || entry === undefined) {
@@ -88,12 +88,13 @@ function decideDue(
   }
   if (message.nextRetryAt !== null && message.nextRetryAt > now) {
     // Somebody moved the row's time. The row is the truth: ring again then.
-    return putOff(message, entry, message.nextRetryAt, message.reason)
+    return postpone(message, entry, message.nextRetryAt, message.reason)
   }
   const validitySeconds = secondsUntil(message.deadline, now)
-  if (validitySeconds !== null && validitySeconds < 1) return record(end(message, 'expired', PAST_DEADLINE))
+  if (validitySeconds !== null && validitySeconds < 1)
+    return record(finish(message, 'expired', PAST_DEADLINE))
   const { id: messageId, key, to, body } = message
-  if (body === null) return record(end(message, 'failed', `Not sent: ${NO_TEXT}`))
+  if (body === null) return record(finish(message, 'failed', `Not sent: ${NO_TEXT}`))
   // Should it have been claimed before, this claim is the one that counts.
   const times = { ...entry.times, submitting: now.toISOString() }
   const { account = null, sender = null } = identity ?? {}
@@ -102,14 +103,14 @@ function decideDue(
   return {
     kind: 'submit',
     submission: { messageId, key, attempt, claimedAt: now, to, body, validitySeconds },
-    message: become({ ...message, attempts, nextRetryAt: null }, 'submitting', message.reason),
+    message: withStatus({ ...message, attempts, nextRetryAt: null }, 'submitting', message.reason),
   }
 }
 
 function decideAnswer(
   message: Message,
   { attempt, claimedAt, answer }: Extract<Event, { kind: 'answer' }>,
-  circumstances: Circumstances,
+  context: Context,
 ): Decision {
   const entry = message.attempts.find(({ number }) => number === attempt)
   if (entry === undefined) return { kind: 'ignore', why: NO_SUCH_ATTEMPT }
@@ -119,14 +120,11 @@ function decideAnswer(
   }
   switch (answer.outcome) {
     case 'accepted':
-      return orRecorded(message, settle(message, entry, answer, circumstances))
+      return orRecorded(message, settle(message, entry, answer, context))
     case 'rejected':
-      return orRecorded(
-        message,
-        settle(message, entry, { ...answer, status: 'failed', sid: null }, circumstances),
-      )
+      return orRecorded(message, settle(message, entry, { ...answer, status: 'failed', sid: null }, context))
     case 'not_processed':
-      return decideNotProcessed(message, entry, answer, circumstances)
+      return decideNotProcessed(message, entry, answer, context)
     case 'unknown':
       // A callback may have come first and told more; otherwise the attempt stays in doubt.
       if (entry.status !== 'submitting' || message.status !== 'submitting') return record(message)
@@ -143,12 +141,12 @@ function decideNotProcessed(
   message: Message,
   entry: Attempt,
   answer: Extract<Answer, { outcome: 'not_processed' }>,
-  { policy, now, random }: Circumstances,
+  { policy, now, random }: Context,
 ): Decision {
   if (entry.status !== 'submitting') return record(message)
   const unmade = unclaimed(entry, now)
   // An earlier attempt was delivered in the meantime: this one was never made, and need not be.
-  if (message.status !== 'submitting') return record(dropWaiting(unclaim(message, unmade)))
+  if (message.status !== 'submitting') return record(dropPending(unclaim(message, unmade)))
   const delaySeconds = postponedDelaySeconds(
     policy,
     entry.postponements + 1,
@@ -162,9 +160,9 @@ function decideNotProcessed(
 /** The attempt was certainly not made: it is to be made at `at`. */
 function makeAgain(message: Message, entry: Attempt, at: Date, reason: string): Decision {
   if (isTooLate(at, message)) {
-    return record(end(unclaim(message, entry), 'expired', `${reason}. ${BEYOND_DEADLINE}`))
+    return record(finish(unclaim(message, entry), 'expired', `${reason}. ${BEYOND_DEADLINE}`))
   }
-  return putOff(message, entry, at, reason)
+  return postpone(message, entry, at, reason)
 }
 
 function unclaim(message: Message, entry: Attempt): Message {
@@ -174,7 +172,7 @@ function unclaim(message: Message, entry: Attempt): Message {
 function decideReport(
   message: Message,
   report: Extract<Event, { kind: 'report' | 'fetched' }>,
-  circumstances: Circumstances,
+  context: Context,
 ): Decision {
   const entry = message.attempts.findLast(({ number, sid }) =>
     report.attempt === null ? sid === report.sid : number === report.attempt,
@@ -184,13 +182,13 @@ function decideReport(
     // One attempt has two sids only if its first request was taken for lost. Then only good news counts.
     return { kind: 'ignore', why: 'another sid is known for this attempt' }
   }
-  return settle(message, entry, report, circumstances)
+  return settle(message, entry, report, context)
 }
 
 function decideReconcile(
   message: Message,
-  { isAlarmSet, account }: Extract<Event, { kind: 'reconcile' }>,
-  { policy, now }: Circumstances,
+  { isJobScheduled, account }: Extract<Event, { kind: 'reconcile' }>,
+  { policy, now }: Context,
 ): Decision {
   const { reconcileAt } = message
   if (isFinal(message.status)) return { kind: 'ignore', why: `it is ${message.status} already` }
@@ -199,9 +197,9 @@ function decideReconcile(
   // A row from long before our time: nobody waits for it any more.
   if (reconcileAt === null && isNever(reconcileTime(message, policy.delayScale, now))) return record(message)
   // A job that is there is late because there are many, or because few may be made in a second.
-  if (isWaiting(message)) return isAlarmSet ? record(message) : ringAgain(message, now)
+  if (isWaiting(message)) return isJobScheduled ? record(message) : reschedule(message, now)
 
-  const made = latestMade(message)
+  const made = latestAttempt(message)
   // Neither a sid to ask for, nor a claim to look for.
   if (made === undefined || (made.sid === null && made.status !== 'submitting')) return record(message)
   // Another account knows nothing of it, and its 404 or its empty list means nothing.
@@ -217,7 +215,7 @@ function decideReconcile(
 function decideListed(
   message: Message,
   listed: Extract<Event, { kind: 'listed' }>,
-  circumstances: Circumstances,
+  context: Context,
 ): Decision {
   const entry = message.attempts.find(({ number }) => number === listed.attempt)
   const isInDoubt = entry?.status === 'submitting' && message.status === 'submitting'
@@ -227,9 +225,9 @@ function decideListed(
   const finding = findAttempt(message, entry, listed)
   switch (finding.kind) {
     case 'found':
-      return settle(message, entry, finding.report, circumstances)
+      return settle(message, entry, finding.report, context)
     case 'absent':
-      return makeAgain(message, entry, circumstances.now, NOT_THERE)
+      return makeAgain(message, entry, context.now, NOT_THERE)
     case 'undecided':
       return record({ ...message, reason: `${IN_DOUBT}: ${finding.why}` })
   }

@@ -2,7 +2,7 @@
 import type { Message } from './message.ts'
 import type { RetryPolicy } from './retry-policy.ts'
 
-export interface Circumstances {
+export interface Context {
   readonly policy: RetryPolicy
   /** The database's clock. */
   readonly now: Date
@@ -11,7 +11,7 @@ export interface Circumstances {
 }
 
 /** Which alarm clock: one per (message, attempt), and a new one each time that the attempt is put off. */
-export interface Alarm {
+export interface JobKey {
   readonly attempt: number
   readonly postponements: number
 }
@@ -27,13 +27,13 @@ export type Decision =
   | {
       readonly kind: 'schedule'
       readonly message: Message
-      readonly alarm: Alarm
+      readonly job: JobKey
       readonly at: Date
       /** An alarm that is not wanted any more. */
-      readonly replaces: Alarm | null
+      readonly replaces: JobKey | null
     }
   /** The row changes and the job of the attempt that waited is not wanted any more. */
-  | { readonly kind: 'unschedule'; readonly message: Message; readonly alarm: Alarm }
+  | { readonly kind: 'unschedule'; readonly message: Message; readonly job: JobKey }
   /** Once the row is committed, Twilio may be asked what became of the attempt. */
   | { readonly kind: 'inquire'; readonly message: Message; readonly inquiry: Inquiry }
 

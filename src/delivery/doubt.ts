@@ -3,7 +3,7 @@
 // Neither mistake may be made: to take another message for ours loses a text, to overlook ours sends it twice.
 // Twilio's list has no field of ours, so the text, the time and what we know of all other attempts must do.
 import type { Report } from './attempts.ts'
-import type { Attempt, Event, Listed, Message } from './message.ts'
+import type { Attempt, Event, ListedMessage, Message } from './message.ts'
 import { LATEST_ACCEPTANCE_SECONDS } from './reconcile-time.ts'
 import { type AttemptStatus, isFailedAttempt } from './status.ts'
 import { secondsBetween } from './transitions.ts'
@@ -27,7 +27,7 @@ export function findAttempt(message: Message, attempt: Attempt, listing: Listing
   const { body } = message
   if (body === null) return { kind: 'undecided', why: 'the row has no text to look for' }
   if (!isComplete) return { kind: 'undecided', why: "Twilio's list cannot be searched to its end" }
-  const canBeOf = (claim: Date, { createdAt }: Listed): boolean => isWithin(claim, createdAt, listing)
+  const canBeOf = (claim: Date, { createdAt }: ListedMessage): boolean => isWithin(claim, createdAt, listing)
 
   const known = sidsOf([message, ...others])
   const nobodys = entries
@@ -118,10 +118,10 @@ function mayOverlap(claim: Date, other: Date, { toleranceSeconds }: Listing): bo
  * accounts for as many entries as possible.
  */
 function withoutKnownRefusals(
-  entries: readonly Listed[],
+  entries: readonly ListedMessage[],
   rivals: readonly Rival[],
-  canBeOf: (claim: Date, entry: Listed) => boolean,
-): Listed[] {
+  canBeOf: (claim: Date, entry: ListedMessage) => boolean,
+): ListedMessage[] {
   const left = [...entries]
   for (const rival of rivals) {
     const index = left.findIndex((entry) => accountsFor(rival, entry, canBeOf))
@@ -132,14 +132,14 @@ function withoutKnownRefusals(
 
 function accountsFor(
   { status, errorCode, claimedAt }: Rival,
-  entry: Listed,
-  canBeOf: (claim: Date, entry: Listed) => boolean,
+  entry: ListedMessage,
+  canBeOf: (claim: Date, entry: ListedMessage) => boolean,
 ): boolean {
   const isAlike = isFailedAttempt(status) && entry.status === 'failed' && entry.errorCode === errorCode
   return isAlike && canBeOf(claimedAt, entry)
 }
 
-function failedAlike(one: Listed, other: Listed, body: string): boolean {
+function failedAlike(one: ListedMessage, other: ListedMessage, body: string): boolean {
   const areAlike = one.status === 'failed' && one.errorCode === other.errorCode
   return areAlike && compareTexts(body, one.body) === 'same'
 }

@@ -51,7 +51,7 @@ export interface Message {
 }
 
 /** One message to the recipient in question, as Twilio's message list shows it. */
-export interface Listed {
+export interface ListedMessage {
   readonly sid: string
   /** Empty if the account has texts redacted. */
   readonly body: string
@@ -125,7 +125,7 @@ export type Event =
   | {
       readonly kind: 'reconcile'
       /** Whether the alarm of the attempt that waits is about to ring. */
-      readonly isAlarmSet: boolean
+      readonly isJobScheduled: boolean
       /** The account that can be asked. */
       readonly account?: string
     }
@@ -137,7 +137,7 @@ export type Event =
       readonly attempt: number
       /** Which claim of the attempt was looked for. */
       readonly claimedAt: Date
-      readonly entries: readonly Listed[]
+      readonly entries: readonly ListedMessage[]
       /** True if Twilio keeps the number in another form: then its messages are not in this list. */
       readonly isRewritten?: boolean
       /** By how many seconds the entries' times may be wrong. */

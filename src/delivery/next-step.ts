@@ -1,7 +1,7 @@
 // What will happen to a message next, and why, in words for a person.
 import { IN_DOUBT_AFTER_SECONDS, isLeftAlone, isNever } from './reconcile-time.ts'
 import type { Message } from './message.ts'
-import { claimOf, latestMade, secondsBetween } from './transitions.ts'
+import { claimOf, latestAttempt, secondsBetween } from './transitions.ts'
 
 export interface NextStep {
   readonly what: string
@@ -11,7 +11,7 @@ export interface NextStep {
 
 /** True if it is not known whether Twilio has the latest attempt, after longer than its request can take. */
 export function isInDoubt(message: Message, now: Date): boolean {
-  const made = latestMade(message)
+  const made = latestAttempt(message)
   const claimedAt = made === undefined ? message.createdAt : claimOf(message, made)
   return message.status === 'submitting' && secondsBetween(claimedAt, now) > IN_DOUBT_AFTER_SECONDS
 }

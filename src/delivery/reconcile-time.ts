@@ -2,7 +2,7 @@
 // so that none can be forgotten: not one whose job was lost, not one whose answer or callback never came.
 import type { Message } from './message.ts'
 import { isFinal } from './status.ts'
-import { addSeconds, isWaiting, latestMade, secondsBetween } from './transitions.ts'
+import { addSeconds, isWaiting, latestAttempt, secondsBetween } from './transitions.ts'
 
 /** A request starts within this time after its claim, or not at all. */
 export const CLAIM_VALID_SECONDS = 5
@@ -62,20 +62,20 @@ function watchOf(message: Message, delayScale: number): Watch | null {
     const since = message.nextRetryAt ?? toDate(waiting?.times.pending) ?? message.createdAt
     return {
       since,
-      first: firstLookSeconds('pending', delayScale),
+      first: firstLookupSeconds('pending', delayScale),
       growth: 2,
       longestPause,
       giveUp: isNew ? giveUp : null,
     }
   }
-  const made = latestMade(message)
+  const made = latestAttempt(message)
   const since = toDate(made?.times[made.status]) ?? message.createdAt
   if (message.status !== 'submitting') {
     const first = WITH_TWILIO_SECONDS * delayScale
     return { since, first, growth: 2, longestPause: Number.POSITIVE_INFINITY, giveUp }
   }
   // Whoever looks may die before the answer is recorded: then the next look is not to be far away.
-  return { since, first: firstLookSeconds('submitting', delayScale), growth: 1.5, longestPause, giveUp }
+  return { since, first: firstLookupSeconds('submitting', delayScale), growth: 1.5, longestPause, giveUp }
 }
 
 export function isNever(time: Date | null): boolean {
@@ -106,7 +106,7 @@ export function reconcileTime(message: Message, delayScale: number, now: Date): 
  * The same for a message that Twilio is about to be asked about. There may be no answer, or nobody left to record it:
  * so the pauses that grow long, and the end of all looks, come with the answer only.
  */
-export function askAgainTime(message: Message, delayScale: number, now: Date): Date {
+export function nextLookupTime(message: Message, delayScale: number, now: Date): Date {
   const soon = addSeconds(now, MAX_PAUSE_SECONDS * delayScale)
   const time = reconcileTime(message, delayScale, now)
   return time !== null && time < soon ? time : soon
@@ -119,7 +119,7 @@ export function isOverdue(message: Message, delayScale: number, now: Date): bool
 }
 
 /** Seconds after which an attempt that waits (once it is due), or that was claimed, is first looked at. */
-export function firstLookSeconds(status: 'pending' | 'submitting', delayScale: number): number {
+export function firstLookupSeconds(status: 'pending' | 'submitting', delayScale: number): number {
   if (status === 'pending') return Math.max(OVERDUE_SECONDS * delayScale, MIN_OVERDUE_SECONDS)
   // A request's own time is not scaled: before it has passed, nothing is in doubt.
   return CLAIM_VALID_SECONDS + REQUEST_TIMEOUT_SECONDS + TWILIO_AT_WORK_SECONDS * delayScale

@@ -43,7 +43,7 @@ export function ruleFor(policy: RetryPolicy, code: number | null): Rule {
 }
 
 /** The largest number of retries that any rule allows: what a new row gets as its `max_retries`. */
-export function mostRetries(policy: RetryPolicy): number {
+export function maxRetriesOf(policy: RetryPolicy): number {
   const retries = [...policy.rules.values(), policy.unknownCode].map((rule) =>
     rule.action === 'retry' ? rule.retries : 0,
   )

@@ -1,44 +1,40 @@
 // Decides what a report on one attempt makes of its message: over, to be retried, given up, or simply further on.
 import { type Report, merge, newAttempt, replaceEntry } from './attempts.ts'
-import type { Circumstances, Decision } from './decision.ts'
+import type { Context, Decision } from './decision.ts'
 import { reasonOf } from './error-codes.ts'
 import type { Attempt, Message } from './message.ts'
 import { retryDelaySeconds, ruleFor } from './retry-policy.ts'
 import { type DeliveryStatus, isDelivered, isFailedAttempt, outranks } from './status.ts'
 import {
   addSeconds,
-  become,
+  withStatus,
   BEYOND_DEADLINE,
-  end,
+  finish,
   isTooLate,
-  latestMade,
+  latestAttempt,
   NO_TEXT,
   record,
-  withdraw,
+  cancelPending,
 } from './transitions.ts'
 
 /** Merges a report into its attempt's entry, and reads off the entries what the message is now. */
-export function settle(
-  before: Message,
-  entry: Attempt,
-  report: Report,
-  circumstances: Circumstances,
-): Decision {
-  const merged = merge(entry, report, circumstances)
+export function settle(before: Message, entry: Attempt, report: Report, context: Context): Decision {
+  const merged = merge(entry, report, context)
   if (merged === entry) return { kind: 'ignore', why: 'known already' }
   const attempts = replaceEntry(before.attempts, merged)
   const message = { ...before, attempts, sid: sidOf(before, attempts) }
 
   const best = attempts.reduce((one, other) => (outranks(other.status, one.status) ? other : one))
-  if (isDelivered(best.status)) return withdraw(before, end(message, best.status, null))
+  if (isDelivered(best.status)) return cancelPending(before, finish(message, best.status, null))
 
   // Only a new outcome of the latest attempt that was made can change what the message is.
-  const decisive = latestMade(message)
+  const decisive = latestAttempt(message)
   const isNews = merged.status !== entry.status || merged.errorCode !== entry.errorCode
   if (merged !== decisive || !isNews || before.status === 'canceled') return record(message)
-  if (isFailedAttempt(merged.status)) return decideFailure(before, message, merged, circumstances)
-  if (merged.status === 'canceled') return withdraw(before, end(message, 'canceled', 'Canceled at Twilio'))
-  return withdraw(before, become({ ...message, nextRetryAt: null }, merged.status, null))
+  if (isFailedAttempt(merged.status)) return decideFailure(before, message, merged, context)
+  if (merged.status === 'canceled')
+    return cancelPending(before, finish(message, 'canceled', 'Canceled at Twilio'))
+  return cancelPending(before, withStatus({ ...message, nextRetryAt: null }, merged.status, null))
 }
 
 /**
@@ -56,15 +52,10 @@ function isOurs({ times }: Attempt): boolean {
 }
 
 /** The latest attempt failed: is there to be another? */
-function decideFailure(
-  before: Message,
-  message: Message,
-  failed: Attempt,
-  circumstances: Circumstances,
-): Decision {
-  const { policy, now, random } = circumstances
+function decideFailure(before: Message, message: Message, failed: Attempt, context: Context): Decision {
+  const { policy, now, random } = context
   const giveUp = (status: DeliveryStatus, why: string): Decision =>
-    withdraw(before, end(message, status, `${describe(failed)}. ${why}`))
+    cancelPending(before, finish(message, status, `${describe(failed)}. ${why}`))
 
   const rule = ruleFor(policy, failed.errorCode)
   if (rule.action === 'stop') return giveUp(failed.status, 'Trying again would not help')
@@ -89,10 +80,10 @@ function decideFailure(
   const reason = `${describe(failed)}. Retry ${number} of ${limit} is scheduled`
   return {
     kind: 'schedule',
-    alarm: { attempt: number, postponements: 0 },
+    job: { attempt: number, postponements: 0 },
     replaces: null,
     at,
-    message: become(next, 'retrying', reason),
+    message: withStatus(next, 'retrying', reason),
   }
 }
 

@@ -1,6 +1,6 @@
 // What can be made of a message, and the decisions that do it: put off, ended, withdrawn. Which of them it is to be
 // is decided in decide.ts.
-import { dropWaiting, replaceEntry } from './attempts.ts'
+import { dropPending, replaceEntry } from './attempts.ts'
 import type { Decision } from './decision.ts'
 import type { Attempt, Message } from './message.ts'
 import { type DeliveryStatus, isFailedAttempt, isFailure } from './status.ts'
@@ -9,12 +9,12 @@ export const BEYOND_DEADLINE = 'The next try would come after the deadline'
 /** An attempt's number has at most three digits in the callback's URL. */
 export const MAX_ATTEMPTS = 999
 /** More than anybody counts to. */
-export const MAX_SNOOZES = 2 ** 31
+export const MAX_POSTPONEMENTS = 2 ** 31
 
 export const NO_TEXT = 'the row has no text (message_content)'
 
 /** The latest attempt that was made: what the message is, follows from it. */
-export function latestMade({ attempts }: Message): Attempt | undefined {
+export function latestAttempt({ attempts }: Message): Attempt | undefined {
   return attempts.findLast((attempt) => attempt.status !== 'pending')
 }
 
@@ -38,16 +38,16 @@ export function isTooLate(at: Date, { deadline }: Message): boolean {
 }
 
 /** A canceled message did not fail at that: `success` is what its latest attempt made it. */
-export function become(message: Message, status: DeliveryStatus, reason: string | null): Message {
-  const made = latestMade(message)
+export function withStatus(message: Message, status: DeliveryStatus, reason: string | null): Message {
+  const made = latestAttempt(message)
   const hasFailed = made !== undefined && isFailedAttempt(made.status)
   const success = status === 'canceled' ? !hasFailed : !isFailure(status)
   return { ...message, status, success, reason }
 }
 
 /** The message in a final state, without the attempt that waited. */
-export function end(message: Message, status: DeliveryStatus, reason: string | null): Message {
-  return become({ ...dropWaiting(message), nextRetryAt: null }, status, reason)
+export function finish(message: Message, status: DeliveryStatus, reason: string | null): Message {
+  return withStatus({ ...dropPending(message), nextRetryAt: null }, status, reason)
 }
 
 export function record(message: Message): Decision {
@@ -55,33 +55,33 @@ export function record(message: Message): Decision {
 }
 
 /** The same attempt is to be made at `at`, with a new alarm. */
-export function putOff(message: Message, entry: Attempt, at: Date, reason: string | null): Decision {
+export function postpone(message: Message, entry: Attempt, at: Date, reason: string | null): Decision {
   const postponed: Attempt = { ...entry, status: 'pending', postponements: entry.postponements + 1 }
   const next = { ...message, nextRetryAt: at, attempts: replaceEntry(message.attempts, postponed) }
   return {
     kind: 'schedule',
-    alarm: { attempt: entry.number, postponements: postponed.postponements },
+    job: { attempt: entry.number, postponements: postponed.postponements },
     replaces: null,
     at,
-    message: become(next, entry.number === 0 ? 'pending' : 'retrying', reason),
+    message: withStatus(next, entry.number === 0 ? 'pending' : 'retrying', reason),
   }
 }
 
 /** A new alarm for the attempt that waits, in place of the one that did not ring. */
-export function ringAgain(message: Message, now: Date): Decision {
+export function reschedule(message: Message, now: Date): Decision {
   const waiting = message.attempts.find(({ number }) => number === message.retryCount)
   // Somebody has changed retry_count. The row is looked at again, but not now, and not before all others.
   if (waiting === undefined) return record(message)
-  const decision = putOff(message, waiting, message.nextRetryAt ?? now, message.reason)
+  const decision = postpone(message, waiting, message.nextRetryAt ?? now, message.reason)
   const replaces = { attempt: waiting.number, postponements: waiting.postponements }
   return decision.kind === 'schedule' ? { ...decision, replaces } : decision
 }
 
 /** Records `after`; if an attempt waited before and does not now, its job goes as well. */
-export function withdraw(before: Message, after: Message): Decision {
+export function cancelPending(before: Message, after: Message): Decision {
   if (!isWaiting(before)) return record(after)
   const postponements = before.attempts.find(({ number }) => number === before.retryCount)?.postponements ?? 0
-  return { kind: 'unschedule', message: after, alarm: { attempt: before.retryCount, postponements } }
+  return { kind: 'unschedule', message: after, job: { attempt: before.retryCount, postponements } }
 }
 
 export function addSeconds(time: Date, seconds: number): Date {

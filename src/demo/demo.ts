@@ -1,7 +1,7 @@
 // The demo: everything in one process on 127.0.0.1, with an embedded PostgreSQL and the Twilio simulator, the
 // delays shortened so that a person sees retries happen. Leaves nothing behind.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { print, tell } from '../shared/output.ts'
+import { print, printStatus } from '../shared/output.ts'
 import { nextSignal } from '../processes/until-signal.ts'
 import { countMessages, type Overview } from '../db/overview.ts'
 import { freePort, startEmbeddedPostgres } from './embedded-postgres.ts'
@@ -34,15 +34,15 @@ export async function demoCommand(flags: DemoFlags): Promise<boolean> {
   const interrupted = nextSignal().then(() => 'interrupted' as const)
   const world = await startWorld(flags.seed)
   try {
-    tell(`Dashboard:         ${world.dashboardUrl}`)
-    tell(`Simulated phones:  ${world.simulator.url}/inbox`)
+    printStatus(`Dashboard:         ${world.dashboardUrl}`)
+    printStatus(`Simulated phones:  ${world.simulator.url}/inbox`)
     const running = run(world, flags.messages)
     // Once the world is stopped below, what is left of the run fails, and nobody needs to know.
     running.catch(() => undefined)
     const outcome = await Promise.race([running, interrupted])
     if (outcome === 'interrupted') return false
     if (!flags.exit) {
-      tell('\nEverything goes on running, with empty hands. Ctrl-C ends it.')
+      printStatus('\nEverything goes on running, with empty hands. Ctrl-C ends it.')
       await interrupted
     }
     return outcome
@@ -64,11 +64,11 @@ async function startWorld(seed: number): Promise<World> {
   const stop = async (): Promise<void> => {
     for (const end of stops.splice(0).reverse()) {
       // What comes later is stopped all the same: nothing is to be left running.
-      await end().catch((error: Error) => tell(`While stopping: ${error.message}`))
+      await end().catch((error: Error) => printStatus(`While stopping: ${error.message}`))
     }
   }
   try {
-    tell('Starting PostgreSQL, the Twilio simulator, web and worker on 127.0.0.1 ...')
+    printStatus('Starting PostgreSQL, the Twilio simulator, web and worker on 127.0.0.1 ...')
     const postgres = await startEmbeddedPostgres()
     stops.push(() => postgres.stop())
     await postgres.createDatabase('demo')
@@ -126,7 +126,9 @@ async function run(world: World, messages: number): Promise<boolean> {
   print(closingTable(overview, twice))
   const isGood = isDone(overview, messages) && twice === 0
   if (!isGood)
-    tell('Not every message reached a final state, or one was sent twice. This is a bug: please report it.')
+    printStatus(
+      'Not every message reached a final state, or one was sent twice. This is a bug: please report it.',
+    )
   return isGood
 }
 

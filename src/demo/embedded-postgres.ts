@@ -60,7 +60,7 @@ export async function startEmbeddedPostgres(
     const passwordFile = join(directory, 'password')
     const data = join(directory, 'data')
     await writeFile(passwordFile, password)
-    await giveTo(owner, directory, passwordFile)
+    await chownTo(owner, directory, passwordFile)
     const options = [
       '--pgdata',
       data,
@@ -117,11 +117,11 @@ export async function ownerOf(directory: string): Promise<Owner> {
     ['-u', '-g'].map(async (flag) => Number((await run('id', [flag, 'nobody'])).stdout)),
   )
   const owner = { uid: uid ?? 65534, gid: gid ?? 65534 }
-  await giveTo(owner, directory)
+  await chownTo(owner, directory)
   return owner
 }
 
-export async function giveTo({ uid, gid }: Owner, ...paths: string[]): Promise<void> {
+export async function chownTo({ uid, gid }: Owner, ...paths: string[]): Promise<void> {
   if (uid === undefined || gid === undefined) return
   for (const path of paths) await chown(path, uid, gid)
 }

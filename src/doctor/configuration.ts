@@ -2,21 +2,21 @@
 import { createRetryPolicy } from '../delivery/retry-policy.ts'
 import { ConfigError } from '../shared/errors.ts'
 import { readPolicyFile } from '../processes/runtime.ts'
-import { type Examine, failed, type Finding, ok, type Patient, warning } from './finding.ts'
+import { type Examine, failed, type Finding, ok, type CheckContext, warning } from './finding.ts'
 import { isPrivateHost } from './private-host.ts'
 
-export const examineConfiguration: Examine = (patient) => {
-  const faults = patient.faults.map(({ text }) =>
+export const examineConfiguration: Examine = (context) => {
+  const faults = context.faults.map(({ text }) =>
     failed(
       text,
       'Put it right in the environment (or the file .env) of every process; the README describes each name.',
     ),
   )
-  const found = [...faults, ...policyFaults(patient), ...oddities(patient)]
+  const found = [...faults, ...policyFaults(context), ...oddities(context)]
   return found.length > 0 ? found : [ok('Every setting is there and makes sense')]
 }
 
-function policyFaults({ config }: Patient): Finding[] {
+function policyFaults({ config }: CheckContext): Finding[] {
   try {
     createRetryPolicy(readPolicyFile(config.retryPolicyFile), config.retryDelayScale)
     return []
@@ -32,16 +32,16 @@ const AUTH_TOKEN = /^[0-9a-f]{32}$/i
 const MIN_SECRET_LENGTH = 16
 
 /** Messages reach people; with a simulator, much is as it should be that is a fault otherwise. */
-export const isForPeople = ({ config }: Patient): boolean =>
+export const reachesPeople = ({ config }: CheckContext): boolean =>
   config.isProduction || config.twilio.apiBaseUrl === null
 
-function oddities(patient: Patient): Finding[] {
+function oddities(context: CheckContext): Finding[] {
   const { twilio, publicBaseUrl, retryDelayScale, database, isProduction, dashboard, metricsToken } =
-    patient.config
-  const isEarnest = isForPeople(patient)
+    context.config
+  const isEarnest = reachesPeople(context)
   const found: Finding[] = []
-  const note = (isOdd: boolean, what: string, mend: string): void => {
-    if (isOdd) found.push(warning(what, mend))
+  const note = (isOdd: boolean, what: string, fix: string): void => {
+    if (isOdd) found.push(warning(what, fix))
   }
   note(
     twilio.apiBaseUrl !== null,

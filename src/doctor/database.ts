@@ -17,14 +17,14 @@ export const examineDatabase: Examine = async ({ database }) => {
 function unreachable({ message, cause }: DatabaseError): Finding {
   const { code } = (cause ?? {}) as { code?: unknown }
   const sign = typeof code === 'string' ? code : message
-  return failed(message, MENDS.find(([pattern]) => pattern.test(sign))?.[1] ?? MEND_OTHERWISE)
+  return failed(message, FIXES.find(([pattern]) => pattern.test(sign))?.[1] ?? FIX_OTHERWISE)
 }
 
-const MEND_OTHERWISE =
+const FIX_OTHERWISE =
   'Check host, port and name in DATABASE_URL, that the server runs, and that this machine may connect to it.'
 
 /** By the system's error codes and PostgreSQL's SQLSTATEs; a time-out has no code. */
-const MENDS: readonly (readonly [code: RegExp, mend: string])[] = [
+const FIXES: readonly (readonly [code: RegExp, fix: string])[] = [
   [
     /^ENOENT$/,
     'Correct the path: of the socket, or of a certificate that DATABASE_URL names (sslrootcert, sslcert, sslkey).',

@@ -1,11 +1,11 @@
 // Use case: is everything as it must be, from the settings to the callback that comes back? Each check finds one thing
-// out and says how to mend it; what cannot be found out because of something else is skipped. Nothing is changed.
+// out and says how to fix it; what cannot be found out because of something else is skipped. Nothing is changed.
 import { type Config, type ConfigFault, type Env, type EnvName, readConfig } from '../config/config.ts'
 import { openDatabase } from '../postgres/pool.ts'
 import { examineConfiguration } from './configuration.ts'
 import { examineClock, examineDatabase, examineServer, examineTls } from './database.ts'
 import { examineEndpoint, examineSignature } from './endpoint.ts'
-import { type Examine, failed, type Finding, type Patient, skipped } from './finding.ts'
+import { type Examine, failed, type Finding, type CheckContext, skipped } from './finding.ts'
 import {
   examineBacklog,
   examineIndexes,
@@ -66,7 +66,7 @@ export interface NamedFinding extends Finding {
 }
 
 export interface DoctorOptions {
-  /** Longer than Twilio's patience for one try would say nothing. */
+  /** Longer than Twilio's lockWait for one try would say nothing. */
   readonly endpointTimeoutMs?: number
 }
 
@@ -83,12 +83,12 @@ export async function* examineAll(env: Env, options: DoctorOptions = {}): AsyncG
   ])
   const { endpointTimeoutMs = ENDPOINT_TIMEOUT_MS } = options
   const database = openDatabase(databaseOf(config), () => undefined)
-  const patient: Patient = { config, faults, database, endpointTimeoutMs }
+  const context: CheckContext = { config, faults, database, endpointTimeoutMs }
   const bad = new Set<string>()
   try {
     for (const check of CHECKS) {
       const why = whyNot(check, faults, bad)
-      const found = why === null ? await examine(check, patient) : [skipped(why)]
+      const found = why === null ? await examine(check, context) : [skipped(why)]
       if (found.some(({ result }) => result === 'failed' || result === 'skipped')) bad.add(check.name)
       for (const finding of found) yield { name: check.name, ...finding }
     }
@@ -112,9 +112,9 @@ function whyNot(
   return after !== undefined && bad.has(after) ? `Not looked at: see ${after}` : null
 }
 
-async function examine({ examine }: Check, patient: Patient): Promise<readonly Finding[]> {
+async function examine({ examine }: Check, context: CheckContext): Promise<readonly Finding[]> {
   try {
-    return await examine(patient)
+    return await examine(context)
   } catch (error) {
     // It was there a moment ago, or this role may not read what the check reads.
     if (!(error instanceof DatabaseError)) throw error

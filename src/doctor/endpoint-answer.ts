@@ -106,13 +106,13 @@ export function explainAnswer(answer: EndpointAnswer): Finding {
       'Set PUBLIC_BASE_URL to the address of sms-retry web, with the prefix under which it is mounted.',
     )
   }
-  const [, what, mend] = ANSWERS.find(([pattern]) => pattern.test(`${status}`)) ?? ['', '', MEND_OTHERWISE]
-  return failed(what === '' ? said : `${said}: ${what}`, mend)
+  const [, what, fix] = ANSWERS.find(([pattern]) => pattern.test(`${status}`)) ?? ['', '', FIX_OTHERWISE]
+  return failed(what === '' ? said : `${said}: ${what}`, fix)
 }
 
-const MEND_OTHERWISE = 'Look into the logs of sms-retry web, and of what stands in front of it.'
+const FIX_OTHERWISE = 'Look into the logs of sms-retry web, and of what stands in front of it.'
 
-const ANSWERS: readonly (readonly [status: RegExp, what: string, mend: string])[] = [
+const ANSWERS: readonly (readonly [status: RegExp, what: string, fix: string])[] = [
   [
     /^(404|405|410)$/,
     'another app, or another path, is there',
@@ -141,16 +141,16 @@ const ANSWERS: readonly (readonly [status: RegExp, what: string, mend: string])[
 ]
 
 function explainFailure(failure: string): Finding {
-  const [, mend] = FAILURES.find(([pattern]) => pattern.test(failure)) ?? [null, MEND_OTHERWISE]
+  const [, fix] = FAILURES.find(([pattern]) => pattern.test(failure)) ?? [null, FIX_OTHERWISE]
   return failed(
     failure === 'TIMEOUT'
       ? 'PUBLIC_BASE_URL does not answer in time'
       : `PUBLIC_BASE_URL cannot be reached: ${failure}`,
-    mend,
+    fix,
   )
 }
 
-const FAILURES: readonly (readonly [code: RegExp, mend: string])[] = [
+const FAILURES: readonly (readonly [code: RegExp, fix: string])[] = [
   [/^ECONNREFUSED$/, 'Start sms-retry web, or correct host and port in PUBLIC_BASE_URL.'],
   [
     /^(ENOTFOUND|EAI_AGAIN)$/,

@@ -4,7 +4,7 @@ import { signAsTwilio } from '../twilio/signature.ts'
 import { STATUS_CALLBACK_PATH } from '../twilio/status-callback.ts'
 import { nameOfToken } from './configuration.ts'
 import { type EndpointAnswer, explainAnswer, post, REFUSALS } from './endpoint-answer.ts'
-import { type Examine, failed, type Finding, ok, type Patient } from './finding.ts'
+import { type Examine, failed, type Finding, ok, type CheckContext } from './finding.ts'
 
 /** Larger than any id, and a sid that Twilio gives to nobody. */
 const NO_MESSAGE = 999_999_999_999_999
@@ -15,7 +15,7 @@ interface Probe {
   readonly fields: Readonly<Record<string, string>>
 }
 
-function probeOf({ config }: Patient): Probe {
+function probeOf({ config }: CheckContext): Probe {
   return {
     url: `${config.publicBaseUrl}${STATUS_CALLBACK_PATH}?message=${NO_MESSAGE}&attempt=0`,
     fields: {
@@ -30,9 +30,9 @@ function probeOf({ config }: Patient): Probe {
 }
 
 /** Without a signature: our endpoint refuses it, and nothing else does so in the same words. */
-export const examineEndpoint: Examine = async (patient) => {
-  const { url, fields } = probeOf(patient)
-  const answer = await post(url, fields, null, patient.endpointTimeoutMs)
+export const examineEndpoint: Examine = async (context) => {
+  const { url, fields } = probeOf(context)
+  const answer = await post(url, fields, null, context.endpointTimeoutMs)
   if (isRefusal(answer, REFUSALS.signature)) {
     return [ok(`PUBLIC_BASE_URL leads to the endpoint: ${STATUS_CALLBACK_PATH} refuses what is not signed`)]
   }
@@ -40,12 +40,12 @@ export const examineEndpoint: Examine = async (patient) => {
 }
 
 /** Each token has to be known there: while tokens are rotated, Twilio signs with the one or the other. */
-export const examineSignature: Examine = async (patient) => {
-  const { url, fields } = probeOf(patient)
-  const { authTokens } = patient.config.twilio
+export const examineSignature: Examine = async (context) => {
+  const { url, fields } = probeOf(context)
+  const { authTokens } = context.config.twilio
   const found: Finding[] = []
   for (const [i, token] of authTokens.entries()) {
-    const answer = await post(url, fields, signAsTwilio(token, url, fields), patient.endpointTimeoutMs)
+    const answer = await post(url, fields, signAsTwilio(token, url, fields), context.endpointTimeoutMs)
     found.push(explainSigned(answer, nameOfToken(i, authTokens.length)))
   }
   return found

@@ -7,10 +7,10 @@ export interface Finding {
   /** One sentence or two. Never a secret. */
   readonly what: string
   /** What to do about it; null if nothing is to be done. */
-  readonly mend: string | null
+  readonly fix: string | null
 }
 
-export interface Patient {
+export interface CheckContext {
   /** What of the configuration could be read. */
   readonly config: Config
   readonly faults: readonly ConfigFault[]
@@ -20,9 +20,9 @@ export interface Patient {
 }
 
 /** Does not reject for what it is there to find. */
-export type Examine = (patient: Patient) => Promise<readonly Finding[]> | readonly Finding[]
+export type Examine = (context: CheckContext) => Promise<readonly Finding[]> | readonly Finding[]
 
-export const ok = (what: string): Finding => ({ result: 'ok', what, mend: null })
-export const warning = (what: string, mend: string): Finding => ({ result: 'warning', what, mend })
-export const failed = (what: string, mend: string): Finding => ({ result: 'failed', what, mend })
-export const skipped = (why: string): Finding => ({ result: 'skipped', what: why, mend: null })
+export const ok = (what: string): Finding => ({ result: 'ok', what, fix: null })
+export const warning = (what: string, fix: string): Finding => ({ result: 'warning', what, fix })
+export const failed = (what: string, fix: string): Finding => ({ result: 'failed', what, fix })
+export const skipped = (why: string): Finding => ({ result: 'skipped', what: why, fix: null })

@@ -64,7 +64,7 @@ const API_KEY =
 /** Source: https://www.twilio.com/docs/api/errors */
 const NOT_ACTIVE = new Set([10001, 20005, 90010])
 
-function refused({ httpStatus, code }: Refused, mend: string): Finding {
+function refused({ httpStatus, code }: Refused, fix: string): Finding {
   const answer = code === null ? `HTTP ${httpStatus}` : `HTTP ${httpStatus}, code ${code}`
   if (code !== null && NOT_ACTIVE.has(code)) {
     return failed(
@@ -82,7 +82,7 @@ function refused({ httpStatus, code }: Refused, mend: string): Finding {
   }
   if (httpStatus >= 500)
     return failed(`Twilio does not answer as it should (${answer})`, 'Look at status.twilio.com.')
-  return failed(`Twilio refuses these credentials (${answer})`, mend)
+  return failed(`Twilio refuses these credentials (${answer})`, fix)
 }
 
 function unreachable({ reason, code }: Unreachable): Finding {

@@ -4,10 +4,10 @@ import { isAnswer } from '../postgres/database-failure.ts'
 import { readServer } from '../db/inspect.ts'
 import { readTableState } from '../db/bookkeeping.ts'
 import { SchemaError } from '../shared/errors.ts'
-import { errorFields, type Log, type Logger, seldom } from '../shared/log.ts'
+import { errorFields, type Log, type Logger, throttledLog } from '../shared/log.ts'
 import { Instance } from '../processes/instance.ts'
 import { recordCallback } from '../messages/record-callbacks.ts'
-import { untilRecorded } from '../recording/record-events.ts'
+import { retryOnDatabaseError } from '../recording/record-events.ts'
 import { LazyRecording, type Runtime } from '../processes/runtime.ts'
 import { statusCallbackRoute } from './status-callback-route.ts'
 
@@ -37,7 +37,7 @@ export function createHttpApp(
   app.disable('x-powered-by').disable('etag')
   // First: nearly all requests are callbacks.
   app.use(routeOf(runtime, recording))
-  const guessLimit = once(async () => new (await import('./guess-limit.ts')).GuessLimit(runtime.logger))
+  const guessLimit = memoize(async () => new (await import('./guess-limit.ts')).GuessLimit(runtime.logger))
   const { metricsToken } = runtime.config
   if (metricsToken !== null)
     app.all(
@@ -77,7 +77,7 @@ function routeOf(runtime: Runtime, recording: LazyRecording): Router {
     logger,
     metrics,
     record: (callback) =>
-      untilRecorded(
+      retryOnDatabaseError(
         async () => recordCallback(await recording.get(), callback),
         RECORD_AGAIN_AFTER_MS,
         RECORD_WITHIN_MS,
@@ -104,14 +104,14 @@ function answerErrors(logger: Logger): ErrorRequestHandler {
  * days before that, and what an app imports that only mounts the endpoint should be little.
  */
 function lazily(load: () => Promise<RequestHandler>): RequestHandler {
-  const loaded = once(load)
+  const loaded = memoize(load)
   return async (request, response, next) => {
     const handle = await loaded()
     return handle(request, response, next)
   }
 }
 
-function once<T>(load: () => Promise<T>): () => Promise<T> {
+function memoize<T>(load: () => Promise<T>): () => Promise<T> {
   let loading: Promise<T> | undefined
   return () => {
     loading ??= load().catch((error: unknown) => {
@@ -132,7 +132,7 @@ const RECORD_WITHIN_MS = 2_500
 /** 200 once the database can be reached and written to, and its schema is the one that this version needs. */
 function readiness(runtime: Runtime, recording: LazyRecording): RequestHandler {
   // Anybody may ask, as often as he likes: one look at the database at a time serves all who ask meanwhile.
-  const log = seldom((message, fields) => runtime.logger.warn(message, fields), LOG_NOT_READY_EVERY_MS)
+  const log = throttledLog((message, fields) => runtime.logger.warn(message, fields), LOG_NOT_READY_EVERY_MS)
   let looking: Promise<string | null> | undefined
   return async (_request, response) => {
     looking ??= whyNotReady(runtime, recording, log).finally(() => {

@@ -3,7 +3,7 @@
 // depends on.
 import { createRequire } from 'node:module'
 import type limiter from 'rate-limiter-flexible'
-import { type Log, type Logger, seldom } from '../shared/log.ts'
+import { type Log, type Logger, throttledLog } from '../shared/log.ts'
 import { isSignedByTwilio, isSignedInAnySpelling } from '../twilio/signature.ts'
 
 /** Some two hundredths of a processor; many times what a wrong setting brings about. */
@@ -26,7 +26,7 @@ export class ForgeryLimit {
 
   constructor(authTokens: readonly string[], logger: Logger) {
     this.#authTokens = authTokens
-    this.#log = seldom((message, fields) => logger.warn(message, fields), LOG_EVERY_MS)
+    this.#log = throttledLog((message, fields) => logger.warn(message, fields), LOG_EVERY_MS)
   }
 
   /** A callback as we ask for it, with a good signature, is genuine whatever has happened before. */

@@ -2,7 +2,7 @@
 // the connection (a proxy in front is one address).
 import type { Request } from 'express'
 import { RateLimiterMemory, type RateLimiterRes } from 'rate-limiter-flexible'
-import { type Log, type Logger, seldom } from '../shared/log.ts'
+import { type Log, type Logger, throttledLog } from '../shared/log.ts'
 
 /** Wrong guesses in a minute: from one address or browser, and from all addresses. */
 const MAX_FAILURES = 10
@@ -28,7 +28,7 @@ export class GuessLimit {
   readonly #logs: Readonly<Record<'password' | 'token', Log>>
 
   constructor(logger: Logger) {
-    const log = (): Log => seldom((message, fields) => logger.warn(message, fields), LOG_EVERY_MS)
+    const log = (): Log => throttledLog((message, fields) => logger.warn(message, fields), LOG_EVERY_MS)
     this.#logs = { password: log(), token: log() }
   }
 

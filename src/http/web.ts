@@ -57,9 +57,9 @@ export async function startWeb(runtime: Runtime, { isOpen = false } = {}): Promi
     async stop() {
       const closed = new Promise((resolve) => server.close(resolve))
       // Idle keep-alive connections are closed by server.close(); a stuck one is cut.
-      const cut = setTimeout(() => server.closeAllConnections(), FINISH_TIMEOUT_MS)
+      const forceClose = setTimeout(() => server.closeAllConnections(), FINISH_TIMEOUT_MS)
       await closed
-      clearTimeout(cut)
+      clearTimeout(forceClose)
       await app.close()
       runtime.logger.info('Web process has stopped')
     },

@@ -1,7 +1,7 @@
 // pg-boss as both the queue and its migration need it: loaded late, on our database, in a schema of our own.
 import type { ConstructorOptions, PgBoss } from 'pg-boss'
 import type { Database, Db } from '../postgres/pool.ts'
-import { errorFields, type Logger, seldom } from '../shared/log.ts'
+import { errorFields, type Logger, throttledLog } from '../shared/log.ts'
 
 /** An app that uses pg-boss itself, in whatever version, is not disturbed. */
 export const QUEUE_SCHEMA = 'sms_retry_pgboss'
@@ -38,7 +38,7 @@ const LOG_AGAIN_AFTER_MS = 60_000
 
 /** While the database is away, each poll fails: one line says so, then one a minute. */
 function createErrorLog(logger: Logger): (error: Error) => void {
-  const log = seldom((message, fields) => logger.error(message, fields), LOG_AGAIN_AFTER_MS)
+  const log = throttledLog((message, fields) => logger.error(message, fields), LOG_AGAIN_AFTER_MS)
   // pg-boss's workers emit an object that only looks like an error.
   return ({ message, stack }) =>
     log('The queue has a problem', errorFields(Object.assign(new Error(message), { stack })))

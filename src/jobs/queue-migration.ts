@@ -1,7 +1,7 @@
 // The queues and their options, and how a database comes to have them.
 import type { Queue as QueueRow } from 'pg-boss'
 import { createBoss, QUEUE_SCHEMA } from './boss.ts'
-import { isAnswer, throwFailed } from '../postgres/database-failure.ts'
+import { isAnswer, rethrowFailed } from '../postgres/database-failure.ts'
 import type { Database } from '../postgres/pool.ts'
 import { SchemaError } from '../shared/errors.ts'
 import type { Logger } from '../shared/log.ts'
@@ -64,7 +64,7 @@ export async function migrateQueue(database: Database, logger: Logger): Promise<
 }
 
 function throwExplained(failure: Error): never {
-  if (!isAnswer(failure)) throwFailed(failure)
+  if (!isAnswer(failure)) rethrowFailed(failure)
   throw new SchemaError(
     `PostgreSQL refuses the queue's migration: ${failure.message}\n` +
       `Migrate as a role that may create schemas in this database, and as the owner of the schema ${QUEUE_SCHEMA} if it is there.`,

@@ -4,9 +4,9 @@ import { createHash } from 'node:crypto'
 import pLimit from 'p-limit'
 import type { Job, JobResult, JobWithMetadata, PgBoss } from 'pg-boss'
 import { type Boss, createBoss } from './boss.ts'
-import { throwFailed } from '../postgres/database-failure.ts'
+import { rethrowFailed } from '../postgres/database-failure.ts'
 import type { Database, Db } from '../postgres/pool.ts'
-import type { Alarm } from '../delivery/decision.ts'
+import type { JobKey } from '../delivery/decision.ts'
 import { SchemaError } from '../shared/errors.ts'
 import { errorFields, type Logger } from '../shared/log.ts'
 import { ATTEMPT_QUEUE, QUEUES, RECONCILE_QUEUE } from './queue-migration.ts'
@@ -19,24 +19,24 @@ export interface AttemptJob {
 export type FailedJobs = ReadonlyMap<AttemptJob, Error>
 
 /** An alarm of one message, whose id alone may come again. */
-export interface MessageAlarm {
+export interface MessageJob {
   readonly messageId: number
   readonly key: string | null
-  readonly alarm: Alarm
+  readonly job: JobKey
 }
 
-export interface ScheduledAlarm extends MessageAlarm {
+export interface ScheduledJob extends MessageJob {
   /** Null for at once. */
   readonly at: Date | null
 }
 
 export interface Queue {
   /** Adds the jobs in the caller's transaction. One that exists already stays as it is. */
-  schedule(tx: Db, alarms: readonly ScheduledAlarm[]): Promise<void>
+  schedule(tx: Db, jobs: readonly ScheduledJob[]): Promise<void>
   /** Removes the jobs in the caller's transaction. */
-  unschedule(tx: Db, alarms: readonly MessageAlarm[]): Promise<void>
-  /** Of these alarms, the ones that will ring soon, or have just rung: by jobId. */
-  findSet(alarms: readonly MessageAlarm[], now: Date): Promise<ReadonlySet<string>>
+  unschedule(tx: Db, jobs: readonly MessageJob[]): Promise<void>
+  /** Of these jobs, the ones that will ring soon, or have just rung: by jobId. */
+  findScheduled(jobs: readonly MessageJob[], now: Date): Promise<ReadonlySet<string>>
   /**
    * Calls `handle` with due jobs, up to `batchSize` at once.
    *
@@ -96,7 +96,7 @@ async function requireQueues(boss: PgBoss): Promise<void> {
 }
 
 function throwNotReady(error: unknown, isFailure: Boss['isFailure']): never {
-  if (isFailure(error)) throwFailed(error)
+  if (isFailure(error)) rethrowFailed(error)
   const { message } = error as Error
   throw new SchemaError(`The queue is not ready: ${message}. Run: sms-retry migrate`, { cause: error })
 }
@@ -111,24 +111,24 @@ function queueOf({ boss, isFailure }: Boss, logger: Logger): Queue {
   const timers: NodeJS.Timeout[] = []
   const inTurn = pLimit(MAX_LOOKS_AT_ONCE)
   return {
-    async schedule(tx, alarms) {
-      if (alarms.length === 0) return
-      const jobs = alarms.map((alarm) => ({
-        id: jobId(alarm),
-        data: { message: alarm.messageId, attempt: alarm.alarm.attempt } satisfies AttemptJob,
-        ...(alarm.at === null ? {} : { startAfter: alarm.at }),
+    async schedule(tx, jobs) {
+      if (jobs.length === 0) return
+      const inserts = jobs.map((job) => ({
+        id: jobId(job),
+        data: { message: job.messageId, attempt: job.job.attempt } satisfies AttemptJob,
+        ...(job.at === null ? {} : { startAfter: job.at }),
       }))
-      await boss.insert(ATTEMPT_QUEUE, jobs, { db: tx })
+      await boss.insert(ATTEMPT_QUEUE, inserts, { db: tx })
     },
-    async unschedule(tx, alarms) {
-      if (alarms.length === 0) return
-      const ids = alarms.map(jobId)
+    async unschedule(tx, jobs) {
+      if (jobs.length === 0) return
+      const ids = jobs.map(jobId)
       await boss.deleteJob(ATTEMPT_QUEUE, ids, { db: tx })
     },
-    async findSet(alarms, now) {
-      const ids = alarms.map(jobId)
+    async findScheduled(jobs, now) {
+      const ids = jobs.map(jobId)
       const found = await Promise.all(
-        ids.map((id) => inTurn(() => boss.findJobs(ATTEMPT_QUEUE, { id }).catch(throwFailed))),
+        ids.map((id) => inTurn(() => boss.findJobs(ATTEMPT_QUEUE, { id }).catch(rethrowFailed))),
       )
       return new Set(
         found
@@ -203,7 +203,7 @@ function isSet(
  * A version 8 UUID (RFC 9562, 5.8): a hash of what the alarm is for. The same alarm always has the same job, and no other
  * message has it, also if its id comes again.
  */
-export function jobId({ messageId, key, alarm: { attempt, postponements } }: MessageAlarm): string {
+export function jobId({ messageId, key, job: { attempt, postponements } }: MessageJob): string {
   const name = [key ?? '', messageId, attempt, postponements].join(' ')
   const hex = createHash('sha256').update(name).digest('hex')
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`

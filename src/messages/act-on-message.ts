@@ -7,7 +7,7 @@ import { type RecordDeps, recordEvents } from '../recording/record-events.ts'
 /** See `Event` for the fields. */
 export type Action = Extract<Event, { kind: 'retry' | 'cancel' }>
 
-export type Acted =
+export type ActionResult =
   | { readonly outcome: 'unknown_message' }
   /** Nothing was done; `why` completes a sentence, such as "it is delivered already". */
   | { readonly outcome: 'nothing_to_do'; readonly why: string }
@@ -24,7 +24,7 @@ export async function actOnMessage(
   deps: RecordDeps & { readonly logger: Logger },
   found: Pick<Message, 'id' | 'key' | 'to'>,
   action: Action,
-): Promise<Acted> {
+): Promise<ActionResult> {
   const { id: messageId } = found
   const target = { id: messageId, proof: proofOf(found) }
   const [recorded] = await recordEvents(deps, [{ target, event: action }])

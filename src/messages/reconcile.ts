@@ -8,16 +8,16 @@ import type { Decision, Inquiry } from '../delivery/decision.ts'
 import { proofOf } from '../delivery/message-proof.ts'
 import type { Message } from '../delivery/message.ts'
 import { DatabaseError } from '../shared/errors.ts'
-import { ask } from './resolve-attempts.ts'
+import { resolveAttempt } from './resolve-attempts.ts'
 import { errorFields } from '../shared/log.ts'
-import { jobId, type MessageAlarm } from '../jobs/queue.ts'
-import { type Happening, type Patience, recordEach } from '../recording/record-events.ts'
+import { jobId, type MessageJob } from '../jobs/queue.ts'
+import { type MessageEvent, type LockWait, recordIsolated } from '../recording/record-events.ts'
 import type { AttemptDeps } from './run-attempts.ts'
 
 /** What a sweep came to, in messages. */
 export interface Reconciled {
   readonly looked: number
-  /** Attempts whose alarm was set again. */
+  /** Attempts whose job was set again. */
   readonly rungAgain: number
   /** Asked for at Twilio. Of these: */
   readonly asked: number
@@ -39,7 +39,7 @@ const MAX_PAGES = 100
 const MAX_ASKED_AT_ONCE = 10
 
 /** What somebody works on is for the next sweep. */
-const SKIPS: Patience = { whatIsLocked: 'skip', lockTimeoutMs: 500 }
+const SKIPS: LockWait = { lockedRows: 'skip', lockTimeoutMs: 500 }
 
 /** @throws DatabaseError if the database failed: what was not looked at by then is for the next sweep */
 export async function reconcile(deps: AttemptDeps, signal?: AbortSignal): Promise<Reconciled> {
@@ -63,7 +63,9 @@ export async function reconcile(deps: AttemptDeps, signal?: AbortSignal): Promis
     sum.asked += inquiries.length
     const inTurn = pLimit(MAX_ASKED_AT_ONCE)
     const outcomes = await Promise.all(
-      inquiries.map((inquiry) => inTurn(() => (signal?.aborted ? 'failed' : ask(deps, inquiry, signal)))),
+      inquiries.map((inquiry) =>
+        inTurn(() => (signal?.aborted ? 'failed' : resolveAttempt(deps, inquiry, signal))),
+      ),
     )
     for (const outcome of outcomes) {
       sum[outcome] += 1
@@ -91,17 +93,17 @@ async function claimOverdue(
   const overdue = await findOverdue(deps.database, PAGE_SIZE, [...deps.refused.current(), ...leftOut])
   const [first] = overdue
   if (first === undefined) return { isDone: true, looked: 0, inquiries: [], rungAgain: 0 }
-  const alarms = overdue.flatMap(({ message }) => alarmOf(message) ?? [])
-  const set = await deps.queue.findSet(alarms, first.now)
+  const jobs = overdue.flatMap(({ message }) => jobOf(message) ?? [])
+  const set = await deps.queue.findScheduled(jobs, first.now)
   const { account } = deps.twilio.identity
-  const looks = overdue.map(({ message }): Happening => {
-    const alarm = alarmOf(message)
-    const isAlarmSet = alarm !== null && set.has(jobId(alarm))
+  const looks = overdue.map(({ message }): MessageEvent => {
+    const job = jobOf(message)
+    const isJobScheduled = job !== null && set.has(jobId(job))
     const target = { id: message.id, proof: proofOf(message) }
-    return { target, event: { kind: 'reconcile', isAlarmSet, account } }
+    return { target, event: { kind: 'reconcile', isJobScheduled, account } }
   })
   let blocked: Error | undefined
-  const results = await recordEach(deps, looks, SKIPS)
+  const results = await recordIsolated(deps, looks, SKIPS)
   const recorded = results.map((result, i) => {
     if (result.status === 'fulfilled') return result.value
     // A database that is lost stops all. A row that somebody blocks is left out of this sweep; one that the database
@@ -134,10 +136,10 @@ const BLOCKED =
   'Overdue messages could not be written: a lock, a conflict or a time-out is in the way. The next sweep tries again'
 
 /** The alarm of the attempt that waits, if one does. */
-function alarmOf({ id: messageId, key, status, retryCount, attempts }: Message): MessageAlarm | null {
+function jobOf({ id: messageId, key, status, retryCount, attempts }: Message): MessageJob | null {
   if (status !== 'pending' && status !== 'retrying') return null
   const postponements = attempts.find(({ number }) => number === retryCount)?.postponements ?? 0
-  return { messageId, key, alarm: { attempt: retryCount, postponements } }
+  return { messageId, key, job: { attempt: retryCount, postponements } }
 }
 
 function logLook({ logger }: AttemptDeps, decision: Exclude<Decision, { kind: 'ignore' }>): void {
@@ -170,7 +172,7 @@ export async function planReconcile(
 ): Promise<PlannedLook[]> {
   const overdue = await findOverdue(database, limit)
   return overdue.map(({ message, now }) => {
-    const decision = decide(message, { kind: 'reconcile', isAlarmSet: false }, { policy, now, random: 0 })
+    const decision = decide(message, { kind: 'reconcile', isJobScheduled: false }, { policy, now, random: 0 })
     return {
       messageId: message.id,
       attempt: message.retryCount,

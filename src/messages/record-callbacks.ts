@@ -2,7 +2,7 @@
 import { isFinal } from '../delivery/status.ts'
 import type { RecordingDeps } from '../recording/event-recorder.ts'
 import type { Logger } from '../shared/log.ts'
-import type { Happening, Recorded } from '../recording/record-events.ts'
+import type { MessageEvent, RecordResult } from '../recording/record-events.ts'
 import type { StatusCallback } from '../twilio/status-callback.ts'
 
 /**
@@ -11,17 +11,17 @@ import type { StatusCallback } from '../twilio/status-callback.ts'
  * @throws OverloadedError if too many wait to be recorded: likewise
  */
 export async function recordCallback(deps: RecordingDeps, callback: StatusCallback): Promise<void> {
-  const outcome = await deps.recorder.record(toHappening(callback))
+  const outcome = await deps.recorder.record(toMessageEvent(callback))
   deps.metrics.callbacks[resultOf(outcome)].inc()
   logOutcome(deps.logger, callback, outcome)
 }
 
-function resultOf(outcome: Recorded): 'recorded' | 'ignored' | 'unknown_message' {
+function resultOf(outcome: RecordResult): 'recorded' | 'ignored' | 'unknown_message' {
   if (!outcome.known) return 'unknown_message'
   return outcome.decision.kind === 'ignore' ? 'ignored' : 'recorded'
 }
 
-function toHappening({ origin, to, sid, status, errorCode, errorText }: StatusCallback): Happening {
+function toMessageEvent({ origin, to, sid, status, errorCode, errorText }: StatusCallback): MessageEvent {
   return {
     target: origin === null ? { sid } : { id: origin.messageId, proof: { key: origin.key, to, sid } },
     event: { kind: 'report', attempt: origin?.attempt ?? null, sid, status, errorCode, errorText },
@@ -31,7 +31,7 @@ function toHappening({ origin, to, sid, status, errorCode, errorText }: StatusCa
 function logOutcome(
   logger: Logger,
   { origin, sid, status, errorCode }: StatusCallback,
-  outcome: Recorded,
+  outcome: RecordResult,
 ): void {
   const report = { sid, reported: status, errorCode }
   if (!outcome.known) {

@@ -12,11 +12,15 @@ import type { AttemptDeps } from './run-attempts.ts'
 export type Outcome = 'answered' | 'absent' | 'undecided' | 'failed'
 
 /** An inquiry that fails is made again later. */
-export async function ask(deps: AttemptDeps, inquiry: Inquiry, signal?: AbortSignal): Promise<Outcome> {
+export async function resolveAttempt(
+  deps: AttemptDeps,
+  inquiry: Inquiry,
+  signal?: AbortSignal,
+): Promise<Outcome> {
   const { messageId, key, to, attempt } = inquiry
   try {
     const event = await (inquiry.sid === null
-      ? look(deps, inquiry, signal)
+      ? searchMessageList(deps, inquiry, signal)
       : fetchReport(deps, inquiry, inquiry.sid))
     if ('reason' in event) {
       deps.logger.warn('What became of an attempt could not be asked for', { messageId, attempt, ...event })
@@ -86,7 +90,7 @@ const LIST_SECONDS = 20
 /** Twilio's times are whole seconds. */
 const ROUNDING_SECONDS = 2
 
-async function look(
+async function searchMessageList(
   { twilio, database, logger }: AttemptDeps,
   { messageId, attempt, to, claimedAt }: Inquiry,
   signal: AbortSignal | undefined,

@@ -8,7 +8,7 @@ import { DatabaseError } from '../shared/errors.ts'
 import type { RecordingDeps } from '../recording/event-recorder.ts'
 import { errorFields, type Logger } from '../shared/log.ts'
 import type { AttemptJob, FailedJobs } from '../jobs/queue.ts'
-import { type Recorded, untilRecorded } from '../recording/record-events.ts'
+import { type RecordResult, retryOnDatabaseError } from '../recording/record-events.ts'
 import type { TwilioClient } from '../twilio/client.ts'
 
 export interface AttemptDeps extends RecordingDeps {
@@ -62,8 +62,11 @@ export async function submitAttempt(
     const { answer, processingTimeMs } =
       left === null ? { answer: CLAIMED_TOO_LATE, processingTimeMs: 0 } : await submit(deps, left)
     const event = { kind: 'answer', attempt, claimedAt, answer, processingTimeMs } as const
-    const happening = { target: { id: messageId, proof: { key, to } }, event }
-    const recorded = await untilRecorded(() => deps.recorder.record(happening), RECORD_AGAIN_AFTER_MS)
+    const messageEvent = { target: { id: messageId, proof: { key, to } }, event }
+    const recorded = await retryOnDatabaseError(
+      () => deps.recorder.record(messageEvent),
+      RECORD_AGAIN_AFTER_MS,
+    )
     if (!recorded.known) {
       throw new DatabaseError(`Message ${messageId} was deleted while it was being sent`)
     }
@@ -109,7 +112,7 @@ const CLAIMED_TOO_LATE: Answer = {
   retryAfterSeconds: null,
 }
 
-function logNotSubmitted(logger: Logger, job: AttemptJob, outcome: Recorded): void {
+function logNotSubmitted(logger: Logger, job: AttemptJob, outcome: RecordResult): void {
   const fields = { messageId: job.message, attempt: job.attempt }
   if (!outcome.known) return void logger.warn('A due attempt is not in the table', fields)
   const { decision } = outcome
@@ -152,7 +155,7 @@ export function startStopwatch(): Stopwatch {
 }
 
 /** Limits how many attempts start in a second, over all workers. */
-export interface Pace {
+export interface RateLimit {
   /** So many attempts may start together. */
   readonly atOnce: number
   /** Resolves when so many attempts may start; rejects when the signal is aborted. */
@@ -165,17 +168,17 @@ export interface Pace {
  */
 export class AttemptRunner {
   readonly #deps: AttemptDeps
-  readonly #mostAtOnce: number
-  readonly #pace: Pace | null
+  readonly #maxRequests: number
+  readonly #rateLimit: RateLimit | null
   readonly #requests = new Set<Promise<void>>()
   readonly #claims = new Set<Promise<void>>()
   readonly #stopping = new AbortController()
 
   /** @param pace null for as fast as can be */
-  constructor(deps: AttemptDeps, mostAtOnce: number, pace: Pace | null) {
+  constructor(deps: AttemptDeps, mostAtOnce: number, pace: RateLimit | null) {
     this.#deps = deps
-    this.#mostAtOnce = mostAtOnce
-    this.#pace = pace
+    this.#maxRequests = mostAtOnce
+    this.#rateLimit = pace
   }
 
   /**
@@ -187,7 +190,7 @@ export class AttemptRunner {
    */
   async run(due: readonly AttemptJob[]): Promise<FailedJobs> {
     const failed = new Map<AttemptJob, Error>()
-    const atOnce = this.#pace?.atOnce ?? due.length
+    const atOnce = this.#rateLimit?.atOnce ?? due.length
     for (let start = 0; start < due.length; start += atOnce) {
       await this.#claim(due.slice(start, start + atOnce), failed)
     }
@@ -196,12 +199,12 @@ export class AttemptRunner {
 
   async #claim(jobs: readonly AttemptJob[], failed: Map<AttemptJob, Error>): Promise<void> {
     // A job that has become needless is not to use up a moment of the rate.
-    const due = this.#pace === null ? jobs : await findWaiting(this.#deps.database, jobs)
+    const due = this.#rateLimit === null ? jobs : await findWaiting(this.#deps.database, jobs)
     if (due.length === 0) return
-    while (this.#requests.size > 0 && this.#requests.size + due.length > this.#mostAtOnce) {
+    while (this.#requests.size > 0 && this.#requests.size + due.length > this.#maxRequests) {
       await Promise.race(this.#requests)
     }
-    await this.#pace?.wait(due.length, this.#stopping.signal)
+    await this.#rateLimit?.wait(due.length, this.#stopping.signal)
     if (this.#stopping.signal.aborted) throw new Error('The worker is being stopped')
     const sinceClaim = startStopwatch()
     const claims = due.map((job) =>
@@ -212,7 +215,7 @@ export class AttemptRunner {
         (error: Error) => void failed.set(job, error),
       ),
     )
-    await Promise.all(claims.map((claim) => keepUntilSettled(this.#claims, claim)))
+    await Promise.all(claims.map((claim) => trackUntilSettled(this.#claims, claim)))
   }
 
   #start(submission: Submission, sinceClaim: Stopwatch): void {
@@ -221,7 +224,7 @@ export class AttemptRunner {
       // The log has it, and the row is in doubt: there is nobody left to tell.
       () => undefined,
     )
-    void keepUntilSettled(this.#requests, request)
+    void trackUntilSettled(this.#requests, request)
   }
 
   /** Claims nothing more; resolves once the answers to all requests under way are recorded. */
@@ -232,7 +235,7 @@ export class AttemptRunner {
   }
 }
 
-function keepUntilSettled(set: Set<Promise<void>>, promise: Promise<void>): Promise<void> {
+function trackUntilSettled(set: Set<Promise<void>>, promise: Promise<void>): Promise<void> {
   const kept = promise.finally(() => set.delete(kept))
   set.add(kept)
   return kept

@@ -10,8 +10,8 @@ import {
 } from '../db/messages.ts'
 import type { Db } from '../postgres/pool.ts'
 import type { Message } from '../delivery/message.ts'
-import { firstLookSeconds } from '../delivery/reconcile-time.ts'
-import { mostRetries, type RetryPolicy } from '../delivery/retry-policy.ts'
+import { firstLookupSeconds } from '../delivery/reconcile-time.ts'
+import { maxRetriesOf, type RetryPolicy } from '../delivery/retry-policy.ts'
 import type { DeliveryStatus } from '../delivery/status.ts'
 import { DatabaseError, IdempotencyKeyReusedError } from '../shared/errors.ts'
 import { type CheckedMessage, checkMessage, type MessageInput } from './message-input.ts'
@@ -117,8 +117,8 @@ export async function enqueueMessage(
   const inserted = await insertMessage(tx, row)
   if (inserted === null) return { id: (await findTwin(tx, message)).id, created: false }
   const { id } = inserted
-  const alarm = { attempt: 0, postponements: 0 }
-  await deps.queue.schedule(tx, [{ messageId: id, key: row.key, alarm, at: null }])
+  const job = { attempt: 0, postponements: 0 }
+  await deps.queue.schedule(tx, [{ messageId: id, key: row.key, job, at: null }])
   return { id, created: true }
 }
 
@@ -132,9 +132,9 @@ function toNewMessage(
   policy: RetryPolicy,
 ): NewMessage {
   const status = identity === null ? 'pending' : 'submitting'
-  const reconcileAfterSeconds = firstLookSeconds(status, policy.delayScale)
+  const reconcileAfterSeconds = firstLookupSeconds(status, policy.delayScale)
   const key = randomBytes(KEY_BYTES).toString('base64url')
-  return { ...message, key, status, identity, maxRetries: mostRetries(policy), reconcileAfterSeconds }
+  return { ...message, key, status, identity, maxRetries: maxRetriesOf(policy), reconcileAfterSeconds }
 }
 
 /** The row that has this message's idempotency key already. */

@@ -1,6 +1,6 @@
 // One connection while somebody has it, from the pool and back.
 import type pg from 'pg'
-import { throwFailed } from './database-failure.ts'
+import { rethrowFailed } from './database-failure.ts'
 import type { PreparedStatements } from './prepared.ts'
 import type { RowReaders } from './row-reader.ts'
 
@@ -25,7 +25,7 @@ export async function onConnection<T>(
   use: (connection: Connection) => Promise<T>,
 ): Promise<T> {
   // Not even a login that is refused says anything about what was to be asked.
-  const client = await pool.connect().catch(throwFailed)
+  const client = await pool.connect().catch(rethrowFailed)
   let broken: Error | undefined
   const breakWith = (error: Error): void => {
     broken = error

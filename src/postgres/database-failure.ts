@@ -3,17 +3,17 @@ import pg from 'pg'
 import { DatabaseError } from '../shared/errors.ts'
 
 /** For what cannot have been written, or of which it does not matter: nobody asks what became of it. */
-export function throwFailed(error: Error): never {
+export function rethrowFailed(error: Error): never {
   throw new DatabaseError(`The database failed: ${error.message}`, { cause: error })
 }
 
 /** For what is part of a transaction: if it fails, nothing is written. */
-export function throwCertain(error: Error): never {
+export function rethrowNotWritten(error: Error): never {
   throw toDatabaseError(error, 'no')
 }
 
 /** For a commit, or a statement that is its own: what the server refused, it did not do; otherwise nobody knows. */
-export function throwUncertain(error: Error): never {
+export function rethrowMaybeWritten(error: Error): never {
   throw toDatabaseError(error, isAnswer(error) ? 'no' : 'unknown')
 }
 

@@ -3,7 +3,7 @@ import pg from 'pg'
 import type { DatabaseConfig } from '../config/config.ts'
 import { columnTypes } from './column-types.ts'
 import { type Connections, connectionsOf, limited, onConnection } from './connection.ts'
-import { throwUncertain } from './database-failure.ts'
+import { rethrowMaybeWritten } from './database-failure.ts'
 import { PreparedStatements } from './prepared.ts'
 import { RowReaders } from './row-reader.ts'
 import { sessionSettings } from './session-settings.ts'
@@ -81,7 +81,7 @@ export function openDatabase(
     executeSql: <Row extends object>(text: string, values?: unknown[]) =>
       prepared
         .run(() => pool.query<Row>(limited(prepared.toQuery(text, values), source)))
-        .catch(throwUncertain),
+        .catch(rethrowMaybeWritten),
     transaction: (work, lockTimeoutMs) =>
       prepared.run(() => onConnection(source, (on) => inTransaction(on, source, work, lockTimeoutMs))),
     confirmedTransaction: (work, confirmation) =>

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { DatabaseError } from '../shared/errors.ts'
 import { type Connection, type ConnectionSource, limited, onConnection } from './connection.ts'
-import { throwCertain, throwUncertain } from './database-failure.ts'
+import { rethrowNotWritten, rethrowMaybeWritten } from './database-failure.ts'
 import { beginStatements } from './session-settings.ts'
 import { TransactionQuery } from './transaction-query.ts'
 
@@ -42,13 +42,13 @@ export async function inTransaction<T>(
     try {
       query.executeAtCommit(statement, onRows)
     } catch (error) {
-      throwCertain(error as Error)
+      rethrowNotWritten(error as Error)
     }
   }
   try {
     client.query(query)
     const result = await work({
-      executeSql: (text, values) => query.execute<never>({ text, values }).catch(throwCertain),
+      executeSql: (text, values) => query.execute<never>({ text, values }).catch(rethrowNotWritten),
       atCommit: {
         executeSql: async (text, values) => {
           atCommit({ text, values })
@@ -59,7 +59,7 @@ export async function inTransaction<T>(
     })
     await query
       .commit()
-      .catch((error: Error) => (query.isCommitSent ? throwUncertain(error) : throwCertain(error)))
+      .catch((error: Error) => (query.isCommitSent ? rethrowMaybeWritten(error) : rethrowNotWritten(error)))
     if (query.failure !== undefined) breakWith(query.failure)
     return result
   } catch (error) {
@@ -111,7 +111,7 @@ export async function inConfirmedTransaction<T>(
   } catch (error) {
     if (!(error instanceof DatabaseError) || error.written === 'no' || done === undefined) throw error
     const { result } = done
-    const wasWritten = await untilKnown(source, name, (tx) => isWritten(tx, result))
+    const wasWritten = await lookUpCommit(source, name, (tx) => isWritten(tx, result))
     if (wasWritten === false) throw new DatabaseError(error.message, { cause: error.cause, written: 'no' })
     if (wasWritten === null) throw error
   }
@@ -124,7 +124,7 @@ const LOCK_NAME = 'select pg_advisory_xact_lock(hashtextextended($1, 0))'
 const ASK_AGAIN_AFTER_MS = [100, 400, 1_000, 2_000, 4_000]
 
 /** Null if the database did not come back in time, or has only a standby to answer, which may lack the latest commits. */
-async function untilKnown(
+async function lookUpCommit(
   source: ConnectionSource,
   name: string,
   isWritten: (tx: Db) => Promise<boolean>,

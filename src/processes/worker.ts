@@ -6,7 +6,7 @@ import { DueWatch } from '../jobs/due-watch.ts'
 import { Instance } from './instance.ts'
 import { errorFields } from '../shared/log.ts'
 import { reconcile } from '../messages/reconcile.ts'
-import { type AttemptDeps, AttemptRunner, type Pace } from '../messages/run-attempts.ts'
+import { type AttemptDeps, AttemptRunner, type RateLimit } from '../messages/run-attempts.ts'
 import { recordingOf, type Runtime, startRuntimeQueue } from './runtime.ts'
 import { createTwilioClient } from '../twilio/client.ts'
 
@@ -97,7 +97,7 @@ function batchSizeFor(concurrency: number, perSecond: number | null): number {
 }
 
 /** A tenth of a second's attempts start together. */
-function paceOf(db: Db, perSecond: number): Pace {
+function paceOf(db: Db, perSecond: number): RateLimit {
   return {
     atOnce: Math.max(Math.floor(perSecond / 10), 1),
     async wait(attempts, signal) {

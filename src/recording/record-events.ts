@@ -5,13 +5,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { lockMessages, updateMessages } from '../db/messages.ts'
 import type { Database, Db, Transaction } from '../postgres/pool.ts'
 import { decide } from '../delivery/decide.ts'
-import type { Alarm, Circumstances, Decision } from '../delivery/decision.ts'
+import type { JobKey, Context, Decision } from '../delivery/decision.ts'
 import { isAbout, type Proof } from '../delivery/message-proof.ts'
 import type { Event, Message } from '../delivery/message.ts'
 import type { RetryPolicy } from '../delivery/retry-policy.ts'
 import { DatabaseError } from '../shared/errors.ts'
 import type { Metrics } from '../metrics/metrics.ts'
-import { jobId, type MessageAlarm, type Queue, type ScheduledAlarm } from '../jobs/queue.ts'
+import { jobId, type MessageJob, type Queue, type ScheduledJob } from '../jobs/queue.ts'
 
 export interface RecordDeps {
   readonly database: Database
@@ -26,24 +26,24 @@ export interface RecordDeps {
  * Something that happened to a message. The message is named by its id, with what proves that the id is still this
  * message's; by its id alone, if it does no harm to meet another; or, where the id is not known, by its sid.
  */
-export interface Happening {
+export interface MessageEvent {
   readonly target: { readonly id: number; readonly proof?: Proof } | { readonly sid: string }
   readonly event: Event
 }
 
-export type Recorded =
+export type RecordResult =
   | { readonly known: false }
   /** `before` is the message as the event found it. */
   | { readonly known: true; readonly before: Message; readonly decision: Decision }
 
-export interface Patience {
+export interface LockWait {
   /** Whether to wait for messages that somebody else has locked, or to leave them out. */
-  readonly whatIsLocked: 'wait' | 'skip'
+  readonly lockedRows: 'wait' | 'skip'
   /** The longest wait for a lock, such as one that a trigger of the app's takes. Null for the session's time-out. */
   readonly lockTimeoutMs: number | null
 }
 
-export const WAITS: Patience = { whatIsLocked: 'wait', lockTimeoutMs: null }
+export const WAIT_FOR_LOCKS: LockWait = { lockedRows: 'wait', lockTimeoutMs: null }
 
 /**
  * Records what happened, in order, in one transaction, and returns what was decided of each.
@@ -53,10 +53,10 @@ export const WAITS: Patience = { whatIsLocked: 'wait', lockTimeoutMs: null }
  */
 export async function recordEvents(
   deps: RecordDeps,
-  happenings: readonly Happening[],
-  patience: Patience = WAITS,
-): Promise<Recorded[]> {
-  const results = await recordTogether(deps, happenings, patience)
+  messageEvents: readonly MessageEvent[],
+  lockWait: LockWait = WAIT_FOR_LOCKS,
+): Promise<RecordResult[]> {
+  const results = await recordTogether(deps, messageEvents, lockWait)
   return results.map((result) => {
     if (result.status === 'rejected') throw result.reason
     return result.value
@@ -66,17 +66,17 @@ export async function recordEvents(
 /** @throws DatabaseError if the transaction failed: then nothing was recorded, or `written` is `unknown` */
 async function recordTogether(
   deps: RecordDeps,
-  happenings: readonly Happening[],
-  patience: Patience,
-): Promise<PromiseSettledResult<Recorded>[]> {
-  const { whatIsLocked, lockTimeoutMs } = patience
+  messageEvents: readonly MessageEvent[],
+  lockWait: LockWait,
+): Promise<PromiseSettledResult<RecordResult>[]> {
+  const { lockedRows, lockTimeoutMs } = lockWait
   const { batch, recorded } = await deps.database.transaction(async (tx) => {
-    const batch = new Batch(await lockRows(tx, happenings, whatIsLocked))
-    const recorded = happenings.map((happening) => batch.apply(happening, deps))
+    const batch = new Batch(await lockRows(tx, messageEvents, lockedRows))
+    const recorded = messageEvents.map((messageEvent) => batch.apply(messageEvent, deps))
     await batch.write(tx, deps.queue)
     return { batch, recorded }
   }, lockTimeoutMs)
-  deps.metrics.listed(happenings.length)
+  deps.metrics.listed(messageEvents.length)
   return recorded.map((value) => {
     if (!value.known) return { status: 'fulfilled', value }
     const { before, decision } = value
@@ -105,48 +105,48 @@ const ISOLATE_WITHIN_MS = 4_000
  * The same, but what concerns one row (a constraint, a trigger of the app's, a lock, a conflict, a time-out) fails alone:
  * the batch is tried again in pieces until the row is found. If the database is lost, all fail.
  */
-export async function recordEach(
+export async function recordIsolated(
   deps: RecordDeps,
-  happenings: readonly Happening[],
-  patience: Patience = WAITS,
-): Promise<PromiseSettledResult<Recorded>[]> {
+  messageEvents: readonly MessageEvent[],
+  lockWait: LockWait = WAIT_FOR_LOCKS,
+): Promise<PromiseSettledResult<RecordResult>[]> {
   try {
-    return await recordTogether(deps, happenings, patience)
+    return await recordTogether(deps, messageEvents, lockWait)
   } catch (error) {
-    const givenUpMs = performance.now() + ISOLATE_WITHIN_MS
+    const deadlineMs = performance.now() + ISOLATE_WITHIN_MS
     return recordInPieces(
       deps,
-      happenings,
-      { ...patience, lockTimeoutMs: PIECE_LOCK_TIMEOUT_MS },
+      messageEvents,
+      { ...lockWait, lockTimeoutMs: PIECE_LOCK_TIMEOUT_MS },
       error,
-      givenUpMs,
+      deadlineMs,
     )
   }
 }
 
 async function recordInPieces(
   deps: RecordDeps,
-  happenings: readonly Happening[],
-  patience: Patience,
+  messageEvents: readonly MessageEvent[],
+  lockWait: LockWait,
   failure: unknown,
   givenUpMs: number,
-): Promise<PromiseSettledResult<Recorded>[]> {
-  if (happenings.length <= 1 || !concernsRows(failure))
-    return happenings.map(() => ({ status: 'rejected', reason: failure }))
-  const size = happenings.length > PIECE_SIZE ? PIECE_SIZE : 1
-  const results: PromiseSettledResult<Recorded>[] = []
+): Promise<PromiseSettledResult<RecordResult>[]> {
+  if (messageEvents.length <= 1 || !concernsRows(failure))
+    return messageEvents.map(() => ({ status: 'rejected', reason: failure }))
+  const size = messageEvents.length > PIECE_SIZE ? PIECE_SIZE : 1
+  const results: PromiseSettledResult<RecordResult>[] = []
   let lost: unknown
-  for (let start = 0; start < happenings.length; start += size) {
-    const piece = happenings.slice(start, start + size)
+  for (let start = 0; start < messageEvents.length; start += size) {
+    const piece = messageEvents.slice(start, start + size)
     if (lost !== undefined || performance.now() > givenUpMs) {
       results.push(...piece.map(() => ({ status: 'rejected' as const, reason: lost ?? failure })))
       continue
     }
     try {
-      results.push(...(await recordTogether(deps, piece, patience)))
+      results.push(...(await recordTogether(deps, piece, lockWait)))
     } catch (error) {
       if (!concernsRows(error)) lost = error
-      results.push(...(await recordInPieces(deps, piece, patience, error, givenUpMs)))
+      results.push(...(await recordInPieces(deps, piece, lockWait, error, givenUpMs)))
     }
   }
   return results
@@ -164,7 +164,7 @@ function concernsRows(error: unknown): boolean {
  * @param withinMs no further try starts later
  * @throws DatabaseError if the last try failed as well
  */
-export async function untilRecorded<T>(
+export async function retryOnDatabaseError<T>(
   record: () => Promise<T>,
   afterMs: readonly number[],
   withinMs = Number.POSITIVE_INFINITY,
@@ -184,12 +184,12 @@ export async function untilRecorded<T>(
 
 async function lockRows(
   tx: Db,
-  happenings: readonly Happening[],
-  whatIsLocked: Patience['whatIsLocked'],
+  messageEvents: readonly MessageEvent[],
+  lockedRows: LockWait['lockedRows'],
 ): ReturnType<typeof lockMessages> {
-  const ids = happenings.flatMap(({ target }) => ('id' in target ? [target.id] : []))
-  const sids = happenings.flatMap(({ target }) => ('sid' in target ? [target.sid] : []))
-  return lockMessages(tx, ids, sids, whatIsLocked)
+  const ids = messageEvents.flatMap(({ target }) => ('id' in target ? [target.id] : []))
+  const sids = messageEvents.flatMap(({ target }) => ('sid' in target ? [target.sid] : []))
+  return lockMessages(tx, ids, sids, lockedRows)
 }
 
 /** Messages and jobs as a batch of events leaves them. Several events of one message build on each other. */
@@ -199,8 +199,8 @@ class Batch {
   readonly #idsBySid = new Map<string, number>()
   readonly #changed = new Set<number>()
   readonly #written = new Set<number>()
-  readonly #scheduled = new Map<string, ScheduledAlarm>()
-  readonly #unscheduled = new Map<string, MessageAlarm>()
+  readonly #scheduled = new Map<string, ScheduledJob>()
+  readonly #unscheduled = new Map<string, MessageJob>()
 
   constructor(rows: Awaited<ReturnType<typeof lockMessages>>) {
     for (const { message, now } of rows) {
@@ -210,15 +210,18 @@ class Batch {
     }
   }
 
-  apply({ target, event }: Happening, { policy, random }: Pick<RecordDeps, 'policy' | 'random'>): Recorded {
+  apply(
+    { target, event }: MessageEvent,
+    { policy, random }: Pick<RecordDeps, 'policy' | 'random'>,
+  ): RecordResult {
     const id = 'id' in target ? target.id : this.#idsBySid.get(target.sid)
     const before = id === undefined ? undefined : this.#messages.get(id)
     const now = id === undefined ? undefined : this.#now.get(id)
     if (before === undefined || now === undefined) return { known: false }
     if ('id' in target && target.proof !== undefined && !isAbout(before, target.proof))
       return { known: false }
-    const circumstances: Circumstances = { policy, now, random: random() }
-    const decision = decide(before, event, circumstances)
+    const context: Context = { policy, now, random: random() }
+    const decision = decide(before, event, context)
     this.#carryOut(decision)
     return { known: true, before, decision }
   }
@@ -233,24 +236,24 @@ class Batch {
         this.#change(decision.message)
         return
       case 'schedule': {
-        const { message, alarm, at, replaces } = decision
+        const { message, job, at, replaces } = decision
         this.#change(message)
         if (replaces !== null) this.#unschedule(message, replaces)
-        const scheduled = { ...alarmOf(message, alarm), at }
+        const scheduled = { ...toMessageJob(message, job), at }
         this.#scheduled.set(jobId(scheduled), scheduled)
         return
       }
       case 'unschedule': {
-        const { message, alarm } = decision
+        const { message, job } = decision
         this.#change(message)
-        this.#unschedule(message, alarm)
+        this.#unschedule(message, job)
         return
       }
     }
   }
 
-  #unschedule(message: Message, alarm: Alarm): void {
-    const unscheduled = alarmOf(message, alarm)
+  #unschedule(message: Message, job: JobKey): void {
+    const unscheduled = toMessageJob(message, job)
     const id = jobId(unscheduled)
     // Scheduled by an earlier event of this batch, it does not exist yet.
     if (!this.#scheduled.delete(id)) this.#unscheduled.set(id, unscheduled)
@@ -277,6 +280,6 @@ class Batch {
   }
 }
 
-function alarmOf({ id: messageId, key }: Message, alarm: Alarm): MessageAlarm {
-  return { messageId, key, alarm }
+function toMessageJob({ id: messageId, key }: Message, job: JobKey): MessageJob {
+  return { messageId, key, job }
 }

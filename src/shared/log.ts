@@ -63,7 +63,7 @@ export type Log = (message: string, fields: object) => void
  * The same log, for what may happen a thousand times a second: the first one, then the last one of each period, with the
  * number of those that were left out since the line before. The last period ends without a line if it has none.
  */
-export function seldom(log: Log, everyMs: number): Log {
+export function throttledLog(log: Log, everyMs: number): Log {
   let isWaiting = false
   let last: [message: string, fields: object] | null = null
   let notLogged = 0

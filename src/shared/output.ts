@@ -21,7 +21,7 @@ export function printJson(value: unknown): void {
   process.stdout.write(`${printableJson(JSON.stringify(value, null, 2))}\n`)
 }
 
-export function tell(text: string): void {
+export function printStatus(text: string): void {
   process.stderr.write(`${clean(text)}\n`)
 }
 

@@ -7,7 +7,7 @@ import type { Event } from '../../src/delivery/message.ts'
 import { createRetryPolicy } from '../../src/delivery/retry-policy.ts'
 import { type DeliveryStatus, isFinal } from '../../src/delivery/status.ts'
 import { type Queue, startQueue } from '../../src/jobs/queue.ts'
-import { type Happening, recordEvents } from '../../src/recording/record-events.ts'
+import { type MessageEvent, recordEvents } from '../../src/recording/record-events.ts'
 import { newSid } from '../support/callbacks.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { newMetrics } from '../support/metrics.ts'
@@ -31,8 +31,8 @@ afterAll(async () => {
 })
 
 const policy = createRetryPolicy({ jitter: 0 })
-const record = (happenings: Happening[]) =>
-  recordEvents({ database, queue, policy, metrics: newMetrics(policy), random: () => 0 }, happenings)
+const record = (messageEvents: MessageEvent[]) =>
+  recordEvents({ database, queue, policy, metrics: newMetrics(policy), random: () => 0 }, messageEvents)
 
 /** JSON as text, with numbers that JavaScript cannot hold: they would show if we ever parsed them. */
 const APP_KEYS = {
@@ -266,7 +266,7 @@ describe("an app's own values under our keys do not stop its message", () => {
     const id = await insertRow({ status: 'sent', sid, metadata })
     const report = (event: Event) => record([{ target: { id }, event }])
     expect(await findMessage(database, id)).toMatchObject({ id, status: 'sent' })
-    await report({ kind: 'reconcile', isAlarmSet: false })
+    await report({ kind: 'reconcile', isJobScheduled: false })
     expect(await findMessage(database, id)).toMatchObject({ status: 'sent', reconcileAt: expect.any(Date) })
     // The app has never told us of a failure: one is followed and retried as for any row with a sid.
     await report(callback('undelivered', 30003))

@@ -1,7 +1,7 @@
 // Owns the tests of an attempt's entry: what is merged into it, and the entries that are made for rows which
 // somebody else wrote.
 import { describe, expect, test } from '@jest/globals'
-import { dropWaiting, entriesOf, merge, type Report } from '../../src/delivery/attempts.ts'
+import { dropPending, entriesOf, merge, type Report } from '../../src/delivery/attempts.ts'
 import { decide } from '../../src/delivery/decide.ts'
 import type { Event, Message } from '../../src/delivery/message.ts'
 import type { TwilioStatus } from '../../src/delivery/status.ts'
@@ -10,7 +10,7 @@ import {
   buildMessage,
   callback,
   cancel,
-  circumstances,
+  context,
   due,
   NOW,
   POLICY,
@@ -78,9 +78,9 @@ describe('merge', () => {
 test('dropWaiting takes away a retry that was scheduled, and never the first attempt', () => {
   const failed = buildAttempt(0, 'failed', { errorCode: 30001 })
   const retrying = buildMessage('retrying', [failed, buildAttempt(1, 'pending')])
-  expect(dropWaiting(retrying)).toMatchObject({ attempts: [failed], retryCount: 0 })
+  expect(dropPending(retrying)).toMatchObject({ attempts: [failed], retryCount: 0 })
   const pending = buildMessage('pending', [buildAttempt(0, 'pending')])
-  expect(dropWaiting(pending)).toBe(pending)
+  expect(dropPending(pending)).toBe(pending)
 })
 
 /** A row without attempts in its metadata. */
@@ -121,7 +121,7 @@ describe('rows that others wrote', () => {
     expect(play(others(status), [bySid('delivered')])).toMatchObject({ status: 'delivered', success: true })
     const failed = play(others(status), [bySid('undelivered', 30003)])
     expect(failed).toMatchObject({ status: 'retrying', retryCount: 1, nextRetryAt: secondsFromNow(300) })
-    const decision = decide(failed, due(1), circumstances({ now: secondsFromNow(300) }))
+    const decision = decide(failed, due(1), context({ now: secondsFromNow(300) }))
     expect(decision).toMatchObject({ kind: 'submit', submission: { attempt: 1, to: failed.to } })
   })
 
@@ -133,14 +133,14 @@ describe('rows that others wrote', () => {
 
   test('retrying: its retry is made when due, a delivered of the attempt before cancels it', () => {
     const retrying = others('retrying', { retryCount: 1 })
-    expect(decide(retrying, due(1), circumstances())).toMatchObject({
+    expect(decide(retrying, due(1), context())).toMatchObject({
       kind: 'submit',
       submission: { attempt: 1 },
     })
-    const decision = decide(retrying, bySid('delivered'), circumstances())
+    const decision = decide(retrying, bySid('delivered'), context())
     expect(decision).toMatchObject({
       kind: 'unschedule',
-      alarm: { attempt: 1 },
+      job: { attempt: 1 },
       message: { status: 'delivered', retryCount: 0 },
     })
     expect(play(retrying, [bySid('undelivered', 30007)])).toMatchObject({
@@ -169,6 +169,6 @@ describe('rows that others wrote', () => {
 
   test('a callback with another sid than theirs is not about them', () => {
     const foreign = callback('delivered', null, null, sidOf(9))
-    expect(decide(others('sent'), foreign, circumstances()).kind).toBe('ignore')
+    expect(decide(others('sent'), foreign, context()).kind).toBe('ignore')
   })
 })

@@ -2,8 +2,8 @@
 // has the value that a fresh row would have.
 import { entriesOf, newAttempt } from '../../src/delivery/attempts.ts'
 import { decide } from '../../src/delivery/decide.ts'
-import type { Circumstances, Decision } from '../../src/delivery/decision.ts'
-import type { Answer, Attempt, Event, Listed, Message } from '../../src/delivery/message.ts'
+import type { Context, Decision } from '../../src/delivery/decision.ts'
+import type { Answer, Attempt, Event, ListedMessage, Message } from '../../src/delivery/message.ts'
 import { createRetryPolicy } from '../../src/delivery/retry-policy.ts'
 import {
   type AttemptStatus,
@@ -24,7 +24,7 @@ export const secondsFromNow = (seconds: number): Date => new Date(NOW.getTime() 
 /** The default policy without jitter, so that delays are whole numbers. */
 export const POLICY = createRetryPolicy({ jitter: 0 })
 
-export function circumstances(fields: Partial<Circumstances> = {}): Circumstances {
+export function context(fields: Partial<Context> = {}): Context {
   return { policy: POLICY, now: NOW, random: 0, ...fields }
 }
 
@@ -126,7 +126,7 @@ export function unknownOutcome(attempt = 0): Event {
 }
 
 /** An entry of Twilio's message list with the text of `buildMessage`, created two seconds after the claim. */
-export function listedEntry(fields: Partial<Listed> = {}): Listed {
+export function listedEntry(fields: Partial<ListedMessage> = {}): ListedMessage {
   return {
     sid: newSid(),
     body: 'Your table is ready',
@@ -156,13 +156,9 @@ export function outcomeOf(before: Message, decision: Decision): Message {
 }
 
 /** The message as the events leave it, one after the other, at the same time. */
-export function play(
-  message: Message,
-  events: readonly Event[],
-  fields: Partial<Circumstances> = {},
-): Message {
+export function play(message: Message, events: readonly Event[], fields: Partial<Context> = {}): Message {
   const next = (now: Message, event: Event): Message =>
-    outcomeOf(now, decide(now, toLatestClaim(now, event), circumstances(fields)))
+    outcomeOf(now, decide(now, toLatestClaim(now, event), context(fields)))
   return events.reduce(next, message)
 }
 

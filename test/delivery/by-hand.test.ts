@@ -10,7 +10,7 @@ import {
   buildMessage,
   callback,
   cancel,
-  circumstances,
+  context,
   due,
   NOW,
   play,
@@ -21,7 +21,7 @@ import {
 } from './build-message.ts'
 
 const whyNot = (message: Message, event: Event): string => {
-  const decision = decide(message, event, circumstances())
+  const decision = decide(message, event, context())
   return decision.kind === 'ignore' ? decision.why : `not ignored: ${decision.kind}`
 }
 
@@ -33,10 +33,10 @@ const waitingFor30003 = play(submittingMessage(), [callback('undelivered', 30003
 describe('retry now, of a message that failed', () => {
   test('is made although its retries are used up, and raises the limit by what it needs', () => {
     expect(usedUp).toMatchObject({ status: 'undelivered', retryCount: 3, maxRetries: 3 })
-    const decision = decide(usedUp, retry(), circumstances())
+    const decision = decide(usedUp, retry(), context())
     expect(decision).toMatchObject({
       kind: 'schedule',
-      alarm: { attempt: 4, postponements: 0 },
+      job: { attempt: 4, postponements: 0 },
       replaces: { attempt: 4, postponements: 0 },
       at: NOW,
       message: { status: 'retrying', success: false, retryCount: 4, maxRetries: 4, nextRetryAt: NOW },
@@ -74,7 +74,7 @@ describe('retry now, of a message that failed', () => {
 
   test('attempts have numbers of three digits', () => {
     const last = buildMessage('failed', [buildAttempt(999, 'failed', { errorCode: 30001 })])
-    expect(decide(last, retry(), circumstances()).kind).toBe('ignore')
+    expect(decide(last, retry(), context()).kind).toBe('ignore')
   })
 })
 
@@ -83,9 +83,9 @@ describe('retry now, of a message that waits', () => {
 
   test('brings the same attempt forward, with a new alarm in place of the old one', () => {
     expect(waiting.nextRetryAt).toEqual(secondsFromNow(300))
-    expect(decide(waiting, retry({ seen: waiting }), circumstances())).toMatchObject({
+    expect(decide(waiting, retry({ seen: waiting }), context())).toMatchObject({
       kind: 'schedule',
-      alarm: { attempt: 1, postponements: 1 },
+      job: { attempt: 1, postponements: 1 },
       replaces: { attempt: 1, postponements: 0 },
       at: NOW,
       message: { status: 'retrying', retryCount: 1, maxRetries: 3, nextRetryAt: NOW },
@@ -107,7 +107,7 @@ describe('a message that somebody else left waiting for days, and that is not se
   })
 
   test('is sent if a person asks for it, and watched from then on', () => {
-    const decision = decide(left, retry({ seen: left }), circumstances())
+    const decision = decide(left, retry({ seen: left }), context())
     expect(decision).toMatchObject({ kind: 'schedule', at: NOW, message: { nextRetryAt: NOW } })
     const asked = play(left, [retry({ seen: left })])
     expect(asked.reconcileAt).toEqual(secondsFromNow(30))
@@ -132,8 +132,8 @@ describe('a message that was called off', () => {
   test('before its first attempt: this attempt is made', () => {
     const canceled = play(buildMessage('pending', [buildAttempt(0, 'pending')]), [cancel])
     expect(canceled.status).toBe('canceled')
-    const again = decide(canceled, retry(), circumstances())
-    expect(again).toMatchObject({ kind: 'schedule', alarm: { attempt: 0, postponements: 1 } })
+    const again = decide(canceled, retry(), context())
+    expect(again).toMatchObject({ kind: 'schedule', job: { attempt: 0, postponements: 1 } })
     expect(play(canceled, [retry()])).toMatchObject({ status: 'pending', retryCount: 0 })
   })
 

@@ -6,7 +6,7 @@ import {
   buildAttempt,
   buildMessage,
   callback,
-  circumstances,
+  context,
   due,
   notProcessed,
   play,
@@ -29,7 +29,7 @@ describe('the deadline', () => {
   ])('in %d s: a retry that is due in 60 s leaves the message %s', (seconds, status, kind) => {
     const message = submittingMessage(0, 0, { deadline: secondsFromNow(seconds) })
     for (const event of [callback('undelivered', 30001), rejected(30001)]) {
-      const decision = decide(message, event, circumstances())
+      const decision = decide(message, event, context())
       expect(decision).toMatchObject({ kind, message: { status, success: false } })
       if (status === 'expired') expect(decision).toMatchObject({ message: { ...expired, retryCount: 0 } })
     }
@@ -60,7 +60,7 @@ describe('the deadline', () => {
     [90.9, 90],
     [86_400, 86_400],
   ])('in %d s: a due attempt is submitted with %s seconds of validity, or expires', (seconds, validity) => {
-    const decision = decide(pending({ deadline: secondsFromNow(seconds) }), due(0), circumstances())
+    const decision = decide(pending({ deadline: secondsFromNow(seconds) }), due(0), context())
     if (validity === null) expect(decision).toMatchObject({ kind: 'record', message: expired })
     else expect(decision).toMatchObject({ kind: 'submit', submission: { validitySeconds: validity } })
   })
@@ -73,7 +73,7 @@ describe('the deadline', () => {
   })
 
   test('there is none: Twilio is told no validity', () => {
-    const decision = decide(pending({}), due(0), circumstances())
+    const decision = decide(pending({}), due(0), context())
     expect(decision).toMatchObject({ kind: 'submit', submission: { validitySeconds: null } })
   })
 
@@ -95,7 +95,7 @@ describe('a message without a text', () => {
     const decision = decide(
       submittingMessage(0, 0, { body: null }),
       callback('undelivered', 30001),
-      circumstances(),
+      context(),
     )
     expect(decision).toMatchObject({ kind: 'record', message: { status: 'undelivered', retryCount: 0 } })
     expect(decision.kind === 'record' && decision.message.reason).toMatch(/no text/)

@@ -7,7 +7,7 @@ import {
   accepted,
   outcomeOf,
   callback,
-  circumstances,
+  context,
   due,
   FAILURES,
   notProcessed,
@@ -22,13 +22,13 @@ const CELLS = DECISION_TABLE.flatMap(([event, rows]) =>
   rows.flatMap(([decided, before]) =>
     before.split(' ').map((word) => {
       const message = MESSAGES[word as DeliveryStatus]
-      const happening = event === 'the latest attempt is due' ? due(message.retryCount) : event
+      const messageEvent = event === 'the latest attempt is due' ? due(message.retryCount) : event
       return {
         words: event === 'the latest attempt is due' ? event : wordsOf(event),
         status: message.status,
         decided,
         message,
-        event: happening,
+        event: messageEvent,
       }
     }),
   ),
@@ -44,7 +44,7 @@ describe('the table', () => {
 
 describe.each(CELLS)('$words, message $status: $decided', ({ message, event, decided }) => {
   const before = structuredClone(message)
-  const decision = decide(message, event, circumstances())
+  const decision = decide(message, event, context())
   const next = outcomeOf(message, decision)
 
   test('is what is decided', () => {
@@ -54,7 +54,7 @@ describe.each(CELLS)('$words, message $status: $decided', ({ message, event, dec
 
   test('leaves the row whole', () => {
     expect(message).toEqual(before)
-    expect(decide(message, event, circumstances())).toEqual(decision)
+    expect(decide(message, event, context())).toEqual(decision)
     if (next.status !== 'canceled') expect(next.success).toBe(!FAILURES.includes(next.status))
     const isWaiting = next.status === 'pending' || next.status === 'retrying'
     if (next.attempts.length > 0) {
@@ -74,16 +74,13 @@ describe('an answer', () => {
     answers.map((event) => ({ event, words: wordsOf(event) })),
   )('always leaves how long the request took: $words', ({ event }) => {
     for (const message of Object.values(MESSAGES)) {
-      const { status, processingTimeMs } = outcomeOf(message, decide(message, event, circumstances()))
+      const { status, processingTimeMs } = outcomeOf(message, decide(message, event, context()))
       expect([message.status, status, processingTimeMs]).toEqual([message.status, status, 12])
     }
   })
 
   test('that is unknown leaves the attempt in doubt, with the reason', () => {
-    const next = outcomeOf(
-      MESSAGES.submitting,
-      decide(MESSAGES.submitting, unknownOutcome(), circumstances()),
-    )
+    const next = outcomeOf(MESSAGES.submitting, decide(MESSAGES.submitting, unknownOutcome(), context()))
     expect(next.status).toBe('submitting')
     expect(next.reason).toMatch(/not known.*ECONNRESET/)
   })
@@ -95,26 +92,26 @@ describe('an answer', () => {
       notProcessed(null, 5),
       callback('delivered', null, 5),
     ]) {
-      expect(decide(MESSAGES.sent, event, circumstances()).kind).toBe('ignore')
+      expect(decide(MESSAGES.sent, event, context()).kind).toBe('ignore')
     }
   })
 })
 
 describe('an alarm', () => {
   test('of another attempt than the latest does nothing', () => {
-    expect(decide(MESSAGES.retrying, due(0), circumstances()).kind).toBe('ignore')
-    expect(decide(MESSAGES.retrying, due(2), circumstances()).kind).toBe('ignore')
+    expect(decide(MESSAGES.retrying, due(0), context()).kind).toBe('ignore')
+    expect(decide(MESSAGES.retrying, due(2), context()).kind).toBe('ignore')
   })
 
   test('that rings before the row’s time is put off until then, and not submitted', () => {
     const nextRetryAt = secondsFromNow(30)
     const moved = { ...MESSAGES.retrying, nextRetryAt }
-    const decision = decide(moved, due(1), circumstances())
+    const decision = decide(moved, due(1), context())
     expect(decision).toMatchObject({
       kind: 'schedule',
       at: nextRetryAt,
-      alarm: { attempt: 1, postponements: 1 },
+      job: { attempt: 1, postponements: 1 },
     })
-    expect(decide(moved, due(1), circumstances({ now: nextRetryAt })).kind).toBe('submit')
+    expect(decide(moved, due(1), context({ now: nextRetryAt })).kind).toBe('submit')
   })
 })

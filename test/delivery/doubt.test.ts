@@ -2,7 +2,7 @@
 // lose a text, to overlook ours would send it twice. What is decided then: listed.test.ts.
 import { describe, expect, test } from '@jest/globals'
 import { compareTexts, type Finding, findAttempt } from '../../src/delivery/doubt.ts'
-import type { Attempt, Listed, Message } from '../../src/delivery/message.ts'
+import type { Attempt, ListedMessage, Message } from '../../src/delivery/message.ts'
 import {
   buildAttempt,
   buildMessage,
@@ -18,7 +18,7 @@ const IN_DOUBT = submittingMessage()
 const BODY = IN_DOUBT.body ?? ''
 
 /** An entry that was created so many seconds after the claim. */
-const created = (afterClaim: number, fields: Partial<Listed> = {}): Listed =>
+const created = (afterClaim: number, fields: Partial<ListedMessage> = {}): ListedMessage =>
   listedEntry({ createdAt: secondsFromNow(afterClaim - 60), ...fields })
 
 interface Search {
@@ -28,7 +28,7 @@ interface Search {
   readonly toleranceSeconds: number
 }
 
-function search(entries: readonly Listed[], fields: Partial<Search> = {}): Finding {
+function search(entries: readonly ListedMessage[], fields: Partial<Search> = {}): Finding {
   const { message = IN_DOUBT, others = [], isComplete = true, toleranceSeconds = 2 } = fields
   const attempt = message.attempts.at(-1)
   if (attempt === undefined) throw new Error('the message has no attempt')
@@ -43,7 +43,7 @@ function search(entries: readonly Listed[], fields: Partial<Search> = {}): Findi
   })
 }
 
-const find = (entries: readonly Listed[], fields: Partial<Search> = {}): Finding['kind'] =>
+const find = (entries: readonly ListedMessage[], fields: Partial<Search> = {}): Finding['kind'] =>
   search(entries, fields).kind
 
 /** Another message to the same number, whose latest attempt was claimed so many seconds after ours. */
@@ -183,7 +183,8 @@ describe('another attempt in doubt, with the same text', () => {
 })
 
 describe('a refusal that is listed as failed', () => {
-  const refusal = (afterClaim: number): Listed => created(afterClaim, { status: 'failed', errorCode: 21611 })
+  const refusal = (afterClaim: number): ListedMessage =>
+    created(afterClaim, { status: 'failed', errorCode: 21611 })
   const refused = buildAttempt(0, 'failed', { sid: null, errorCode: 21611 })
 
   test('is ours if no refusal is known: the answer got lost', () => {

@@ -7,7 +7,7 @@ import {
   accepted,
   buildAttempt,
   buildMessage,
-  circumstances,
+  context,
   due,
   NOW,
   notProcessed,
@@ -37,12 +37,12 @@ function claimedTwice(attempt: number): Message {
 }
 
 const answeredOn = (message: Message, event: Event): Message =>
-  outcomeOf(message, decide(message, event, circumstances()))
+  outcomeOf(message, decide(message, event, context()))
 
 describe('a claim', () => {
   test('is the time that the submission names and the row keeps: the latest', () => {
     const again = play(submittingMessage(), [notListed(0)])
-    const decision = decide(again, due(0), circumstances())
+    const decision = decide(again, due(0), context())
     expect(decision).toMatchObject({
       kind: 'submit',
       submission: { claimedAt: NOW },
@@ -65,15 +65,13 @@ describe.each([0, 1])('an answer to the first of two claims of attempt %d', (att
     ['refused, to be retried', rejected(21611, attempt), 'retrying'],
   ])('does not release the second: %s', (_what, event, toTheSecond) => {
     const second = claimedTwice(attempt)
-    expect(decide(second, toClaimAt(FIRST_CLAIM, event), circumstances()).kind).toBe('ignore')
+    expect(decide(second, toClaimAt(FIRST_CLAIM, event), context()).kind).toBe('ignore')
     expect(answeredOn(second, toClaimAt(NOW, event)).status).toBe(toTheSecond)
   })
 
   test('says nothing about the second: unknown', () => {
     const second = claimedTwice(attempt)
-    expect(decide(second, toClaimAt(FIRST_CLAIM, unknownOutcome(attempt)), circumstances()).kind).toBe(
-      'ignore',
-    )
+    expect(decide(second, toClaimAt(FIRST_CLAIM, unknownOutcome(attempt)), context()).kind).toBe('ignore')
     const doubtful = answeredOn(second, toClaimAt(NOW, unknownOutcome(attempt)))
     expect(doubtful.reason).toMatch(/ECONNRESET/)
   })
@@ -89,7 +87,7 @@ describe.each([0, 1])('an answer to the first of two claims of attempt %d', (att
   test('that comes while it waits to be made again: only that Twilio has accepted it counts', () => {
     const waiting = play(submittingMessage(attempt), [notListed(attempt)])
     expect(waiting.nextRetryAt).toEqual(NOW)
-    expect(decide(waiting, toClaimAt(FIRST_CLAIM, accepted(attempt)), circumstances())).toMatchObject({
+    expect(decide(waiting, toClaimAt(FIRST_CLAIM, accepted(attempt)), context())).toMatchObject({
       kind: 'unschedule',
       message: { status: 'queued', sid: sidOf(attempt) },
     })

@@ -2,7 +2,7 @@
 // the codes of Twilio's catalogue, with rules that fit: error-code-catalogue.test.ts.
 import { describe, expect, test } from '@jest/globals'
 import { ERROR_CODES, reasonOf, UNKNOWN_CODE } from '../../src/delivery/error-codes.ts'
-import { createRetryPolicy, mostRetries, ruleFor } from '../../src/delivery/retry-policy.ts'
+import { createRetryPolicy, maxRetriesOf, ruleFor } from '../../src/delivery/retry-policy.ts'
 import type { Rule } from '../../src/delivery/retry-rule.ts'
 
 const policy = createRetryPolicy()
@@ -41,7 +41,7 @@ describe('the defaults of the design', () => {
   })
 
   test('a new row allows the three retries of the most generous rule', () => {
-    expect(mostRetries(policy)).toBe(3)
+    expect(maxRetriesOf(policy)).toBe(3)
   })
 })
 

@@ -5,7 +5,7 @@ import { decide } from '../../src/delivery/decide.ts'
 import type { Decision } from '../../src/delivery/decision.ts'
 import type { Event, Message } from '../../src/delivery/message.ts'
 import { NEVER } from '../../src/delivery/reconcile-time.ts'
-import { callback, circumstances, fetched, listedEntry, outcomeOf, secondsFromNow } from './build-message.ts'
+import { callback, context, fetched, listedEntry, outcomeOf, secondsFromNow } from './build-message.ts'
 import { MESSAGES } from './decision-table.ts'
 
 const HOURS_72 = 72 * 3600
@@ -14,13 +14,13 @@ const HOURS_72 = 72 * 3600
 const timeAfter = (elapsed: number): Date => secondsFromNow(elapsed - 60)
 
 function happens(message: Message, event: Event, elapsed: number): Decision {
-  return decide(message, event, circumstances({ now: timeAfter(elapsed) }))
+  return decide(message, event, context({ now: timeAfter(elapsed) }))
 }
 
 /** The message after Twilio was asked for it, with the answer still to come. */
 function asked(status: 'submitting' | 'sent', elapsed: number): Message {
   const message = { ...MESSAGES[status], reconcileAt: timeAfter(elapsed) }
-  const decision = happens(message, { kind: 'reconcile', isAlarmSet: false }, elapsed)
+  const decision = happens(message, { kind: 'reconcile', isJobScheduled: false }, elapsed)
   if (decision.kind !== 'inquire') throw new Error(`not asked: ${decision.kind}`)
   return decision.message
 }
@@ -51,8 +51,12 @@ describe('after three days', () => {
     for (const elapsed of [HOURS_72, HOURS_72 + 900, 2 * HOURS_72]) {
       const message = asked(status, elapsed)
       expect(message).toEqual({ ...MESSAGES[status], reconcileAt: timeAfter(elapsed + 900) })
-      expect(happens(message, { kind: 'reconcile', isAlarmSet: false }, elapsed + 899).kind).toBe('ignore')
-      expect(happens(message, { kind: 'reconcile', isAlarmSet: false }, elapsed + 900).kind).toBe('inquire')
+      expect(happens(message, { kind: 'reconcile', isJobScheduled: false }, elapsed + 899).kind).toBe(
+        'ignore',
+      )
+      expect(happens(message, { kind: 'reconcile', isJobScheduled: false }, elapsed + 900).kind).toBe(
+        'inquire',
+      )
     }
   })
 
@@ -67,7 +71,7 @@ describe('after three days', () => {
     const left = outcomeOf(message, decision)
     expect(left.reason).toMatch(reason)
     expect(left.attempts).toEqual(message.attempts)
-    expect(happens(left, { kind: 'reconcile', isAlarmSet: false }, 10 * HOURS_72).kind).toBe('ignore')
+    expect(happens(left, { kind: 'reconcile', isJobScheduled: false }, 10 * HOURS_72).kind).toBe('ignore')
   })
 
   test('an answer with news counts as ever', () => {

@@ -10,7 +10,7 @@ import {
   buildMessage,
   callback,
   cancel,
-  circumstances,
+  context,
   due,
   notProcessed,
   play,
@@ -26,18 +26,18 @@ describe('a late delivered of attempt 0', () => {
   test('after attempt 1 was scheduled: its job goes, its entry goes, retry_count goes back', () => {
     const retrying = play(submittingMessage(), [callback('undelivered', 30003)])
     expect(retrying).toMatchObject({ status: 'retrying', retryCount: 1 })
-    const decision = decide(retrying, callback('delivered'), circumstances())
-    expect(decision).toMatchObject({ kind: 'unschedule', alarm: { attempt: 1, postponements: 0 } })
+    const decision = decide(retrying, callback('delivered'), context())
+    expect(decision).toMatchObject({ kind: 'unschedule', job: { attempt: 1, postponements: 0 } })
     const next = outcomeOf(retrying, decision)
     expect(next).toMatchObject({ ...delivered, retryCount: 0 })
     expect(next.attempts.map(({ number, status }) => [number, status])).toEqual([[0, 'delivered']])
-    expect(decide(next, due(1), circumstances()).kind).toBe('ignore')
+    expect(decide(next, due(1), context()).kind).toBe('ignore')
   })
 
   test('after attempt 1 was put off: the job that goes is the one that was scheduled last', () => {
     const putOff = play(submittingMessage(1), [notProcessed(null, 1)])
-    const decision = decide(putOff, callback('delivered'), circumstances())
-    expect(decision).toMatchObject({ kind: 'unschedule', alarm: { attempt: 1, postponements: 1 } })
+    const decision = decide(putOff, callback('delivered'), context())
+    expect(decision).toMatchObject({ kind: 'unschedule', job: { attempt: 1, postponements: 1 } })
   })
 
   test.each<[string, Event[]]>([
@@ -111,7 +111,7 @@ describe('another sid for an attempt whose sid is known', () => {
 
   test('says nothing, unless it says that the message was delivered', () => {
     const sent = play(submittingMessage(), [accepted(), callback('sent')])
-    expect(decide(sent, callback('failed', 30001, 0, OTHER_SID), circumstances()).kind).toBe('ignore')
+    expect(decide(sent, callback('failed', 30001, 0, OTHER_SID), context()).kind).toBe('ignore')
     expect(play(sent, [callback('delivered', null, 0, OTHER_SID)]).status).toBe('delivered')
   })
 

@@ -8,7 +8,7 @@ import {
   buildAttempt,
   buildMessage,
   callback,
-  circumstances,
+  context,
   due,
   listedEntry,
   NOW,
@@ -38,7 +38,7 @@ function listed(fields: Partial<ListedEvent> = {}): ListedEvent {
 }
 
 function listedOn(message: Message, fields: Partial<ListedEvent>): Message {
-  return outcomeOf(message, decide(message, listed(fields), circumstances()))
+  return outcomeOf(message, decide(message, listed(fields), context()))
 }
 
 describe('an attempt in doubt that is found', () => {
@@ -72,24 +72,24 @@ describe('an attempt in doubt that is found', () => {
     [21611, 'schedule', { status: 'retrying', retryCount: 1 }],
   ])('as refused with %d: the policy decides', (errorCode, kind, expected) => {
     const entries = [listedEntry({ status: 'failed', errorCode })]
-    const decision = decide(submittingMessage(), listed({ entries }), circumstances())
+    const decision = decide(submittingMessage(), listed({ entries }), context())
     expect(decision).toMatchObject({ kind, message: { success: false, ...expected } })
   })
 })
 
 describe('an attempt in doubt that is certainly not there', () => {
   test.each([0, 1])('is made again at once, under the same number: %d', (attempt) => {
-    const decision = decide(submittingMessage(attempt), listed({ attempt }), circumstances())
+    const decision = decide(submittingMessage(attempt), listed({ attempt }), context())
     expect(decision).toMatchObject({
       kind: 'schedule',
       at: NOW,
-      alarm: { attempt, postponements: 1 },
+      job: { attempt, postponements: 1 },
       replaces: null,
       message: { status: attempt === 0 ? 'pending' : 'retrying', retryCount: attempt, nextRetryAt: NOW },
     })
     const again = outcomeOf(submittingMessage(attempt), decision)
     expect(again.reason).toMatch(/does not have it/)
-    expect(decide(again, due(attempt), circumstances())).toMatchObject({
+    expect(decide(again, due(attempt), context())).toMatchObject({
       kind: 'submit',
       submission: { attempt },
     })
@@ -97,7 +97,7 @@ describe('an attempt in doubt that is certainly not there', () => {
 
   test('is not made again once its deadline has passed', () => {
     const message = submittingMessage(1, 30001, { deadline: NOW })
-    const decision = decide(message, listed({ attempt: 1 }), circumstances())
+    const decision = decide(message, listed({ attempt: 1 }), context())
     expect(decision).toMatchObject({
       kind: 'record',
       message: { status: 'expired', success: false, nextRetryAt: null, retryCount: 1 },
@@ -110,14 +110,14 @@ describe('an attempt in doubt that is certainly not there', () => {
       success: true,
     })
     const inTime = submittingMessage(1, 30001, { deadline: secondsFromNow(1) })
-    expect(decide(inTime, listed({ attempt: 1 }), circumstances()).kind).toBe('schedule')
+    expect(decide(inTime, listed({ attempt: 1 }), context()).kind).toBe('schedule')
   })
 
   test('and whose callback comes after all, before it is made again, is not made again', () => {
     const again = listedOn(submittingMessage(), {})
-    expect(decide(again, callback('queued'), circumstances())).toMatchObject({
+    expect(decide(again, callback('queued'), context())).toMatchObject({
       kind: 'unschedule',
-      alarm: { attempt: 0, postponements: 1 },
+      job: { attempt: 0, postponements: 1 },
       message: { status: 'queued', sid: sidOf(0) },
     })
   })
@@ -130,7 +130,7 @@ describe('an attempt in doubt on which the list cannot decide', () => {
     ['another attempt may have made it', { entries: [listedEntry()], others: [submittingMessage()] }],
   ])('stays in doubt, with the reason: %s', (_why, fields) => {
     const message = submittingMessage(1)
-    const decision = decide(message, listed({ attempt: 1, ...fields }), circumstances())
+    const decision = decide(message, listed({ attempt: 1, ...fields }), context())
     expect(decision).toMatchObject({
       kind: 'record',
       message: { status: 'submitting', retryCount: 1, sid: message.sid, nextRetryAt: null },
@@ -145,7 +145,7 @@ describe('a list that comes too late changes nothing', () => {
 
   test.each(STATUSES.filter((status) => status !== 'submitting'))('the message is %s', (status) => {
     for (const fields of answers) {
-      expect(decide(MESSAGES[status], listed(fields), circumstances()).kind).toBe('ignore')
+      expect(decide(MESSAGES[status], listed(fields), context()).kind).toBe('ignore')
     }
   })
 
@@ -153,17 +153,15 @@ describe('a list that comes too late changes nothing', () => {
     const again = play(listedOn(submittingMessage(), {}), [due(0)])
     expect(again.status).toBe('submitting')
     for (const fields of answers) {
-      expect(decide(again, listed(fields), circumstances()).kind).toBe('ignore')
-      expect(decide(again, listed({ ...fields, claimedAt: NOW }), circumstances()).kind).not.toBe('ignore')
+      expect(decide(again, listed(fields), context()).kind).toBe('ignore')
+      expect(decide(again, listed({ ...fields, claimedAt: NOW }), context()).kind).not.toBe('ignore')
     }
   })
 
   test('the next attempt is in doubt', () => {
     const attempts = [buildAttempt(0, 'undelivered', { errorCode: 30003 }), buildAttempt(1, 'submitting')]
     for (const fields of answers) {
-      expect(decide(buildMessage('submitting', attempts), listed(fields), circumstances()).kind).toBe(
-        'ignore',
-      )
+      expect(decide(buildMessage('submitting', attempts), listed(fields), context()).kind).toBe('ignore')
     }
   })
 
@@ -171,15 +169,13 @@ describe('a list that comes too late changes nothing', () => {
     const delivered = play(submittingMessage(1), [callback('delivered')])
     expect(delivered).toMatchObject({ status: 'delivered', attempts: [{}, { status: 'submitting' }] })
     for (const fields of answers) {
-      expect(decide(delivered, listed({ attempt: 1, ...fields }), circumstances()).kind).toBe('ignore')
+      expect(decide(delivered, listed({ attempt: 1, ...fields }), context()).kind).toBe('ignore')
     }
   })
 
   test('the answer came', () => {
     for (const fields of answers) {
-      expect(decide(play(submittingMessage(), [accepted()]), listed(fields), circumstances()).kind).toBe(
-        'ignore',
-      )
+      expect(decide(play(submittingMessage(), [accepted()]), listed(fields), context()).kind).toBe('ignore')
     }
   })
 })

@@ -9,7 +9,7 @@ import {
   buildMessage,
   callback,
   cancel,
-  circumstances,
+  context,
   due,
   FAILURES,
   notProcessed,
@@ -193,7 +193,7 @@ function faultOf(start: Message, sequence: readonly Event[]): string | null {
     const decision = decide(
       message,
       toLatestClaim(message, event),
-      circumstances({ now: message.nextRetryAt ?? circumstances().now }),
+      context({ now: message.nextRetryAt ?? context().now }),
     )
     const made = decision.kind === 'submit' ? message.attempts[decision.submission.attempt] : undefined
     if (made !== undefined && made.status !== 'pending')

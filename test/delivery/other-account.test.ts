@@ -5,7 +5,7 @@ import type { Attempt, Message } from '../../src/delivery/message.ts'
 import {
   buildAttempt,
   buildMessage,
-  circumstances,
+  context,
   due,
   listedEntry,
   outcomeOf,
@@ -24,12 +24,12 @@ function claimedFor(account: string | null, message: Message, changes: Partial<A
 }
 
 const look = (message: Message) =>
-  decide(message, { kind: 'reconcile', isAlarmSet: false, account: OURS }, circumstances())
+  decide(message, { kind: 'reconcile', isJobScheduled: false, account: OURS }, context())
 
 test('a claim names its account and its sender, and a later one names its own', () => {
   const waiting = buildMessage('pending', [buildAttempt(0, 'pending')])
   const event = { ...due(0), identity: { account: OURS, sender: '+12065550100' } }
-  const claimed = outcomeOf(waiting, decide(waiting, event, circumstances()))
+  const claimed = outcomeOf(waiting, decide(waiting, event, context()))
   expect(claimed.attempts).toMatchObject([{ account: OURS, sender: '+12065550100' }])
 })
 
@@ -74,7 +74,7 @@ test("a refusal in another account does not account for an entry of this one's l
   const refused = claimedFor(OTHER, submittingMessage(), { status: 'failed', errorCode: 30007 })
   const listed = listedEntry({ sid: sidOf(0), status: 'failed', errorCode: 30007 })
   const event = { ...NOTHING_LISTED, entries: [listed], others: [{ ...refused, id: 77 }] }
-  expect(outcomeOf(message, decide(message, event, circumstances())).attempts).toMatchObject([
+  expect(outcomeOf(message, decide(message, event, context())).attempts).toMatchObject([
     { status: 'failed', sid: sidOf(0) },
   ])
 })
@@ -82,7 +82,7 @@ test("a refusal in another account does not account for an entry of this one's l
 test('that the list of a number which Twilio keeps in another form is empty is not believed', () => {
   const message = claimedFor(OURS, submittingMessage())
   const decided = (isRewritten: boolean) =>
-    outcomeOf(message, decide(message, { ...NOTHING_LISTED, isRewritten }, circumstances()))
+    outcomeOf(message, decide(message, { ...NOTHING_LISTED, isRewritten }, context()))
   expect(decided(false).status).toBe('pending')
   expect(decided(true)).toMatchObject({
     status: 'submitting',

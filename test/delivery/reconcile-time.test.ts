@@ -3,15 +3,15 @@ import { describe, expect, test } from '@jest/globals'
 import { decide } from '../../src/delivery/decide.ts'
 import type { Message } from '../../src/delivery/message.ts'
 import {
-  askAgainTime,
-  firstLookSeconds,
+  nextLookupTime,
+  firstLookupSeconds,
   isOverdue,
   NEVER,
   reconcileTime,
 } from '../../src/delivery/reconcile-time.ts'
 import { isFinal } from '../../src/delivery/status.ts'
 import { addSeconds, secondsBetween } from '../../src/delivery/transitions.ts'
-import { buildMessage, circumstances, due, NOW, outcomeOf, wordsOf } from './build-message.ts'
+import { buildMessage, context, due, NOW, outcomeOf, wordsOf } from './build-message.ts'
 import { DECISION_TABLE, MESSAGES, STATUSES } from './decision-table.ts'
 
 const FINAL = ['undelivered', 'failed', 'canceled', 'delivered', 'read', 'expired'] as const
@@ -100,7 +100,7 @@ describe('the times of the looks, in seconds', () => {
 
 describe('while Twilio is asked and has not answered', () => {
   const askAgainAfter = (status: Message['status'], elapsed: number, scale = 1): number =>
-    secondsBetween(SINCE, askAgainTime(messageIn(status), scale, addSeconds(SINCE, elapsed)))
+    secondsBetween(SINCE, nextLookupTime(messageIn(status), scale, addSeconds(SINCE, elapsed)))
 
   test.each([
     ['submitting', 45, 67.5],
@@ -121,9 +121,9 @@ describe('while Twilio is asked and has not answered', () => {
 
 describe('the scale', () => {
   test('shortens all but the time that a request takes, and leaves a worker five seconds', () => {
-    expect([1, 0.5, 0.1, 0.001].map((scale) => firstLookSeconds('pending', scale))).toEqual([30, 15, 5, 5])
-    expect([1, 0.5, 0.1].map((scale) => firstLookSeconds('submitting', scale))).toEqual([45, 30, 18])
-    expect(firstLookSeconds('submitting', 0.001)).toBeCloseTo(15.03)
+    expect([1, 0.5, 0.1, 0.001].map((scale) => firstLookupSeconds('pending', scale))).toEqual([30, 15, 5, 5])
+    expect([1, 0.5, 0.1].map((scale) => firstLookupSeconds('submitting', scale))).toEqual([45, 30, 18])
+    expect(firstLookupSeconds('submitting', 0.001)).toBeCloseTo(15.03)
     expect(looksOf(messageIn('sent'), 3, 0.1)).toEqual([30, 60, 120])
     const doubtful = looksOf(messageIn('submitting'), 8, 0.1)
     expect(doubtful).toEqual([18, 27, 40.5, 60.75, 91.125, 136.688, 205.032, 295.032])
@@ -171,11 +171,7 @@ describe('every decision with a message', () => {
     1, 0.001,
   ])('says when it is looked at next: not if it is final, in the future otherwise (scale %d)', (scale) => {
     for (const { message, event } of cells) {
-      const decided = decide(
-        message,
-        event,
-        circumstances({ policy: { ...circumstances().policy, delayScale: scale } }),
-      )
+      const decided = decide(message, event, context({ policy: { ...context().policy, delayScale: scale } }))
       if (decided.kind === 'ignore') continue
       const { status, reconcileAt } = outcomeOf(message, decided)
       const words = `${message.status}, ${wordsOf(event)}: ${status}`
@@ -196,7 +192,7 @@ describe('every decision with a message', () => {
       errorCode: null,
       errorText: null,
     } as const
-    const decided = decide(message, { ...report, status: 'delivered' }, circumstances())
+    const decided = decide(message, { ...report, status: 'delivered' }, context())
     expect(outcomeOf(message, decided)).toMatchObject({ status: 'delivered', reconcileAt: null })
   })
 })

@@ -6,15 +6,7 @@ import type { Decision } from '../../src/delivery/decision.ts'
 import type { Message } from '../../src/delivery/message.ts'
 import { NEVER } from '../../src/delivery/reconcile-time.ts'
 import { isFinal } from '../../src/delivery/status.ts'
-import {
-  buildAttempt,
-  buildMessage,
-  circumstances,
-  due,
-  play,
-  secondsFromNow,
-  sidOf,
-} from './build-message.ts'
+import { buildAttempt, buildMessage, context, due, play, secondsFromNow, sidOf } from './build-message.ts'
 import { MESSAGES, STATUSES } from './decision-table.ts'
 
 const HOURS_72 = 72 * 3600
@@ -24,8 +16,8 @@ function look(message: Message, elapsed: number, fields: Partial<Message> = {}):
   const now = secondsFromNow(elapsed - 60)
   return decide(
     { ...message, reconcileAt: now, ...fields },
-    { kind: 'reconcile', isAlarmSet: false },
-    circumstances({ now }),
+    { kind: 'reconcile', isJobScheduled: false },
+    context({ now }),
   )
 }
 
@@ -34,7 +26,7 @@ const retrying = { ...MESSAGES.retrying, nextRetryAt: secondsFromNow(-60) }
 describe('a look', () => {
   test.each(STATUSES)('before the time that the row says does nothing: %s', (status) => {
     const message = { ...MESSAGES[status], reconcileAt: secondsFromNow(1) }
-    expect(decide(message, { kind: 'reconcile', isAlarmSet: false }, circumstances()).kind).toBe('ignore')
+    expect(decide(message, { kind: 'reconcile', isJobScheduled: false }, context()).kind).toBe('ignore')
   })
 
   test.each([
@@ -56,7 +48,7 @@ describe('a look', () => {
     const first = look(MESSAGES.sent, 300)
     if (first.kind !== 'inquire') throw new Error(`not asked: ${first.kind}`)
     const now = secondsFromNow(300 - 60)
-    expect(decide(first.message, { kind: 'reconcile', isAlarmSet: false }, circumstances({ now })).kind).toBe(
+    expect(decide(first.message, { kind: 'reconcile', isJobScheduled: false }, context({ now })).kind).toBe(
       'ignore',
     )
   })
@@ -85,22 +77,22 @@ describe('an attempt that waits and is overdue', () => {
     expect(decision).toMatchObject({
       kind: 'schedule',
       at: message.nextRetryAt ?? secondsFromNow(30 - 60),
-      alarm: { attempt, postponements: 1 },
+      job: { attempt, postponements: 1 },
       replaces: { attempt, postponements: 0 },
       message: { status, retryCount: attempt, reason: message.reason, success: message.success },
     })
     if (decision.kind !== 'schedule') return
     expect(look(decision.message, 60)).toMatchObject({
-      alarm: { attempt, postponements: 2 },
+      job: { attempt, postponements: 2 },
       replaces: { attempt, postponements: 1 },
     })
   })
 
   test('is made once, whichever of its alarms ring', () => {
     const decision = look(retrying, 30)
-    if (decision.kind !== 'schedule') throw new Error('no alarm')
-    expect(decide(decision.message, due(1), circumstances()).kind).toBe('submit')
-    expect(decide(play(decision.message, [due(1)]), due(1), circumstances()).kind).toBe('ignore')
+    if (decision.kind !== 'schedule') throw new Error('no job')
+    expect(decide(decision.message, due(1), context()).kind).toBe('submit')
+    expect(decide(play(decision.message, [due(1)]), due(1), context()).kind).toBe('ignore')
   })
 
   test('of a row whose retry_count somebody changed is looked at later, and not before all others for ever', () => {
@@ -185,7 +177,7 @@ describe('an attempt that was made and is overdue', () => {
 })
 
 test.each(['delivered', 'failed', 'canceled'] as const)('a message that is %s is not looked at', (status) => {
-  expect(decide(MESSAGES[status], { kind: 'reconcile', isAlarmSet: false }, circumstances()).kind).toBe(
+  expect(decide(MESSAGES[status], { kind: 'reconcile', isJobScheduled: false }, context()).kind).toBe(
     'ignore',
   )
 })

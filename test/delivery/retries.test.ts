@@ -2,7 +2,7 @@
 // The deadline: deadline.test.ts. What late reports do to a retry: late-reports.test.ts.
 import { describe, expect, test } from '@jest/globals'
 import { decide } from '../../src/delivery/decide.ts'
-import type { Circumstances, Decision } from '../../src/delivery/decision.ts'
+import type { Context, Decision } from '../../src/delivery/decision.ts'
 import type { Event, Message } from '../../src/delivery/message.ts'
 import type { RetryPolicyOverrides } from '../../src/delivery/policy-overrides.ts'
 import { createRetryPolicy } from '../../src/delivery/retry-policy.ts'
@@ -11,7 +11,7 @@ import {
   buildAttempt,
   buildMessage,
   callback,
-  circumstances,
+  context,
   due,
   notProcessed,
   play,
@@ -36,7 +36,7 @@ function failEveryAttempt(
   while (submissions < 20) {
     const decision = decide(message, due(message.retryCount), {
       policy,
-      now: message.nextRetryAt ?? circumstances().now,
+      now: message.nextRetryAt ?? context().now,
       random: 0.5,
     })
     if (decision.kind !== 'submit') break
@@ -89,11 +89,11 @@ describe('max_retries means what it says; of its cap and the code’s the smalle
 })
 
 describe('the time of a retry', () => {
-  const delayOf = (event: Event, start: Message, fields: Partial<Circumstances> = {}): number => {
-    const decision = decide(start, event, circumstances(fields))
+  const delayOf = (event: Event, start: Message, fields: Partial<Context> = {}): number => {
+    const decision = decide(start, event, context(fields))
     if (decision.kind !== 'schedule') throw new Error(`Decided to ${decision.kind}`)
     expect(decision.message.nextRetryAt).toEqual(decision.at)
-    return (decision.at.getTime() - circumstances().now.getTime()) / 1000
+    return (decision.at.getTime() - context().now.getTime()) / 1000
   }
 
   test.each([
@@ -119,12 +119,12 @@ describe('the time of a retry', () => {
   })
 
   test('a failure schedules exactly one alarm, of the next attempt', () => {
-    const decision = decide(submittingMessage(1), rejected(30001, 1), circumstances())
-    expect(decision).toMatchObject({ kind: 'schedule', alarm: { attempt: 2, postponements: 0 } })
+    const decision = decide(submittingMessage(1), rejected(30001, 1), context())
+    expect(decision).toMatchObject({ kind: 'schedule', job: { attempt: 2, postponements: 0 } })
   })
 
   test('is not moved by another report of the same failure, nor by a second failure that allows a retry', () => {
-    const later = circumstances({ now: secondsFromNow(40) })
+    const later = context({ now: secondsFromNow(40) })
     const failed = play(submittingMessage(), [callback('undelivered', 30001)])
     for (const event of [callback('undelivered', 30001), callback('failed', 30003)]) {
       const next = outcomeOf(failed, decide(failed, event, later))
@@ -135,17 +135,17 @@ describe('the time of a retry', () => {
 
 describe('an attempt that Twilio did not process', () => {
   const putOff = (message: Message, attempt: number, retryAfter: number | null = null): Decision =>
-    decide(message, toLatestClaim(message, notProcessed(retryAfter, attempt)), circumstances())
+    decide(message, toLatestClaim(message, notProcessed(retryAfter, attempt)), context())
 
   test('is tried again under its own number, and uses up no retry', () => {
     let message = pending()
     for (const [i, seconds] of [5, 10, 20, 40, 80].entries()) {
-      const claimed = play(message, [due(0)], { now: message.nextRetryAt ?? circumstances().now })
+      const claimed = play(message, [due(0)], { now: message.nextRetryAt ?? context().now })
       expect(claimed.status).toBe('submitting')
       const decision = putOff(claimed, 0)
       expect(decision).toMatchObject({
         kind: 'schedule',
-        alarm: { attempt: 0, postponements: i + 1 },
+        job: { attempt: 0, postponements: i + 1 },
         at: secondsFromNow(seconds),
         message: { status: 'pending', success: true, retryCount: 0, nextRetryAt: secondsFromNow(seconds) },
       })
@@ -159,7 +159,7 @@ describe('an attempt that Twilio did not process', () => {
   test('keeps the message retrying if it was a retry', () => {
     expect(putOff(submittingMessage(2), 2)).toMatchObject({
       kind: 'schedule',
-      alarm: { attempt: 2, postponements: 1 },
+      job: { attempt: 2, postponements: 1 },
       message: { status: 'retrying', success: false, retryCount: 2 },
     })
   })

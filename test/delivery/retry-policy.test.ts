@@ -4,7 +4,7 @@ import { describe, expect, test } from '@jest/globals'
 import type { RetryPolicyOverrides } from '../../src/delivery/policy-overrides.ts'
 import {
   createRetryPolicy,
-  mostRetries,
+  maxRetriesOf,
   postponedDelaySeconds,
   retryDelaySeconds,
   ruleFor,
@@ -166,8 +166,8 @@ describe('overrides', () => {
   })
 
   test('with more retries raise the max_retries of new rows', () => {
-    expect(mostRetries(policy)).toBe(5)
-    expect(mostRetries(createRetryPolicy({ default: { retries: 7, baseDelaySeconds: 60 } }))).toBe(7)
+    expect(maxRetriesOf(policy)).toBe(5)
+    expect(maxRetriesOf(createRetryPolicy({ default: { retries: 7, baseDelaySeconds: 60 } }))).toBe(7)
   })
 
   test('left out are the defaults: 10% jitter, six hours, no scale', () => {

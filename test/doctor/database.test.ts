@@ -48,30 +48,30 @@ describe('a database that cannot be reached', () => {
     expect(named(found, 'ok')).toEqual(['account', 'api-key', 'endpoint', 'signature'])
     expect(of(found, 'database')[0]).toMatchObject({
       what: expect.stringContaining('ECONNREFUSED'),
-      mend: expect.stringMatching(/Start PostgreSQL/),
+      fix: expect.stringMatching(/Start PostgreSQL/),
     })
     expect(JSON.stringify(found)).not.toContain('hunter2')
   })
 
-  test.each<[what: string, change: Partial<Pick<URL, 'pathname' | 'hostname' | 'username'>>, mend: RegExp]>([
+  test.each<[what: string, change: Partial<Pick<URL, 'pathname' | 'hostname' | 'username'>>, fix: RegExp]>([
     ['of a name that there is not', { pathname: '/nowhere' }, /Create the database/],
     ['on a host that there is not', { hostname: 'db.invalid' }, /cannot be resolved/],
     ['as a user that there is not', { username: 'nobody_here' }, /user and password/],
-  ])('%s', async (_what, change, mend) => {
+  ])('%s', async (_what, change, fix) => {
     const url = Object.assign(new URL(world.database.url), change)
     const [finding] = of(await examine({ ...world.env, DATABASE_URL: url.toString() }), 'database')
-    expect(finding).toMatchObject({ result: 'failed', mend: expect.stringMatching(mend) })
+    expect(finding).toMatchObject({ result: 'failed', fix: expect.stringMatching(fix) })
   })
 
   test('with a certificate that is not there', async () => {
     const url = `${world.database.url}?sslrootcert=/nowhere/root.crt`
     const [finding] = of(await examine({ ...world.env, DATABASE_URL: url }), 'database')
-    expect(finding).toMatchObject({ result: 'failed', mend: expect.stringContaining('sslrootcert') })
+    expect(finding).toMatchObject({ result: 'failed', fix: expect.stringContaining('sslrootcert') })
   })
 
   test('without TLS, which was asked for', async () => {
     const [finding] = of(await examine({ ...world.env, DATABASE_SSL: 'require' }), 'database')
-    expect(finding).toMatchObject({ result: 'failed', mend: expect.stringContaining('DATABASE_SSL') })
+    expect(finding).toMatchObject({ result: 'failed', fix: expect.stringContaining('DATABASE_SSL') })
   })
 })
 
@@ -83,7 +83,7 @@ test('a database that was not migrated names each migration, and how to run them
   expect(named(found, 'skipped')).toEqual(['indexes', 'backlog', 'worker'])
   expect(of(found, 'migrations')[0]?.what).toMatch(/001-message-table, 002-retry-index,/)
   for (const name of ['migrations', 'table', 'queue'] as const) {
-    expect(of(found, name)[0]?.mend).toBe('Run: sms-retry migrate')
+    expect(of(found, name)[0]?.fix).toBe('Run: sms-retry migrate')
   }
 })
 
@@ -94,7 +94,7 @@ test('one migration that is missing is named alone', async () => {
       name: 'migrations',
       result: 'failed',
       what: 'Migrations are missing: 006-reconcile-index',
-      mend: 'Run: sms-retry migrate',
+      fix: 'Run: sms-retry migrate',
     },
   ])
 })
@@ -112,7 +112,7 @@ test.each([
   expect(of(found, 'indexes')).toEqual([
     expect.objectContaining({
       what: expect.stringMatching(words),
-      mend: expect.stringMatching(/^Run: sms-retry migrate/),
+      fix: expect.stringMatching(/^Run: sms-retry migrate/),
     }),
   ])
 })
@@ -139,13 +139,13 @@ test.each([
     /message_length is generated/,
     /message_length.* an ordinary one/,
   ],
-])('a column that %s', async (_what, change, what, mend) => {
+])('a column that %s', async (_what, change, what, fix) => {
   const found = await examineAfter(`alter table sms_usage_logs ${change}`)
   expect(of(found, 'table')).toEqual([
     expect.objectContaining({
       result: 'failed',
       what: expect.stringMatching(what),
-      mend: expect.stringMatching(mend),
+      fix: expect.stringMatching(fix),
     }),
   ])
 })
@@ -163,7 +163,7 @@ test.each([
     expect.objectContaining({
       result: 'failed',
       what: expect.stringContaining(`${name} must not be null`),
-      mend: expect.stringContaining(`${name} of sms_usage_logs: drop not null`),
+      fix: expect.stringContaining(`${name} of sms_usage_logs: drop not null`),
     }),
   ])
 })
@@ -202,7 +202,7 @@ test('a database that cannot be written to', async () => {
   await database.drop()
   expect(of(found, 'server')[0]).toMatchObject({
     result: 'failed',
-    mend: expect.stringContaining('reset default_transaction_read_only'),
+    fix: expect.stringContaining('reset default_transaction_read_only'),
   })
 })
 
@@ -217,7 +217,7 @@ describe('settings of PostgreSQL', () => {
       ['failed', 'fsync is off'],
       ['failed', 'full_page_writes is off'],
     ])
-    expect(found[0]?.mend).toContain('postgresql.conf')
+    expect(found[0]?.fix).toContain('postgresql.conf')
   })
 
   test("that switch the app's triggers off are named", async () => {
@@ -226,7 +226,7 @@ describe('settings of PostgreSQL', () => {
       expect.objectContaining({
         result: 'failed',
         what: expect.stringMatching(/^session_replication_role is replica: triggers/),
-        mend: expect.stringContaining('reset session_replication_role'),
+        fix: expect.stringContaining('reset session_replication_role'),
       }),
     ])
   })
@@ -247,7 +247,7 @@ test('a queue that is missing', async () => {
   expect(of(found, 'queue')[0]).toMatchObject({
     result: 'failed',
     what: expect.stringContaining('reconcile'),
-    mend: 'Run: sms-retry migrate',
+    fix: 'Run: sms-retry migrate',
   })
 })
 
@@ -260,6 +260,6 @@ test('an attempt that nobody makes', async () => {
   expect(of(found, 'backlog')[0]).toMatchObject({
     result: 'warning',
     what: expect.stringMatching(/^1 attempt is due, 0 later; the oldest has been due for 10 min/),
-    mend: expect.stringContaining('sms-retry worker'),
+    fix: expect.stringContaining('sms-retry worker'),
   })
 })

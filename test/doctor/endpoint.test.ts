@@ -62,7 +62,7 @@ describe('an endpoint of ours with other settings', () => {
     expect(finding).toMatchObject({
       result: 'failed',
       what: expect.stringMatching(/TWILIO_AUTH_TOKEN or PUBLIC_BASE_URL differs there/),
-      mend: expect.stringContaining('the same TWILIO_AUTH_TOKEN and PUBLIC_BASE_URL'),
+      fix: expect.stringContaining('the same TWILIO_AUTH_TOKEN and PUBLIC_BASE_URL'),
     })
   })
 
@@ -84,7 +84,7 @@ describe('an endpoint of ours with other settings', () => {
   test('another account', async () => {
     const url = await startOwn({ TWILIO_ACCOUNT_SID: `AC${'9'.repeat(32)}` })
     expect(await signatureOf({ PUBLIC_BASE_URL: url })).toMatchObject([
-      { result: 'failed', mend: expect.stringContaining('TWILIO_ACCOUNT_SID') },
+      { result: 'failed', fix: expect.stringContaining('TWILIO_ACCOUNT_SID') },
     ])
   })
 
@@ -94,7 +94,7 @@ describe('an endpoint of ours with other settings', () => {
       {
         result: 'failed',
         what: expect.stringContaining('database'),
-        mend: expect.stringContaining('/readyz'),
+        fix: expect.stringContaining('/readyz'),
       },
     ])
   })
@@ -111,7 +111,7 @@ describe('something else than our endpoint', () => {
   const html = { 'Content-Type': 'text/html; charset=utf-8' }
   const page = '<!doctype html><title>Log in</title>'
 
-  test.each<[what: string, answer: Answering, words: RegExp, mend: RegExp]>([
+  test.each<[what: string, answer: Answering, words: RegExp, fix: RegExp]>([
     ['nothing at that path', answerWith(404, 'Not found'), /answers 404.*another path/, /prefix/],
     ['only GET', answerWith(405, ''), /answers 405/, /prefix/],
     [
@@ -129,12 +129,12 @@ describe('something else than our endpoint', () => {
     ['a body that is refused', answerWith(415, ''), /changes the request/, /Content-Type/],
     ['a server that fails', answerWith(500, ''), /answers 500/, /logs/],
     ['a connection that breaks', (response) => response.destroy(), /cannot be reached/, /connection breaks/],
-  ])('%s', async (_what, answer, words, mend) => {
+  ])('%s', async (_what, answer, words, fix) => {
     const other = await startFakeTwilio(answer)
     closing.push(() => other.close())
     expect(await endpointAt(other.url)).toMatchObject({
       what: expect.stringMatching(words),
-      mend: expect.stringMatching(mend),
+      fix: expect.stringMatching(fix),
     })
     expect(other.posts).toHaveLength(1)
   })
@@ -144,7 +144,7 @@ describe('something else than our endpoint', () => {
     closing.push(() => other.close())
     expect(await endpointAt(other.url, 200)).toMatchObject({
       what: expect.stringContaining('in time'),
-      mend: expect.stringContaining('firewall'),
+      fix: expect.stringContaining('firewall'),
     })
   })
 
@@ -167,10 +167,10 @@ describe('something else than our endpoint', () => {
       /cannot be reached/,
       /No TLS there/,
     ],
-  ])('%s', async (_what, url, words, mend) => {
+  ])('%s', async (_what, url, words, fix) => {
     expect(await endpointAt(await url())).toMatchObject({
       what: expect.stringMatching(words),
-      mend: expect.stringMatching(mend),
+      fix: expect.stringMatching(fix),
     })
   })
 })

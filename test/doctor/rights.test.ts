@@ -51,7 +51,7 @@ describe('a right that is missing', () => {
       expect.objectContaining({
         result: 'failed',
         what: `The role ${name} has not been granted ${granted}`,
-        mend: expect.stringContaining('sql/roles/least-privilege.sql'),
+        fix: expect.stringContaining('sql/roles/least-privilege.sql'),
       }),
     ])
   })
@@ -91,7 +91,7 @@ describe('row level security', () => {
     expect(found[0]).toMatchObject({
       result: 'failed',
       what: expect.stringMatching(/Row level security .*sms_usage_logs.*\(insert\)/),
-      mend: expect.stringMatching(/policy.*bypassrls/),
+      fix: expect.stringMatching(/policy.*bypassrls/),
     })
   })
 

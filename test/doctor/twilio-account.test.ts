@@ -44,7 +44,7 @@ test('an account that may send', async () => {
       name: 'account',
       result: 'ok',
       what: 'The account is active, and its auth token is right; requests use the auth token',
-      mend: null,
+      fix: null,
     },
   ])
   expect(of(found, 'api-key')[0]?.result).toBe('ok')
@@ -56,7 +56,7 @@ test.each([
   ['a trial', { isTrial: true }, 'warning', /verified numbers only/],
 ] as const)('an account that is %s', async (_what, options, result, words) => {
   expect(of(await examineWith(options), 'account')).toMatchObject([
-    { result, what: expect.stringMatching(words), mend: expect.stringContaining('Twilio console') },
+    { result, what: expect.stringMatching(words), fix: expect.stringContaining('Twilio console') },
   ])
 })
 
@@ -66,7 +66,7 @@ test('a token that is wrong', async () => {
     {
       result: 'failed',
       what: 'Twilio refuses these credentials (HTTP 401, code 20003)',
-      mend: expect.stringContaining('the first one sends'),
+      fix: expect.stringContaining('the first one sends'),
     },
   ])
   expect(JSON.stringify(found)).not.toContain('f'.repeat(32))
@@ -101,7 +101,7 @@ test('a Twilio that cannot be reached', async () => {
     {
       result: 'failed',
       what: expect.stringContaining('ECONNREFUSED'),
-      mend: expect.stringContaining('https'),
+      fix: expect.stringContaining('https'),
     },
   ])
 })
@@ -119,7 +119,7 @@ test('an API key, which may not read the account, is tried on a message', async 
   expect(of(bad, 'api-key')[0]).toMatchObject({
     result: 'failed',
     what: expect.stringContaining('20003'),
-    mend: expect.stringContaining('restricted key'),
+    fix: expect.stringContaining('restricted key'),
   })
   expect(JSON.stringify(bad)).not.toContain('another-secret')
 })
@@ -138,7 +138,7 @@ test('a certificate that is not trusted is named, and so is the way to trust it'
       what: expect.stringMatching(
         /cannot be reached: no connection \((DEPTH_ZERO_SELF_SIGNED_CERT|UNABLE_TO_VERIFY)/,
       ),
-      mend: expect.stringContaining('NODE_EXTRA_CA_CERTS'),
+      fix: expect.stringContaining('NODE_EXTRA_CA_CERTS'),
     },
   ])
 })
@@ -158,7 +158,7 @@ test('a proxy that refuses the tunnel is named', async () => {
       {
         result: 'failed',
         what: 'Twilio cannot be reached: proxy answered 407',
-        mend: expect.stringContaining('HTTPS_PROXY'),
+        fix: expect.stringContaining('HTTPS_PROXY'),
       },
     ])
   } finally {
@@ -169,7 +169,7 @@ test('a proxy that refuses the tunnel is named', async () => {
 test('a name that cannot be resolved', async () => {
   expect(
     of(await examineWith({}, { TWILIO_API_BASE_URL: 'https://twilio.invalid' }), 'account'),
-  ).toMatchObject([{ result: 'failed', mend: expect.stringContaining('DNS') }])
+  ).toMatchObject([{ result: 'failed', fix: expect.stringContaining('DNS') }])
 })
 
 test.each([403, 404])("a %i without a code of Twilio's is something else's answer", async (status) => {

@@ -8,7 +8,7 @@ import pg from 'pg'
 import {
   type Binaries,
   freePort,
-  giveTo,
+  chownTo,
   type Owner,
   ownerOf,
   startWatchdog,
@@ -81,7 +81,7 @@ export class PostgresNode {
     const lines = [`primary_conninfo = '${conninfo}'`, ...settings]
     await writeOwned(join(node.#data, 'postgresql.auto.conf'), `${lines.join('\n')}\n`, node.#owner)
     await writeOwned(join(node.#data, 'standby.signal'), '', node.#owner)
-    await giveTo(node.#owner, node.#data)
+    await chownTo(node.#owner, node.#data)
     await node.start()
     return node
   }

@@ -1,10 +1,10 @@
-// The alarm clocks: which job an alarm is, that there is one per alarm, and that it comes and goes with the
+// The alarm clocks: which job an alarm is, that there is one per job, and that it comes and goes with the
 // transaction that it was set in; and the one job of the sweeps.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Database, openDatabase } from '../../src/postgres/pool.ts'
-import type { Alarm } from '../../src/delivery/decision.ts'
+import type { JobKey } from '../../src/delivery/decision.ts'
 import { DatabaseError, SchemaError } from '../../src/shared/errors.ts'
-import { type AttemptJob, jobId, type Queue, type ScheduledAlarm, startQueue } from '../../src/jobs/queue.ts'
+import { type AttemptJob, jobId, type Queue, type ScheduledJob, startQueue } from '../../src/jobs/queue.ts'
 import { configOf, open } from '../db/original-table.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
@@ -28,12 +28,12 @@ afterAll(async () => {
 })
 
 let lastMessage = 0
-const newAlarm = (at: Date | null = null): ScheduledAlarm => {
+const newJob = (at: Date | null = null): ScheduledJob => {
   lastMessage += 1
-  return { messageId: lastMessage, key: null, alarm: { attempt: 1, postponements: 0 }, at }
+  return { messageId: lastMessage, key: null, job: { attempt: 1, postponements: 0 }, at }
 }
 
-const jobsOf = ({ messageId }: ScheduledAlarm) =>
+const jobsOf = ({ messageId }: ScheduledJob) =>
   own.query<{ id: string; data: AttemptJob; at: Date }>(
     `select id, data, start_after as "at" from sms_retry_pgboss.job where (data ->> 'message')::int = $1
       order by id`,
@@ -64,21 +64,19 @@ describe('the id of a job', () => {
     ),
   )
   const KEYS = [null, 'key-of-message_1', 'key-of-message_2']
-  const idOf = (messageId: number, alarm: Alarm, key: string | null = null): string =>
-    jobId({ messageId, key, alarm })
-  const ids = grid.flatMap(([message, alarm]) => KEYS.map((key) => idOf(message, alarm, key)))
+  const idOf = (messageId: number, job: JobKey, key: string | null = null): string =>
+    jobId({ messageId, key, job })
+  const ids = grid.flatMap(([message, job]) => KEYS.map((key) => idOf(message, job, key)))
 
   test('is the same for the same alarm, whenever it is computed', () => {
-    expect(grid.flatMap(([message, alarm]) => KEYS.map((key) => idOf(message, { ...alarm }, key)))).toEqual(
-      ids,
-    )
+    expect(grid.flatMap(([message, job]) => KEYS.map((key) => idOf(message, { ...job }, key)))).toEqual(ids)
     // Written out, because jobs of an older version are in users' databases.
     expect(idOf(42, { attempt: 3, postponements: 1 }, 'key-of-message_1')).toBe(
       'a973f8f6-2ef9-8c0b-83b2-4db98ad39b56',
     )
   })
 
-  test('differs between any two alarms', () => {
+  test('differs between any two jobs', () => {
     expect(ids).toHaveLength(3 * 910)
     expect(new Set(ids).size).toBe(ids.length)
   })
@@ -94,16 +92,14 @@ describe('the id of a job', () => {
 describe('scheduling', () => {
   test('gives a job with ids only, at the time that was asked for', async () => {
     const at = new Date('2031-05-06T07:08:09.123Z')
-    const alarm = newAlarm(at)
-    await queue.schedule(database, [alarm])
-    expect(await jobsOf(alarm)).toEqual([
-      { id: jobId(alarm), data: { message: alarm.messageId, attempt: 1 }, at },
-    ])
+    const job = newJob(at)
+    await queue.schedule(database, [job])
+    expect(await jobsOf(job)).toEqual([{ id: jobId(job), data: { message: job.messageId, attempt: 1 }, at }])
   })
 
   test('the same alarm twice gives one job, and does not spoil the transaction', async () => {
-    const first = newAlarm(new Date('2031-01-01T00:00:00Z'))
-    const other = newAlarm(new Date('2031-01-01T00:00:00Z'))
+    const first = newJob(new Date('2031-01-01T00:00:00Z'))
+    const other = newJob(new Date('2031-01-01T00:00:00Z'))
     await queue.schedule(database, [first])
     await database.transaction(async (tx) => {
       await queue.schedule(tx, [{ ...first, at: new Date('2032-01-01T00:00:00Z') }, other])
@@ -114,49 +110,49 @@ describe('scheduling', () => {
   })
 
   test('the same alarm ten times at once gives one job', async () => {
-    const alarm = newAlarm(new Date('2031-01-01T00:00:00Z'))
-    await Promise.all(Array.from({ length: 10 }, () => queue.schedule(database, [alarm])))
-    expect(await jobsOf(alarm)).toHaveLength(1)
+    const job = newJob(new Date('2031-01-01T00:00:00Z'))
+    await Promise.all(Array.from({ length: 10 }, () => queue.schedule(database, [job])))
+    expect(await jobsOf(job)).toHaveLength(1)
   })
 
   test('an attempt that was put off is another alarm', async () => {
-    const alarm = newAlarm(new Date('2031-01-01T00:00:00Z'))
-    await queue.schedule(database, [alarm, { ...alarm, alarm: { attempt: 1, postponements: 1 } }])
-    expect(await jobsOf(alarm)).toHaveLength(2)
+    const job = newJob(new Date('2031-01-01T00:00:00Z'))
+    await queue.schedule(database, [job, { ...job, job: { attempt: 1, postponements: 1 } }])
+    expect(await jobsOf(job)).toHaveLength(2)
   })
 
   test('is undone with its transaction', async () => {
-    const alarm = newAlarm()
+    const job = newJob()
     const undone = database.transaction(async (tx) => {
-      await queue.schedule(tx, [alarm])
+      await queue.schedule(tx, [job])
       throw new Error('changed my mind')
     })
     await expect(undone).rejects.toThrow('changed my mind')
-    expect(await jobsOf(alarm)).toEqual([])
+    expect(await jobsOf(job)).toEqual([])
   })
 })
 
 describe('unscheduling', () => {
   test('removes the jobs that are named, and no other', async () => {
-    const alarms = [newAlarm(), newAlarm(), newAlarm()]
-    await queue.schedule(database, alarms)
-    await queue.unschedule(database, alarms.slice(0, 2))
-    expect((await Promise.all(alarms.map(jobsOf))).map(({ length }) => length)).toEqual([0, 0, 1])
+    const jobs = [newJob(), newJob(), newJob()]
+    await queue.schedule(database, jobs)
+    await queue.unschedule(database, jobs.slice(0, 2))
+    expect((await Promise.all(jobs.map(jobsOf))).map(({ length }) => length)).toEqual([0, 0, 1])
   })
 
   test('is undone with its transaction', async () => {
-    const alarm = newAlarm()
-    await queue.schedule(database, [alarm])
+    const job = newJob()
+    await queue.schedule(database, [job])
     const undone = database.transaction(async (tx) => {
-      await queue.unschedule(tx, [alarm])
+      await queue.unschedule(tx, [job])
       throw new Error('changed my mind')
     })
     await expect(undone).rejects.toThrow('changed my mind')
-    expect(await jobsOf(alarm)).toHaveLength(1)
+    expect(await jobsOf(job)).toHaveLength(1)
   })
 
   test('of a job that is not there, or of none, does nothing', async () => {
-    await queue.unschedule(database, [newAlarm()])
+    await queue.unschedule(database, [newJob()])
     await queue.unschedule(database, [])
   })
 })
@@ -172,7 +168,7 @@ test('a job whose handling throws rings again', async () => {
     return new Map()
   })
   await worker.schedule(otherDatabase, [
-    { messageId: 7, key: null, alarm: { attempt: 2, postponements: 0 }, at: null },
+    { messageId: 7, key: null, job: { attempt: 2, postponements: 0 }, at: null },
   ])
   await waitFor('the job to ring again', () => rung.length >= 2)
   await waitFor('the job to be done', async () => {
@@ -189,9 +185,9 @@ test('of a batch of jobs, the one that failed runs again, and the others are don
   const other = await createTestDatabase()
   const otherDatabase = open(other)
   const worker = await startQueue(otherDatabase, 'work', silentLogger)
-  const alarm = { attempt: 0, postponements: 0 }
-  const alarms = [1, 2, 3].map((messageId) => ({ messageId, key: null, alarm, at: null }))
-  await worker.schedule(otherDatabase, alarms)
+  const job = { attempt: 0, postponements: 0 }
+  const jobs = [1, 2, 3].map((messageId) => ({ messageId, key: null, job, at: null }))
+  await worker.schedule(otherDatabase, jobs)
   const handled: number[][] = []
   await worker.work({ batchSize: 10 }, async (jobs) => {
     handled.push(jobs.map(({ message }) => message).toSorted())

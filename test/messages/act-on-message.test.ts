@@ -1,6 +1,6 @@
 // What a person asks for, on real rows and jobs: done once, however often it is asked for at the same time.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { type Acted, type Action, actOnMessage } from '../../src/messages/act-on-message.ts'
+import { type ActionResult, type Action, actOnMessage } from '../../src/messages/act-on-message.ts'
 import { findMessage } from '../../src/db/messages.ts'
 import type { RecordDeps } from '../../src/recording/record-events.ts'
 import type { Runtime } from '../../src/processes/runtime.ts'
@@ -47,10 +47,10 @@ async function rowOf(id: number): Promise<Record<string, unknown> | undefined> {
 const jobsOf = async (id: number): Promise<number[]> =>
   (await jobs(world.database)).flatMap(({ data }) => (data.message === id ? [data.attempt] : []))
 
-const outcomes = (acted: readonly Acted[]): string[] => acted.map(({ outcome }) => outcome).toSorted()
+const outcomes = (acted: readonly ActionResult[]): string[] => acted.map(({ outcome }) => outcome).toSorted()
 
 /** As a page or a command has read it before. */
-async function act(id: number, action: Action): Promise<Acted> {
+async function act(id: number, action: Action): Promise<ActionResult> {
   const found = await findMessage(deps.database, id)
   return actOnMessage(deps, found ?? { id, key: null, to: '+12065550100' }, action)
 }
@@ -96,7 +96,7 @@ test('cancel, ten times at once: canceled once, and its job is gone; retry bring
   expect(await jobsOf(id)).toEqual([1])
 })
 
-test('a retry whose first alarm has rung, put off and then called off, has an alarm again', async () => {
+test('a retry whose first job has rung, put off and then called off, has an alarm again', async () => {
   const id = await send('+15552161101')
   // As a worker leaves it: the first alarm is done, the attempt was put off.
   await world.database.query(

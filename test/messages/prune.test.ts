@@ -9,7 +9,7 @@ import { actOnMessage } from '../../src/messages/act-on-message.ts'
 import { createRetryPolicy } from '../../src/delivery/retry-policy.ts'
 import { type Pruned, prune } from '../../src/messages/prune-messages.ts'
 import { type Queue, startQueue } from '../../src/jobs/queue.ts'
-import { type Happening, recordEvents } from '../../src/recording/record-events.ts'
+import { type MessageEvent, recordEvents } from '../../src/recording/record-events.ts'
 import { enqueueMessage } from '../../src/messages/send-message.ts'
 import { open } from '../db/original-table.ts'
 import { runCli } from '../cli/run-cli.ts'
@@ -147,7 +147,7 @@ describe('beside others', () => {
       ({ id }) => id,
     )
     const late = ids.map(
-      (id, i): Happening => ({
+      (id, i): MessageEvent => ({
         target: { id },
         event: {
           kind: 'report',
@@ -173,13 +173,13 @@ describe('beside others', () => {
   test('a callback for a message that was deleted is for an unknown one; nothing fails', async () => {
     await fill(50)
     const late = SIDS.slice(0, 50).map(
-      (sid): Happening => ({
+      (sid): MessageEvent => ({
         target: { sid },
         event: { kind: 'report', attempt: null, sid, status: 'delivered', errorCode: null, errorText: null },
       }),
     )
     const [recorded] = await Promise.all([
-      Promise.all(late.map((happening) => recordEvents(deps(), [happening]))),
+      Promise.all(late.map((messageEvent) => recordEvents(deps(), [messageEvent]))),
       prune(database, ROWS),
     ])
     expect(recorded.flat()).toHaveLength(50)

@@ -66,7 +66,7 @@ describe('waiting rows of others', () => {
     expect(await reconcile(deps)).toEqual(NOTHING)
   })
 
-  test('that are new get their alarm', async () => {
+  test('that are new get their job', async () => {
     const world = await newTimedWorld()
     await insert(world, '71 hours')
     expect(await reconcile(await newProcess(world))).toEqual({ ...NOTHING, looked: 1, rungAgain: 1 })

@@ -31,14 +31,14 @@ const waitingForLocks = ({ database }: World): Promise<object[]> =>
 
 /** In the order of alarmsOf. */
 async function jobIds({ database }: World, ids: readonly number[]): Promise<string[]> {
-  const alarm = { attempt: 0, postponements: 1 }
-  return (await Promise.all(ids.map((id) => jobIdOf(database, id, alarm)))).toSorted()
+  const job = { attempt: 0, postponements: 1 }
+  return (await Promise.all(ids.map((id) => jobIdOf(database, id, job)))).toSorted()
 }
 
 const errorsIn = ({ log }: World): object[] => log.filter(({ level }) => level === 'error')
 
 describe('a row that the app has locked', () => {
-  test('is left for the next sweep, and the others get their alarms', async () => {
+  test('is left for the next sweep, and the others get their jobs', async () => {
     const world = await newTimedWorld()
     const [first, locked, last] = (await lost(world, 3)) as [number, number, number]
     const app = await appClient(world)

@@ -8,7 +8,7 @@ import {
   buildAttempt,
   buildMessage,
   callback,
-  circumstances,
+  context,
   POLICY,
   secondsFromNow,
 } from '../delivery/build-message.ts'
@@ -24,7 +24,7 @@ function afterEvents(before: Message, ...events: Event[]): ReturnType<typeof cou
   const metrics = newMetrics(POLICY)
   let message = before
   for (const event of events) {
-    const decision = decide(message, event, circumstances())
+    const decision = decide(message, event, context())
     metrics.decided(message, decision)
     if (decision.kind !== 'ignore') message = decision.message
   }
@@ -167,7 +167,7 @@ test('every series but those of codes is there from the start, so that its first
   metrics.callbacks.bad_signature.inc()
   metrics.reconciled.absent.inc()
   metrics.submitted({ outcome: 'unknown', reason: 'x' }, 1)
-  metrics.decided(sent(), decide(sent(), callback('delivered'), circumstances()))
+  metrics.decided(sent(), decide(sent(), callback('delivered'), context()))
   const later = seriesOf(await toText([await metrics.snapshot()]))
   expect([...later.keys()]).toEqual([...atStart.keys()])
 })
@@ -175,7 +175,7 @@ test('every series but those of codes is there from the start, so that its first
 test('codes that the policy does not name share one series, however many Twilio makes up', async () => {
   const metrics = newMetrics(POLICY)
   for (let code = 39_000; code < 39_500; code += 1) {
-    metrics.decided(sent(), decide(sent(), callback('undelivered', code), circumstances()))
+    metrics.decided(sent(), decide(sent(), callback('undelivered', code), context()))
   }
   expect(await counted(metrics)).toEqual({ 'sms_retry_retries_scheduled_total{code="other"}': 500 })
 })

@@ -39,10 +39,10 @@ async function duplicate(world: World, messageId: number, count: number): Promis
   const { database, logger } = world.openRuntime()
   closeLater(() => database.close())
   const queue = await startQueue(database, 'schedule', logger)
-  const alarms = Array.from({ length: count }, (_, i) => ({ attempt: 0, postponements: i + 1 }))
+  const jobs = Array.from({ length: count }, (_, i) => ({ attempt: 0, postponements: i + 1 }))
   await queue.schedule(
     database,
-    alarms.map((alarm) => ({ messageId, key: null, alarm, at: null })),
+    jobs.map((job) => ({ messageId, key: null, job, at: null })),
   )
   await queue.stop(1_000)
 }

@@ -9,7 +9,7 @@ import { freePort } from '../../src/demo/embedded-postgres.ts'
 import { DatabaseError, OverloadedError } from '../../src/shared/errors.ts'
 import { EventRecorder } from '../../src/recording/event-recorder.ts'
 import { jobId, startQueue } from '../../src/jobs/queue.ts'
-import type { Happening, Recorded } from '../../src/recording/record-events.ts'
+import type { MessageEvent, RecordResult } from '../../src/recording/record-events.ts'
 import { open } from '../db/original-table.ts'
 import { startDatabaseProxy } from '../http/database-proxy.ts'
 import { newSid } from '../support/callbacks.ts'
@@ -80,16 +80,16 @@ function send(count: number, userId = APP): Promise<Sent[]> {
   )
 }
 
-function report({ id, sid }: Sent, status: TwilioStatus, errorCode: number | null = null): Happening {
+function report({ id, sid }: Sent, status: TwilioStatus, errorCode: number | null = null): MessageEvent {
   return { target: { id }, event: { kind: 'report', attempt: 0, sid, status, errorCode, errorText: null } }
 }
-const failed = (message: Sent): Happening => report(message, 'undelivered', 30003)
+const failed = (message: Sent): MessageEvent => report(message, 'undelivered', 30003)
 
-const recordAll = (messages: readonly Sent[], by = recorder): Promise<PromiseSettledResult<Recorded>[]> =>
+const recordAll = (messages: readonly Sent[], by = recorder): Promise<PromiseSettledResult<RecordResult>[]> =>
   Promise.allSettled(messages.map((message) => by.record(failed(message))))
 
 /** What became of it: the kind of the decision, or the error's code. */
-function outcomeOf(result: PromiseSettledResult<Recorded>): string {
+function outcomeOf(result: PromiseSettledResult<RecordResult>): string {
   if (result.status === 'rejected') return String(result.reason.code)
   return result.value.known ? result.value.decision.kind : 'unknown message'
 }
@@ -117,7 +117,7 @@ async function retried(): Promise<number[]> {
       order by 2`,
   )
   for (const { id, message } of jobs)
-    expect(id).toBe(jobId({ messageId: message, key: null, alarm: { attempt: 1, postponements: 0 } }))
+    expect(id).toBe(jobId({ messageId: message, key: null, job: { attempt: 1, postponements: 0 } }))
   return jobs.map(({ message }) => message)
 }
 
@@ -196,7 +196,7 @@ describe('what comes together is written together', () => {
   test('a message that is not in the table is told as unknown, beside others', async () => {
     const messages = await send(2)
     const stranger: Sent = { id: 2_000_000_000, sid: newSid() }
-    const bySid: Happening = { ...failed(stranger), target: { sid: stranger.sid } }
+    const bySid: MessageEvent = { ...failed(stranger), target: { sid: stranger.sid } }
     const results = await Promise.all([
       recorder.record(failed(stranger)),
       ...messages.map((message) => recorder.record(failed(message))),
@@ -438,11 +438,13 @@ test('more for locked rows than can wait are refused, and all others are recorde
   const app = await newClient()
   await app.query('begin')
   await app.query('select 1 from sms_usage_logs where id <> $1 for update', [other.id])
-  const underWay: Promise<PromiseSettledResult<Recorded>[]>[] = []
+  const underWay: Promise<PromiseSettledResult<RecordResult>[]>[] = []
   for (let start = 0; start < locked.length; start += 300) {
     underWay.push(recordAll(locked.slice(start, start + 300)))
     // As they come: the list before has been put aside.
-    expect(outcomeOf((await recordAll([other]))[0] as PromiseSettledResult<Recorded>)).not.toBe('OVERLOADED')
+    expect(outcomeOf((await recordAll([other]))[0] as PromiseSettledResult<RecordResult>)).not.toBe(
+      'OVERLOADED',
+    )
   }
   expect(await recorded()).toEqual([other.id])
   await app.query('commit')

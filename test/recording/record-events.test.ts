@@ -8,7 +8,7 @@ import { createRetryPolicy } from '../../src/delivery/retry-policy.ts'
 import type { TwilioStatus } from '../../src/delivery/status.ts'
 import { DatabaseError } from '../../src/shared/errors.ts'
 import { jobId, type Queue, startQueue } from '../../src/jobs/queue.ts'
-import { type Happening, recordEvents } from '../../src/recording/record-events.ts'
+import { type MessageEvent, recordEvents } from '../../src/recording/record-events.ts'
 import { open } from '../db/original-table.ts'
 import { newSid } from '../support/callbacks.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -32,8 +32,8 @@ afterAll(async () => {
 })
 
 const policy = createRetryPolicy({ jitter: 0 })
-const record = (happenings: readonly Happening[]) =>
-  recordEvents({ database, queue, policy, metrics: newMetrics(policy), random: () => 0 }, happenings)
+const record = (messageEvents: readonly MessageEvent[]) =>
+  recordEvents({ database, queue, policy, metrics: newMetrics(policy), random: () => 0 }, messageEvents)
 
 const KEY = 'key-of-a-message'
 
@@ -66,11 +66,11 @@ async function send(): Promise<Sent> {
   return { id, sid }
 }
 
-const report = ({ id, sid }: Sent, status: TwilioStatus, errorCode: number | null = null): Happening => ({
+const report = ({ id, sid }: Sent, status: TwilioStatus, errorCode: number | null = null): MessageEvent => ({
   target: { id },
   event: { kind: 'report', attempt: 0, sid, status, errorCode, errorText: null },
 })
-const failed = (message: Sent): Happening => report(message, 'undelivered', 30003)
+const failed = (message: Sent): MessageEvent => report(message, 'undelivered', 30003)
 
 async function rowOf({ id }: Pick<Sent, 'id'>) {
   const [row] = await own.query<{ status: string; retryCount: number; version: string }>(
@@ -91,7 +91,7 @@ async function jobsOf({ id }: Pick<Sent, 'id'>): Promise<string[]> {
 }
 
 const firstRetryOf = ({ id }: Sent): string =>
-  jobId({ messageId: id, key: KEY, alarm: { attempt: 1, postponements: 0 } })
+  jobId({ messageId: id, key: KEY, job: { attempt: 1, postponements: 0 } })
 
 /** Makes each change of a job fail, while `work` runs. */
 async function whileJobsFail(change: 'insert' | 'delete', work: () => Promise<void>): Promise<void> {
@@ -112,15 +112,15 @@ describe('row and job change together or not at all', () => {
   test('a failure when the job is added leaves the rows as they were, of the whole batch', async () => {
     const [message, other] = [await send(), await send()]
     const before = [await rowOf(message), await rowOf(other)]
-    const happenings = [failed(message), report(other, 'delivered')]
+    const messageEvents = [failed(message), report(other, 'delivered')]
     await whileJobsFail('insert', async () => {
-      await expect(record(happenings)).rejects.toThrow(DatabaseError)
-      await expect(record(happenings)).rejects.toThrow('no jobs today')
+      await expect(record(messageEvents)).rejects.toThrow(DatabaseError)
+      await expect(record(messageEvents)).rejects.toThrow('no jobs today')
     })
     expect([await rowOf(message), await rowOf(other)]).toEqual(before)
     expect(await jobsOf(message)).toEqual([])
 
-    await record(happenings)
+    await record(messageEvents)
     expect(await rowOf(message)).toMatchObject({ status: 'retrying', retryCount: 1, isDue: true })
     expect(await rowOf(other)).toMatchObject({ status: 'delivered' })
     expect(await jobsOf(message)).toEqual([firstRetryOf(message)])
@@ -164,12 +164,15 @@ describe('row and job change together or not at all', () => {
 describe('batches that name the same rows', () => {
   test('in opposite and mixed orders, by id and by sid, many at once, do not deadlock', async () => {
     const messages = await Promise.all(Array.from({ length: 20 }, send))
-    const bySid = (happening: Happening, { sid }: Sent): Happening => ({ ...happening, target: { sid } })
+    const bySid = (messageEvent: MessageEvent, { sid }: Sent): MessageEvent => ({
+      ...messageEvent,
+      target: { sid },
+    })
     for (const events of [['sent'], ['undelivered', 30003], ['delivered']] as const) {
       const [status, errorCode = null] = events
       const batch = messages.map((message, i) => {
-        const happening = report(message, status, errorCode)
-        return i % 2 === 0 ? happening : bySid(happening, message)
+        const messageEvent = report(message, status, errorCode)
+        return i % 2 === 0 ? messageEvent : bySid(messageEvent, message)
       })
       const rotated = (by: number) => [...batch.slice(by), ...batch.slice(0, by)]
       const batches = messages.flatMap((_, i) => [rotated(i), rotated(i).toReversed()])
@@ -196,7 +199,7 @@ describe('batches that name the same rows', () => {
     const message = await send()
     await record([failed(message)])
     await own.query('update sms_usage_logs set next_retry_at = now() where id = $1', [message.id])
-    const due: Happening = { target: { id: message.id }, event: { kind: 'due', attempt: 1 } }
+    const due: MessageEvent = { target: { id: message.id }, event: { kind: 'due', attempt: 1 } }
     // Twice in one batch as well: a job that rings twice may come in one.
     const recorded = await Promise.all(Array.from({ length: 10 }, () => record([due, due])))
     const kinds = recorded.flat().map((one) => (one.known ? one.decision.kind : 'unknown'))
@@ -206,11 +209,11 @@ describe('batches that name the same rows', () => {
 
 describe('several events of one message in one batch', () => {
   const CANCEL: Event = { kind: 'cancel' }
-  const cancel = ({ id }: Sent): Happening => ({ target: { id }, event: CANCEL })
-  const delivered = (message: Sent): Happening => report(message, 'delivered')
-  const sent = (message: Sent): Happening => report(message, 'sent')
+  const cancel = ({ id }: Sent): MessageEvent => ({ target: { id }, event: CANCEL })
+  const delivered = (message: Sent): MessageEvent => report(message, 'delivered')
+  const sent = (message: Sent): MessageEvent => report(message, 'sent')
 
-  test.each<[what: string, events: ((message: Sent) => Happening)[], status: string, jobs: number]>([
+  test.each<[what: string, events: ((message: Sent) => MessageEvent)[], status: string, jobs: number]>([
     ['failed, delivered', [failed, delivered], 'delivered', 0],
     ['delivered, failed', [delivered, failed], 'delivered', 0],
     ['failed, sent', [failed, sent], 'retrying', 1],
@@ -259,7 +262,7 @@ describe('events of messages that are not in the table', () => {
     { target: { sid: "'; drop table sms_usage_logs; --" } },
   ])('$target: are told as unknown and write nothing, beside one that is known', async ({ target }) => {
     const message = await send()
-    const stranger: Happening = { target, event: { ...event, errorText: null } }
+    const stranger: MessageEvent = { target, event: { ...event, errorText: null } }
     const rows = async () => (await own.query('select count(*)::int as "n" from sms_usage_logs'))[0]
     const before = await rows()
     const recorded = await record([stranger, failed(message), stranger])

@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals'
 import { Writable } from 'node:stream'
 import winston from 'winston'
 import { DatabaseError } from '../../src/shared/errors.ts'
-import { createLogger, errorFields, maskNumber, seldom } from '../../src/shared/log.ts'
+import { createLogger, errorFields, maskNumber, throttledLog } from '../../src/shared/log.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 /** The real logger, with its lines taken where the console would get them. */
@@ -90,7 +90,7 @@ describe('phone numbers are masked', () => {
 describe('what happens often', () => {
   test('is logged at once, then once a period with the number of those between; none is lost', async () => {
     const lines: [message: string, fields: object][] = []
-    const log = seldom((message, fields) => lines.push([message, fields]), 50)
+    const log = throttledLog((message, fields) => lines.push([message, fields]), 50)
     for (let n = 0; n < 100; n += 1) log('Refused', { n })
     expect(lines).toEqual([['Refused', { n: 0, notLogged: 0 }]])
     await waitFor('the period to end', () => lines.length === 2)

@@ -1,6 +1,6 @@
 // What the tests of the worker share: messages that wait for one, workers, and runners of attempts without one.
 import { startQueue } from '../../src/jobs/queue.ts'
-import { AttemptRunner, type Pace } from '../../src/messages/run-attempts.ts'
+import { AttemptRunner, type RateLimit } from '../../src/messages/run-attempts.ts'
 import { recordingOf } from '../../src/processes/runtime.ts'
 import { createTwilioClient } from '../../src/twilio/client.ts'
 import { type RunningWorker, runWorker } from '../../src/processes/worker.ts'
@@ -17,7 +17,7 @@ export const waitForStatus = (world: World, id: number, status: string): Promise
   waitFor(`message ${id} to be ${status}`, async () => (await rowOf(world, id)).final_status === status)
 
 export const allAlarmsRung = (world: World): Promise<unknown> =>
-  waitFor('all alarms to have rung', async () => {
+  waitFor('all jobs to have rung', async () => {
     const open = await world.database.query(
       `select 1 from sms_retry_pgboss.job where name = 'attempt' and state <> 'completed' limit 1`,
     )
@@ -30,7 +30,7 @@ export async function ringAgain(world: World, id: number, attempt: number): Prom
   const queue = await startQueue(database, 'schedule', logger)
   // Postponements that the row does not know, so that it is a job of its own.
   await queue.schedule(database, [
-    { messageId: id, key: null, alarm: { attempt, postponements: 99 }, at: null },
+    { messageId: id, key: null, job: { attempt, postponements: 99 }, at: null },
   ])
   await queue.stop(1_000)
   await database.close()
@@ -43,7 +43,7 @@ export async function newWorker(world: World): Promise<RunningWorker> {
   return worker
 }
 
-export async function newRunner(world: World, pace: Pace | null = null): Promise<AttemptRunner> {
+export async function newRunner(world: World, pace: RateLimit | null = null): Promise<AttemptRunner> {
   const runtime = world.openRuntime()
   const { config, database, logger } = runtime
   const queue = await startQueue(database, 'schedule', logger)

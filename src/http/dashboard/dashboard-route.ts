@@ -21,7 +21,15 @@ import type { GuessLimit } from '../guess-limit.ts'
 import { errorCodesPage } from './error-codes-page.ts'
 import { type Credentials, DashboardKeys } from './dashboard-keys.ts'
 import { FormTokens } from './form-tokens.ts'
-import { baseOf, isLetIn, letIn, type Page, securityHeaders, sendPage, sendTrouble } from './layout.ts'
+import {
+  baseOf,
+  hasBasePath,
+  setBasePath,
+  type Page,
+  securityHeaders,
+  sendPage,
+  sendErrorPage,
+} from './layout.ts'
 import { confirmPage, messagePage, NOTICES, possibleActions, type View } from './message-page.ts'
 import { messagesPage, parseForm } from './messages-page.ts'
 import { overviewPage } from './overview-page.ts'
@@ -54,7 +62,7 @@ export function dashboardRoute(runtime: Runtime, recording: LazyRecording, acces
     router.all(ADDRESSES, signIn({ ...access, keys, isSecure, baseOf: publicBaseOf }))
   }
   router.all(ADDRESSES, securityHeaders, (request, response, next) => {
-    letIn(response, publicBaseOf(request))
+    setBasePath(response, publicBaseOf(request))
     next()
   })
   router.get('/assets/:file', sendAsset)
@@ -65,7 +73,7 @@ export function dashboardRoute(runtime: Runtime, recording: LazyRecording, acces
     ): RequestHandler =>
     async (request, response) => {
       const span = spanNamed(request.query['span'])
-      if (span === null) return sendTrouble(request, response, { status: 400, ...NO_SUCH_SPAN })
+      if (span === null) return sendErrorPage(request, response, { status: 400, ...NO_SUCH_SPAN })
       sendPage(request, response, await page(baseOf(response), span))
     }
   router.get(
@@ -82,14 +90,14 @@ export function dashboardRoute(runtime: Runtime, recording: LazyRecording, acces
   router.get('/messages', async (request, response) => {
     const form = parseForm(request.query, await readClock(database), showContent)
     if (typeof form === 'string') {
-      return sendTrouble(request, response, { status: 400, title: 'This cannot be looked for', text: form })
+      return sendErrorPage(request, response, { status: 400, title: 'This cannot be looked for', text: form })
     }
     sendPage(request, response, await messagesPage(database, baseOf(response), form, showContent))
   })
   router.get('/messages/find', async (request, response) => {
     const what = String(request.query['what'] ?? '').trim()
     const id = parseMessageId(what) ?? (await findIdBySid(database, what))
-    if (id === null) return sendTrouble(request, response, { status: 404, ...NO_SUCH_MESSAGE })
+    if (id === null) return sendErrorPage(request, response, { status: 404, ...NO_SUCH_MESSAGE })
     response.redirect(303, `${baseOf(response)}/messages/${id}`)
   })
 
@@ -106,7 +114,7 @@ export function dashboardRoute(runtime: Runtime, recording: LazyRecording, acces
     async (request, response) => {
       const id = parseMessageId(String(request.params['id']))
       const message = id === null ? null : await findMessage(database, id)
-      if (message === null) return sendTrouble(request, response, { status: 404, ...NO_SUCH_MESSAGE })
+      if (message === null) return sendErrorPage(request, response, { status: 404, ...NO_SUCH_MESSAGE })
       const notice = NOTICES.get(String(request.query['notice'])) ?? null
       const view = { base: baseOf(response), policy, now: await readClock(database), showContent, notice }
       await show(message, view, request, response)
@@ -139,7 +147,7 @@ export function dashboardRoute(runtime: Runtime, recording: LazyRecording, acces
           isFromElsewhere(request) ||
           !FormTokens.areSame(token, await tokenOf(message, action))
         ) {
-          return sendTrouble(request, response, { status: 403, ...NOT_OURS })
+          return sendErrorPage(request, response, { status: 403, ...NOT_OURS })
         }
         // The token says that it is ours, unchanged.
         const { outcome } = await actOnMessage(await recording.get(), message, JSON.parse(action) as Action)
@@ -189,21 +197,21 @@ const sendAsset: RequestHandler<{ file: string }> = (request, response, next) =>
 function answerTrouble(logger: Logger): ErrorRequestHandler {
   return (error: unknown, request, response, next) => {
     // Whoever is not let in gets no page, of whatever kind.
-    if (response.headersSent || !isLetIn(response)) return next(error)
+    if (response.headersSent || !hasBasePath(response)) return next(error)
     if (error instanceof DatabaseError && error.isRefusal) {
       logger.warn('Dashboard: the database refused a question', errorFields(error))
-      return sendTrouble(request, response, { status: 400, title: 'This cannot be looked for', text: '' })
+      return sendErrorPage(request, response, { status: 400, title: 'This cannot be looked for', text: '' })
     }
     if (error instanceof DatabaseError || error instanceof SchemaError) {
       logger.warn('Dashboard: the database failed', errorFields(error))
-      return sendTrouble(request, response, { status: 503, ...AWAY })
+      return sendErrorPage(request, response, { status: 503, ...AWAY })
     }
     const status = error instanceof Error && 'status' in error ? Number(error.status) : 500
     if (status >= 400 && status < 500) {
-      return sendTrouble(request, response, { status, title: 'This request cannot be read', text: '' })
+      return sendErrorPage(request, response, { status, title: 'This request cannot be read', text: '' })
     }
     logger.error('Dashboard: a page failed', errorFields(error))
-    sendTrouble(request, response, { status: 500, title: 'Something is wrong', text: 'The log says more.' })
+    sendErrorPage(request, response, { status: 500, title: 'Something is wrong', text: 'The log says more.' })
   }
 }
 

@@ -42,11 +42,11 @@ const PAGES = [
 /** What a browser has to put before the dashboard's own addresses; there for whoever is let in. */
 const BASE = 'smsRetryDashboardBase'
 
-export function letIn(response: Response, base: string): void {
+export function setBasePath(response: Response, base: string): void {
   response.locals[BASE] = base
 }
 
-export function isLetIn(response: Response): boolean {
+export function hasBasePath(response: Response): boolean {
   return BASE in response.locals
 }
 
@@ -95,7 +95,7 @@ ${content}
 }
 
 /** For when there is nothing to show; `refresh` has the browser come back by itself, without any script. */
-export function sendTrouble(
+export function sendErrorPage(
   request: Request,
   response: Response,
   {

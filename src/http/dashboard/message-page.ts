@@ -10,7 +10,7 @@ import { isFailedAttempt } from '../../delivery/status.ts'
 import { type Html, html } from '../../shared/html.ts'
 import { maskNumber, maskReason } from '../../shared/log.ts'
 import type { Page } from './layout.ts'
-import { moment, shortTime, statusBadge } from './words.ts'
+import { formatMoment, shortTime, statusBadge } from './words.ts'
 
 /** What the page is made from besides the message. */
 export interface View {
@@ -39,12 +39,12 @@ export function messagePage(message: StoredMessage, view: View): Page {
       html`${statusBadge(message.status)}${isInDoubt(message, now) ? html` <span class="badge bad">in doubt</span>` : ''}`,
     ],
     ['Why', reason],
-    ['Next', html`${what}${at === null ? '.' : html`: ${moment(at, now)}`}`],
+    ['Next', html`${what}${at === null ? '.' : html`: ${formatMoment(at, now)}`}`],
     ['To', showContent ? message.to : maskNumber(message.to)],
     ['User', message.userId],
     ['Text', textOf(message, showContent)],
-    ['Created', moment(message.createdAt, now)],
-    ['Deadline', message.deadline === null ? null : moment(message.deadline, now)],
+    ['Created', formatMoment(message.createdAt, now)],
+    ['Deadline', message.deadline === null ? null : formatMoment(message.deadline, now)],
     ['Retries', `${message.retryCount} of at most ${message.maxRetries}`],
     ['Latest sid', message.sid],
     ['Last request took', message.processingTimeMs === null ? null : `${message.processingTimeMs} ms`],
@@ -78,7 +78,7 @@ function attemptItem(attempt: Attempt, message: StoredMessage, { now, showConten
     : ''
   return html`<li><h3>${number === 0 ? 'First attempt' : `Retry ${number}`} ${statusBadge(status)}</h3>
 <ul>${steps.map(([name, at]) => html`<li><span class="step">${STEPS.get(name) ?? name}</span> ${shortTime(new Date(at))}</li>`)}
-${isWaiting ? html`<li><span class="step">due</span> ${moment(message.nextRetryAt, now)}</li>` : ''}</ul>
+${isWaiting ? html`<li><span class="step">due</span> ${formatMoment(message.nextRetryAt, now)}</li>` : ''}</ul>
 ${failure}
 ${postponements === 0 ? '' : html`<p class="quiet">put off ${postponements} ${postponements === 1 ? 'time' : 'times'}</p>`}
 ${sid === null ? '' : html`<p class="quiet">${sid}</p>`}</li>`

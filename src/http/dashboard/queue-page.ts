@@ -5,7 +5,7 @@ import type { Db } from '../../postgres/pool.ts'
 import { type Html, html } from '../../shared/html.ts'
 import { count } from '../../shared/figures.ts'
 import type { Page } from './layout.ts'
-import { moment, statusBadge } from './words.ts'
+import { formatMoment, statusBadge } from './words.ts'
 
 export async function queuePage(db: Db, base: string): Promise<Page> {
   const [backlog, instances] = await Promise.all([readBacklog(db), listInstances(db)])
@@ -19,9 +19,9 @@ export async function queuePage(db: Db, base: string): Promise<Page> {
     content: html`
 <h1>Queue and workers</h1>
 <dl class="figures">
-${figure('due', 'Due', due, due === 0 ? html`nothing waits for a worker` : html`the oldest: ${moment(oldestDueAt, now)}`)}
-${figure('deferred', 'Deferred', deferred, deferred === 0 ? html`nothing is due later` : html`the next: ${moment(nextDueAt, now)}`)}
-${figure('in-doubt', 'In doubt', inDoubt, inDoubt === 0 ? html`all outcomes are known or under way` : html`the oldest: ${moment(oldestInDoubtAt, now)}`)}
+${figure('due', 'Due', due, due === 0 ? html`nothing waits for a worker` : html`the oldest: ${formatMoment(oldestDueAt, now)}`)}
+${figure('deferred', 'Deferred', deferred, deferred === 0 ? html`nothing is due later` : html`the next: ${formatMoment(nextDueAt, now)}`)}
+${figure('in-doubt', 'In doubt', inDoubt, inDoubt === 0 ? html`all outcomes are known or under way` : html`the oldest: ${formatMoment(oldestInDoubtAt, now)}`)}
 </dl>
 <h2>Processes</h2>
 ${instances.some(({ role }) => role === 'worker') ? '' : html`<p class="note bad">No worker is running: nothing that is due is sent.</p>`}
@@ -40,6 +40,6 @@ ${
 
 function processTable(instances: readonly LiveInstance[], now: Date): Html {
   const row = ({ role, host, pid, version, startedAt, seenAt }: LiveInstance): Html =>
-    html`<tr data-role="${role}"><td>${role}</td><td>${host}</td><td class="number">${pid}</td><td>${version}</td><td>${moment(startedAt, now)}</td><td>${moment(seenAt, now)}</td></tr>`
+    html`<tr data-role="${role}"><td>${role}</td><td>${host}</td><td class="number">${pid}</td><td>${version}</td><td>${formatMoment(startedAt, now)}</td><td>${formatMoment(seenAt, now)}</td></tr>`
   return html`<div class="wide"><table><thead><tr><th>Role</th><th>Host</th><th class="number">Process</th><th>Version</th><th>Started</th><th>Seen</th></tr></thead><tbody>${instances.map(row)}</tbody></table></div>`
 }

@@ -4,7 +4,7 @@ import { duration } from '../../shared/figures.ts'
 import { type DeliveryStatus, isDelivered, isFailure, isFinal } from '../../delivery/status.ts'
 
 /** In UTC, with how long ago or ahead it is. */
-export function moment(time: Date | null, now: Date): Html {
+export function formatMoment(time: Date | null, now: Date): Html {
   if (time === null) return html`–`
   const text = time.toISOString()
   const seconds = (time.getTime() - now.getTime()) / 1000
