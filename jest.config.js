@@ -15,7 +15,8 @@ export default {
   },
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
-  testTimeout: 60_000,
+  // Longer than test/support/wait-for.ts waits, which says what it waited for.
+  testTimeout: 180_000,
   // More than the machine has cores: many tests wait, as their subject does.
   maxWorkers: 3,
 }
