@@ -1,9 +1,9 @@
--- The table of the messages: created where it does not exist, completed where it does. Constant defaults are
--- kept in the catalog, so that a large table is not rewritten; the lock is held for an instant.
+-- Creates the message table, or adds the missing columns to an existing one. PostgreSQL keeps constant defaults in its
+-- catalog, so a large table is not rewritten, and the lock is held only briefly.
 set local lock_timeout = '5s';
 
--- Looked for along the whole search path, as every statement of ours does; `create table if not exists` looks in its
--- first schema only.
+-- Our statements find the table anywhere in the search path; `create table if not exists` would check only the first
+-- schema.
 do $$
 begin
   if to_regclass('sms_usage_logs') is null then
@@ -23,7 +23,7 @@ begin
   end if;
 end $$;
 
--- Existing columns of these names are kept as they are (`timestamp` for next_retry_at works as well).
+-- Existing columns with these names are kept; next_retry_at may also be a `timestamp`.
 alter table sms_usage_logs
   add column if not exists retry_count integer default 0,
   add column if not exists max_retries integer default 3,

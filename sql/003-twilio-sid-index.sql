@@ -1,5 +1,5 @@
 -- no transaction
--- One sid, one row: a status callback without our query parameters finds its message here.
+-- Each sid belongs to one row. A status callback without our query parameters finds its message here.
 create unique index concurrently if not exists idx_sms_usage_logs_twilio_message_sid_is_unique
   on sms_usage_logs (twilio_message_sid)
   where twilio_message_sid is not null;

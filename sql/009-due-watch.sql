@@ -1,4 +1,4 @@
--- Which worker watches for the next due retry: one row that all workers share. The others need not wake for it.
+-- The worker that watches for the next due retry, so the others do not wake for it. All workers share this row.
 create table if not exists sms_retry.due_watch (
   only_row boolean primary key default true check (only_row),
   holder uuid not null,

@@ -1,5 +1,4 @@
--- The processes that run, each with what it counts: a scrape of any web process then tells of all of them. Rows come and
--- go with processes; a few dozen at the most.
+-- The running processes with their metrics, so a scrape of any web process reports all of them. A few dozen rows at most.
 create table if not exists sms_retry.instance (
   id uuid primary key,
   role text not null,
@@ -11,7 +10,7 @@ create table if not exists sms_retry.instance (
   metrics jsonb not null
 );
 
--- What processes counted that are gone, all together in one row, so that no counter goes back.
+-- The counters of processes that have ended, added up in one row, so no counter decreases.
 create table if not exists sms_retry.departed (
   only_row boolean primary key default true check (only_row),
   metrics jsonb not null

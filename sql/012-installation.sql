@@ -1,5 +1,5 @@
--- Which schema has the table that queue and bookkeeping belong to. A table of this name in another schema is refused: the
--- two would take each other's jobs.
+-- The schema of the table that queue and bookkeeping belong to. A second table in another schema is refused, because the
+-- two installations would take each other's jobs.
 alter table sms_retry.migrations add column if not exists table_schema text;
 insert into sms_retry.migrations (name, table_schema)
 select '012-installation', n.nspname

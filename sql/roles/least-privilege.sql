@@ -1,7 +1,7 @@
--- What web, worker and the app's sender may do in the database, and nothing else: no DDL, no deleting of messages, no
--- changing of what was said to whom. Not a migration: run it on the same database as the role that runs `sms-retry
--- migrate`, after that, and again after every update; running it again does no harm. The role stands for itself, or for
--- a group of login roles. psql asks for both passwords; neither is in an argument, which `ps` shows to everybody:
+-- Grants web, worker and the app's sender the rights that they need, and no others: no DDL, no deleting of messages, no
+-- changes to their number or text. This is not a migration. Run it as the role that runs `sms-retry migrate`, after
+-- each `migrate`; running it again does no harm. The role may log in itself or be a group of login roles. psql prompts for
+-- both passwords, because `ps` shows arguments to everybody:
 --
 --   export PGHOST=… PGDATABASE=… PGUSER=…
 --   psql -c 'create role sms_retry_app login' -c '\password sms_retry_app'
@@ -9,12 +9,12 @@
 --
 -- For another name: sed 's/sms_retry_app/its_name/g' sql/roles/least-privilege.sql | psql …
 
--- The messages. Everything that was recorded of a message when it was accepted stays as it is.
+-- Messages. Only the columns of their state may change.
 grant select, insert on sms_usage_logs to sms_retry_app;
 grant update (final_status, success, retry_count, max_retries, next_retry_at, twilio_message_sid, error_message,
               processing_time_ms, sms_metadata)
   on sms_usage_logs to sms_retry_app;
--- An app's own table may be in another schema, and its defaults may draw from sequences of any name, or from none.
+-- The table may be in any schema, and its defaults may use sequences of any name, or none.
 do $$
 declare
   sequence regclass;
@@ -32,21 +32,21 @@ begin
   end loop;
 end $$;
 
--- Our bookkeeping: which migrations were run, the rows that all workers share, and the processes that come and go.
+-- Bookkeeping: the migrations that ran, the rows that all workers share, and the running processes.
 grant usage on schema sms_retry to sms_retry_app;
 grant select on sms_retry.migrations to sms_retry_app;
 grant select, insert, update on sms_retry.send_rate, sms_retry.due_watch, sms_retry.departed to sms_retry_app;
 grant select, insert, update, delete on sms_retry.instance to sms_retry_app;
 
--- The queue, whose jobs come and go. Rights from an earlier run go first.
+-- The queue. Rights from an earlier run are revoked first.
 grant usage on schema sms_retry_pgboss to sms_retry_app;
 revoke all on all tables in schema sms_retry_pgboss from sms_retry_app;
 grant select on all tables in schema sms_retry_pgboss to sms_retry_app;
 grant insert, update, delete on sms_retry_pgboss.job, sms_retry_pgboss.job_common, sms_retry_pgboss.instance
   to sms_retry_app;
 grant delete on sms_retry_pgboss.job_dependency to sms_retry_app;
--- The role counts jobs and notes when it did so. It does not say which version the queue has, which queues there are, or
--- how they behave; every other column may change, those of a later version too.
+-- The role writes counts of jobs and their times. It must not change the queue's version, the list of queues or their
+-- options. Every other column may change, including those of a later version.
 do $$
 declare
   allowed record;
@@ -66,9 +66,9 @@ begin
     execute format('grant update (%s) on %s to sms_retry_app', allowed.columns, allowed.on_table);
   end loop;
 end $$;
--- Read only, besides: `bam` holds statements that the next `sms-retry migrate` executes as the owner, so that who writes
--- there is the owner; `schedule`, `subscription`, `warning` and `queue_stats` are for features that sms-retry leaves off.
--- A table that this file does not know belongs to a later version of the queue, which may have to write there.
+-- These stay read-only: `bam` holds statements that the next `sms-retry migrate` executes as the owner, so write access
+-- would give the owner's rights; `schedule`, `subscription`, `warning` and `queue_stats` are for features that sms-retry does
+-- not use. Tables that this file does not name belong to a later version of the queue, which may have to write there.
 do $$
 declare
   added regclass;

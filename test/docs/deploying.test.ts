@@ -87,7 +87,7 @@ test('the units are alike in what they are kept from', async () => {
   const hardening = await Promise.all(
     units
       .filter((unit) => unit.endsWith('.service'))
-      .map(async (unit) => /^# MemoryDenyWriteExecute(?:.+\n)+/m.exec(await read(unit))?.[0].trim()),
+      .map(async (unit) => /^# No MemoryDenyWriteExecute(?:.+\n)+/m.exec(await read(unit))?.[0].trim()),
   )
   expect(hardening[0]).toMatch(/NoNewPrivileges/)
   expect(new Set(hardening).size).toBe(1)
