@@ -108,5 +108,5 @@ function configuration(example: string): string {
     if (/^# ---/.test(line) || line === '') comment = []
     else comment.push(line.replace(/^# /, ''))
   }
-  return table(['name', ''], rows)
+  return table(['name', 'meaning'], rows)
 }
