@@ -110,7 +110,7 @@ async function insertRetries(tx: Db, queue: Queue, dueAt: readonly Date[]): Prom
   const job = { attempt: 1, postponements: 0 }
   await queue.schedule(
     tx,
-    rows.map(({ id, dueAt: at }) => ({ messageId: id, key: null, job, at })),
+    rows.map(({ id, dueAt: at }) => ({ messageId: id, key: null, ...job, at })),
   )
   return rows
 }

@@ -2,7 +2,7 @@
 // `sms_metadata` that are ours, and the way there and back.
 import { reasonOf } from '../delivery/error-codes.ts'
 import { MESSAGE_KEY } from '../delivery/message-proof.ts'
-import type { Attempt, Message } from '../delivery/message.ts'
+import type { Attempt, Message, ReconcileAt } from '../delivery/message.ts'
 import {
   type AttemptStatus,
   type DeliveryStatus,
@@ -66,14 +66,15 @@ export interface MessageRow {
 }
 
 export function toMessage(row: MessageRow): Message {
+  const status = isDeliveryStatus(row.status) ? row.status : 'unknown'
   return {
     id: Number(row.id),
     key: row.key !== null && MESSAGE_KEY.test(row.key) ? row.key : null,
     to: row.to,
     body: row.body,
-    status: isDeliveryStatus(row.status) ? row.status : 'unknown',
+    status,
     success: row.success,
-    // What others have written is brought into the range that an attempt's number can have.
+    // Others may have written a number that no attempt can have.
     retryCount: Math.min(Math.max(Number(row.retryCount), 0), MAX_ATTEMPTS),
     maxRetries: row.maxRetries,
     nextRetryAt: row.nextRetryAt === Number.POSITIVE_INFINITY ? ON_HOLD : finite(row.nextRetryAt),
@@ -83,12 +84,28 @@ export function toMessage(row: MessageRow): Message {
     reason: row.reason,
     processingTimeMs: row.processingTimeMs,
     createdAt: finite(row.createdAt) ?? new Date(0),
-    reconcileAt: toTime(row.reconcileAt),
+    reconcileAt: toReconcileAt(row.reconcileAt, status),
   }
 }
 
-/** `infinity`, which somebody wrote by hand so that the message waits. */
+/** An attempt on hold: `infinity` in `next_retry_at`, or `reconcile_at` of a row that waited for days. */
 const ON_HOLD = new Date('9999-12-31T00:00:00.000Z')
+
+/** `reconcile_at` of a message that is never reconciled again. Like ON_HOLD, it sorts after every time of the index. */
+const NEVER = 'infinity'
+
+/** The version before wrote the time of ON_HOLD for both; then the status decides (docs/decisions/reconcile-never.md). */
+function toReconcileAt(text: string | null, status: DeliveryStatus): ReconcileAt | null {
+  if (text === NEVER) return 'never'
+  const time = toTime(text)
+  if (time?.getTime() !== ON_HOLD.getTime()) return time
+  return status === 'pending' || status === 'retrying' ? 'on_hold' : 'never'
+}
+
+function fromReconcileAt(at: ReconcileAt): Date | string {
+  if (at === 'never') return NEVER
+  return at === 'on_hold' ? ON_HOLD : at
+}
 
 /** PostgreSQL's infinities come as numbers. */
 export function finite(time: Date | number | null): Date | null {
@@ -184,7 +201,7 @@ export function toChange(message: Message): object {
       retry_reason: orAbsent(failed?.errorCode),
       retry_error: failed && (failed.errorText ?? reasonOf(failed.errorCode)),
       retry_strategy: message.retryCount > 0 ? 'exponential_backoff' : undefined,
-      reconcile_at: orAbsent(message.reconcileAt),
+      reconcile_at: message.reconcileAt === null ? undefined : fromReconcileAt(message.reconcileAt),
       attempts: message.attempts.map(toEntry),
     },
   }

@@ -1,9 +1,10 @@
-// The entries of a message's attempts: how a report is merged into one. What follows is decided in decide.ts.
+// The entries of a message's attempts, and how a report is merged into one. The resulting status of the message is
+// decided in decide.ts.
 import type { Attempt, Message } from './message.ts'
 import { type RetryPolicy, ruleFor } from './retry-policy.ts'
 import { type AttemptStatus, isFailedAttempt, isTwilioStatus, outranks, type TwilioStatus } from './status.ts'
 
-/** What Twilio says of one attempt, in its API's answer or in a status callback. */
+/** Twilio's status of one attempt, from an answer of its API or from a status callback. */
 export interface Report {
   readonly sid: string | null
   readonly status: TwilioStatus
@@ -26,8 +27,8 @@ export function newAttempt(number: number, status: AttemptStatus, at: Date | nul
 }
 
 /**
- * The message's attempts. A row that somebody else wrote has none: then one is made from its columns, so
- * that such a row is followed and retried like ours. (A row that waits for a retry has failed before.)
+ * The message's attempts. A row that the app wrote has no entries: they are derived from its columns, and the row is
+ * followed and retried like ours. A row that is `retrying` has failed before.
  */
 export function entriesOf(message: Message): readonly Attempt[] {
   if (message.attempts.length > 0) return message.attempts
@@ -38,7 +39,7 @@ export function entriesOf(message: Message): readonly Attempt[] {
   }
   if (status === 'submitting') return [newAttempt(retryCount, status, null)]
   if (status === 'pending' || status === 'retrying') return [newAttempt(retryCount, 'pending', null)]
-  // Twilio gave it a sid, so it accepted it at least.
+  // A sid means that Twilio accepted it at least.
   return [{ ...newAttempt(retryCount, isTwilioStatus(status) ? status : 'accepted', null), sid }]
 }
 
@@ -47,8 +48,8 @@ export function replaceEntry(attempts: readonly Attempt[], entry: Attempt): read
 }
 
 /**
- * The entry with the report in it; the same object if the report says nothing new. The result does not
- * depend on the order in which reports come, save the times at which they came.
+ * The entry with the report merged into it; the same object if the report is not new. Except for the recorded times, the
+ * result does not depend on the order of the reports.
  */
 export function merge(
   entry: Attempt,
@@ -64,15 +65,15 @@ export function merge(
   return withTime(withSid, report.status, now)
 }
 
-/** The code and text of a failed attempt; none for any other, even if Twilio sent some. */
+/** The code and text of a failed attempt. Twilio may send them with other statuses as well; these are dropped. */
 function failureOf(report: Report): Pick<Attempt, 'errorCode' | 'errorText'> {
   if (!isFailedAttempt(report.status)) return { errorCode: null, errorText: null }
   return { errorCode: report.errorCode, errorText: report.errorText }
 }
 
 /**
- * Two different failures of one attempt are not known to happen. If they do, a code that forbids a retry
- * wins, so that a code that must not be retried never is; then the higher status, then the higher code.
+ * Two different failures of one attempt have never been seen. If they occur, a code that the policy never retries wins;
+ * then the higher status, then the higher code.
  */
 function isWorseFailure(one: Report, other: Attempt, policy: RetryPolicy): boolean {
   const stops = [one, other].map(({ errorCode }) => ruleFor(policy, errorCode).action === 'stop')
@@ -81,21 +82,21 @@ function isWorseFailure(one: Report, other: Attempt, policy: RetryPolicy): boole
   return (one.errorCode ?? 0) > (other.errorCode ?? 0)
 }
 
-/** The entry with the time at which it first had the status; the same object if that is known already. */
+/** The entry with the time at which it first had the status; the same object if that time is recorded already. */
 export function withTime(entry: Attempt, status: AttemptStatus, at: Date): Attempt {
   if (entry.times[status] !== undefined) return entry
   return { ...entry, times: { ...entry.times, [status]: at.toISOString() } }
 }
 
-/** The entry of an attempt that was claimed, and certainly not made. */
+/** The entry of an attempt that was claimed, but certainly not made. */
 export function unclaimed(entry: Attempt, at: Date): Attempt {
   const { submitting: _, ...times } = entry.times
   return withTime({ ...entry, times }, 'pending', at)
 }
 
 /**
- * The message without the attempt that was scheduled but never made. The first attempt always stays, and so does one
- * that was claimed and taken for lost: news of it may still come.
+ * The message without the attempt that was scheduled but never claimed. The first attempt always stays. So does an attempt
+ * that was claimed and found to be lost: Twilio may still report on it.
  */
 export function dropPending(message: Message): Message {
   const waiting = message.attempts.findLast(

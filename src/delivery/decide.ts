@@ -1,21 +1,20 @@
-// The only place where it is decided what becomes of a message. Pure: the caller passes in the time and the
-// dice, and carries the decision out.
+// Decides what happens to a message: the only place where this is done. Pure: the caller passes in the time and a random
+// number, and carries the decision out.
 //
-// How order and repetition of reports are made harmless: a report is merged into its attempt's entry
-// (attempts.ts), where the higher status wins, and what the message is, is then read off the entries.
+// Reports may come in any order and repeatedly. Each is merged into the entry of its attempt (attempts.ts), where the
+// higher status wins; the message's status is then derived from the entries.
+import { applyReport } from './apply-report.ts'
 import { dropPending, entriesOf, replaceEntry, unclaimed } from './attempts.ts'
-import { decideCancel, decideRetry } from './by-hand.ts'
 import type { Context, Decision } from './decision.ts'
-import { findAttempt } from './doubt.ts'
+import { findAttempt } from './find-attempt.ts'
+import { decideCancel, decideRetry } from './manual-actions.ts'
 import type { Answer, Attempt, Event, Message } from './message.ts'
-import { nextLookupTime, isNever, isOverdue, reconcileTime } from './reconcile-time.ts'
+import { isOverdue, nextLookupTime, reconcileTime } from './reconcile-time.ts'
 import { postponedDelaySeconds } from './retry-policy.ts'
-import { settle } from './settle.ts'
 import { isDelivered, isFinal } from './status.ts'
 import {
   addSeconds,
   BEYOND_DEADLINE,
-  withStatus,
   claimOf,
   finish,
   isClaim,
@@ -27,16 +26,20 @@ import {
   record,
   reschedule,
   secondsBetween,
+  withStatus,
 } from './transitions.ts'
 
-/** What `event` makes of `message`. Same input, same decision. */
+/** Decides what `event` does to `message`. The same input gives the same decision. */
 export function decide(message: Message, event: Event, context: Context): Decision {
   const decision = decideEvent({ ...message, attempts: entriesOf(message) }, event, context)
-  return decision.kind === 'ignore' ? decision : watched(decision, context)
+  return decision.kind === 'ignore' ? decision : withReconcileTime(decision, context)
 }
 
-/** Whatever happens, a message that is not final is looked at again; unless it is given up, and says so. */
-function watched(decision: Exclude<Decision, { kind: 'ignore' }>, { policy, now }: Context): Decision {
+/** Every decision that changes the row also sets when the message is reconciled next. */
+function withReconcileTime(
+  decision: Exclude<Decision, { kind: 'ignore' }>,
+  { policy, now }: Context,
+): Decision {
   const { message } = decision
   if (decision.kind === 'inquire') {
     return {
@@ -45,10 +48,9 @@ function watched(decision: Exclude<Decision, { kind: 'ignore' }>, { policy, now 
     }
   }
   const reconcileAt = reconcileTime(message, policy.delayScale, now)
-  // In a row from long before our time the reason stays as it was.
-  const isNews =
-    isNever(reconcileAt) && message.reconcileAt !== null && message.reason?.endsWith(LEFT) !== true
-  const reason = isNews ? `${message.reason ?? 'Nothing more was heard'}. ${LEFT}` : message.reason
+  // A row that was never reconciled is the app's, and so is its reason.
+  const isEnd = reconcileAt === 'never' && message.reconcileAt !== 'never' && message.reconcileAt !== null
+  const reason = isEnd ? `${message.reason ?? NO_NEWS}. ${CHECKS_ENDED}` : message.reason
   return { ...decision, message: { ...message, reconcileAt, reason } }
 }
 
@@ -84,10 +86,10 @@ function decideDue(
 ): Decision {
   const entry = message.attempts.find(({ number }) => number === attempt)
   if (!isWaiting(message) || message.retryCount !== attempt || entry === undefined) {
-    return { kind: 'ignore', why: 'the attempt is not waiting any more' }
+    return { kind: 'ignore', why: 'the attempt no longer waits' }
   }
   if (message.nextRetryAt !== null && message.nextRetryAt > now) {
-    // Somebody moved the row's time. The row is the truth: ring again then.
+    // Somebody moved the row's time to later, and the row outranks its job.
     return postpone(message, entry, message.nextRetryAt, message.reason)
   }
   const validitySeconds = secondsUntil(message.deadline, now)
@@ -95,7 +97,7 @@ function decideDue(
     return record(finish(message, 'expired', PAST_DEADLINE))
   const { id: messageId, key, to, body } = message
   if (body === null) return record(finish(message, 'failed', `Not sent: ${NO_TEXT}`))
-  // Should it have been claimed before, this claim is the one that counts.
+  // If it was claimed before, the latest claim counts.
   const times = { ...entry.times, submitting: now.toISOString() }
   const { account = null, sender = null } = identity ?? {}
   const claimed: Attempt = { ...entry, status: 'submitting', times, account, sender }
@@ -114,25 +116,28 @@ function decideAnswer(
 ): Decision {
   const entry = message.attempts.find(({ number }) => number === attempt)
   if (entry === undefined) return { kind: 'ignore', why: NO_SUCH_ATTEMPT }
-  // The attempt was taken for lost and claimed again. That Twilio has it is worth knowing all the same.
+  // The attempt was found to be lost, and was claimed again. Only an acceptance still matters.
   if (answer.outcome !== 'accepted' && !isClaim(message, entry, claimedAt)) {
     return { kind: 'ignore', why: 'it is the answer to an earlier claim' }
   }
   switch (answer.outcome) {
     case 'accepted':
-      return orRecorded(message, settle(message, entry, answer, context))
+      return orRecorded(message, applyReport(message, entry, answer, context))
     case 'rejected':
-      return orRecorded(message, settle(message, entry, { ...answer, status: 'failed', sid: null }, context))
+      return orRecorded(
+        message,
+        applyReport(message, entry, { ...answer, status: 'failed', sid: null }, context),
+      )
     case 'not_processed':
       return decideNotProcessed(message, entry, answer, context)
     case 'unknown':
-      // A callback may have come first and told more; otherwise the attempt stays in doubt.
+      // If a callback came first, its status is better. Otherwise the attempt stays in doubt.
       if (entry.status !== 'submitting' || message.status !== 'submitting') return record(message)
       return record({ ...message, reason: `${IN_DOUBT}: ${answer.reason}` })
   }
 }
 
-/** An answer that says nothing new still tells how long the request took, or that the next question has time. */
+/** Even if the status is not new, the duration of the request and the time of the next lookup must be recorded. */
 function orRecorded(message: Message, decision: Decision): Decision {
   return decision.kind === 'ignore' ? record(message) : decision
 }
@@ -145,7 +150,7 @@ function decideNotProcessed(
 ): Decision {
   if (entry.status !== 'submitting') return record(message)
   const unmade = unclaimed(entry, now)
-  // An earlier attempt was delivered in the meantime: this one was never made, and need not be.
+  // An earlier attempt was delivered in the meantime, so this one is not needed.
   if (message.status !== 'submitting') return record(dropPending(unclaim(message, unmade)))
   const delaySeconds = postponedDelaySeconds(
     policy,
@@ -154,11 +159,11 @@ function decideNotProcessed(
     random,
   )
   const reason = `Twilio did not process the request: ${answer.reason}`
-  return makeAgain(message, unmade, addSeconds(now, delaySeconds), reason)
+  return repeatAttempt(message, unmade, addSeconds(now, delaySeconds), reason)
 }
 
-/** The attempt was certainly not made: it is to be made at `at`. */
-function makeAgain(message: Message, entry: Attempt, at: Date, reason: string): Decision {
+/** Schedules an attempt that was claimed, but certainly not made, once more at `at`. */
+function repeatAttempt(message: Message, entry: Attempt, at: Date, reason: string): Decision {
   if (isTooLate(at, message)) {
     return record(finish(unclaim(message, entry), 'expired', `${reason}. ${BEYOND_DEADLINE}`))
   }
@@ -179,10 +184,10 @@ function decideReport(
   )
   if (entry === undefined) return { kind: 'ignore', why: NO_SUCH_ATTEMPT }
   if (entry.sid !== null && entry.sid !== report.sid && !isDelivered(report.status)) {
-    // One attempt has two sids only if its first request was taken for lost. Then only good news counts.
-    return { kind: 'ignore', why: 'another sid is known for this attempt' }
+    // Two sids for one attempt: its first request was wrongly found to be lost. Only a delivery counts then.
+    return { kind: 'ignore', why: 'the attempt has another sid' }
   }
-  return settle(message, entry, report, context)
+  return applyReport(message, entry, report, context)
 }
 
 function decideReconcile(
@@ -191,18 +196,20 @@ function decideReconcile(
   { policy, now }: Context,
 ): Decision {
   const { reconcileAt } = message
-  if (isFinal(message.status)) return { kind: 'ignore', why: `it is ${message.status} already` }
-  if (reconcileAt !== null && reconcileAt > now) return { kind: 'ignore', why: 'it was looked at just now' }
+  if (isFinal(message.status)) return { kind: 'ignore', why: `it is already ${message.status}` }
+  const isEarly = reconcileAt instanceof Date ? reconcileAt > now : reconcileAt !== null
+  if (isEarly) return { kind: 'ignore', why: 'it is not time to reconcile it' }
   if (!isOverdue(message, policy.delayScale, now)) return record(message)
-  // A row from long before our time: nobody waits for it any more.
-  if (reconcileAt === null && isNever(reconcileTime(message, policy.delayScale, now))) return record(message)
-  // A job that is there is late because there are many, or because few may be made in a second.
+  // A row of the app from days ago: it is neither sent nor looked up.
+  const isOld = reconcileAt === null && !(reconcileTime(message, policy.delayScale, now) instanceof Date)
+  if (isOld) return record(message)
+  // A job that exists is late because of a backlog or a rate limit.
   if (isWaiting(message)) return isJobScheduled ? record(message) : reschedule(message, now)
 
   const made = latestAttempt(message)
-  // Neither a sid to ask for, nor a claim to look for.
+  // There is no sid to fetch, and no claim to search for.
   if (made === undefined || (made.sid === null && made.status !== 'submitting')) return record(message)
-  // Another account knows nothing of it, and its 404 or its empty list means nothing.
+  // Another account does not have the message, so its 404 or its empty list proves nothing.
   if (account !== undefined && made.account !== null && made.account !== account) {
     return record(made.sid === null ? { ...message, reason: ofOtherAccount(made.account) } : message)
   }
@@ -220,27 +227,28 @@ function decideListed(
   const entry = message.attempts.find(({ number }) => number === listed.attempt)
   const isInDoubt = entry?.status === 'submitting' && message.status === 'submitting'
   if (!isInDoubt || !isClaim(message, entry, listed.claimedAt)) {
-    return { kind: 'ignore', why: 'it is not in doubt any more' }
+    return { kind: 'ignore', why: 'it is no longer in doubt' }
   }
   const finding = findAttempt(message, entry, listed)
   switch (finding.kind) {
     case 'found':
-      return settle(message, entry, finding.report, context)
+      return applyReport(message, entry, finding.report, context)
     case 'absent':
-      return makeAgain(message, entry, context.now, NOT_THERE)
+      return repeatAttempt(message, entry, context.now, NOT_RECEIVED)
     case 'undecided':
       return record({ ...message, reason: `${IN_DOUBT}: ${finding.why}` })
   }
 }
 
 const PAST_DEADLINE = 'Its deadline passed before it could be sent'
-const NO_SUCH_ATTEMPT = 'the row does not know this attempt'
-const IN_DOUBT = 'It is not known whether Twilio has it'
+const NO_SUCH_ATTEMPT = 'the row has no such attempt'
+const IN_DOUBT = 'It is not known whether Twilio received the message'
 const ofOtherAccount = (account: string): string =>
-  `${IN_DOUBT}: it was submitted from account ${account}, which is not the configured one, so Twilio cannot be asked. ` +
-  'A status callback or a person must decide'
-const NOT_THERE = 'Twilio does not have it: the request got lost'
-const LEFT = 'After three days it is left as it is'
+  `${IN_DOUBT}: it was submitted from account ${account}, but another account is configured. ` +
+  'Wait for its status callback, or look for the message in that account'
+const NOT_RECEIVED = 'Twilio did not receive the message: the request was lost'
+const NO_NEWS = 'Twilio reported nothing new'
+const CHECKS_ENDED = 'After three days, sms-retry no longer checks this message'
 
 /** Whole seconds left; null without a deadline. */
 function secondsUntil(deadline: Date | null, now: Date): number | null {

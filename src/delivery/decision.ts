@@ -1,4 +1,4 @@
-// What a decision is made from besides message and event, and what it can be.
+// The result of `decide`, and what it takes besides a message and an event.
 import type { Message } from './message.ts'
 import type { RetryPolicy } from './retry-policy.ts'
 
@@ -10,34 +10,34 @@ export interface Context {
   readonly random: number
 }
 
-/** Which alarm clock: one per (message, attempt), and a new one each time that the attempt is put off. */
-export interface JobKey {
+/** Identifies a message's job: one per attempt, and a new one each time the attempt is postponed. */
+export interface JobRef {
   readonly attempt: number
   readonly postponements: number
 }
 
 export type Decision =
-  /** Nothing changes. */
+  /** Nothing changes. `why` is a clause for people, such as "it is already delivered". */
   | { readonly kind: 'ignore'; readonly why: string }
   /** The row changes, and no job. */
   | { readonly kind: 'record'; readonly message: Message }
-  /** The attempt is claimed: once the row is committed, its request may be made. */
+  /** The attempt is claimed: its request may be made after the commit. */
   | { readonly kind: 'submit'; readonly message: Message; readonly submission: Submission }
-  /** The row changes and a job is to ring at `at`. */
+  /** The row changes, and a job is added that runs at `at`. */
   | {
       readonly kind: 'schedule'
       readonly message: Message
-      readonly job: JobKey
+      readonly job: JobRef
       readonly at: Date
-      /** An alarm that is not wanted any more. */
-      readonly replaces: JobKey | null
+      /** A job to remove. */
+      readonly replaces: JobRef | null
     }
-  /** The row changes and the job of the attempt that waited is not wanted any more. */
-  | { readonly kind: 'unschedule'; readonly message: Message; readonly job: JobKey }
-  /** Once the row is committed, Twilio may be asked what became of the attempt. */
+  /** The row changes, and the job of the attempt that waited is removed. */
+  | { readonly kind: 'unschedule'; readonly message: Message; readonly job: JobRef }
+  /** The attempt may be looked up at Twilio after the commit. */
   | { readonly kind: 'inquire'; readonly message: Message; readonly inquiry: Inquiry }
 
-/** What is to be handed to Twilio. */
+/** A message to hand to Twilio. */
 export interface Submission {
   readonly messageId: number
   readonly key: string | null
@@ -45,16 +45,16 @@ export interface Submission {
   readonly claimedAt: Date
   readonly to: string
   readonly body: string
-  /** Seconds until the deadline; Twilio is not to deliver later. Null without a deadline. */
+  /** Seconds until the deadline, after which Twilio must not deliver. Null without a deadline. */
   readonly validitySeconds: number | null
 }
 
-/** What Twilio is to be asked. */
+/** An attempt to look up at Twilio. */
 export interface Inquiry {
   readonly messageId: number
   readonly key: string | null
   readonly attempt: number
-  /** Null for an attempt in doubt, which is looked for in Twilio's message list. */
+  /** Null for an attempt in doubt, which is searched for in Twilio's message list. */
   readonly sid: string | null
   readonly to: string
   readonly claimedAt: Date

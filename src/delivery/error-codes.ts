@@ -1,14 +1,14 @@
-// One table: Twilio's error code -> what it means in plain words, and whether trying again can help. This is the
-// place to change the rule of a code; adding a code is one line. test/delivery/error-code-catalogue.test.ts holds it
-// against Twilio's catalogue, together with the codes that end no send (unrelated-codes.ts).
+// One table: Twilio's error code, its meaning in plain words, and its retry rule. Change a rule here; a new code is one
+// line. test/delivery/error-code-catalogue.test.ts compares this table, and the codes that end no send
+// (unrelated-codes.ts), with Twilio's catalogue.
 //
-// Source of each meaning: https://www.twilio.com/docs/api/errors/<code>. Whether to retry is our judgement, except
-// where the text says that Twilio asks for it.
+// Source of each meaning: https://www.twilio.com/docs/api/errors/<code>. The rules are our judgement, unless the text says
+// that Twilio asks for it.
 import type { Rule } from './retry-rule.ts'
 import { isUnrelated } from './unrelated-codes.ts'
 
 export interface ErrorCode {
-  /** What went wrong, for a person who does not know Twilio. */
+  /** What went wrong, for a reader who does not know Twilio. */
   readonly reason: string
   readonly rule: Rule
 }
@@ -33,8 +33,8 @@ function stop(reason: string): ErrorCode {
   return { reason, rule: { action: 'stop' } }
 }
 
-/** The rule of a code that the table does not name. Twilio asks that new codes be expected. */
-export const UNKNOWN_CODE: ErrorCode = retry(2, 120, 'An error that this version does not know by name')
+/** The rule of a code that the table does not have. Twilio adds codes at any time. */
+export const UNKNOWN_CODE: ErrorCode = retry(2, 120, 'An error code that this version does not know')
 
 export const ERROR_CODES: Readonly<Record<number, ErrorCode>> = {
   // The account
@@ -42,15 +42,15 @@ export const ERROR_CODES: Readonly<Record<number, ErrorCode>> = {
   20003: retry(3, 300, 'Twilio did not accept the credentials: wrong or rotated token, or a closed account'),
   20005: retry(3, 120, 'The Twilio account is not active, often because its balance is empty'),
   20403: stop('The Twilio account may not use this resource; it may be suspended or closed'),
-  20404: stop('Twilio does not know the account or resource that was addressed'),
+  20404: stop('Twilio has no such account or resource'),
   21267: stop('A trial account cannot send from an alphanumeric sender ID'),
   21608: stop('A trial account may only send to numbers that were verified'),
-  23001: stop('The account hides phone numbers, which excludes the opt-out replies of its long codes'),
-  23002: stop('The account hides phone numbers, which excludes the opt-out replies of its short codes'),
-  23003: stop('The account hides phone numbers, which excludes Sticky Sender'),
-  23004: stop('The account hides phone numbers, which excludes Advanced Opt-Out'),
-  23005: stop('The account hides phone numbers, which excludes the fallback to a long code'),
-  23006: stop('The account hides texts or numbers, which excludes inbound webhooks that use GET'),
+  23001: stop('The account redacts phone numbers, so its long codes cannot handle opt-out replies'),
+  23002: stop('The account redacts phone numbers, so its short codes cannot handle opt-out replies'),
+  23003: stop('The account redacts phone numbers, so it cannot use Sticky Sender'),
+  23004: stop('The account redacts phone numbers, so it cannot use Advanced Opt-Out'),
+  23005: stop('The account redacts phone numbers, so it cannot fall back to a long code'),
+  23006: stop('The account redacts texts or numbers, so its inbound webhooks cannot use GET'),
   30002: retry(3, 120, 'The Twilio account was suspended while the message was queued'),
   30037: retry(3, 120, 'Twilio has disabled outbound messages for this account'),
   30044: stop('The text is longer than a trial account may send'),
@@ -70,7 +70,7 @@ export const ERROR_CODES: Readonly<Record<number, ErrorCode>> = {
   21611: retry(
     3,
     minutes(5),
-    "The sender's queue at Twilio is full: it holds as much as is sent in ten hours",
+    "The sender's queue at Twilio is full: it holds as many messages as can be sent in ten hours",
   ),
   30001: retry(3, 60, "Twilio's queue for this sender overflowed"),
   30020: retry(3, 120, 'Twilio had an internal error when it scheduled the message'),
@@ -161,11 +161,11 @@ export const ERROR_CODES: Readonly<Record<number, ErrorCode>> = {
   21656: stop('The variables of the content template are not valid'),
   21658: stop('A content variable is too long'),
   30007: stop('The carrier filtered the message as unwanted; sending it again makes filtering worse'),
-  30010: stop('The message costs more than the highest price that was allowed'),
+  30010: stop('The message costs more than the maximum price allows'),
   30011: stop("The recipient's number cannot receive MMS in this region"),
   30014: stop("The attributes of the recipient's address are not valid"),
   30015: stop('Twilio does not support this type of channel'),
-  30016: stop('Sender and recipient are on channels that do not go together'),
+  30016: stop('Sender and recipient are on incompatible channels'),
   30019: stop('The text or media is larger than the carrier allows'),
   30110: stop('The domain of a link in the text is blocked'),
   30111: stop('A link in the text is blocked'),
@@ -174,7 +174,7 @@ export const ERROR_CODES: Readonly<Record<number, ErrorCode>> = {
   21609: stop('The status callback URL is not valid'),
   21624: stop('The validity period is not valid'),
   21626: stop('The list of status callback events is not valid'),
-  21627: stop('The highest price is not a number'),
+  21627: stop('The maximum price is not a number'),
   21666: stop('A parameter of the request is not valid'),
   21902: stop('The invoice tag is longer than 32 characters'),
   21910: stop('Sender and recipient are not on the same channel'),
@@ -183,9 +183,9 @@ export const ERROR_CODES: Readonly<Record<number, ErrorCode>> = {
   30028: stop('The API version is not valid'),
   30029: stop('The content retention is not valid'),
   30030: stop('The address retention is not valid'),
-  30031: stop('The highest rate is not a number'),
+  30031: stop('The maximum rate is not a number'),
   30400: stop('The parameters of the request are not valid'),
-  30404: stop('Twilio does not know a resource that the request names'),
+  30404: stop('The request names a resource that does not exist'),
   35111: stop('A scheduled message has no time at which to send it'),
   35114: stop('The scheduled time is too near or more than 35 days away'),
   35115: stop('The scheduled time is too near or more than 35 days away'),
@@ -233,12 +233,12 @@ export const ERROR_CODES: Readonly<Record<number, ErrorCode>> = {
   63019: stop('Twilio could not download the media'),
   63021: stop('The channel rejects or does not support this content'),
   63022: stop("The channel did not accept the certificate of the sender's name"),
-  63023: retry(2, 120, 'The channel had an error that it does not name'),
+  63023: retry(2, 120, 'The channel had an unknown error'),
   63024: stop('The recipient cannot receive messages on this channel'),
   63025: stop('The media already exists at the channel'),
   63026: stop("The channel regards the sender's content as spam"),
   63027: stop('The content template does not exist in this language'),
-  63028: stop('The number of parameters is not that of the content template'),
+  63028: stop('The number of parameters does not match the content template'),
   63029: retry(2, 120, "The recipient's app failed to download the content template"),
   63030: stop('Messages of this type cannot have this parameter'),
   63031: stop('Sender and recipient are the same address on the channel'),
@@ -258,7 +258,7 @@ export const ERROR_CODES: Readonly<Record<number, ErrorCode>> = {
 
 const UNRELATED = 'An error that Twilio documents for something other than sending a message'
 
-/** What went wrong, for a person; `code` null means that Twilio named none. */
+/** What went wrong, for a person. `code` is null if Twilio gave none. */
 export function reasonOf(code: number | null): string {
   if (code === null) return 'Twilio gave no error code'
   return ERROR_CODES[code]?.reason ?? (isUnrelated(code) ? UNRELATED : UNKNOWN_CODE.reason)

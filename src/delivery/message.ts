@@ -1,4 +1,4 @@
-// The shapes that decisions are made from: a message with its attempts, and what can happen to it.
+// The values that decisions are made from: a message with its attempts, and the events that can happen to it.
 import type { AttemptStatus, DeliveryStatus, TwilioStatus } from './status.ts'
 
 /** One try to hand a message to Twilio. Number 0 is the first send, n the n-th retry. */
@@ -9,9 +9,9 @@ export interface Attempt {
   readonly sid: string | null
   /** Twilio's error code, if the attempt failed and Twilio gave one. */
   readonly errorCode: number | null
-  /** Twilio's own words on the failure. May contain the recipient's number: not for logs. */
+  /** Twilio's own description of the failure. May contain the recipient's number: not for logs. */
   readonly errorText: string | null
-  /** How often Twilio did not process the request and the same attempt was put off. */
+  /** How often the same attempt was postponed, because Twilio did not process its request. */
   readonly postponements: number
   /** The account that it was claimed for, and the sending number or Messaging Service; null if the row does not say. */
   readonly account: string | null
@@ -20,10 +20,17 @@ export interface Attempt {
   readonly times: Readonly<Partial<Record<AttemptStatus, string>>>
 }
 
+/**
+ * When a message is next reconciled. `never`: Twilio has not reported for days, and only a status callback can still
+ * change the message. `on_hold`: the message waited for days before sms-retry first read its row, so its attempt is made
+ * only if a person asks for it.
+ */
+export type ReconcileAt = Date | 'never' | 'on_hold'
+
 /** One row of `sms_usage_logs`, as far as decisions need it. */
 export interface Message {
   readonly id: number
-  /** Random, made when the row was written: what the id cannot prove. Null in rows of others and of older versions. */
+  /** Random, and written with the row, because ids can repeat. Null in rows of others and of older versions. */
   readonly key: string | null
   readonly to: string
   /** Null in rows that others wrote without the text: such a message cannot be sent again. */
@@ -33,24 +40,24 @@ export interface Message {
   /** The number of the latest attempt made or scheduled. */
   readonly retryCount: number
   readonly maxRetries: number
-  /** When the latest attempt is due, while it waits for a worker. Null for one that is due at once. */
+  /** When the latest attempt is due, while it waits for a worker. Null if it is due now. */
   readonly nextRetryAt: Date | null
   /** The latest sid. */
   readonly sid: string | null
   /** Never submitted at or after this time. */
   readonly deadline: Date | null
-  /** In order of their numbers. May lack the attempts that were made before we knew the row. */
+  /** Ordered by number. May lack the attempts that were made before sms-retry knew the row. */
   readonly attempts: readonly Attempt[]
-  /** Why the message is where it is, for a person; null while nothing is wrong. */
+  /** Why the message has its status, for a person; null while nothing is wrong. */
   readonly reason: string | null
   /** How long the last request to Twilio took. */
   readonly processingTimeMs: number | null
   readonly createdAt: Date
-  /** When it is looked at if nothing happens until then. Null if it is final, or was never looked at. */
-  readonly reconcileAt: Date | null
+  /** Null if the message is final, or was never reconciled. */
+  readonly reconcileAt: ReconcileAt | null
 }
 
-/** One message to the recipient in question, as Twilio's message list shows it. */
+/** One message to this recipient, as Twilio's message list shows it. */
 export interface ListedMessage {
   readonly sid: string
   /** Empty if the account has texts redacted. */
@@ -62,7 +69,7 @@ export interface ListedMessage {
   readonly createdAt: Date
 }
 
-/** What became of one request to Twilio's API. */
+/** The result of one request to Twilio's API. */
 export type Answer =
   /** 2xx with a sid: Twilio has the message. */
   | {
@@ -74,21 +81,21 @@ export type Answer =
     }
   /** Twilio refused the message: it was not sent. */
   | { readonly outcome: 'rejected'; readonly errorCode: number | null; readonly errorText: string }
-  /** Twilio did not look at the message: it is safe to submit it again. */
+  /** Twilio did not process the request: it is safe to submit the message again. */
   | { readonly outcome: 'not_processed'; readonly reason: string; readonly retryAfterSeconds: number | null }
   /** Twilio may or may not have the message: it must not be submitted again before that is known. */
   | { readonly outcome: 'unknown'; readonly reason: string }
 
-/** As whom requests are made. */
+/** Whose credentials and sender a request uses. */
 export interface Identity {
   readonly account: string
-  /** A number, a short code or a name; otherwise a Messaging Service's sid. */
+  /** A number, a short code or a sender ID; otherwise the sid of a Messaging Service. */
   readonly sender: string
 }
 
 /** What can happen to a message. */
 export type Event =
-  /** The alarm of an attempt rang. */
+  /** The job of an attempt runs. */
   | { readonly kind: 'due'; readonly attempt: number; readonly identity?: Identity }
   | {
       readonly kind: 'answer'
@@ -99,51 +106,51 @@ export type Event =
       readonly processingTimeMs: number
     }
   /**
-   * Twilio's word on an attempt: in a status callback, or fetched. That is recorded even if it says nothing new, so that
-   * the next question has time.
+   * Twilio's status of an attempt: `report` from a status callback, `fetched` from the API. A fetched status is recorded
+   * even if it is not new, so that the next lookup is scheduled.
    */
   | {
       readonly kind: 'report' | 'fetched'
-      /** From the callback's URL; null where the URL is not ours, then the sid tells. */
+      /** From the callback's URL; null if the URL is not ours, then the sid identifies the attempt. */
       readonly attempt: number | null
       readonly sid: string
       readonly status: TwilioStatus
       readonly errorCode: number | null
       readonly errorText: string | null
     }
-  /** A person wants it tried again now. */
+  /** A person asks for a retry now. */
   | {
       readonly kind: 'retry'
-      /** What the message was when this person saw it; null for whatever it is now. */
+      /** The state of the message that this person saw; null to retry in any state. */
       readonly seen: { readonly status: DeliveryStatus; readonly retryCount: number } | null
       /** Even if the policy never retries the error code. */
       readonly force: boolean
     }
-  /** A person wants it called off. */
+  /** A person cancels the message. */
   | { readonly kind: 'cancel' }
-  /** The time to look at the message has come. */
+  /** The time to reconcile the message has come. */
   | {
       readonly kind: 'reconcile'
-      /** Whether the alarm of the attempt that waits is about to ring. */
+      /** Whether the job of the waiting attempt exists and is due. */
       readonly isJobScheduled: boolean
-      /** The account that can be asked. */
+      /** The account that this process can query. */
       readonly account?: string
     }
-  /** Asked for the message's sid, Twilio said that it has no such message. */
+  /** Twilio answered a lookup of the message's sid with "not found". */
   | { readonly kind: 'missing' }
-  /** An attempt in doubt was looked for in Twilio's message list. */
+  /** Twilio's message list was searched for an attempt in doubt. */
   | {
       readonly kind: 'listed'
       readonly attempt: number
-      /** Which claim of the attempt was looked for. */
+      /** Which claim of the attempt was searched for. */
       readonly claimedAt: Date
       readonly entries: readonly ListedMessage[]
-      /** True if Twilio keeps the number in another form: then its messages are not in this list. */
+      /** True if Twilio stores the number in another form: then its messages are not in this list. */
       readonly isRewritten?: boolean
-      /** By how many seconds the entries' times may be wrong. */
+      /** The maximum error of the entries' times. */
       readonly toleranceSeconds: number
-      /** False if the list was too long to be read back to the claim. */
+      /** False if the list was too long to read back to the claim. */
       readonly isComplete: boolean
-      /** Other messages to which an entry may belong. */
+      /** Other messages that an entry may belong to. */
       readonly others: readonly Message[]
     }

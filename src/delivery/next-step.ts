@@ -1,61 +1,65 @@
-// What will happen to a message next, and why, in words for a person.
-import { IN_DOUBT_AFTER_SECONDS, isLeftAlone, isNever } from './reconcile-time.ts'
+// What happens next to a message, in words for a person.
 import type { Message } from './message.ts'
+import { IN_DOUBT_AFTER_SECONDS, isOnHold } from './reconcile-time.ts'
 import { claimOf, latestAttempt, secondsBetween } from './transitions.ts'
 
 export interface NextStep {
   readonly what: string
-  /** When, if that is known and still to come. */
+  /** When, if that is known and in the future. */
   readonly at: Date | null
 }
 
-/** True if it is not known whether Twilio has the latest attempt, after longer than its request can take. */
+/** True if the latest attempt was claimed longer ago than its request can take, and its outcome is not known. */
 export function isInDoubt(message: Message, now: Date): boolean {
   const made = latestAttempt(message)
   const claimedAt = made === undefined ? message.createdAt : claimOf(message, made)
   return message.status === 'submitting' && secondsBetween(claimedAt, now) > IN_DOUBT_AFTER_SECONDS
 }
 
-const LEFT_ALONE = 'Nothing by itself: it had waited for days before sms-retry saw it. Retry or cancel it'
+const ON_HOLD = 'On hold: it had waited for days before sms-retry first saw it. Retry or cancel it'
 
 export function nextStepOf(message: Message, now: Date): NextStep {
   const { status, nextRetryAt, retryCount, reconcileAt } = message
-  const look = reconcileAt === null || isNever(reconcileAt) ? null : reconcileAt
+  const lookup = reconcileAt instanceof Date ? reconcileAt : null
   switch (status) {
     case 'pending':
     case 'retrying': {
-      if (isLeftAlone(message)) return { what: LEFT_ALONE, at: null }
+      if (isOnHold(message)) return { what: ON_HOLD, at: null }
       const attempt = retryCount === 0 ? 'The first attempt' : `Retry ${retryCount}`
       return nextRetryAt !== null && nextRetryAt > now
         ? { what: `${attempt} is due`, at: nextRetryAt }
         : { what: `${attempt} is due: a worker makes it as soon as it can`, at: null }
     }
     case 'submitting':
-      return isInDoubt(message, now)
-        ? {
-            what: 'It is not sent again before it is known what became of it. Twilio is asked next',
-            at: look,
+      if (!isInDoubt(message, now)) return { what: "Its request is waiting for Twilio's answer", at: null }
+      return lookup === null
+        ? { what: 'It is not sent again. Only a status callback can tell its outcome', at: null }
+        : {
+            what: 'It is not sent again until its outcome is known. sms-retry looks it up at Twilio',
+            at: lookup,
           }
-        : { what: "Its request is under way; Twilio's answer tells more", at: null }
     case 'accepted':
     case 'scheduled':
     case 'queued':
     case 'sending':
     case 'sent':
-      return look === null
-        ? { what: 'Twilio has it; only a status callback can tell more', at: null }
-        : { what: 'Twilio has it; a status callback tells more. If none comes, Twilio is asked', at: look }
+      return lookup === null
+        ? { what: 'Twilio has it. Only a status callback can change its status', at: null }
+        : {
+            what: 'Twilio has it and reports by status callback. If none comes, sms-retry looks it up',
+            at: lookup,
+          }
     case 'delivered':
     case 'read':
-      return { what: 'Nothing: it got through', at: null }
+      return { what: 'Nothing: it was delivered', at: null }
     case 'undelivered':
     case 'failed':
-      return { what: 'Nothing by itself: it is given up', at: null }
+      return { what: 'Nothing: it failed for good, unless you retry it', at: null }
     case 'expired':
       return { what: 'Nothing: its deadline has passed', at: null }
     case 'canceled':
-      return { what: 'Nothing: it was called off', at: null }
+      return { what: 'Nothing: it was canceled', at: null }
     case 'unknown':
-      return { what: 'Nothing: somebody else sent it. Its status callbacks are recorded', at: null }
+      return { what: 'Nothing: sms-retry did not send it, and only records its status callbacks', at: null }
   }
 }

@@ -1,4 +1,4 @@
-// What a user may change of the retry policy, and the check of it. Every fault is reported by its place, with an example.
+// The user's overrides of the retry policy, validated. Every fault is reported with its path and an example.
 import type { z as Z } from 'zod'
 import { ConfigError } from '../shared/errors.ts'
 import { loadZod } from '../shared/zod.ts'
@@ -39,7 +39,7 @@ export type RuleOverride = Z.infer<Schemas[keyof Schemas]>
 function createSchema() {
   const { z } = loadZod()
   const schemas = createSchemas()
-  // The keys tell which kind of rule is meant, so that the faults are those of this kind.
+  // The keys show which kind of rule is meant, so its faults are reported, not those of all kinds.
   const rule = z.custom<RuleOverride>().superRefine((value, context) => {
     for (const issue of schemaOf(value, schemas).safeParse(value).error?.issues ?? []) {
       const message =
@@ -62,7 +62,7 @@ function schemaOf(rule: unknown, { stop, backOff, clock, rolling }: Schemas): Z.
 }
 
 /**
- * What a user may change: single codes, the rule of unknown codes, jitter (0..1) and the longest back-off (seconds).
+ * A user may override single codes, the rule of unknown codes, the jitter (0 to 1) and the maximum back-off in seconds.
  * A rule is `"stop"`, `{ retries: 1..10, baseDelaySeconds }`, `{ retries, after: 'HH:MM', timeZone }` or
  * `{ retries, periodSeconds }`.
  */
@@ -77,7 +77,7 @@ export function readOverrides(overrides: unknown): RetryPolicyOverrides {
   const parsed = createSchema().safeParse(overrides)
   if (parsed.success) return parsed.data
   const faults = parsed.error.issues.map((issue) => {
-    // zod says no more of a wrong key than that it is one; the schema's own words are inside.
+    // For an invalid key, the schema's own message is nested in zod's.
     const { message } = (issue.code === 'invalid_key' ? issue.issues[0] : undefined) ?? issue
     return `${issue.path.join('.') || 'policy'}: ${message}`
   })

@@ -1,5 +1,5 @@
-// The retry policy in force: rules by error code, overrides from the user, and the delay before each retry.
-// Whether a message is retried at all (limits, deadline) is decided in settle.ts.
+// The retry policy: rules by error code, the user's overrides, and the delay before each retry. Whether a message is
+// retried at all (limits, deadline) is decided in apply-report.ts.
 import { ERROR_CODES, UNKNOWN_CODE } from './error-codes.ts'
 import { readOverrides, type RuleOverride } from './policy-overrides.ts'
 import type { ClockRule, RetryRule, Rule } from './retry-rule.ts'
@@ -10,11 +10,11 @@ export interface RetryPolicy {
   /** For codes without a rule of their own, and for failures without a code. */
   readonly unknownCode: Rule
   /**
-   * Up to this share of the delay is added at random, so that messages that failed together spread; for a time on the
-   * clock, this share of an hour. 0 turns it off.
+   * Up to this fraction of the delay is added at random, to spread messages that failed together. For a rule with a time
+   * of day it is a fraction of an hour. 0 turns it off.
    */
   readonly jitter: number
-  /** No back-off is longer, jitter included. A rule that waits for a time on the clock or a whole period is not cut. */
+  /** The maximum back-off, jitter included. It does not shorten rules with a time of day or a period. */
   readonly maxDelaySeconds: number
   /** Multiplies every delay, for demos and tests. */
   readonly delayScale: number
@@ -42,7 +42,7 @@ export function ruleFor(policy: RetryPolicy, code: number | null): Rule {
   return (code === null ? undefined : policy.rules.get(code)) ?? policy.unknownCode
 }
 
-/** The largest number of retries that any rule allows: what a new row gets as its `max_retries`. */
+/** The largest number of retries that any rule allows. New rows get it as their `max_retries`. */
 export function maxRetriesOf(policy: RetryPolicy): number {
   const retries = [...policy.rules.values(), policy.unknownCode].map((rule) =>
     rule.action === 'retry' ? rule.retries : 0,
@@ -50,14 +50,14 @@ export function maxRetriesOf(policy: RetryPolicy): number {
   return Math.max(...retries)
 }
 
-/** Messages that wait for the same time on the clock start within this time after it, times the jitter. */
+/** Messages that wait for the same time of day start within this time after it, times the jitter. */
 export const CLOCK_SPREAD_SECONDS = 3600
 
 /**
- * Seconds before retry `retryNumber` (from 1). Back-off: `base * 2^(n-1)` plus jitter, at most `maxDelaySeconds`.
- * Rules on the clock or on a rolling period: as long as they say, because before that the retry is known to fail.
+ * Seconds before retry `retryNumber` (from 1). Back-off: `base * 2^(n-1)` plus jitter, at most `maxDelaySeconds`. Rules with
+ * a time of day or a period are never shortened, because an earlier retry is known to fail.
  *
- * @param random in [0, 1): drawn by the caller, so that this stays a pure function
+ * @param random in [0, 1), passed in to keep this function pure
  */
 export function retryDelaySeconds(
   policy: RetryPolicy,
@@ -87,9 +87,8 @@ const POSTPONED_BASE_SECONDS = 5
 const POSTPONED_MAX_SECONDS = 300
 
 /**
- * Seconds before an attempt that Twilio did not process (429, no connection) is tried again. Such attempts
- * use up no retry and are not bounded in number, so the delay grows to five minutes. Twilio's own
- * Retry-After is honoured as it stands (unscaled), up to `maxDelaySeconds`.
+ * Seconds before an attempt that Twilio did not process (429, no connection) is made again. This uses up no retry and has
+ * no limit, so the delay grows to five minutes. Twilio's Retry-After is honoured unscaled, up to `maxDelaySeconds`.
  */
 export function postponedDelaySeconds(
   policy: RetryPolicy,
@@ -110,8 +109,8 @@ function grow(policy: RetryPolicy, baseSeconds: number, n: number, random: numbe
 }
 
 /**
- * The delays in seconds of every retry that the rule allows, without jitter; empty for a stop. Null for a rule on the
- * clock, whose delay depends on the time of the failure.
+ * The delay in seconds before each retry that the rule allows, without jitter; empty for a stop. Null for a rule with a
+ * time of day, whose delay depends on the time of the failure.
  */
 export function scheduleOf(policy: RetryPolicy, rule: Rule): number[] | null {
   if (rule.action === 'stop') return []
@@ -119,7 +118,7 @@ export function scheduleOf(policy: RetryPolicy, rule: Rule): number[] | null {
   return Array.from({ length: rule.retries }, (_, i) => delaySeconds(policy, rule, i + 1, 0))
 }
 
-/** The delay before each retry, for people: `5 min, 10 min` or `00:00 America/Los_Angeles`; empty for a stop. */
+/** The schedule for people: `5 min, 10 min` or `00:00 America/Los_Angeles`; empty for a stop. */
 export function formatSchedule(
   policy: RetryPolicy,
   rule: Rule,

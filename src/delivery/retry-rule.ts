@@ -1,5 +1,4 @@
-// What can be done about a failed attempt: the kinds of rule. Which code has which is in error-codes.ts; when the
-// next attempt is due follows from the rule in retry-policy.ts.
+// The kinds of rule for a failed attempt. error-codes.ts assigns a rule to each code; retry-policy.ts computes the delay.
 
 /** Back off: `baseDelaySeconds` before the first retry, doubled for each further one. */
 export interface BackOffRule {
@@ -8,7 +7,7 @@ export interface BackOffRule {
   readonly baseDelaySeconds: number
 }
 
-/** Each retry waits until the clocks of `timeZone` show `after`: for limits that are reset at a time of day. */
+/** Each retry waits until it is `after` in `timeZone`: for limits that are reset at a time of day. */
 export interface ClockRule {
   readonly action: 'retry'
   readonly retries: number
@@ -18,7 +17,7 @@ export interface ClockRule {
   readonly timeZone: string
 }
 
-/** Each retry waits for the whole period, which no maximum shortens: for limits on a rolling period. */
+/** Each retry waits for the whole period, which no maximum shortens: for limits over a rolling period. */
 export interface RollingRule {
   readonly action: 'retry'
   readonly retries: number
@@ -27,7 +26,7 @@ export interface RollingRule {
 
 export type RetryRule = BackOffRule | ClockRule | RollingRule
 
-/** Never try again: the same request would fail the same way, or do harm. */
+/** Never retry: the same request would fail again, or do harm. */
 export interface StopRule {
   readonly action: 'stop'
 }

@@ -1,7 +1,6 @@
-// The vocabulary of delivery statuses: their order of life, which are final and which are failures.
-// What follows from a status is decided in decide.ts.
+// The delivery statuses: their order, which are final and which are failures. decide.ts decides what follows from one.
 
-/** Twilio's statuses of an outbound message, in order of life. Source: Message resource, "Message Status Values". */
+/** Twilio's statuses of an outbound message, in their order. Source: Message resource, "Message Status Values". */
 export const TWILIO_STATUSES = [
   'accepted',
   'scheduled',
@@ -18,15 +17,15 @@ export const TWILIO_STATUSES = [
 export type TwilioStatus = (typeof TWILIO_STATUSES)[number]
 
 /**
- * The status of one attempt: `pending` (scheduled, not claimed yet), `submitting` (claimed; the request to
- * Twilio may be under way), then Twilio's word.
+ * The status of one attempt: `pending` (scheduled, not claimed yet), `submitting` (claimed; its request may be running),
+ * then Twilio's status.
  */
 export type AttemptStatus = 'pending' | 'submitting' | TwilioStatus
 
 /**
- * The status of a message, column `final_status`. Beyond its latest attempt's status: `unknown` (a row that
- * nobody has told us about), `retrying` (the latest attempt failed, the next is due at `next_retry_at`) and
- * `expired` (its deadline passed before it got through).
+ * The status of a message, column `final_status`: the status of its latest attempt, or `unknown` (a row of the app that
+ * sms-retry does not manage), `retrying` (the latest attempt failed, the next is due at `next_retry_at`) or `expired` (its
+ * deadline passed before it was delivered).
  */
 export type DeliveryStatus = 'unknown' | 'retrying' | 'expired' | AttemptStatus
 
@@ -40,9 +39,9 @@ export const DELIVERY_STATUSES: readonly DeliveryStatus[] = [
 ]
 
 /**
- * Orders the reports on one attempt, so that the highest wins in whatever order they arrive. `delivered`
- * outranks every failure (Twilio has been seen to correct itself that way), only `read` outranks
- * `delivered`. `canceled` outranks the failures because nobody wants a canceled message sent again.
+ * Ranks the reports on one attempt: the highest wins, in whatever order they arrive. `delivered` outranks every failure,
+ * because Twilio corrects itself that way; only `read` outranks `delivered`. `canceled` outranks the failures, because a
+ * canceled message must not be retried.
  */
 const RANKS: Record<AttemptStatus, number> = {
   pending: 0,
@@ -63,7 +62,7 @@ export function outranks(one: AttemptStatus, other: AttemptStatus): boolean {
   return RANKS[one] > RANKS[other]
 }
 
-/** True for `undelivered` and `failed`, the two words with which Twilio gives an attempt up. */
+/** True for `undelivered` and `failed`, Twilio's two statuses of a failed attempt. */
 export function isFailedAttempt(status: AttemptStatus): status is 'undelivered' | 'failed' {
   return status === 'undelivered' || status === 'failed'
 }
@@ -80,8 +79,8 @@ export type FinalStatus = (typeof FINAL_STATUSES)[number]
 const FINAL: ReadonlySet<DeliveryStatus> = new Set(FINAL_STATUSES)
 
 /**
- * True for a status after which nothing is done for the message. A late report can still correct it: `delivered`
- * and `read` always, a `canceled` or a worse failure code of the same attempt as well.
+ * True for a status after which sms-retry no longer acts. A late report can still correct it: `delivered` and `read`
+ * always, and a `canceled` or a worse failure code of the same attempt.
  */
 export function isFinal(status: DeliveryStatus): status is FinalStatus {
   return FINAL.has(status)
@@ -89,7 +88,7 @@ export function isFinal(status: DeliveryStatus): status is FinalStatus {
 
 const FAILURES: ReadonlySet<DeliveryStatus> = new Set(['retrying', 'undelivered', 'failed', 'expired'])
 
-/** True while the latest known outcome is a failure: exactly then the column `success` is false. */
+/** True while the latest known outcome is a failure. The column `success` is false exactly then. */
 export function isFailure(status: DeliveryStatus): boolean {
   return FAILURES.has(status)
 }
@@ -98,10 +97,10 @@ export function isTwilioStatus(word: string): word is TwilioStatus {
   return (TWILIO_STATUSES as readonly string[]).includes(word)
 }
 
-/** Of inbound messages. No report on an attempt has them. */
+/** The statuses of inbound messages. No report on an attempt has them. */
 const INBOUND_STATUSES: readonly string[] = ['receiving', 'received']
 
-/** A word that Twilio may have added since: lower case, as all of its statuses are. */
+/** True for a status that Twilio may have added after this version: in lower case, as all of its statuses are. */
 export function isNewStatus(word: string): boolean {
   return /^[a-z][a-z_-]{1,39}$/.test(word) && !isTwilioStatus(word) && !INBOUND_STATUSES.includes(word)
 }

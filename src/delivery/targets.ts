@@ -1,4 +1,4 @@
-// What is expected of the messages as a whole, and how far it is met.
+// The targets for all messages together (delivered share, retry success, average retries), and whether they are met.
 
 /** Counts of messages; see db/overview.ts. */
 interface Counts {
@@ -12,15 +12,15 @@ interface Counts {
 
 export interface Target {
   readonly name: 'delivered' | 'retry success' | 'average retries'
-  /** What it is the share or the mean of, for a person. */
+  /** The messages that the share or the mean is taken over, for a person. */
   readonly of: string
   readonly wanted: { readonly above: number } | { readonly below: number }
-  /** Null while there is nothing to judge by. */
+  /** Null while there are no such messages. */
   readonly value: number | null
   readonly isMet: boolean | null
 }
 
-/** Only messages whose outcome is known count; one that was canceled has none. */
+/** Counts only messages with a known outcome. A canceled message has none. */
 export function targetsOf(counts: Counts): readonly Target[] {
   const { deliveredAtFirst, deliveredByRetry, failed, failedAfterRetry, retried, retries } = counts
   const delivered = deliveredAtFirst + deliveredByRetry

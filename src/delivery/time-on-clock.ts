@@ -1,10 +1,10 @@
-// When the clocks of a time zone next show a time of day, across changes to and from daylight-saving time.
+// When a time of day comes next in a time zone, across changes to and from daylight-saving time.
 
 const DAY_MS = 24 * 3600 * 1000
 
 /**
- * The first moment after `now` at which the clocks of `timeZone` show `timeOfDay` (HH:MM). Where they skip it, the
- * first moment after the gap; where they show it twice, the first of the two.
+ * The first moment after `now` at which clocks in `timeZone` show `timeOfDay` (HH:MM). If a change of clocks skips it, the
+ * first moment after the gap; if clocks show it twice, the first of the two.
  *
  * @throws RangeError for a time zone that does not exist
  */
@@ -23,12 +23,12 @@ export function isTimeZone(timeZone: string): boolean {
     new Intl.DateTimeFormat('en-US', { timeZone })
     return true
   } catch {
-    // A RangeError is Intl's only way to say that it does not know a time zone.
+    // Intl reports an unknown time zone by a RangeError only.
     return false
   }
 }
 
-/** What the clocks show at an instant, as the milliseconds at which clocks in UTC show the same. */
+/** The local time at an instant, as the instant at which clocks in UTC show the same. */
 type ReadClock = (instant: number) => number
 
 function clockOf(timeZone: string): ReadClock {
@@ -53,14 +53,14 @@ function clockOf(timeZone: string): ReadClock {
   }
 }
 
-/** The first instant at which the clocks show `shown`, or more where they skip it. */
+/** The first instant at which the clocks show `shown`, or a later time if they skip it. */
 function firstInstantOf(shown: number, readClock: ReadClock): number {
-  // A day before and a day after, the offset is that before and after any change in between.
+  // The offsets a day before and a day after: if the clocks change in between, one is of before and one of after.
   const offsets = [shown - DAY_MS, shown + DAY_MS].map((instant) => readClock(instant) - instant)
   let earliest = shown - Math.max(...offsets)
   let latest = shown - Math.min(...offsets)
   if (readClock(earliest) >= shown) return earliest
-  // Between the two the clocks change; from the change on they show at least `shown`.
+  // Bisect for the moment of the change: from then on the clocks show at least `shown`.
   while (latest - earliest > 1) {
     const middle = Math.floor((earliest + latest) / 2)
     if (readClock(middle) >= shown) latest = middle

@@ -1,24 +1,24 @@
-// What can be made of a message, and the decisions that do it: put off, ended, withdrawn. Which of them it is to be
-// is decided in decide.ts.
+// The transitions of a message and the decisions that make them: finish, postpone, reschedule, cancel the pending attempt.
+// decide.ts chooses between them.
 import { dropPending, replaceEntry } from './attempts.ts'
 import type { Decision } from './decision.ts'
 import type { Attempt, Message } from './message.ts'
 import { type DeliveryStatus, isFailedAttempt, isFailure } from './status.ts'
 
-export const BEYOND_DEADLINE = 'The next try would come after the deadline'
+export const BEYOND_DEADLINE = 'The next attempt would come after the deadline'
 /** An attempt's number has at most three digits in the callback's URL. */
 export const MAX_ATTEMPTS = 999
-/** More than anybody counts to. */
+/** A bound for values from outside; sms-retry does not reach it. */
 export const MAX_POSTPONEMENTS = 2 ** 31
 
 export const NO_TEXT = 'the row has no text (message_content)'
 
-/** The latest attempt that was made: what the message is, follows from it. */
+/** The latest attempt that was made. It determines the message's status. */
 export function latestAttempt({ attempts }: Message): Attempt | undefined {
   return attempts.findLast((attempt) => attempt.status !== 'pending')
 }
 
-/** When the attempt was last claimed; a row that somebody else wrote does not say, but cannot have been before. */
+/** When the attempt was last claimed. A row that the app wrote does not say; then the earliest possible time. */
 export function claimOf({ createdAt }: Message, { times }: Attempt): Date {
   return times.submitting === undefined ? createdAt : new Date(times.submitting)
 }
@@ -37,7 +37,7 @@ export function isTooLate(at: Date, { deadline }: Message): boolean {
   return deadline !== null && at >= deadline
 }
 
-/** A canceled message did not fail at that: `success` is what its latest attempt made it. */
+/** To cancel a message is no failure: its `success` follows from the latest attempt that was made. */
 export function withStatus(message: Message, status: DeliveryStatus, reason: string | null): Message {
   const made = latestAttempt(message)
   const hasFailed = made !== undefined && isFailedAttempt(made.status)
@@ -45,7 +45,7 @@ export function withStatus(message: Message, status: DeliveryStatus, reason: str
   return { ...message, status, success, reason }
 }
 
-/** The message in a final state, without the attempt that waited. */
+/** The message in a final status, without its pending attempt. */
 export function finish(message: Message, status: DeliveryStatus, reason: string | null): Message {
   return withStatus({ ...dropPending(message), nextRetryAt: null }, status, reason)
 }
@@ -54,7 +54,7 @@ export function record(message: Message): Decision {
   return { kind: 'record', message }
 }
 
-/** The same attempt is to be made at `at`, with a new alarm. */
+/** The same attempt is made at `at`, by a new job. */
 export function postpone(message: Message, entry: Attempt, at: Date, reason: string | null): Decision {
   const postponed: Attempt = { ...entry, status: 'pending', postponements: entry.postponements + 1 }
   const next = { ...message, nextRetryAt: at, attempts: replaceEntry(message.attempts, postponed) }
@@ -67,17 +67,17 @@ export function postpone(message: Message, entry: Attempt, at: Date, reason: str
   }
 }
 
-/** A new alarm for the attempt that waits, in place of the one that did not ring. */
+/** A new job for the attempt that waits, in place of its old one, which may be lost. */
 export function reschedule(message: Message, now: Date): Decision {
   const waiting = message.attempts.find(({ number }) => number === message.retryCount)
-  // Somebody has changed retry_count. The row is looked at again, but not now, and not before all others.
+  // Somebody changed retry_count, so no entry has this number. Recording the row delays its next check.
   if (waiting === undefined) return record(message)
   const decision = postpone(message, waiting, message.nextRetryAt ?? now, message.reason)
   const replaces = { attempt: waiting.number, postponements: waiting.postponements }
   return decision.kind === 'schedule' ? { ...decision, replaces } : decision
 }
 
-/** Records `after`; if an attempt waited before and does not now, its job goes as well. */
+/** Records `after`, and removes the job of the attempt that `before` was waiting for. */
 export function cancelPending(before: Message, after: Message): Decision {
   if (!isWaiting(before)) return record(after)
   const postponements = before.attempts.find(({ number }) => number === before.retryCount)?.postponements ?? 0
@@ -88,7 +88,7 @@ export function addSeconds(time: Date, seconds: number): Date {
   return new Date(time.getTime() + Math.round(seconds * 1000))
 }
 
-/** May be negative. */
+/** Negative if `to` is before `from`. */
 export function secondsBetween(from: Date, to: Date): number {
   return (to.getTime() - from.getTime()) / 1000
 }

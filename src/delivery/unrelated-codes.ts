@@ -1,6 +1,6 @@
 // The codes of Twilio's messaging catalogue that do not end a send: registration, certificates, inbound messages,
-// broadcasts, warnings. Listed so that the test against the catalogue notices a code that is new. Should Twilio
-// report one of them for an attempt all the same, the rule of unknown codes holds.
+// broadcasts, warnings. With this list, the test against the catalogue notices new codes. If Twilio reports one of these
+// for an attempt, the rule of unknown codes applies.
 
 const RANGES: readonly (readonly [first: number, last: number])[] = [
   [11100, 11100], // webhooks and TwiML

@@ -6,7 +6,7 @@ import type { Job, JobResult, JobWithMetadata, PgBoss } from 'pg-boss'
 import { type Boss, createBoss } from './boss.ts'
 import { rethrowFailed } from '../postgres/database-failure.ts'
 import type { Database, Db } from '../postgres/pool.ts'
-import type { JobKey } from '../delivery/decision.ts'
+import type { JobRef } from '../delivery/decision.ts'
 import { SchemaError } from '../shared/errors.ts'
 import { errorFields, type Logger } from '../shared/log.ts'
 import { ATTEMPT_QUEUE, QUEUES, RECONCILE_QUEUE } from './queue-migration.ts'
@@ -18,15 +18,14 @@ export interface AttemptJob {
 
 export type FailedJobs = ReadonlyMap<AttemptJob, Error>
 
-/** An alarm of one message, whose id alone may come again. */
-export interface MessageJob {
+/** One job of one message. The message's key is part of it, because ids can repeat. */
+export interface MessageJob extends JobRef {
   readonly messageId: number
   readonly key: string | null
-  readonly job: JobKey
 }
 
 export interface ScheduledJob extends MessageJob {
-  /** Null for at once. */
+  /** Null to run it now. */
   readonly at: Date | null
 }
 
@@ -115,7 +114,7 @@ function queueOf({ boss, isFailure }: Boss, logger: Logger): Queue {
       if (jobs.length === 0) return
       const inserts = jobs.map((job) => ({
         id: jobId(job),
-        data: { message: job.messageId, attempt: job.job.attempt } satisfies AttemptJob,
+        data: { message: job.messageId, attempt: job.attempt } satisfies AttemptJob,
         ...(job.at === null ? {} : { startAfter: job.at }),
       }))
       await boss.insert(ATTEMPT_QUEUE, inserts, { db: tx })
@@ -203,7 +202,7 @@ function isSet(
  * A version 8 UUID (RFC 9562, 5.8): a hash of what the alarm is for. The same alarm always has the same job, and no other
  * message has it, also if its id comes again.
  */
-export function jobId({ messageId, key, job: { attempt, postponements } }: MessageJob): string {
+export function jobId({ messageId, key, attempt, postponements }: MessageJob): string {
   const name = [key ?? '', messageId, attempt, postponements].join(' ')
   const hex = createHash('sha256').update(name).digest('hex')
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`

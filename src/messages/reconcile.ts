@@ -139,7 +139,7 @@ const BLOCKED =
 function jobOf({ id: messageId, key, status, retryCount, attempts }: Message): MessageJob | null {
   if (status !== 'pending' && status !== 'retrying') return null
   const postponements = attempts.find(({ number }) => number === retryCount)?.postponements ?? 0
-  return { messageId, key, job: { attempt: retryCount, postponements } }
+  return { messageId, key, attempt: retryCount, postponements }
 }
 
 function logLook({ logger }: AttemptDeps, decision: Exclude<Decision, { kind: 'ignore' }>): void {

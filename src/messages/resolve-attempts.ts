@@ -3,7 +3,7 @@
 import { areTooMany, findOthers, readClock } from '../db/overdue.ts'
 import type { Inquiry } from '../delivery/decision.ts'
 import type { Event, Message } from '../delivery/message.ts'
-import { isNever, LATEST_ACCEPTANCE_SECONDS } from '../delivery/reconcile-time.ts'
+import { LATEST_ACCEPTANCE_SECONDS } from '../delivery/reconcile-time.ts'
 import { DatabaseError, OverloadedError } from '../shared/errors.ts'
 import { errorFields } from '../shared/log.ts'
 import { rewrittenForm } from './number-form.ts'
@@ -131,7 +131,7 @@ function logFinding(
   if (sid !== null) {
     // Not the reason: in a row of others, it may be a text of the app's own.
     const known = { messageId, attempt, sid, status, nextRetryAt }
-    const isNews = status !== before.status || isNever(reconcileAt)
+    const isNews = status !== before.status || reconcileAt === 'never'
     logger[isNews ? 'info' : 'debug']('Twilio was asked for the status of an attempt', known)
     return 'answered'
   }

@@ -117,8 +117,7 @@ export async function enqueueMessage(
   const inserted = await insertMessage(tx, row)
   if (inserted === null) return { id: (await findTwin(tx, message)).id, created: false }
   const { id } = inserted
-  const job = { attempt: 0, postponements: 0 }
-  await deps.queue.schedule(tx, [{ messageId: id, key: row.key, job, at: null }])
+  await deps.queue.schedule(tx, [{ messageId: id, key: row.key, attempt: 0, postponements: 0, at: null }])
   return { id, created: true }
 }
 

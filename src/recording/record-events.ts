@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { lockMessages, updateMessages } from '../db/messages.ts'
 import type { Database, Db, Transaction } from '../postgres/pool.ts'
 import { decide } from '../delivery/decide.ts'
-import type { JobKey, Context, Decision } from '../delivery/decision.ts'
+import type { JobRef, Context, Decision } from '../delivery/decision.ts'
 import { isAbout, type Proof } from '../delivery/message-proof.ts'
 import type { Event, Message } from '../delivery/message.ts'
 import type { RetryPolicy } from '../delivery/retry-policy.ts'
@@ -252,7 +252,7 @@ class Batch {
     }
   }
 
-  #unschedule(message: Message, job: JobKey): void {
+  #unschedule(message: Message, job: JobRef): void {
     const unscheduled = toMessageJob(message, job)
     const id = jobId(unscheduled)
     // Scheduled by an earlier event of this batch, it does not exist yet.
@@ -280,6 +280,6 @@ class Batch {
   }
 }
 
-function toMessageJob({ id: messageId, key }: Message, job: JobKey): MessageJob {
-  return { messageId, key, job }
+function toMessageJob({ id: messageId, key }: Message, job: JobRef): MessageJob {
+  return { messageId, key, ...job }
 }

@@ -45,7 +45,7 @@ describe('retry', () => {
     expect(await run('retry', id)).toEqual({
       code: 1,
       stdout: '',
-      stderr: `Message ${id} stays as it is: it is due already.\n`,
+      stderr: `Message ${id} stays as it is: its next attempt is already due.\n`,
     })
   })
 
@@ -53,9 +53,7 @@ describe('retry', () => {
     const id = await send(OPTED_OUT)
     const refused = await run('retry', id)
     expect(refused).toMatchObject({ code: 1, stdout: '' })
-    expect(refused.stderr).toMatch(
-      /stays as it is: the policy does not try 21610 again \(.*opted out.*forced/,
-    )
+    expect(refused.stderr).toMatch(/stays as it is: the policy never retries 21610 \(.*opted out.*forced/)
     expect(await jobsOf(id)).toEqual([])
     expect(await run('retry', id, '--force')).toMatchObject({ code: 0, stderr: '' })
     expect(await jobsOf(id)).toEqual([1])
@@ -65,7 +63,7 @@ describe('retry', () => {
     const id = await send(OPTED_OUT)
     const ended = await Promise.all([run('retry', id, '--force'), run('retry', id, '--force')])
     expect(ended.map(({ code }) => code).toSorted()).toEqual([0, 1])
-    expect(ended.find(({ code }) => code === 1)?.stderr).toMatch(/changed in the meantime|due already/)
+    expect(ended.find(({ code }) => code === 1)?.stderr).toMatch(/changed in the meantime|already due/)
     expect(await jobsOf(id)).toEqual([1])
   })
 
@@ -91,8 +89,8 @@ describe('retry', () => {
   })
 
   test.each([
-    ['Twilio has it', 'sent', /Twilio may have it already/],
-    ['it is delivered', 'delivered', /it is delivered already/],
+    ['Twilio has it', 'sent', /Twilio may already have it/],
+    ['it is delivered', 'delivered', /it is already delivered/],
     ['nobody knows whether Twilio has it', 'submitting', /not known yet whether Twilio has it/],
   ])('does nothing if %s', async (_what, status, why) => {
     const id = await send(WORKING_NUMBER)
@@ -125,7 +123,7 @@ describe('cancel', () => {
     expect(await run('cancel', id)).toEqual({
       code: 1,
       stdout: '',
-      stderr: `Message ${id} stays as it is: it is canceled already.\n`,
+      stderr: `Message ${id} stays as it is: it is already canceled.\n`,
     })
   })
 

@@ -276,6 +276,42 @@ describe("an app's own values under our keys do not stop its message", () => {
   })
 })
 
+describe('the stored time of the next check', () => {
+  const HELD = '9999-12-31T00:00:00.000Z'
+
+  test.each([
+    ['a waiting message', 'pending', HELD, 'on_hold'],
+    ['a waiting retry', 'retrying', HELD, 'on_hold'],
+    ['a message with Twilio, by an older version', 'sent', HELD, 'never'],
+    ['a claimed message, by an older version', 'submitting', HELD, 'never'],
+    ['a message with Twilio', 'sent', 'infinity', 'never'],
+    ['a claimed message', 'submitting', 'infinity', 'never'],
+    ['a message with a time', 'sent', '2026-01-01T00:00:00.000Z', new Date('2026-01-01T00:00:00.000Z')],
+  ])('%s that is %s reads %s as %s', async (_what, status, stored, reconcileAt) => {
+    const id = await insertRow({ status, sid, metadata: JSON.stringify({ reconcile_at: stored }) })
+    expect(await findMessage(database, id)).toMatchObject({ status, reconcileAt })
+  })
+
+  test.each([
+    ['pending', HELD],
+    ['sent', 'infinity'],
+  ])('of a %s row that the app left three days ago is written as %s', async (status, stored) => {
+    const id = await insertRow({ status, sid, metadata: '{}' })
+    await own.query(`update sms_usage_logs set created_at = created_at - interval '73 hours' where id = $1`, [
+      id,
+    ])
+    await record([{ target: { id }, event: { kind: 'reconcile', isJobScheduled: false } }])
+    expect(
+      await own.query(
+        `select sms_metadata ->> 'reconcile_at' as "stored",
+                (sms_metadata ->> 'reconcile_at')::timestamptz > now() as "isTime"
+           from sms_usage_logs where id = $1`,
+        [id],
+      ),
+    ).toEqual([{ stored, isTime: true }])
+  })
+})
+
 test.each([
   ['4294967295', []],
   ['2147483648', [{ postponements: 2_147_483_648 }]],

@@ -93,6 +93,14 @@ describe('overdue', () => {
     expect(await overdueIds(2)).toEqual([without, first])
   })
 
+  test.each([
+    ['on hold', { status: 'pending', metadata: { reconcile_at: '9999-12-31T00:00:00.000Z' } }],
+    ['never checked again', { status: 'sent', sid: newSid(), metadata: { reconcile_at: 'infinity' } }],
+  ])('leaves out a message that is %s', async (_what, row) => {
+    await insertRow(row)
+    expect(await overdueIds()).toEqual([])
+  })
+
   test('from the very millisecond, by the clock of the database', async () => {
     await insertRow({ metadata: {} })
     const set = `update sms_usage_logs

@@ -61,17 +61,19 @@ async function insert(changes: Row = {}): Promise<number> {
 
 const OLD = daysAgo(100).toISOString()
 const YOUNG = daysAgo(80).toISOString()
-const GIVEN_UP = { reconcile_at: '9999-12-31T00:00:00.000Z' }
-const TO_BE_LOOKED_AT = { reconcile_at: YOUNG }
+const NEVER = { reconcile_at: 'infinity' }
+/** On hold; older versions wrote it for messages that are never checked again as well. */
+const ON_HOLD = { reconcile_at: '9999-12-31T00:00:00.000Z' }
+const CHECKED_LATER = { reconcile_at: YOUNG }
 
 const GOES: readonly [what: string, row: Row][] = [
   ...['delivered', 'read', 'undelivered', 'failed', 'canceled', 'expired'].map(
     (final_status): [string, Row] => [final_status, { final_status }],
   ),
-  ...['submitting', 'accepted', 'scheduled', 'queued', 'sending', 'sent'].map(
-    (final_status): [string, Row] => [
-      `${final_status}, and given up`,
-      { final_status, sms_metadata: GIVEN_UP },
+  ...['submitting', 'accepted', 'scheduled', 'queued', 'sending', 'sent'].flatMap(
+    (final_status): [string, Row][] => [
+      [`${final_status}, never checked again`, { final_status, sms_metadata: NEVER }],
+      [`${final_status}, never checked again, by an older version`, { final_status, sms_metadata: ON_HOLD }],
     ],
   ),
   ['a row of others with a sid, once it is final', { twilio_message_sid: 'SM1', sms_metadata: null }],
@@ -83,11 +85,11 @@ const STAYS: readonly [what: string, row: Row][] = [
   ['younger', { created_at: YOUNG }],
   ['without a time', { created_at: null }],
   ...['pending', 'retrying', 'submitting', 'accepted', 'scheduled', 'queued', 'sending', 'sent'].map(
-    (final_status): [string, Row] => [final_status, { final_status, sms_metadata: TO_BE_LOOKED_AT }],
+    (final_status): [string, Row] => [final_status, { final_status, sms_metadata: CHECKED_LATER }],
   ),
-  ['sent, never looked at', { final_status: 'sent', sms_metadata: null }],
-  ['retrying, on hold', { final_status: 'retrying', sms_metadata: GIVEN_UP }],
-  ['pending, left behind by others', { final_status: 'pending', sms_metadata: GIVEN_UP }],
+  ['sent, not checked yet', { final_status: 'sent', sms_metadata: null }],
+  ['retrying, on hold', { final_status: 'retrying', sms_metadata: ON_HOLD }],
+  ['pending, on hold', { final_status: 'pending', sms_metadata: ON_HOLD }],
   ['inbound', { message_direction: 'inbound' }],
   ['inbound with a sid', { message_direction: 'inbound', twilio_message_sid: 'SM2' }],
   ['unknown without a sid', { final_status: 'unknown' }],

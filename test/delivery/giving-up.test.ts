@@ -4,7 +4,6 @@ import { describe, expect, test } from '@jest/globals'
 import { decide } from '../../src/delivery/decide.ts'
 import type { Decision } from '../../src/delivery/decision.ts'
 import type { Event, Message } from '../../src/delivery/message.ts'
-import { NEVER } from '../../src/delivery/reconcile-time.ts'
 import { callback, context, fetched, listedEntry, outcomeOf, secondsFromNow } from './build-message.ts'
 import { MESSAGES } from './decision-table.ts'
 
@@ -61,13 +60,13 @@ describe('after three days', () => {
   })
 
   test.each<[string, 'submitting' | 'sent', Event, RegExp]>([
-    ['that says nothing new', 'sent', nothingNew, /^Nothing more was heard\. After three days/],
-    ['that Twilio does not know its sid', 'sent', missing, /^Nothing more was heard\. After three days/],
+    ['that says nothing new', 'sent', nothingNew, /^Twilio reported nothing new\. After three days/],
+    ['that Twilio does not know its sid', 'sent', missing, /^Twilio reported nothing new\. After three days/],
     ['that does not decide', 'submitting', undecided, /^It is not known .*\. After three days/],
   ])('an answer %s is the last: the message is left, and says so', (_what, status, event, reason) => {
     const message = asked(status, HOURS_72)
     const decision = happens(message, event, HOURS_72 + 1)
-    expect(decision).toMatchObject({ kind: 'record', message: { status, reconcileAt: NEVER } })
+    expect(decision).toMatchObject({ kind: 'record', message: { status, reconcileAt: 'never' } })
     const left = outcomeOf(message, decision)
     expect(left.reason).toMatch(reason)
     expect(left.attempts).toEqual(message.attempts)
@@ -90,7 +89,7 @@ describe('after three days', () => {
       expect(outcomeOf(left, happens(left, event, HOURS_72 + 9))).toEqual(left)
     }
     const late = outcomeOf(left, happens(left, callback('queued'), HOURS_72 + 9))
-    expect(late).toMatchObject({ reconcileAt: NEVER, reason: left.reason })
+    expect(late).toMatchObject({ reconcileAt: 'never', reason: left.reason })
     expect(late.attempts).not.toEqual(left.attempts)
     expect(happens(left, callback('delivered'), HOURS_72 + 9)).toMatchObject({
       message: { status: 'delivered', reconcileAt: null, reason: null },

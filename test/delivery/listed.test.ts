@@ -88,7 +88,7 @@ describe('an attempt in doubt that is certainly not there', () => {
       message: { status: attempt === 0 ? 'pending' : 'retrying', retryCount: attempt, nextRetryAt: NOW },
     })
     const again = outcomeOf(submittingMessage(attempt), decision)
-    expect(again.reason).toMatch(/does not have it/)
+    expect(again.reason).toMatch(/Twilio did not receive the message/)
     expect(decide(again, due(attempt), context())).toMatchObject({
       kind: 'submit',
       submission: { attempt },
@@ -135,7 +135,9 @@ describe('an attempt in doubt on which the list cannot decide', () => {
       kind: 'record',
       message: { status: 'submitting', retryCount: 1, sid: message.sid, nextRetryAt: null },
     })
-    expect(outcomeOf(message, decision).reason).toMatch(/^It is not known whether Twilio has it: .{10}/)
+    expect(outcomeOf(message, decision).reason).toMatch(
+      /^It is not known whether Twilio received the message: .{10}/,
+    )
     expect(outcomeOf(message, decision).attempts).toEqual(message.attempts)
   })
 })

@@ -2,7 +2,7 @@
 // transaction that it was set in; and the one job of the sweeps.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Database, openDatabase } from '../../src/postgres/pool.ts'
-import type { JobKey } from '../../src/delivery/decision.ts'
+import type { JobRef } from '../../src/delivery/decision.ts'
 import { DatabaseError, SchemaError } from '../../src/shared/errors.ts'
 import { type AttemptJob, jobId, type Queue, type ScheduledJob, startQueue } from '../../src/jobs/queue.ts'
 import { configOf, open } from '../db/original-table.ts'
@@ -30,7 +30,7 @@ afterAll(async () => {
 let lastMessage = 0
 const newJob = (at: Date | null = null): ScheduledJob => {
   lastMessage += 1
-  return { messageId: lastMessage, key: null, job: { attempt: 1, postponements: 0 }, at }
+  return { messageId: lastMessage, key: null, attempt: 1, postponements: 0, at }
 }
 
 const jobsOf = ({ messageId }: ScheduledJob) =>
@@ -64,8 +64,8 @@ describe('the id of a job', () => {
     ),
   )
   const KEYS = [null, 'key-of-message_1', 'key-of-message_2']
-  const idOf = (messageId: number, job: JobKey, key: string | null = null): string =>
-    jobId({ messageId, key, job })
+  const idOf = (messageId: number, job: JobRef, key: string | null = null): string =>
+    jobId({ messageId, key, ...job })
   const ids = grid.flatMap(([message, job]) => KEYS.map((key) => idOf(message, job, key)))
 
   test('is the same for the same alarm, whenever it is computed', () => {
@@ -117,7 +117,7 @@ describe('scheduling', () => {
 
   test('an attempt that was put off is another alarm', async () => {
     const job = newJob(new Date('2031-01-01T00:00:00Z'))
-    await queue.schedule(database, [job, { ...job, job: { attempt: 1, postponements: 1 } }])
+    await queue.schedule(database, [job, { ...job, postponements: 1 }])
     expect(await jobsOf(job)).toHaveLength(2)
   })
 
@@ -167,9 +167,7 @@ test('a job whose handling throws rings again', async () => {
     if (rung.length === 1) throw new Error('the database was away')
     return new Map()
   })
-  await worker.schedule(otherDatabase, [
-    { messageId: 7, key: null, job: { attempt: 2, postponements: 0 }, at: null },
-  ])
+  await worker.schedule(otherDatabase, [{ messageId: 7, key: null, attempt: 2, postponements: 0, at: null }])
   await waitFor('the job to ring again', () => rung.length >= 2)
   await waitFor('the job to be done', async () => {
     const [job] = await other.query<{ state: string }>('select state from sms_retry_pgboss.job')
@@ -186,7 +184,7 @@ test('of a batch of jobs, the one that failed runs again, and the others are don
   const otherDatabase = open(other)
   const worker = await startQueue(otherDatabase, 'work', silentLogger)
   const job = { attempt: 0, postponements: 0 }
-  const jobs = [1, 2, 3].map((messageId) => ({ messageId, key: null, job, at: null }))
+  const jobs = [1, 2, 3].map((messageId) => ({ messageId, key: null, ...job, at: null }))
   await worker.schedule(otherDatabase, jobs)
   const handled: number[][] = []
   await worker.work({ batchSize: 10 }, async (jobs) => {

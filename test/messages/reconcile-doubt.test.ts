@@ -257,7 +257,7 @@ test('an attempt of another account is not asked for, and not sent again', async
   expect(await reconcile(another)).toEqual({ ...NOTHING, looked: 1 })
   expect(await rowOf(world, id)).toMatchObject({
     final_status: 'submitting',
-    error_message: expect.stringContaining('which is not the configured one'),
+    error_message: expect.stringContaining('but another account is configured'),
   })
   expect(asked).toEqual([])
   expect(world.simulator.messages()).toHaveLength(1)

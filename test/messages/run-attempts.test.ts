@@ -62,7 +62,7 @@ describe('one attempt, at most one submission', () => {
       success: true,
       retry_count: 0,
       next_retry_at: null,
-      error_message: expect.stringMatching(/not known whether Twilio has it/),
+      error_message: expect.stringMatching(/not known whether Twilio received the message/),
     })
   })
 

@@ -42,7 +42,7 @@ async function duplicate(world: World, messageId: number, count: number): Promis
   const jobs = Array.from({ length: count }, (_, i) => ({ attempt: 0, postponements: i + 1 }))
   await queue.schedule(
     database,
-    jobs.map((job) => ({ messageId, key: null, job, at: null })),
+    jobs.map((job) => ({ messageId, key: null, ...job, at: null })),
   )
   await queue.stop(1_000)
 }

@@ -117,7 +117,7 @@ async function retried(): Promise<number[]> {
       order by 2`,
   )
   for (const { id, message } of jobs)
-    expect(id).toBe(jobId({ messageId: message, key: null, job: { attempt: 1, postponements: 0 } }))
+    expect(id).toBe(jobId({ messageId: message, key: null, attempt: 1, postponements: 0 }))
   return jobs.map(({ message }) => message)
 }
 

@@ -91,7 +91,7 @@ async function jobsOf({ id }: Pick<Sent, 'id'>): Promise<string[]> {
 }
 
 const firstRetryOf = ({ id }: Sent): string =>
-  jobId({ messageId: id, key: KEY, job: { attempt: 1, postponements: 0 } })
+  jobId({ messageId: id, key: KEY, attempt: 1, postponements: 0 })
 
 /** Makes each change of a job fail, while `work` runs. */
 async function whileJobsFail(change: 'insert' | 'delete', work: () => Promise<void>): Promise<void> {

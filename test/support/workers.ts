@@ -29,9 +29,7 @@ export async function ringAgain(world: World, id: number, attempt: number): Prom
   const { database, logger } = world.openRuntime()
   const queue = await startQueue(database, 'schedule', logger)
   // Postponements that the row does not know, so that it is a job of its own.
-  await queue.schedule(database, [
-    { messageId: id, key: null, job: { attempt, postponements: 99 }, at: null },
-  ])
+  await queue.schedule(database, [{ messageId: id, key: null, attempt, postponements: 99, at: null }])
   await queue.stop(1_000)
   await database.close()
 }

@@ -3,7 +3,6 @@ import { describe, expect, test } from '@jest/globals'
 import { decide } from '../../src/delivery/decide.ts'
 import type { Event, Message } from '../../src/delivery/message.ts'
 import { nextStepOf } from '../../src/delivery/next-step.ts'
-import { NEVER } from '../../src/delivery/reconcile-time.ts'
 import {
   accepted,
   buildAttempt,
@@ -61,7 +60,9 @@ describe('retry now, of a message that failed', () => {
 
   test('a code that the policy never retries takes force, and the answer says so', () => {
     const stopped = play(submittingMessage(), [rejected(21610)])
-    expect(whyNot(stopped, retry())).toMatch(/^the policy does not try 21610 again \(.*opted out.*\), unless/)
+    expect(whyNot(stopped, retry())).toMatch(
+      /^the policy never retries 21610 \(.*opted out.*\); this must be forced/,
+    )
     expect(play(stopped, [retry({ force: true })])).toMatchObject({ status: 'retrying', retryCount: 1 })
   })
 
@@ -94,12 +95,12 @@ describe('retry now, of a message that waits', () => {
 
   test('asked for twice, does it once', () => {
     const once = play(waiting, [retry({ seen: waiting })])
-    expect(whyNot(once, retry({ seen: waiting }))).toBe('it is due already')
+    expect(whyNot(once, retry({ seen: waiting }))).toBe('its next attempt is already due')
   })
 })
 
 describe('a message that somebody else left waiting for days, and that is not sent by itself', () => {
-  const left = buildMessage('pending', [buildAttempt(0, 'pending')], { reconcileAt: NEVER })
+  const left = buildMessage('pending', [buildAttempt(0, 'pending')], { reconcileAt: 'on_hold' })
 
   test('says so, and what can be done', () => {
     expect(nextStepOf(left, NOW)).toEqual({ what: expect.stringContaining('Retry or cancel it'), at: null })
@@ -124,7 +125,7 @@ describe('who saw the message before something happened', () => {
     ['its retry was made, and failed for good', waitingFor30003, [retry(), due(1), rejected(21610, 1)]],
     ['it was called off', waitingFor30003, [cancel]],
   ])('%s: asks for nothing any more', (_what, seen, events) => {
-    expect(whyNot(play(seen, events), retry({ seen, force: true }))).toBe('it has changed in the meantime')
+    expect(whyNot(play(seen, events), retry({ seen, force: true }))).toBe('it changed in the meantime')
   })
 })
 

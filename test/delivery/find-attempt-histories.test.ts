@@ -1,7 +1,7 @@
 // Random histories of messages with the same text to the same number, of which the truth is known: whatever the looks at
 // Twilio's list make of them, in any order, must be true. Single cases: doubt.test.ts.
 import { expect, test } from '@jest/globals'
-import { findAttempt } from '../../src/delivery/doubt.ts'
+import { findAttempt } from '../../src/delivery/find-attempt.ts'
 import type { Message } from '../../src/delivery/message.ts'
 import { LATEST_ACCEPTANCE_SECONDS } from '../../src/delivery/reconcile-time.ts'
 import type { AttemptStatus } from '../../src/delivery/status.ts'

@@ -1,4 +1,4 @@
-// Decides what a report on one attempt makes of its message: over, to be retried, given up, or simply further on.
+// Decides what a report on one attempt means for its message: a final status, a retry, or just progress.
 import { type Report, merge, newAttempt, replaceEntry } from './attempts.ts'
 import type { Context, Decision } from './decision.ts'
 import { reasonOf } from './error-codes.ts'
@@ -7,30 +7,30 @@ import { retryDelaySeconds, ruleFor } from './retry-policy.ts'
 import { type DeliveryStatus, isDelivered, isFailedAttempt, outranks } from './status.ts'
 import {
   addSeconds,
-  withStatus,
   BEYOND_DEADLINE,
+  cancelPending,
   finish,
   isTooLate,
   latestAttempt,
   NO_TEXT,
   record,
-  cancelPending,
+  withStatus,
 } from './transitions.ts'
 
-/** Merges a report into its attempt's entry, and reads off the entries what the message is now. */
-export function settle(before: Message, entry: Attempt, report: Report, context: Context): Decision {
+/** Merges a report into its attempt's entry, and derives the message's status from the entries. */
+export function applyReport(before: Message, entry: Attempt, report: Report, context: Context): Decision {
   const merged = merge(entry, report, context)
-  if (merged === entry) return { kind: 'ignore', why: 'known already' }
+  if (merged === entry) return { kind: 'ignore', why: 'the report is not new' }
   const attempts = replaceEntry(before.attempts, merged)
   const message = { ...before, attempts, sid: sidOf(before, attempts) }
 
   const best = attempts.reduce((one, other) => (outranks(other.status, one.status) ? other : one))
   if (isDelivered(best.status)) return cancelPending(before, finish(message, best.status, null))
 
-  // Only a new outcome of the latest attempt that was made can change what the message is.
-  const decisive = latestAttempt(message)
+  // Only a new status or error code of the latest attempt can change the message's status.
+  const latest = latestAttempt(message)
   const isNews = merged.status !== entry.status || merged.errorCode !== entry.errorCode
-  if (merged !== decisive || !isNews || before.status === 'canceled') return record(message)
+  if (merged !== latest || !isNews || before.status === 'canceled') return record(message)
   if (isFailedAttempt(merged.status)) return decideFailure(before, message, merged, context)
   if (merged.status === 'canceled')
     return cancelPending(before, finish(message, 'canceled', 'Canceled at Twilio'))
@@ -38,8 +38,8 @@ export function settle(before: Message, entry: Attempt, report: Report, context:
 }
 
 /**
- * The latest sid; save for a message that others submitted first: callbacks of that attempt name no message, and
- * the row would not be found by them any more.
+ * The latest sid. A message that the app submitted first keeps its sid: the callbacks of that attempt name no message id,
+ * so the row is found by this sid alone.
  */
 function sidOf({ sid }: Message, attempts: readonly Attempt[]): string | null {
   const isOfOthers = attempts.some((attempt) => attempt.sid === sid && !isOurs(attempt))
@@ -51,7 +51,7 @@ function isOurs({ times }: Attempt): boolean {
   return times.pending !== undefined || times.submitting !== undefined
 }
 
-/** The latest attempt failed: is there to be another? */
+/** The latest attempt failed: schedules a retry, or gives the message up. */
 function decideFailure(before: Message, message: Message, failed: Attempt, context: Context): Decision {
   const { policy, now, random } = context
   const giveUp = (status: DeliveryStatus, why: string): Decision =>
@@ -61,15 +61,15 @@ function decideFailure(before: Message, message: Message, failed: Attempt, conte
   if (rule.action === 'stop') return giveUp(failed.status, 'Trying again would not help')
   const limit = Math.min(rule.retries, message.maxRetries)
   if (failed.number >= limit) {
-    // More than the limit, if a person has asked for them.
+    // A person can ask for more retries than the limit.
     const made = failed.number > limit ? `${failed.number}` : `${failed.number} of ${limit}`
     return giveUp(failed.status, `Given up after ${made} retries`)
   }
-  if (message.body === null) return giveUp(failed.status, `Not tried again: ${NO_TEXT}`)
+  if (message.body === null) return giveUp(failed.status, `Not retried: ${NO_TEXT}`)
   const number = failed.number + 1
   const at = addSeconds(now, retryDelaySeconds(policy, rule, number, now, random))
   if (isTooLate(at, message)) return giveUp('expired', BEYOND_DEADLINE)
-  // A second report of the same failure, with another code: the retry stays where it was scheduled.
+  // A second report of the same failure, with another code: the retry keeps its time.
   if (before.retryCount === number) return record(message)
   const next: Message = {
     ...message,

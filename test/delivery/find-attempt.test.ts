@@ -1,7 +1,7 @@
 // Owns the tests of whether an attempt in doubt is in Twilio's message list: to take another message for ours would
 // lose a text, to overlook ours would send it twice. What is decided then: listed.test.ts.
 import { describe, expect, test } from '@jest/globals'
-import { compareTexts, type Finding, findAttempt } from '../../src/delivery/doubt.ts'
+import { compareTexts, type Finding, findAttempt } from '../../src/delivery/find-attempt.ts'
 import type { Attempt, ListedMessage, Message } from '../../src/delivery/message.ts'
 import {
   buildAttempt,
