@@ -11,7 +11,7 @@ import {
 import type { Rule } from '../delivery/retry-rule.ts'
 import { type DeliveryStatus, isDelivered, isFailure } from '../delivery/status.ts'
 import { maskNumber, maskReason } from '../shared/log.ts'
-import type { PlannedLook, Reconciled } from '../messages/reconcile.ts'
+import type { PlannedCheck, Reconciled } from '../messages/reconcile.ts'
 import { printableLine } from '../shared/printable.ts'
 import { type Style, styled } from '../shared/output.ts'
 import { type Cell, hanging, table } from './table.ts'
@@ -100,7 +100,7 @@ export function messageJson(message: StoredMessage): object {
   }
 }
 
-export function plannedView(planned: readonly PlannedLook[]): string {
+export function plannedView(planned: readonly PlannedCheck[]): string {
   return table(
     ['MESSAGE', 'ATTEMPT', 'STATUS', 'WOULD'],
     planned.map(({ messageId, attempt, status, plan }) => [`${messageId}`, `${attempt}`, status, plan]),

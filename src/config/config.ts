@@ -1,5 +1,5 @@
-// Environment -> frozen Config. A pure function: only the program entries touch process.env.
-// Options of the library are laid over the environment first, so that there is one schema for both.
+// Parses the environment into a frozen Config. A pure function: only the program entries read process.env. The library merges
+// its options into the environment first, so one schema validates both.
 import type { z as Z } from 'zod'
 import { readDatabaseUrl } from './database-url.ts'
 import { createEnvSchema, urlOf } from './env-schema.ts'
@@ -15,7 +15,7 @@ function schemaOfAll(): Schema {
   return schema
 }
 
-/** The names of the environment that sms-retry reads. */
+/** The environment variables that sms-retry reads. */
 export type EnvName = keyof Schema['shape']
 
 export function envNames(): readonly EnvName[] {
@@ -24,7 +24,7 @@ export function envNames(): readonly EnvName[] {
 
 export type Env = Readonly<Record<string, string | undefined>>
 
-/** What a program cannot do without. `sender` is a from number or a Messaging Service. */
+/** The settings that a program needs. `sender` is a from number or a Messaging Service. */
 export type Requirement =
   | 'DATABASE_URL'
   | 'PUBLIC_BASE_URL'
@@ -40,32 +40,32 @@ export interface DatabaseConfig {
 
 export interface TwilioConfig {
   readonly accountSid: string
-  /** The first one sends (unless there is an API key), all are accepted as signers. */
+  /** Requests use the first one, unless there is an API key. Signatures by any of them are valid. */
   readonly authTokens: readonly string[]
   readonly apiKey: { readonly sid: string; readonly secret: string } | null
   readonly fromNumber: string | null
   readonly messagingServiceSid: string | null
   /** Null for Twilio itself. */
   readonly apiBaseUrl: string | null
-  /** A file with the certificates that are trusted instead of Node's own; null for these. */
+  /** A file with the certificates to trust instead of Node's own; null for Node's own. */
   readonly caBundle: string | null
-  /** Requests of this process that are under way at once, at most. */
+  /** The maximum number of concurrent requests of this process. */
   readonly concurrency: number
 }
 
 export interface DashboardConfig {
-  /** Null if there is to be no dashboard. */
+  /** Null for no dashboard. */
   readonly credentials: { readonly username: string; readonly password: string } | null
   /** Whether it shows whole phone numbers and texts. */
   readonly showContent: boolean
 }
 
-/** Sections that were not asked for may be empty strings and lists; nothing reads them. */
+/** Settings that are not required may be empty strings and arrays. */
 export interface Config {
   readonly database: DatabaseConfig
   readonly twilio: TwilioConfig
   readonly dashboard: DashboardConfig
-  /** Where Twilio reaches this application's root, without a slash at the end. */
+  /** The URL at which Twilio reaches the root of this application, without a slash at the end. */
   readonly publicBaseUrl: string
   /** NODE_ENV=production. */
   readonly isProduction: boolean
@@ -73,38 +73,38 @@ export interface Config {
   readonly host: string
   readonly retryPolicyFile: string | null
   readonly retryDelayScale: number
-  /** Attempts that all workers together start in a second; null for as many as they can. */
+  /** The number of attempts that all workers together start per second; null for no limit. */
   readonly sendRatePerSecond: number | null
-  /** Who has it may read the metrics; null for nobody. */
+  /** The bearer token for the metrics; null to refuse all requests. */
   readonly metricsToken: string | null
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug'
   readonly logFormat: 'json' | 'text'
 }
 
 /**
- * Reads the configuration. An empty string counts as unset.
+ * Parses the configuration. An empty string counts as unset.
  *
- * @throws ConfigError that lists every fault by name, with an example, and never the value
+ * @throws ConfigError that lists every fault by name, with an example, but without the value
  */
 export function parseConfig(env: Env, required: readonly Requirement[]): Config {
   const { config, faults } = readConfig(env, required)
   if (faults.length > 0) {
     const texts = faults.map(({ text }) => text)
     throw new ConfigError(
-      `The configuration is not valid:\n  ${texts.join('\n  ')}\nThe README describes every name, under Configuration.`,
+      `The configuration is not valid:\n  ${texts.join('\n  ')}\nThe README describes every setting under Configuration.`,
     )
   }
   return config
 }
 
 export interface ConfigFault {
-  /** The names that it is about. */
+  /** The settings that it concerns. */
   readonly names: readonly EnvName[]
-  /** Begins with a name, and never says the value. */
+  /** Begins with the name of a setting, and never contains the value. */
   readonly text: string
 }
 
-/** The same for who goes on with what can be used: a value that cannot be read counts as unset. */
+/** Like parseConfig, but returns the faults. A value that cannot be parsed counts as unset. */
 export function readConfig(
   env: Env,
   required: readonly Requirement[],
@@ -123,19 +123,19 @@ export function readConfig(
   }
 }
 
-/** A pair of quotes as shells and .env files remove it, and docker's --env-file keeps it. */
+/** A pair of quotes. Shells and .env files remove it, but docker's --env-file keeps it. */
 const QUOTED = /^(["'])(.*)\1$/s
 
-/** Elsewhere, quotes cannot be part of the value: the pair is dropped. */
+/** In all other values, quotes are invalid, and a pair of them is dropped. */
 const MAY_HAVE_QUOTES: ReadonlySet<EnvName> = new Set([
   'DASHBOARD_USERNAME',
   'DASHBOARD_PASSWORD',
   'METRICS_TOKEN',
 ])
 
-/** What is meant: without white space around it, and without the quotes. */
+/** The value without surrounding white space and quotes. */
 function readPasted(name: EnvName, value: unknown): string {
-  // A program in JavaScript may pass anything as an option, such as a URL.
+  // A program in JavaScript may pass any value as an option, such as a URL object.
   const text = String(value ?? '').trim()
   const inner = QUOTED.exec(text)?.[2]?.trim()
   return inner === undefined || (inner !== '' && MAY_HAVE_QUOTES.has(name)) ? text : inner
@@ -151,9 +151,9 @@ function faultsOfValue(name: EnvName, value: string): ConfigFault[] {
 }
 
 const HAS_QUOTES =
-  "begins and ends with a quote, which docker's --env-file keeps: leave the quotes out, or choose a value without them"
+  "begins and ends with a quote, which docker's --env-file keeps: remove the quotes, or choose a value without them"
 
-/** What a person may overlook in a value that is refused; never the value. */
+/** Hints on what a person may overlook in an invalid value. Never contains the value. */
 function hintsOn(name: EnvName, value: string): string {
   if (name === 'TWILIO_FROM_NUMBER' && !/[A-Za-z]/.test(value)) return hintsOnNumber(value)
   const unusual = describeUnusual(value)

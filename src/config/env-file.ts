@@ -1,4 +1,4 @@
-// The file .env of the current folder, as Heroku's local runner reads it. What its values mean is config.ts's matter.
+// Reads the file .env of the current folder, as Heroku's local runner does. config.ts parses the values.
 import { statSync } from 'node:fs'
 import { parseEnv } from 'node:util'
 import { type Env, envNames } from './config.ts'
@@ -7,9 +7,9 @@ import { describeUnusual, withoutUnusual } from '../shared/hidden-characters.ts'
 import { readTextFile } from '../shared/text-file.ts'
 
 /**
- * Its names and values; none if there is no such file, or a folder of that name, which is a Python environment.
+ * The names and values of the file; none if it does not exist, or is a folder (a Python environment).
  *
- * @throws ConfigError if it cannot be read, or if one of our names or values is not what the person sees there
+ * @throws ConfigError if it cannot be read, or if one of our names or values is not what a person sees in the file
  */
 export function readEnvFile(path: string): NodeJS.Dict<string> {
   const text = readIfFile(path).replace(/\r\n?/g, '\n')
@@ -33,18 +33,18 @@ function faultOfName(name: string): string[] {
   return [`the name ${meant} has ${describeUnusual(name)}: type the name again`]
 }
 
-/** In a value without quotes, # begins a comment: a password that holds one would be cut off there. */
+/** In an unquoted value, # begins a comment: a password with a # would be cut off there. */
 function faultOfLine(line: string, index: number): string[] {
   const [, name] = /^\s*(?:export\s+)?(\w+)\s*=\s*(?!["'`])[^\s#][^#]*(?<!\s)#/.exec(line) ?? []
   if (name === undefined || !isOurs(name)) return []
   return [
-    `line ${index + 1}: ${name} ends before its #, which begins a comment. Put the value in quotes, or a space before a comment`,
+    `line ${index + 1}: ${name} ends before its #, which begins a comment. Quote the value, or put a space before the comment`,
   ]
 }
 
 const OF_TLS = ['NODE_TLS_REJECT_UNAUTHORIZED']
 
-/** Credentials, and the names that decide to whom they are sent. */
+/** Credentials, and the settings that decide where they are sent. */
 const DESTINATIONS: readonly {
   readonly credentials: readonly string[]
   readonly names: readonly string[]
@@ -53,7 +53,7 @@ const DESTINATIONS: readonly {
     credentials: ['TWILIO_AUTH_TOKEN', 'TWILIO_API_KEY_SECRET'],
     names: [
       'TWILIO_API_BASE_URL',
-      // The twilio package makes a part of the host name of them, unchecked: one with a slash ends it.
+      // The twilio package puts these into the host name unchecked: a slash in them ends it.
       ...['TWILIO_EDGE', 'TWILIO_REGION'],
       ...['HTTPS_PROXY', 'HTTP_PROXY', 'ALL_PROXY'],
       'TWILIO_CA_BUNDLE',
@@ -67,19 +67,19 @@ const DESTINATIONS: readonly {
 ]
 
 /**
- * A .env of whatever folder a command is started in must not send credentials of the environment elsewhere. (Node reads
- * NODE_EXTRA_CA_CERTS and NODE_OPTIONS before .env is read, so there they have no effect.)
+ * The .env of the current folder must not redirect credentials of the environment. (Node reads NODE_EXTRA_CA_CERTS and
+ * NODE_OPTIONS before .env is read, so they have no effect in it.)
  *
- * @throws ConfigError
+ * @throws ConfigError if it does
  */
 export function requireOwnDestinations(environment: Env, fromFile: Env): void {
-  // The environment's own value is the one that counts.
+  // A value of the environment overrides that of the file.
   const effective = Object.keys(fromFile).filter(
     (name) => !!fromFile[name] && environment[name] === undefined,
   )
   const faults = DESTINATIONS.flatMap(({ credentials, names }) => {
     const given = credentials.filter((name) => !!environment[name])
-    // Proxies have lower-case names as well, and on Windows every name has.
+    // Proxy variables may be in lower case, and on Windows all variables may.
     const refused = effective.filter((name) => names.includes(name.toUpperCase()))
     if (given.length === 0 || refused.length === 0) return []
     return [`${refused.join(', ')}: set in the environment as well, or put ${given.join(', ')} into .env`]

@@ -1,15 +1,36 @@
-// The names of the environment, and what is asked of each value; the messages name no value. config.ts reads them.
+// The environment variables and their validation. No message contains a value. config.ts reads them.
 import { readDatabaseUrl } from './database-url.ts'
 import { describeUnusual } from '../shared/hidden-characters.ts'
 import { SENDER } from '../shared/phone-number.ts'
 import { loadZod } from '../shared/zod.ts'
 
-/** Twilio's tokens and secrets are letters and digits; the simulator takes more. */
+/** Twilio's tokens and secrets are letters and digits. The simulator accepts more. */
 const SECRET = /^[!#-&(-~]+$/
 
-/** Each name with what its value must be, and what is made of it. */
+type Z = ReturnType<typeof loadZod>['z']
+
+/** The schema of each variable, with the value that it is parsed to. */
 export function createEnvSchema() {
   const { z } = loadZod()
+  const kinds = createKinds(z)
+  return z.object({
+    ...databaseFields(z, kinds),
+    ...twilioFields(z, kinds),
+    ...webFields(z, kinds),
+    RETRY_POLICY_FILE: z.string(),
+    RETRY_DELAY_SCALE: kinds.decimal(0.001, 1000, '0.01'),
+    SEND_RATE_PER_SECOND: kinds.decimal(0.1, 1000, '10'),
+    SEND_CONCURRENCY: kinds.wholeNumber(1, 1000),
+    LOG_LEVEL: kinds.oneOf(['error', 'warn', 'info', 'debug']),
+    LOG_FORMAT: kinds.oneOf(['json', 'text']),
+    NODE_ENV: z.string(),
+  })
+}
+
+type Kinds = ReturnType<typeof createKinds>
+
+/** The kinds of values that several variables share. */
+function createKinds(z: Z) {
   const url = (example: string) =>
     z
       .string()
@@ -22,18 +43,26 @@ export function createEnvSchema() {
   const matching = (pattern: RegExp, example: string) =>
     z.string().regex(pattern, `must look like ${example}`)
 
-  const wholeNumber = (least: number, most: number) =>
+  const numberOf = (pattern: RegExp, min: number, max: number, message: string) =>
     z
       .string()
-      .refine((text) => /^\d+$/.test(text) && Number(text) >= least && Number(text) <= most, {
-        message: `must be a whole number from ${least} to ${most}`,
-      })
+      .refine((text) => pattern.test(text) && Number(text) >= min && Number(text) <= max, { message })
       .transform(Number)
+
+  const wholeNumber = (min: number, max: number) =>
+    numberOf(/^\d+$/, min, max, `must be a whole number from ${min} to ${max}`)
+
+  const decimal = (min: number, max: number, example: string) =>
+    numberOf(/^\d*\.?\d+$/, min, max, `must be a number from ${min} to ${max} such as ${example}`)
 
   const oneOf = <const Words extends readonly [string, ...string[]]>(words: Words) =>
     z.enum(words, { message: `must be one of ${words.join(', ')}` })
 
-  return z.object({
+  return { url, matching, wholeNumber, decimal, oneOf }
+}
+
+function databaseFields(z: Z, { oneOf, wholeNumber }: Kinds) {
+  return {
     DATABASE_URL: z.string().transform((text, context) => {
       const read = readDatabaseUrl(text)
       if ('url' in read) return read.url
@@ -42,12 +71,11 @@ export function createEnvSchema() {
     }),
     DATABASE_SSL: oneOf(['disable', 'require', 'verify']),
     DATABASE_POOL_MAX: wholeNumber(1, 1000),
-    PORT: wholeNumber(0, 65535),
-    HOST: matching(/^[\w.:%-]+$/, '127.0.0.1, :: or a host name'),
-    PUBLIC_BASE_URL: url('https://sms.example.com').refine(
-      (text) => !/[?#]/.test(text),
-      'must have no query and no fragment, such as https://sms.example.com',
-    ),
+  }
+}
+
+function twilioFields(z: Z, { matching, url }: Kinds) {
+  return {
     TWILIO_ACCOUNT_SID: matching(/^AC[0-9a-fA-F]{32}$/, 'AC followed by 32 hexadecimal digits'),
     TWILIO_AUTH_TOKEN: z
       .string()
@@ -55,7 +83,8 @@ export function createEnvSchema() {
       // With an empty token, anybody could sign.
       .refine((tokens) => tokens.every((token) => SECRET.test(token)), {
         message:
-          'must be the auth token of the account: ASCII, without spaces and quotes; several are separated by commas, none may be empty',
+          'must be the auth token of the account, in ASCII without spaces and quotes. Separate several tokens by commas; ' +
+          'none may be empty',
       }),
     TWILIO_API_KEY_SID: matching(/^SK[0-9a-fA-F]{32}$/, 'SK followed by 32 hexadecimal digits'),
     TWILIO_API_KEY_SECRET: z.string().regex(SECRET, 'must be ASCII, without spaces and quotes'),
@@ -66,20 +95,17 @@ export function createEnvSchema() {
     TWILIO_MESSAGING_SERVICE_SID: matching(/^MG[0-9a-fA-F]{32}$/, 'MG followed by 32 hexadecimal digits'),
     TWILIO_CA_BUNDLE: z.string(),
     TWILIO_API_BASE_URL: url('http://127.0.0.1:4010'),
-    RETRY_POLICY_FILE: z.string(),
-    RETRY_DELAY_SCALE: z
-      .string()
-      .refine((text) => /^\d*\.?\d+$/.test(text) && Number(text) >= 0.001 && Number(text) <= 1000, {
-        message: 'must be a number from 0.001 to 1000 such as 0.01',
-      })
-      .transform(Number),
-    SEND_RATE_PER_SECOND: z
-      .string()
-      .refine((text) => /^\d*\.?\d+$/.test(text) && Number(text) >= 0.1 && Number(text) <= 1000, {
-        message: 'must be a number from 0.1 to 1000 such as 10',
-      })
-      .transform(Number),
-    SEND_CONCURRENCY: wholeNumber(1, 1000),
+  }
+}
+
+function webFields(z: Z, { matching, oneOf, url, wholeNumber }: Kinds) {
+  return {
+    PORT: wholeNumber(0, 65535),
+    HOST: matching(/^[\w.:%-]+$/, '127.0.0.1, :: or a host name'),
+    PUBLIC_BASE_URL: url('https://sms.example.com').refine(
+      (text) => !/[?#]/.test(text),
+      'must have no query and no fragment, such as https://sms.example.com',
+    ),
     DASHBOARD_USERNAME: z
       .string()
       .refine((text) => !text.includes(':'), 'must have no colon, such as operator'),
@@ -88,10 +114,7 @@ export function createEnvSchema() {
     METRICS_TOKEN: z
       .string()
       .regex(/^[\x21-\x7e]+$/, 'must have no spaces, such as the output of: openssl rand -hex 32'),
-    LOG_LEVEL: oneOf(['error', 'warn', 'info', 'debug']),
-    LOG_FORMAT: oneOf(['json', 'text']),
-    NODE_ENV: z.string(),
-  })
+  }
 }
 
 export function urlOf(text: string): URL | null {

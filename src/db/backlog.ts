@@ -1,38 +1,38 @@
-// What waits, and what nobody knows of: read off the index over messages that are not final.
+// Counts of messages that wait or are in doubt, read from the index over messages that are not final.
 import { IN_DOUBT_AFTER_SECONDS } from '../delivery/reconcile-time.ts'
 import type { DeliveryStatus } from '../delivery/status.ts'
 import { finite, IS_IN_FLIGHT, IS_OURS } from './message-row.ts'
-import { IS_LOOKED_AT } from './overdue.ts'
+import { IS_RECONCILED } from './overdue.ts'
 import type { Db } from '../postgres/pool.ts'
 import { castToColumnType, toInstantSql, iso } from './times.ts'
 
 export interface Backlog {
-  /** Messages that are not final, by status; a status that none has is left out. */
+  /** Messages that are not final, by status. A status without messages is left out. */
   readonly byStatus: Readonly<Partial<Record<DeliveryStatus, number>>>
   /** Attempts that a worker should make now. */
   readonly due: number
-  /** Since when the oldest of them has been due. */
+  /** When the oldest of them became due. */
   readonly oldestDueAt: Date | null
-  /** Attempts that are due later, and when the first of them is. */
+  /** Attempts that are due later, and when the first of them is due. */
   readonly deferred: number
   readonly nextDueAt: Date | null
-  /** Attempts that were claimed, and whose outcome is not known after more than a request can take. */
+  /** Claimed attempts whose outcome is still unknown after longer than a request can take. */
   readonly inDoubt: number
   readonly oldestInDoubtAt: Date | null
   /** The database's clock. */
   readonly now: Date
 }
 
-/** When the latest attempt was claimed, as text; a row that somebody else wrote does not say. */
+/** When the latest attempt was claimed, as text; null for a row that the app wrote. */
 const CLAIM = `sms_metadata #>> '{attempts,-1,times,submitting}'`
-/** Without a backslash, whose meaning in a literal is a setting: standard_conforming_strings. */
+/** The pattern has no backslash: its meaning in a literal depends on standard_conforming_strings. */
 const CLAIMED_AT = `case when ${CLAIM} ~ '^[1-9][0-9]{3}-(0[1-9]|1[0-2])-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]' then ${CLAIM}
   else ${iso(toInstantSql('created_at'))} end`
 
 const IS_IN_DOUBT = `final_status = 'submitting' and ${CLAIMED_AT} < ${iso(`now() - interval '${IN_DOUBT_AFTER_SECONDS} s'`)}`
 
-/** What somebody else left behind long ago, and is not sent, waits for nothing. */
-const IS_WAITING = `final_status in ('pending', 'retrying') and ${IS_LOOKED_AT}`
+/** An attempt on hold does not count as waiting. */
+const IS_WAITING = `final_status in ('pending', 'retrying') and ${IS_RECONCILED}`
 const DUE_AT = `coalesce(${toInstantSql('next_retry_at')}, ${toInstantSql('created_at')})`
 
 interface BacklogRow {
@@ -90,7 +90,7 @@ function earliest(times: readonly (Date | number | null)[]): Date | null {
   return known.length === 0 ? null : new Date(Math.min(...known))
 }
 
-/** Of the messages created in the last so many seconds. */
+/** Counts the messages in doubt that were created in the last `lastSeconds`. */
 export async function countInDoubt(db: Db, lastSeconds: number): Promise<number> {
   const { rows } = await db.executeSql<{ count: number }>(
     `select count(*)::int as "count"

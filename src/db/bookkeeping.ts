@@ -1,6 +1,5 @@
-// What the bookkeeping in the schema `sms_retry` says about the table: which migrations were applied, and whether this is
-// the table that they were applied to. A database has one installation. Two tables with one queue would take each
-// other's jobs, and each would miss its own until a sweep looks for them.
+// Reads from the schema `sms_retry` which migrations were applied, and to which table. A database has one installation:
+// two tables with one queue would take each other's jobs.
 import { readdir } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -18,11 +17,11 @@ export type TableState =
   | { readonly kind: 'outdated'; readonly missing: readonly string[] }
   | Misplaced
 
-/** Names are of schemas. */
+/** `installed` and `found` are names of schemas. */
 type Misplaced =
-  /** The table that was migrated is gone, and the search path finds another: it was moved, or its schema was renamed. */
+  /** The migrated table is gone, and the search path finds another: it was moved, or its schema was renamed. */
   | { readonly kind: 'moved'; readonly installed: string; readonly found: string }
-  /** The table that was migrated is there, and the search path finds another, or none. */
+  /** The migrated table exists, but the search path finds another one, or none. */
   | { readonly kind: 'elsewhere'; readonly installed: string; readonly found: string | null }
 
 export async function readTableState(db: Db): Promise<TableState> {
@@ -34,13 +33,13 @@ export async function readTableState(db: Db): Promise<TableState> {
   return missing.length === 0 ? { kind: 'current' } : { kind: 'outdated', missing }
 }
 
-/** @throws SchemaError that says what to do, unless the table is the one of this database, and up to date */
+/** @throws SchemaError, with what to do, if the table is not the installed one or not up to date */
 export async function requireCurrentTable(db: Db): Promise<void> {
   const state = await readTableState(db)
   if (state.kind !== 'current') throw schemaError(state)
 }
 
-/** @throws SchemaError if the table that was migrated is in another schema than the one that the search path finds */
+/** @throws SchemaError if the search path does not find the migrated table */
 export async function requireOwnTable(db: Db): Promise<void> {
   const misplaced = misplacedIn(await readPlace(db))
   if (misplaced?.kind === 'elsewhere') throw schemaError(misplaced)
@@ -53,12 +52,12 @@ export function explainMisplaced(state: Misplaced): readonly [what: string, fix:
   const { installed, found } = state
   if (state.kind === 'moved')
     return [`The table sms_usage_logs was moved from the schema ${installed} to ${found}`, MIGRATE]
-  const seen = found === null ? 'does not find it' : `finds another one in the schema ${found}`
+  const seen = found === null ? 'does not find it' : `finds another table in the schema ${found}`
   return [
     `The table sms_usage_logs of this database's installation is in the schema ${installed}, but the search path ${seen}`,
-    'Give another installation a database of its own: two cannot share one queue. If this is the same installation, ' +
-      'correct schema= in DATABASE_URL, or the search_path of its role. If the table was copied to another schema, rename the old ' +
-      'one, then run: sms-retry migrate',
+    'If this is the same installation, correct schema= in DATABASE_URL, or the search_path of its role. If it is another ' +
+      'one, give it a database of its own: two installations cannot share a queue. If the table was copied to another schema, ' +
+      'rename the old one, then run: sms-retry migrate',
   ]
 }
 
@@ -74,7 +73,7 @@ export async function appliedMigrations(db: Db): Promise<ReadonlySet<string>> {
   return new Set(rows.map(({ name }) => name))
 }
 
-/** The names of this version's migrations, in their order. */
+/** The names of this version's migrations, in order. */
 export async function migrationNames(): Promise<string[]> {
   const files = await readdir(MIGRATIONS_DIRECTORY)
   return files
@@ -90,7 +89,7 @@ async function isBooked(db: Db): Promise<boolean> {
   return rows[0]?.isBooked === true
 }
 
-/** Each table of this name, with its schema. One that was migrated has our indexes. */
+/** Each table of this name, with its schema. A migrated table has our indexes. */
 const TABLES = `
   select n.nspname as schema, c.oid = to_regclass('sms_usage_logs') as is_found,
          exists (select
@@ -101,20 +100,21 @@ const TABLES = `
     join pg_namespace n on n.oid = c.relnamespace
    where c.relname = 'sms_usage_logs' and c.relkind in ('r', 'p', 'v', 'm', 'f')`
 
-/** Schemas. */
+/** The schemas of the table. */
 interface TablePlace {
-  /** Of the table that was migrated; null if that is not known. */
+  /** Of the migrated table; null if that is not known. */
   readonly installed: string | null
-  /** Whether it has a table of this name still. */
+  /** Whether that schema still has a table of this name. */
   readonly isThere: boolean
   /** Of the table that the search path finds. */
   readonly found: string | null
 }
 
-/** Null if nothing was migrated yet. */
+/** Null before the first migration. */
 async function readPlace(db: Db): Promise<TablePlace | null> {
   if (!(await isBooked(db))) return null
-  // By way of JSON: the column exists since migration 012. Before it, a table that has our indexes was migrated.
+  // The column table_schema exists since migration 012, and is read through JSON so that the statement also works before.
+  // Without it, the table that has our indexes is the migrated one.
   const { rows } = await db.executeSql<TablePlace>(
     `with tables as (${TABLES}),
      installed as (

@@ -1,5 +1,4 @@
-// Why messages fail, and what retries make of it: the failed attempts of a span by error code, each with what became of
-// the retry that followed it. So a retry policy can be judged by what it has done.
+// Statistics to judge a retry policy by: failed attempts by error code, and the outcome of the retries that followed.
 import { IS_OURS } from './message-row.ts'
 import type { Db } from '../postgres/pool.ts'
 import { castToColumnType } from './times.ts'
@@ -7,10 +6,10 @@ import { castToColumnType } from './times.ts'
 /** The retries with this number that followed a failure with this code. */
 export interface RetryOutcome {
   readonly retry: number
-  /** Retries that were made and whose outcome is known. */
+  /** Retries that were made and have a known outcome. */
   readonly made: number
   readonly delivered: number
-  /** The mean time between the failure and the retry's claim; null if no row tells. */
+  /** The mean time from the failure to the retry's claim; null if no row has both times. */
   readonly delaySeconds: number | null
 }
 
@@ -19,48 +18,48 @@ export interface FailureCode {
   readonly code: number | null
   readonly attempts: number
   readonly messages: number
-  /** Messages among them that were delivered in the end. */
+  /** Of these messages, the ones that were delivered in the end. */
   readonly recovered: number
-  /** In the order of the retries' numbers. */
+  /** Ordered by the retry's number. */
   readonly retries: readonly RetryOutcome[]
 }
 
-/** Messages to which something has happened that is not in the ordinary way; the index over their times tells. */
+/** Messages that failed, were retried or canceled. The index over the time has all these columns. */
 export const IS_TROUBLED = `(retry_count > 0 or final_status in ('undelivered', 'failed', 'expired', 'canceled', 'retrying'))`
 
 interface FailureRow extends Omit<FailureCode, 'retries'> {
-  /** Null for a failure that no retry followed. */
+  /** Null for a failure without a following retry. */
   readonly retry: number | null
-  /** True for the row over all retries of a code. */
+  /** True for the totals of a code over all its retries. */
   readonly isWhole: boolean
-  /** Messages that were looked at in all. */
+  /** Messages that the statement read in all. */
   readonly considered: number
   readonly made: number
   readonly delivered: number
-  /** When a retry was claimed, and when the attempt before it had failed, as the rows have it. */
+  /** When a retry was claimed, and when the attempt before it had failed, as the rows store it. */
   readonly pauses: readonly (readonly [string, string])[] | null
 }
 
-/** What others have written under our key is not to end the whole count. */
+/** The app may have written anything under our key: a value that is no number must not fail the statement. */
 const numberIn = (json: string): string =>
   `case when jsonb_typeof(${json}) = 'number' and (${json})::numeric between 0 and 999999999 then (${json})::numeric::int end`
-/** Cut one character after the longest time, so that a longer text is still no time. */
+/** Cut off one character after the longest valid time, so that a longer text stays invalid. */
 const timeIn = (json: string): string => `left(${json}, 28)`
 
-/** Enough to judge a policy by, and as many as can be read while somebody waits. */
+/** Enough to judge a policy by, and few enough for an interactive request. */
 export const MAX_CONSIDERED = 5_000
 
-/** Of one message: what somebody has retried by hand a hundred times is not to be read a hundred times. */
+/** Of one message, which a person may have retried a hundred times. */
 const MAX_PAUSES = 20
 
 export interface Failures {
   /** By code, the most frequent first. */
   readonly codes: readonly FailureCode[]
-  /** False if there were more messages with trouble than were read: then they are the newest ones. */
+  /** False if only the newest messages with failures were read, because there were more. */
   readonly isComplete: boolean
 }
 
-/** Of messages created in the last so many seconds. */
+/** Counts the failures of messages that were created in the last `lastSeconds`. */
 export async function countFailures(db: Db, lastSeconds: number): Promise<Failures> {
   const { rows } = await db.executeSql<FailureRow>(
     `with troubled as materialized (
@@ -116,7 +115,7 @@ function toRetryOutcome({ retry, made, delivered, pauses }: FailureRow): RetryOu
   return [{ retry, made, delivered, delaySeconds: meanSeconds(pauses ?? []) }]
 }
 
-/** Read here and not in PostgreSQL, which took two fifths of the statement for it, nine times as much as this. */
+/** Parsed here, because PostgreSQL needs nine times as long for it (two fifths of the whole statement). */
 function meanSeconds(pauses: readonly (readonly [string, string])[]): number | null {
   let sum = 0
   let count = 0
@@ -131,7 +130,7 @@ function meanSeconds(pauses: readonly (readonly [string, string])[]): number | n
 
 const TIME = /^([1-9]\d{3})-(0[1-9]|1[0-2])-(\d\d)T([01]\d|2[0-3]):([0-5]\d):([0-5]\d(?:\.\d{1,6})?)Z$/
 
-/** A day that the month does not have is one of the next, or the last of the one before. */
+/** A day that the month does not have counts as a day of the next month. */
 function toMs(text: string): number | null {
   const [, year, month, day, hours, minutes, seconds] = TIME.exec(text) ?? []
   if (year === undefined) return null

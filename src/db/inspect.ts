@@ -1,5 +1,4 @@
-// What `doctor` reads of the server, the table and the queue, and `GET /readyz` of the server. Nothing here changes
-// anything.
+// Read-only statements on the server, the table and the queue, for `doctor` and `GET /readyz`.
 import { INDEX_NAMES } from './migrations.ts'
 import type { Db } from '../postgres/pool.ts'
 
@@ -7,10 +6,10 @@ export interface ServerFacts {
   readonly version: string
   /** Such as 18. */
   readonly major: number
-  /** A standby, or a database or role that was set read-only. */
+  /** True on a standby, and if the database or the role is set to read-only. */
   readonly isReadOnly: boolean
   readonly isStandby: boolean
-  /** Such as TLSv1.3; null for a connection in clear text. Behind a pooler: between it and the server. */
+  /** Such as TLSv1.3; null for an unencrypted connection. With a pooler: of the connection between it and the server. */
   readonly tls: string | null
   readonly now: Date
 }
@@ -29,7 +28,7 @@ export async function readServer(db: Db): Promise<ServerFacts> {
   return facts
 }
 
-/** By their names; the session's own are as the statement found them. */
+/** The server's settings by name, with the values that this session has. */
 export async function readSettings(db: Db, names: readonly string[]): Promise<ReadonlyMap<string, string>> {
   const { rows } = await db.executeSql<{ name: string; setting: string }>(
     `select name, setting from pg_settings where name = any($1::text[])`,
@@ -40,18 +39,18 @@ export async function readSettings(db: Db, names: readonly string[]): Promise<Re
 
 export interface Column {
   readonly name: string
-  /** Without length, and below a domain: such as `character varying`. */
+  /** Such as `character varying`: without the length, and the base type of a domain. */
   readonly type: string
-  /** Of a text that has one: how many characters fit in. */
+  /** The maximum length of a text that has one. */
   readonly length: number | null
   readonly isNotNull: boolean
   /** NOT NULL without a default: an insert that does not name it fails. */
   readonly isRequired: boolean
-  /** From other columns: a statement that gives it a value fails. */
+  /** Computed from other columns: a statement that gives it a value fails. */
   readonly isGenerated: boolean
 }
 
-/** The columns of `sms_usage_logs`; none if there is no such table. */
+/** The columns of `sms_usage_logs`; empty if there is no such table. */
 export async function readColumns(db: Db): Promise<Column[]> {
   const { rows } = await db.executeSql<Column>(
     `select a.attname as "name",
@@ -73,7 +72,7 @@ export interface IndexFacts {
   readonly state: 'valid' | 'invalid' | 'being built' | 'missing'
 }
 
-/** Our indexes, each once. */
+/** The state of each of our indexes. */
 export async function readIndexes(db: Db): Promise<IndexFacts[]> {
   const { rows } = await db.executeSql<IndexFacts>(
     `select wanted.name,
@@ -99,7 +98,7 @@ export async function readQueueVersion(db: Db): Promise<number> {
   return rows[0]?.version ?? 0
 }
 
-/** True if one of the workers watches for the next due retry, as each one tries to. */
+/** True if a worker watches for the next due retry. */
 export async function isWatched(db: Db): Promise<boolean> {
   const { rows } = await db.executeSql(`select from sms_retry.due_watch where held_until > clock_timestamp()`)
   return rows.length > 0

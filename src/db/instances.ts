@@ -1,7 +1,7 @@
-// The statements on the rows of running processes, and on the one row of all that are gone.
+// The statements on the rows of running processes, and on the one row with the metrics of all exited ones.
 import type { Db } from '../postgres/pool.ts'
 
-/** Twilio's callbacks, due attempts, an app's own sends. */
+/** `web` answers Twilio's callbacks, `worker` makes due attempts, `sender` is a sender inside an app. */
 export type Role = 'web' | 'worker' | 'sender'
 
 export const ROLES: readonly Role[] = ['web', 'worker', 'sender']
@@ -12,7 +12,7 @@ export interface NewInstance {
   readonly host: string
   readonly pid: number
   readonly version: string
-  /** How long it has been running. */
+  /** Seconds since the process started. */
   readonly ageSeconds: number
 }
 
@@ -21,10 +21,10 @@ export interface LiveInstance extends Omit<NewInstance, 'ageSeconds'> {
   readonly seenAt: Date
 }
 
-/** A process writes every 15 s: four times in vain, and it is taken for dead. */
+/** A process writes every 15 s. After four missed writes it counts as exited. */
 const IS_LIVE = `seen_at > clock_timestamp() - interval '60 seconds'`
 
-/** The processes that were seen within the last minute, by role and in the order in which they started. */
+/** The running processes, ordered by role and start. */
 export async function listInstances(db: Db): Promise<LiveInstance[]> {
   const { rows } = await db.executeSql<LiveInstance>(
     `select id, role, host, pid, version, started_at as "startedAt", seen_at as "seenAt"
@@ -38,7 +38,7 @@ export async function listInstances(db: Db): Promise<LiveInstance[]> {
 /** @param metrics JSON */
 export async function insertInstance(db: Db, instance: NewInstance, metrics: string): Promise<void> {
   const { id, role, host, pid, version, ageSeconds } = instance
-  // There already: the answer to an insert before this one got lost.
+  // The row exists if the answer to an earlier insert was lost.
   await db.executeSql(
     `insert into sms_retry.instance (id, role, host, pid, version, started_at, seen_at, metrics)
      values ($1::uuid, $2::text, $3::text, $4::integer, $5::text,
@@ -48,7 +48,7 @@ export async function insertInstance(db: Db, instance: NewInstance, metrics: str
   )
 }
 
-/** @returns false if the row is not there: the process was taken for dead */
+/** @returns false if there is no row: the process counted as exited */
 export async function updateInstance(db: Db, id: string, metrics: string): Promise<boolean> {
   const { rows } = await db.executeSql(
     `update sms_retry.instance set seen_at = clock_timestamp(), metrics = $2::jsonb
@@ -60,13 +60,13 @@ export async function updateInstance(db: Db, id: string, metrics: string): Promi
 }
 
 export interface StoredMetrics {
-  /** Null for all that are gone. */
+  /** Null for the metrics of all exited processes. */
   readonly role: Role | null
   readonly isLive: boolean
   readonly metrics: unknown
 }
 
-/** What every process has counted, those that are gone included, all as of one moment. */
+/** The metrics of every process, exited ones included, in one snapshot. */
 export async function readMetrics(db: Db): Promise<StoredMetrics[]> {
   const { rows } = await db.executeSql<StoredMetrics>(
     `select role as "role", ${IS_LIVE} as "isLive", metrics as "metrics" from sms_retry.instance
@@ -76,23 +76,24 @@ export async function readMetrics(db: Db): Promise<StoredMetrics[]> {
   return rows
 }
 
-export async function hasExited(db: Db): Promise<boolean> {
+/** Whether rows of exited processes still have to be merged. */
+export async function hasExitedInstances(db: Db): Promise<boolean> {
   const { rows } = await db.executeSql<{ isAny: boolean }>(
     `select exists (select from sms_retry.instance where not ${IS_LIVE}) as "isAny"`,
   )
   return rows[0]?.isAny === true
 }
 
-/** What all that are gone have counted, locked until the transaction ends. */
-export async function lockExited(tx: Db): Promise<unknown> {
+/** The metrics of all exited processes, locked until the transaction ends. */
+export async function lockExitedMetrics(tx: Db): Promise<unknown> {
   const { rows } = await tx.executeSql<{ metrics: unknown }>(
     'select metrics as "metrics" from sms_retry.departed for update',
   )
   return rows[0]?.metrics
 }
 
-/** Removes the rows of those that are gone, and of this one (null for none), and returns what they have counted. */
-export async function takeExited(tx: Db, id: string | null): Promise<unknown[]> {
+/** Deletes the rows of exited processes, and the one with this id (null for none), and returns their metrics. */
+export async function removeExitedInstances(tx: Db, id: string | null): Promise<unknown[]> {
   const { rows } = await tx.executeSql<{ metrics: unknown }>(
     `delete from sms_retry.instance where id = $1::uuid or not ${IS_LIVE} returning metrics as "metrics"`,
     [id],
@@ -101,7 +102,7 @@ export async function takeExited(tx: Db, id: string | null): Promise<unknown[]> 
 }
 
 /** @param metrics JSON */
-export async function writeExited(tx: Db, metrics: string): Promise<void> {
+export async function writeExitedMetrics(tx: Db, metrics: string): Promise<void> {
   await tx.executeSql(
     `insert into sms_retry.departed (metrics) values ($1::jsonb)
      on conflict (only_row) do update set metrics = excluded.metrics`,

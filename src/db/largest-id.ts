@@ -1,14 +1,14 @@
-// Ids that JavaScript cannot tell apart. A `bigint` goes beyond what a number keeps exact: two messages would be one.
+// Finds ids above `Number.MAX_SAFE_INTEGER`. JavaScript cannot tell such `bigint`s apart: two messages would be one.
 import type { Db } from '../postgres/pool.ts'
 
-/** As text. */
 export interface TooLargeId {
+  /** As text. */
   readonly id: string
-  /** The sequence that gives it; null if a row has it. */
+  /** The sequence that generates it; null if a row has it. */
   readonly sequence: string | null
 }
 
-/** Read off the primary key and the catalog; null if there is none, or no table. */
+/** Read from the primary key and the catalog; null if there is no such id, or no table. */
 export async function readTooLargeId(db: Db): Promise<TooLargeId | null> {
   const { rows: ids } = await db.executeSql<{ default: number | null }>(
     `select d.oid::bigint as "default"
@@ -46,11 +46,11 @@ export async function readTooLargeId(db: Db): Promise<TooLargeId | null> {
 /** What is wrong, and what to do. */
 export function explainTooLargeId({ id, sequence }: TooLargeId): readonly [what: string, fix: string] {
   const who =
-    sequence === null ? 'A row of sms_usage_logs has the id' : `The sequence ${sequence} gives the id`
+    sequence === null ? 'A row of sms_usage_logs has the id' : `The sequence ${sequence} generates the id`
   const limit = Number.MAX_SAFE_INTEGER
   return [
     `${who} ${id}, but ids above ${limit} (2^53 - 1) cannot be told apart in JavaScript`,
-    'Let the ids come from a sequence that counts from a smaller number (alter sequence ... restart with ...), and give ' +
-      'smaller ids to the rows above it, or move these rows to another table.',
+    'Restart the sequence at a smaller number (alter sequence ... restart with ...). Give smaller ids to the rows above ' +
+      'the limit, or move these rows to another table.',
   ]
 }

@@ -1,5 +1,4 @@
-// One row of `sms_usage_logs` and the message that it stands for: the columns that are read, the keys of
-// `sms_metadata` that are ours, and the way there and back.
+// Maps a row of `sms_usage_logs` to a `Message` and back: the columns that are read, and our keys of `sms_metadata`.
 import { reasonOf } from '../delivery/error-codes.ts'
 import { MESSAGE_KEY } from '../delivery/message-proof.ts'
 import type { Attempt, Message, ReconcileAt } from '../delivery/message.ts'
@@ -25,10 +24,10 @@ export const OWN_METADATA_KEYS = [
   'callback_key',
 ] as const
 
-/** Rows of the app's own are left alone: inbound ones, and those that nobody has told us about. */
+/** Excludes the app's own rows: inbound messages, and rows without a status and a sid. */
 export const IS_OURS = `message_direction <> 'inbound' and (final_status <> 'unknown' or twilio_message_sid is not null)`
 
-/** Not final. Word for word as the indexes have it, so that these can serve. */
+/** Not final. Must match the condition of the indexes word for word, or they are not used. */
 export const IS_IN_FLIGHT = `final_status in ('pending', 'submitting', 'retrying', 'accepted', 'scheduled', 'queued', 'sending', 'sent')`
 
 /** For `in (...)`. */
@@ -43,7 +42,7 @@ export const MESSAGE_COLUMNS = `
   error_message as "reason", processing_time_ms as "processingTimeMs",
   coalesce(created_at, ${castToColumnType('created_at', 'now()')}) as "createdAt", sms_metadata ->> 'reconcile_at' as "reconcileAt"`
 
-/** An integer that an app's own connection has read: a `bigint` is whatever its driver or ORM makes of one. */
+/** An integer read through the app's own connection. Its driver or ORM decides how a `bigint` looks. */
 export type Integer = number | string | bigint
 
 export interface MessageRow {
@@ -116,12 +115,12 @@ function toTime(text: string | null): Date | null {
   return text !== null && isTime(text) ? new Date(text) : null
 }
 
-/** In the years that have four digits: more would overflow when anything is added. */
+/** Only years with four digits: later times overflow when anything is added. */
 function isTime(text: string): boolean {
   return /^\d{4}-/.test(text) && !Number.isNaN(Date.parse(text))
 }
 
-/** An attempt as it stands in `sms_metadata`. Absent keys are null. */
+/** An attempt as stored in `sms_metadata`. Absent keys are null. */
 interface AttemptEntry {
   readonly number: number
   readonly status: AttemptStatus
@@ -134,7 +133,7 @@ interface AttemptEntry {
   readonly times?: Readonly<Record<string, string>> | null
 }
 
-/** The metadata is the app's as well: an entry under our key that is not ours counts as nothing. */
+/** The metadata belongs to the app as well: an entry under our key that is not in our form is skipped. */
 function toAttempts(entries: unknown): Attempt[] {
   if (!Array.isArray(entries)) return []
   return entries.filter(isAttemptEntry).map((entry) => ({
@@ -150,7 +149,7 @@ function toAttempts(entries: unknown): Attempt[] {
   }))
 }
 
-/** By hand: a schema would cost more than all the rest of a status callback's decision. */
+/** Written by hand: a zod schema would cost more than the rest of a status callback's decision. */
 function isAttemptEntry(value: unknown): value is AttemptEntry {
   if (value === null || typeof value !== 'object') return false
   const entry = value as Record<keyof AttemptEntry, unknown>
@@ -168,8 +167,8 @@ function isAttemptEntry(value: unknown): value is AttemptEntry {
   )
 }
 
-function isWhole(value: unknown, most: number): boolean {
-  return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= most
+function isWhole(value: unknown, max: number): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= max
 }
 
 function isRecordOfTexts(value: unknown): boolean {
@@ -183,7 +182,7 @@ function timesOf(texts: Readonly<Record<string, string>>): Attempt['times'] {
   return times
 }
 
-/** The changed columns, as updateMessages takes them: what is null is left out, and costs nothing to send and read. */
+/** The changed columns, as updateMessages takes them. Null values are left out, to send and parse less. */
 export function toChange(message: Message): object {
   const failed = message.attempts.findLast(({ status }) => isFailedAttempt(status))
   const isOnHold = message.nextRetryAt?.getTime() === ON_HOLD.getTime()
@@ -221,7 +220,7 @@ function toEntry(attempt: Attempt): object {
   }
 }
 
-/** JSON has no key for it then. */
+/** JSON.stringify leaves out undefined values. */
 function orAbsent<T>(value: T | null | undefined): T | undefined {
   return value ?? undefined
 }

@@ -1,5 +1,4 @@
-// Every statement on `sms_usage_logs` that reads or changes single messages, each beside its parameters. What the
-// columns mean is in message-row.ts.
+// The statements that read or change single messages, each beside its parameters. message-row.ts explains the columns.
 import type { Identity, Message } from '../delivery/message.ts'
 import type { DeliveryStatus } from '../delivery/status.ts'
 import { DatabaseError } from '../shared/errors.ts'
@@ -21,10 +20,10 @@ export interface LockedMessage {
 }
 
 /**
- * The messages with these ids or sids, locked until the transaction ends. Locks are taken in the order of the
- * ids, so that two batches with the same messages wait for each other instead of deadlocking.
+ * The messages with these ids or sids, locked until the transaction ends. The locks are taken in the order of the ids, so
+ * two batches with the same messages cannot deadlock.
  *
- * @param lockedRows whether to wait for messages that somebody else has locked, or to leave them out
+ * @param lockedRows whether to wait for rows that another transaction has locked, or to leave them out
  */
 export async function lockMessages(
   tx: Db,
@@ -39,7 +38,7 @@ export async function lockMessages(
   return rows.map((row) => ({ message: toMessage(row), now: row.now }))
 }
 
-/** As PostgreSQL reads it. pg, which cannot know that they are numbers, would escape each. */
+/** The array as PostgreSQL reads it. pg would escape each number as text. */
 const arrayOf = (ids: readonly number[]): string => `{${ids.join(',')}}`
 
 const lockWhere = (condition: string, suffix: string): string =>
@@ -55,24 +54,22 @@ const eitherWay = (condition: string): { readonly wait: string; readonly skip: s
 })
 
 /**
- * Whether something is in an array whose length the planner is not to know. Of a plain `any($1)` it knows it, finds a plan
- * of its own cheaper for a short list, and so plans the prepared statement anew for each one: a quarter of what such a
- * list costs the server.
+ * Membership in an array whose length is hidden from the planner. With a plain `any($1)`, the planner sees the length,
+ * prefers a custom plan for a short array, and plans the prepared statement each time: a quarter of the server's work.
  */
 const isIn = (array: string, type: string): string => `= any((select ${array})::${type}[])`
 
-// Put together once, as UPDATE below is: a text that is made anew each time is copied and hashed each time that its
-// prepared statement is looked up.
+// Constants, like UPDATE below: a text that is built each time is also hashed each time to find its prepared statement.
 const LOCK_BY_ID = eitherWay(`id ${isIn('$1::bigint[]', 'bigint')}`)
 const IDS_OF_SIDS = `array(select id from sms_usage_logs where twilio_message_sid ${isIn('$2::text[]', 'text')})`
 const LOCK_BY_ID_OR_SID = eitherWay(`id ${isIn(`$1::bigint[] || ${IDS_OF_SIDS}`, 'bigint')}`)
 
 /**
- * Writes what was decided of locked messages, with the commit. `sms_metadata` keeps the keys that are not ours; a retry
- * that a person has asked for beyond the limit raises it.
+ * Writes the locked messages as decided, together with the commit. `sms_metadata` keeps the keys that are not ours.
+ * `max_retries` is only raised, by a manual retry beyond the limit.
  *
- * @param onWritten gets the ids of the rows that are now as decided. A trigger, a rule or row-level security can keep a
- *   change out without an error
+ * @param onWritten receives the ids of the rows that are now as decided: a trigger, a rule or row-level security can
+ *   discard a change without an error
  */
 export function updateMessages(
   tx: Transaction,
@@ -83,13 +80,13 @@ export function updateMessages(
   tx.executeAtCommit<{ id: Integer }>(UPDATE, values, (rows) => onWritten(rows.map(({ id }) => Number(id))))
 }
 
-/** An app may keep something else than an object there; it is kept under a key of its own. */
+/** If the app stored something else than an object there, it is kept under its own key. */
 const OBJECT_METADATA = `
   case when sms_metadata is null then '{}'::jsonb
        when jsonb_typeof(sms_metadata) = 'object' then sms_metadata
        else jsonb_build_object('app_metadata', sms_metadata) end`
 
-/** By the ids as well: of the changes alone the planner expects a hundred, and would read all of a small table's index. */
+/** Also joins by the ids: the planner expects 100 changes from the JSON, and would scan the whole index of a small table. */
 const UPDATE = `update sms_usage_logs as m
       set final_status = c.status,
           success = c.success,
@@ -120,24 +117,23 @@ export interface NewMessage {
   readonly validForSeconds: number | null
   readonly idempotencyKey: string | null
   readonly metadata: Readonly<Record<string, unknown>>
-  /** When it is looked at if nothing happens until then. */
+  /** When it is first reconciled if no event comes before. */
   readonly reconcileAfterSeconds: number
-  /** Of the claim; null for a message that waits. */
+  /** The account and sender of the claim; null for a message that waits. */
   readonly identity: Identity | null
 }
 
 /**
- * Inserts a message with its first attempt.
+ * Inserts a message with its first attempt. Waits for an open transaction that has inserted the same idempotency key.
  *
- * @returns its id, and the time of its insertion; null if its idempotency key exists already. Waits for
- *   a transaction that has inserted the same key and has not ended yet.
- * @throws DatabaseError if the row is not in the table although nothing was in its way: roll back then
+ * @returns its id and the time of its insertion; null if its idempotency key already exists
+ * @throws DatabaseError if a trigger kept the row out or changed it: roll back then
  */
 export async function insertMessage(
   db: Db,
   message: NewMessage,
 ): Promise<{ readonly id: number; readonly insertedAt: Date } | null> {
-  // No operator with a question mark, no list: the statement also runs through the adapters of ORMs.
+  // No operator with a question mark and no array parameter, because the adapters of ORMs do not support them.
   const { rows } = await db.executeSql<{ id: Integer; insertedAt: string; isAsWritten: Integer | null }>(
     `insert into sms_usage_logs (
         user_id, phone_number, message_direction, message_length, message_content, success, created_at,
@@ -181,14 +177,14 @@ export async function insertMessage(
   return row === undefined ? null : { id: Number(row.id), insertedAt: new Date(row.insertedAt) }
 }
 
-/** Its transaction must not be committed: a copy that the trigger has put elsewhere would be sent. */
+/** After either error the transaction must be rolled back: a trigger may have put a copy elsewhere that would be sent. */
 const KEPT_BACK = 'A trigger keeps new rows out of sms_usage_logs'
 const CHANGED =
   'A trigger changes final_status or sms_metadata of new rows of sms_usage_logs, which belong to sms-retry'
 
 /**
- * Whether this message was inserted. By its id, for the index, and by its key, since an id comes again. Its status says
- * nothing: a worker may have gone on with the message before it is asked for.
+ * Whether this message was inserted: by its id, for the index, and its key, because ids can repeat. Its status is not
+ * compared: a worker may have changed it already.
  */
 export async function isInserted(db: Db, id: number, key: string): Promise<boolean> {
   const { rows } = await db.executeSql(
@@ -198,9 +194,10 @@ export async function isInserted(db: Db, id: number, key: string): Promise<boole
   return rows.length > 0
 }
 
-const TOO_LARGE_ID = 'The id that sms_usage_logs gives to a new row is above 2^53 - 1. Run: sms-retry doctor'
+const TOO_LARGE_ID =
+  'The ids of new rows of sms_usage_logs are above 2^53 - 1, which JavaScript cannot represent. Run: sms-retry doctor'
 
-/** Of these attempts, the ones that still wait, each once: by the message's id, and the number of the attempt. */
+/** The attempts among these that still wait, each once. */
 export async function findWaiting<Due extends { readonly message: number; readonly attempt: number }>(
   db: Db,
   due: readonly Due[],
@@ -240,7 +237,7 @@ export async function findMessage(db: Db, id: number): Promise<StoredMessage | n
   return rows[0] === undefined ? null : toStoredMessage(rows[0])
 }
 
-/** Plain equality, so that the index over messages in flight can serve. */
+/** Plain equality, so that the index over messages in flight can be used. */
 const IS_STATUS = {
   known: 'final_status = $1::text',
   unknown: "coalesce(final_status, 'unknown') = $1::text",

@@ -1,5 +1,5 @@
-// Brings a database's schema up to date: the table and its indexes from sql/, in the order of their
-// names. The bookkeeping lives in the schema `sms_retry`. The queue's own schema is migrated by queue.ts.
+// Migrates the table and its indexes with the files of sql/, in the order of their names. The schema `sms_retry` records
+// which were applied. The queue's schema is migrated by queue-migration.ts.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -27,31 +27,33 @@ const LOCK_POLL_MS = 200
 const LOCK_TIMEOUT_MS = 600_000
 
 /**
- * Runs `work` on a connection of its own while no other process migrates this database. The lock is polled
- * for: a session that waits inside pg_advisory_lock holds a snapshot, which CREATE INDEX CONCURRENTLY in the
- * other process would wait for, and both would wait for ever.
+ * Runs `work` on its own connection while no other process migrates this database. The lock is polled. A session that
+ * waits in pg_advisory_lock holds a snapshot, and CREATE INDEX CONCURRENTLY in the other process waits for that snapshot:
+ * a deadlock.
  */
 export async function whileMigrating<T>(
   config: DatabaseConfig,
   work: (client: pg.Client) => Promise<T>,
 ): Promise<T> {
   const client = new pg.Client({ ...connectionOptions(config), application_name: 'sms-retry migrate' })
-  // Without a listener, a connection that breaks would end the process; the statement under way fails as well.
+  // Without a listener, a lost connection would end the process. The running statement fails as well.
   client.on('error', () => undefined)
   await client.connect().catch((error: Error) => {
     throw new DatabaseError(`The database cannot be reached: ${error.message}`, { cause: error })
   })
   try {
     await client.query(searchPath(config) + MIGRATION_SETTINGS)
-    const givenUpMs = performance.now() + LOCK_TIMEOUT_MS
+    const deadlineMs = performance.now() + LOCK_TIMEOUT_MS
     while (!(await tryLock(client))) {
-      if (performance.now() > givenUpMs)
-        throw new SchemaError('Another migration of this database does not end')
+      if (performance.now() > deadlineMs)
+        throw new SchemaError(
+          'Another migration of this database has been running for 10 minutes. Try again when it has ended',
+        )
       await sleep(LOCK_POLL_MS)
     }
     return await work(client)
   } finally {
-    // Ends the session, and with it the lock.
+    // Ends the session, which releases the lock.
     await client.end()
   }
 }
@@ -64,11 +66,10 @@ async function tryLock(client: pg.Client): Promise<boolean> {
 }
 
 /**
- * Applies the migrations that this database lacks, and builds again what of the table got lost: indexes, columns, or
- * all of it. Can be run at any time and any number of times.
+ * Applies the missing migrations, and restores indexes, columns or a table that were lost. Safe to run at any time.
  *
  * @returns the names of the migrations that were applied
- * @throws SchemaError if PostgreSQL refuses one, with what to do: above all how to find the rows that forbid an index
+ * @throws SchemaError if PostgreSQL refuses one, with what to do, such as how to find the rows that violate an index
  * @throws DatabaseError if the server ends the connection
  */
 export function migrateTable(client: pg.Client): Promise<string[]> {
@@ -93,17 +94,17 @@ async function applyMissing(client: pg.Client): Promise<string[]> {
   const missing = (await migrationNames()).filter((name) => !applied.has(name) || lost.has(name))
   for (const name of missing) await applyMigration(client, name)
   await recordSchema(client)
-  // Names of indexes belong to the schema: `if not exists` is content with an index of another table's.
+  // `if not exists` also accepts an index of another table in this schema.
   const taken = (await findLost(client)).map(([, name]) => name)
   if (taken.length > 0) {
     throw new SchemaError(
-      `Another table has the index ${taken.join(', ')}: rename or drop it there, then migrate again.`,
+      `Another table has an index with the name ${taken.join(', ')}. Rename or drop that index, then migrate again.`,
     )
   }
   return missing
 }
 
-/** Of a table that was moved, or of one that got lost and was made again in another schema. */
+/** Updates the recorded schema of a table that was moved, or lost and created again in another schema. */
 async function recordSchema(client: pg.Client): Promise<void> {
   await client.query(
     `update ${BOOKKEEPING} as m set table_schema = n.nspname
@@ -113,28 +114,30 @@ async function recordSchema(client: pg.Client): Promise<void> {
   )
 }
 
-/** A file whose first line is `-- no transaction` runs outside of one, as CREATE INDEX CONCURRENTLY must. */
+/** A file that begins with `-- no transaction` runs outside a transaction, as CREATE INDEX CONCURRENTLY requires. */
 async function applyMigration(client: pg.Client, name: string): Promise<void> {
   const sql = await readFile(join(MIGRATIONS_DIRECTORY, `${name}.sql`), 'utf8')
   const inTransaction = !sql.startsWith('-- no transaction')
   try {
     if (inTransaction) await client.query('begin')
     await client.query(sql)
-    // Outside of a transaction it may be lost; then the file, which says `if not exists`, runs once more.
+    // Outside a transaction this insert may be lost. Then the file, which says `if not exists`, runs once more.
     await client.query(`insert into ${BOOKKEEPING} (name) values ($1) on conflict do nothing`, [name])
     if (inTransaction) await client.query('commit')
   } catch (error) {
-    // The first error counts, not that of a rollback on a connection that broke.
+    // Throw the first error, not that of a rollback on a lost connection.
     if (inTransaction) await client.query('rollback').catch(() => undefined)
     throw error
   }
 }
 
+const IDEMPOTENCY_KEY_INDEX = 'idx_sms_usage_logs_idempotency_key_is_unique'
+
 /** The migrations that build one index each. */
 const INDEX_OF_MIGRATION: ReadonlyMap<string, string> = new Map([
   ['002-retry-index', 'idx_sms_usage_logs_retry'],
   ['003-twilio-sid-index', 'idx_sms_usage_logs_twilio_message_sid_is_unique'],
-  ['004-idempotency-key-index', 'idx_sms_usage_logs_idempotency_key_is_unique'],
+  ['004-idempotency-key-index', IDEMPOTENCY_KEY_INDEX],
   ['005-in-flight-index', 'idx_sms_usage_logs_in_flight'],
   ['006-reconcile-index', 'idx_sms_usage_logs_reconcile'],
   ['007-phone-number-index', 'idx_sms_usage_logs_phone_number'],
@@ -144,7 +147,7 @@ export const INDEX_NAMES = [...INDEX_OF_MIGRATION.values()]
 
 type Part = readonly [migration: string, name: string]
 
-/** All columns and indexes that the migrations make in a table of the app's, each with its migration. */
+/** The columns and indexes that the migrations add to the table, each with its migration. */
 const PARTS: readonly Part[] = [
   [TABLE_MIGRATION, 'retry_count'],
   [TABLE_MIGRATION, 'max_retries'],
@@ -154,7 +157,7 @@ const PARTS: readonly Part[] = [
   ...INDEX_OF_MIGRATION,
 ]
 
-/** CREATE INDEX CONCURRENTLY that was interrupted leaves an index behind that is never used and never repaired. */
+/** An interrupted CREATE INDEX CONCURRENTLY leaves an invalid index, which PostgreSQL neither uses nor repairs. */
 async function dropInvalidIndexes(client: pg.Client): Promise<void> {
   const { rows } = await client.query<{ name: string }>(
     `select c.oid::regclass::text as "name"
@@ -167,7 +170,7 @@ async function dropInvalidIndexes(client: pg.Client): Promise<void> {
   for (const { name } of rows) await client.query(`drop index concurrently if exists ${name}`)
 }
 
-/** The parts that are not there: dropped by somebody, or left out by a restore from a dump. */
+/** The missing parts: dropped by somebody, or not restored from a dump. */
 async function findLost(client: pg.Client): Promise<Part[]> {
   const { rows } = await client.query<{ name: string }>(
     `select c.relname as "name"
@@ -188,25 +191,24 @@ const NO_SCHEMA_TO_CREATE_IN = '3F000'
 function explain(error: unknown): unknown {
   const { code, constraint } = error as { code?: string; constraint?: string }
   if (code === UNIQUE_VIOLATION) {
-    const column = constraint?.includes('idempotency')
-      ? "sms_metadata ->> 'idempotency_key'"
-      : 'twilio_message_sid'
+    const column =
+      constraint === IDEMPOTENCY_KEY_INDEX ? "sms_metadata ->> 'idempotency_key'" : 'twilio_message_sid'
     return new SchemaError(
-      `Some rows of sms_usage_logs share one ${column}. Find them with:\n` +
+      `Several rows of sms_usage_logs share one ${column}. Find them with:\n` +
         `  select ${column}, count(*), min(id), max(id) from sms_usage_logs group by 1 having count(*) > 1 and ${column} is not null;\n` +
-        'Clear the value in all rows but one, then migrate again.',
+        'Clear the value in all but one of the rows, then migrate again.',
       { cause: error },
     )
   }
   if (code === LOCK_NOT_AVAILABLE) {
     return new SchemaError(
-      'sms_usage_logs is in use by a long transaction, which the migration did not want to hold up. Migrate again.',
+      'A long transaction is using sms_usage_logs, and the migration did not wait for it. Migrate again.',
       { cause: error },
     )
   }
   if (code === NO_SCHEMA_TO_CREATE_IN) {
     return new SchemaError(
-      'There is no such schema: create the one that DATABASE_URL names (schema=...) or the search path of its role, or ' +
+      'The schema that DATABASE_URL (schema=...) or the search path of its role names does not exist. Create it, or ' +
         'correct the name. Then migrate again.',
       { cause: error },
     )
@@ -214,8 +216,8 @@ function explain(error: unknown): unknown {
   if (isAnswer(error)) {
     return new SchemaError(
       `PostgreSQL refuses the migration: ${error.message}\n` +
-        'Migrate as the owner of sms_usage_logs. It must be an ordinary table, neither partitioned nor a view, with ' +
-        'columns of types that serve: sms-retry doctor names those that do not.',
+        'Migrate as the owner of sms_usage_logs. It must be an ordinary table, not partitioned and not a view. ' +
+        'sms-retry doctor lists columns whose type does not fit.',
       { cause: error },
     )
   }

@@ -1,14 +1,14 @@
-// The statements by which one of the workers watches for the next due retry.
+// The statements with which one worker at a time watches for the next due retry.
 import type { Db } from '../postgres/pool.ts'
 import { castToColumnType } from './times.ts'
 
 /**
- * Takes or keeps the watch for so many seconds, unless another worker has it.
+ * Acquires or extends the watch for `seconds`, unless another worker has it.
  *
- * @returns whether it is the holder's
+ * @returns whether `holder` has it
  */
 export async function takeWatch(db: Db, holder: string, seconds: number): Promise<boolean> {
-  // Held for longer than anybody holds it: the database's clock was set back.
+  // A watch that is held for longer than `seconds` means that the clock of the database was set back.
   const { rows } = await db.executeSql(
     `insert into sms_retry.due_watch as watch (holder, held_until)
      values ($1::uuid, clock_timestamp() + make_interval(secs => $2::double precision))
@@ -23,8 +23,8 @@ export async function takeWatch(db: Db, holder: string, seconds: number): Promis
 }
 
 /**
- * Milliseconds until the next retry is due; negative for one that became due just now, and was not made yet. Null if
- * there is none. Served by the index over failed messages; what is overdue for longer is the sweep's.
+ * Milliseconds until the next retry is due; negative if it became due just now. Null if there is none. Uses the index over
+ * failed messages. Retries that are overdue for longer are left to the sweep.
  */
 export async function nextDueMs(db: Db): Promise<number | null> {
   const { rows } = await db.executeSql<{ ms: number }>(

@@ -1,5 +1,5 @@
-// The statements by which messages are found that need to be looked at, and those that an entry of Twilio's message
-// list may belong to.
+// The statements of reconciling: they find overdue messages, and the messages that an entry of Twilio's message list may
+// belong to.
 import type { Message } from '../delivery/message.ts'
 import { IS_IN_FLIGHT, IS_OURS, MESSAGE_COLUMNS, type MessageRow, toMessage } from './message-row.ts'
 import type { Db } from '../postgres/pool.ts'
@@ -11,14 +11,14 @@ export interface OverdueMessage {
   readonly now: Date
 }
 
-/** Word for word as the index has them, so that it can serve. */
+/** Must match the index word for word, or it is not used. */
 const RECONCILE_AT = `coalesce(sms_metadata ->> 'reconcile_at', '') collate "C"`
-/** Whether it will ever be looked at again by itself. */
-export const IS_LOOKED_AT = `${RECONCILE_AT} < '9999'`
+/** False for a message that is on hold, or is never reconciled again: their values sort after every time. */
+export const IS_RECONCILED = `${RECONCILE_AT} < '9999'`
 const IS_WATCHED = `${IS_IN_FLIGHT}
-        and message_direction <> 'inbound' and ${IS_LOOKED_AT}`
+        and message_direction <> 'inbound' and ${IS_RECONCILED}`
 
-/** The messages whose time to be looked at has come, the longest overdue first, without those in `except`. */
+/** The messages whose time to be reconciled has come, the longest overdue first, without those in `except`. */
 export async function findOverdue(
   db: Db,
   limit: number,
@@ -42,12 +42,12 @@ export async function readClock(db: Db): Promise<Date> {
   return row.now
 }
 
-/** More attempts to one number, in so short a time, are beyond deciding anyway. */
+/** With more attempts to one number in so short a time, no decision is possible. */
 const MAX_OTHERS = 1000
 
 /**
- * The messages other than this one that have one of the sids, in whichever attempt, and those to the same number with
- * an attempt that was claimed after `since`, unless they were delivered at the first.
+ * The other messages that have one of the sids in any attempt, and those to the same number with an attempt claimed after
+ * `since`. Messages that were delivered at the first attempt are left out.
  */
 export async function findOthers(
   db: Db,
@@ -70,7 +70,7 @@ export async function findOthers(
   return rows.map(toMessage)
 }
 
-/** True if there are more others than are worth comparing. */
+/** True if there are too many to compare. */
 export function areTooMany(others: readonly Message[]): boolean {
   return others.length > MAX_OTHERS
 }

@@ -1,4 +1,4 @@
-// Figures over many messages, read off the index over their times: an index entry has all that is counted.
+// Counts over many messages. The index over their times has all columns that are counted.
 import { DELIVERY_STATUSES, isDelivered, isFailure, isFinal } from '../delivery/status.ts'
 import { addSeconds } from '../delivery/transitions.ts'
 import { IS_OURS } from './message-row.ts'
@@ -16,31 +16,31 @@ export interface Overview {
   readonly canceled: number
   /** Waiting for a retry. */
   readonly retrying: number
-  /** Not final, in whatever way. */
+  /** Not final. */
   readonly inFlight: number
   /** Messages with at least one retry, and how many retries they had in all. */
   readonly retried: number
   readonly retries: number
 }
 
-/** The messages that were created in a part of the time. */
+/** The messages that were created in one part of a span. */
 export interface Bucket extends Overview {
   readonly start: Date
 }
 
-/** The messages of the last so many seconds, in parts of so many seconds. */
+/** The last `seconds`, in parts of `bucketSeconds`. */
 export interface Span {
   readonly seconds: number
   readonly bucketSeconds: number
 }
 
-/** Counts the messages that sms-retry manages: those created in the last so many seconds, or all. */
+/** Counts the messages that sms-retry manages: those created in the last `lastSeconds`, or all. */
 export async function countMessages(db: Db, lastSeconds: number | null = null): Promise<Overview> {
   const from = lastSeconds === null ? null : addSeconds(await readClock(db), -lastSeconds)
   return sum(await readGroups(db, [{ from, to: null }]))
 }
 
-/** The same for a span, as a whole and part by part; the first and the last part are cut off by the span. */
+/** Counts the messages of a span, as a whole and by part. The span may cut off the first and the last part. */
 export async function countMessagesByTime(
   db: Db,
   span: Span,
@@ -59,11 +59,11 @@ interface Range {
 }
 
 interface Part extends Range {
-  /** The bucket's, also where the span begins later. */
+  /** The start of the whole bucket, even if the span begins later. */
   readonly start: Date
 }
 
-/** A message of a time to come (an app that writes local time) counts as one of now: the last part has no end. */
+/** The last part has no end, so a message with a future time (an app that writes local time) counts as of now. */
 function partsOf({ seconds, bucketSeconds }: Span, now: Date): Part[] {
   const since = addSeconds(now, -seconds)
   const bucketMs = bucketSeconds * 1000
@@ -78,7 +78,7 @@ function partsOf({ seconds, bucketSeconds }: Span, now: Date): Part[] {
 }
 
 interface Group {
-  /** Which of the ranges. */
+  /** The index of the range. */
   readonly part: number
   readonly status: string
   readonly retries: number
@@ -86,10 +86,9 @@ interface Group {
 }
 
 /**
- * Each part by a range of the index of its own: to reckon out of each time which part it belongs to takes a quarter of
- * the time, and leaves PostgreSQL in the dark about how few groups there will be, so that it does not share the work
- * among its processes. The times are written into the text: with parameters, it would go over to a plan that does not
- * know how long a part is.
+ * One index range per part. To compute each row's part instead costs a quarter of the time, and PostgreSQL cannot estimate
+ * the number of groups, so it does not parallelize. The times are literals: with parameters, PostgreSQL switches to a
+ * generic plan that does not know how long a part is.
  */
 async function readGroups(db: Db, ranges: readonly Range[]): Promise<Group[]> {
   const { rows } = await db.executeSql<Group>(
@@ -108,7 +107,7 @@ async function readGroups(db: Db, ranges: readonly Range[]): Promise<Group[]> {
   return rows
 }
 
-/** Without a type, so that the column's own reads it: times.ts says how. */
+/** Untyped, so that the column's own type parses it (see times.ts). */
 const literal = (time: Date): string => `'${time.toISOString()}'`
 
 const DELIVERED: readonly string[] = DELIVERY_STATUSES.filter(isDelivered)
@@ -117,18 +116,18 @@ const FAILED: readonly string[] = DELIVERY_STATUSES.filter((status) => isFailure
 function sum(groups: readonly Group[]): Overview {
   const count = (isCounted: (group: Group) => boolean): number =>
     groups.reduce((total, group) => total + (isCounted(group) ? group.messages : 0), 0)
-  const gotThrough = ({ status }: Group): boolean => DELIVERED.includes(status)
+  const isArrived = ({ status }: Group): boolean => DELIVERED.includes(status)
   const isFailed = ({ status }: Group): boolean => FAILED.includes(status)
   const isCanceled = ({ status }: Group): boolean => status === 'canceled'
   return {
     messages: count(() => true),
-    deliveredAtFirst: count((group) => gotThrough(group) && group.retries === 0),
-    deliveredByRetry: count((group) => gotThrough(group) && group.retries > 0),
+    deliveredAtFirst: count((group) => isArrived(group) && group.retries === 0),
+    deliveredByRetry: count((group) => isArrived(group) && group.retries > 0),
     failed: count(isFailed),
     failedAfterRetry: count((group) => isFailed(group) && group.retries > 0),
     canceled: count(isCanceled),
     retrying: count(({ status }) => status === 'retrying'),
-    inFlight: count((group) => !gotThrough(group) && !isFailed(group) && !isCanceled(group)),
+    inFlight: count((group) => !isArrived(group) && !isFailed(group) && !isCanceled(group)),
     retried: count(({ retries }) => retries > 0),
     retries: groups.reduce((total, { retries, messages }) => total + retries * messages, 0),
   }

@@ -1,9 +1,9 @@
-// What `doctor` reads of the rights of the role that we connect as.
+// Reads the rights of the role that sms-retry connects as, for `doctor`.
 import type { Db } from '../postgres/pool.ts'
 
 /**
- * The tables of the processes, with the rights they need there, as least-privilege.sql gives them. A partition is reached
- * through its table, except the one that the queue names itself.
+ * The tables that the processes use, with the rights they need, as granted by least-privilege.sql. Partitions are accessed
+ * through their table, except the one that pg-boss names directly.
  */
 const OURS = `
   with ours as (
@@ -31,7 +31,7 @@ export interface MissingRight {
   readonly on: readonly string[]
 }
 
-/** A right on some of the columns is enough here, as least-privilege.sql gives no more for an update. */
+/** A right on some columns is enough, because least-privilege.sql grants no more for updates. */
 export async function readMissingRights(db: Db): Promise<MissingRight[]> {
   const { rows } = await db.executeSql<MissingRight>(
     `${OURS}, missing (privilege, name) as (
@@ -56,7 +56,7 @@ export async function readMissingRights(db: Db): Promise<MissingRight[]> {
   return rows
 }
 
-/** Commands from which row level security keeps rows, unless a policy lets this role at all of them. */
+/** Commands for which row-level security hides rows, because no policy gives this role all of them. */
 export async function readHiddenRows(db: Db): Promise<MissingRight[]> {
   const { rows } = await db.executeSql<MissingRight>(
     `${OURS}

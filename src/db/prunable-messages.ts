@@ -1,25 +1,25 @@
-// The statements by which old messages are removed, or their personal parts, a window of the table at a time: each looks
-// at so many messages in the order of their times, by the index over these, and is a transaction of its own.
+// The statements that delete old messages, or only their personal data. Each handles one window of the table, ordered by
+// time, in its own transaction.
 import { DELIVERY_STATUSES, type DeliveryStatus, isFinal } from '../delivery/status.ts'
 import { IS_OURS, listOf } from './message-row.ts'
 import type { Db } from '../postgres/pool.ts'
 import type { Cursor } from './search.ts'
 import { timeIn } from './times.ts'
 
-/** `content`: the texts go, the rows stay. `rows`: the rows go. Or either is only counted. */
+/** `content` deletes the texts, `rows` the rows. Either can be counted without deleting. */
 export type PruneAct = 'count content' | 'count rows' | 'content' | 'rows'
 
 export interface PruneWindow {
   readonly createdBefore: Date
   /** The last message of the window before. */
   readonly after: Cursor | null
-  /** How many messages are looked at. */
+  /** How many messages the window has. */
   readonly limit: number
 }
 
 export interface PrunedWindow {
   readonly pruned: number
-  /** Null if there was nothing to look at. */
+  /** Null if the window is empty. */
   readonly last: Cursor | null
 }
 
@@ -29,17 +29,17 @@ const WITH_TWILIO = DELIVERY_STATUSES.filter(
   (status) => !isFinal(status) && !WAITING_OR_UNKNOWN.includes(status),
 )
 
-/** Final, or with Twilio and given up: some carriers never report, and such a message stays `sent` for ever. */
+/** Final, or with Twilio and never checked again: some carriers never report, and the message stays `sent`. */
 const IS_OVER = `(final_status in (${listOf(FINAL)})
         or final_status in (${listOf(WITH_TWILIO)}) and (sms_metadata ->> 'reconcile_at') collate "C" >= '9999')`
 
-/** Strict: what others keep there in another form is neither found nor changed. */
+/** Strict: what the app keeps there in another form is neither found nor changed. */
 const HAS_CONTENT = `(message_content is not null
         or jsonb_typeof(sms_metadata) = 'object'
            and (sms_metadata -> 'retry_error' is not null
                 or jsonb_path_exists(sms_metadata, 'strict $.attempts[*] ? (exists(@.error_text))', '{}', true)))`
 
-/** Twilio's words on a failure may hold the recipient's number; its codes stay, and all keys of the app's. */
+/** Twilio's error texts may contain the recipient's number. Its codes stay, and so do all keys of the app. */
 const WITHOUT_CONTENT = `
   case when jsonb_typeof(sms_metadata) = 'object' then
     sms_metadata - 'retry_error' || case when jsonb_typeof(sms_metadata -> 'attempts') = 'array' then
@@ -50,7 +50,7 @@ const WITHOUT_CONTENT = `
       else '{}' end
   else sms_metadata end`
 
-/** What is chosen is locked, so that it is still so when it is changed; what others have locked is left out. */
+/** Chosen rows are locked, so that they cannot change before they are deleted. Rows locked by others are left out. */
 const ACTS: Readonly<Record<PruneAct, { readonly choose: string; readonly act: string }>> = {
   'count content': { choose: `and ${HAS_CONTENT}`, act: 'select from chosen' },
   'count rows': { choose: '', act: 'select from chosen' },

@@ -1,5 +1,5 @@
-// Looking for messages among many: newest first, page by page. The index over the messages' times has what is asked
-// for, so that the table is read for the messages found only (and, for an error code, for those that had trouble).
+// Searches messages, newest first and page by page. The index over their times has all searched columns, so the table is
+// read only for the results. A search for an error code also reads the messages that had failures.
 import { DELIVERY_STATUSES, type DeliveryStatus } from '../delivery/status.ts'
 import { IS_TROUBLED } from './failures.ts'
 import { IS_OURS, listOf } from './message-row.ts'
@@ -7,7 +7,7 @@ import { type StoredMessage, STORED_COLUMNS, type StoredRow, toStoredMessage } f
 import type { Db } from '../postgres/pool.ts'
 import { timeIn } from './times.ts'
 
-/** Everything that is not null has to hold. */
+/** All conditions that are not null must hold. */
 export interface Search {
   readonly statuses: readonly DeliveryStatus[] | null
   /** One of its attempts failed with this code. */
@@ -15,12 +15,13 @@ export interface Search {
   /** Digits of the recipient's number: the last ones, or all of them. */
   readonly number: { readonly digits: string; readonly part: 'end' | 'whole' } | null
   readonly userId: number | null
-  /** Created at or after; before. */
+  /** Created at or after this time. */
   readonly since: Date | null
+  /** Created before this time. */
   readonly until: Date | null
 }
 
-/** The last message of a page: the next page begins after it. */
+/** The last message of a page; the next page begins after it. */
 export interface Cursor {
   /** As PostgreSQL writes it, in microseconds. */
   readonly createdAt: string
@@ -33,10 +34,10 @@ export interface SearchPage {
   readonly next: Cursor | null
 }
 
-/** For a code, each message that had trouble is read: so many at once, while somebody waits. */
+/** How many messages one search for an error code reads at most. */
 const MAX_READ = 10_000
 
-/** As messages have it: a word of the app's own is none of ours. */
+/** The status as in `Message`: a status that the app invented counts as `unknown`. */
 const STATUS_WORD = `case when final_status in (${listOf(DELIVERY_STATUSES)}) then final_status else 'unknown' end`
 
 type FoundRow = StoredRow & {
@@ -49,8 +50,8 @@ const HAS_CODE = `jsonb_path_exists(
   m.sms_metadata, '$.attempts[*] ? (@.error_code == $code)', jsonb_build_object('code', $2::integer))`
 
 /**
- * A page may have fewer messages than `limit` although there are more: for a code, so many are read at once. Rows
- * without a time (created_at is nullable) are not found.
+ * Rows without a time (created_at is nullable) are not found. A page of a search for a code can be shorter than `limit`
+ * although more pages follow.
  */
 export async function searchMessages(
   db: Db,

@@ -1,15 +1,15 @@
-// The statement by which all workers together keep to a rate: each reserves the next moments for its attempts. (GCRA,
-// the generic cell rate algorithm, without a burst.)
+// The statement with which all workers share one rate limit: each reserves the next slots for its attempts. (GCRA, the
+// generic cell rate algorithm, without a burst.)
 import type { Db } from '../postgres/pool.ts'
 
 /**
- * Reserves `attempts` moments, `1 / perSecond` seconds each.
+ * Reserves `attempts` slots of `1 / perSecond` seconds each.
  *
  * @returns seconds until the first of them
  */
 export async function reserveSends(db: Db, attempts: number, perSecond: number): Promise<number> {
   const seconds = attempts / perSecond
-  // Further ahead than workers would have reserved: the database's clock was set back.
+  // A time further ahead than workers reserve means that the clock of the database was set back.
   const { rows } = await db.executeSql<{ wait: number }>(
     `insert into sms_retry.send_rate as rate (next_at)
      values (clock_timestamp() + make_interval(secs => $1::double precision))

@@ -1,18 +1,18 @@
-// pg-boss as both the queue and its migration need it: loaded late, on our database, in a schema of our own.
+// Creates pg-boss for the queue and for its migration: on our database, in a schema of its own.
 import type { ConstructorOptions, PgBoss } from 'pg-boss'
 import type { Database, Db } from '../postgres/pool.ts'
 import { errorFields, type Logger, throttledLog } from '../shared/log.ts'
 
-/** An app that uses pg-boss itself, in whatever version, is not disturbed. */
+/** Not pg-boss's default schema: the app may use pg-boss as well, in any version. */
 export const QUEUE_SCHEMA = 'sms_retry_pgboss'
 
 export interface Boss {
   readonly boss: PgBoss
-  /** Whether it is the database that failed, and not pg-boss that complains about a schema that is missing or old. */
+  /** True for an error of the database; false for an error of pg-boss, such as a missing or old schema. */
   readonly isFailure: (error: unknown) => error is Error
 }
 
-/** Not started yet. Its own trouble is logged. */
+/** The instance is not started yet. The errors that it emits are logged. */
 export async function createBoss(
   database: Database,
   logger: Logger,
@@ -28,7 +28,7 @@ export async function createBoss(
 
 let loaded: Promise<typeof import('pg-boss')> | undefined
 
-/** When it is first needed: it is as much code as express, and an app that imports us may never start a queue. */
+/** Loaded on first use: it is as much code as Express, and an app that imports sms-retry may never start a queue. */
 function load(): Promise<typeof import('pg-boss')> {
   loaded ??= import('pg-boss')
   return loaded
@@ -36,15 +36,15 @@ function load(): Promise<typeof import('pg-boss')> {
 
 const LOG_AGAIN_AFTER_MS = 60_000
 
-/** While the database is away, each poll fails: one line says so, then one a minute. */
+/** While the database is unavailable, every poll fails. This is logged once, then once a minute. */
 function createErrorLog(logger: Logger): (error: Error) => void {
   const log = throttledLog((message, fields) => logger.error(message, fields), LOG_AGAIN_AFTER_MS)
-  // pg-boss's workers emit an object that only looks like an error.
+  // pg-boss's workers emit a plain object with the fields of an error.
   return ({ message, stack }) =>
-    log('The queue has a problem', errorFields(Object.assign(new Error(message), { stack })))
+    log('The job queue failed', errorFields(Object.assign(new Error(message), { stack })))
 }
 
-/** pg-boss reads the SQLSTATE off the driver's own errors. */
+/** pg-boss reads the SQLSTATE from the driver's errors, so it gets these, not our DatabaseError. */
 function adapterOf(database: Database): { readonly db: Db; readonly isFailure: Boss['isFailure'] } {
   const failures = new WeakSet<object>()
   const executeSql: Db['executeSql'] = (text, values) =>

@@ -1,22 +1,22 @@
-// Wakes the queue of this worker at the moment at which the next retry is due; without it, polling would find the job
-// up to half a second later. Of all workers, one has the watch; the others poll, and take it over if it is given up.
+// Wakes this worker's queue when the next retry is due; polling would find the job up to half a second later. One worker at a
+// time has the watch. The others only poll, and take the watch over when it is released.
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { nextDueMs, takeWatch } from '../db/next-due-retry.ts'
 import type { Db } from '../postgres/pool.ts'
 import { errorFields, type Logger } from '../shared/log.ts'
 
-/** Who dies keeps it that long; meanwhile polling has to do. */
+/** A worker that dies keeps the watch for this time. Until then, polling finds due jobs. */
 const HOLD_SECONDS = 5
-const HOLD_ON_AFTER_MS = 2_000
+const RENEW_AFTER_MS = 2_000
 
-/** How long after its scheduling a retry may be unknown; they are scheduled minutes ahead. */
-const LOOK_AGAIN_MS = 500
+/** Retries are scheduled minutes ahead, so a new one may stay unnoticed for this time. */
+const CHECK_AGAIN_MS = 500
 
-/** Timers and clocks are not exact, and a look a moment too early would be for nothing. */
+/** Timers and clocks are not exact, and a check that is too early finds nothing. */
 const MARGIN_MS = 3
 
-/** Retries that are due one after the other are made together. A look must read past all that are deferred. */
+/** Retries that are due shortly after each other are made together, to save checks. */
 const MIN_PAUSE_MS = 30
 
 export class DueWatch {
@@ -38,18 +38,18 @@ export class DueWatch {
   async #run(): Promise<void> {
     while (!this.#stopping.signal.aborted) {
       const pauseMs = await this.#watch().catch((error: unknown) => {
-        this.#logger.debug('Not known when the next retry is due', errorFields(error))
-        return LOOK_AGAIN_MS
+        this.#logger.debug('Could not read when the next retry is due', errorFields(error))
+        return CHECK_AGAIN_MS
       })
       await this.#sleep(pauseMs)
     }
   }
 
-  /** @returns the pause before the next look */
+  /** @returns the pause before the next check */
   async #watch(): Promise<number> {
-    if (!(await this.#hasWatch())) return HOLD_ON_AFTER_MS
+    if (!(await this.#hasWatch())) return RENEW_AFTER_MS
     const dueMs = await nextDueMs(this.#db)
-    if (dueMs === null || dueMs > LOOK_AGAIN_MS) return LOOK_AGAIN_MS
+    if (dueMs === null || dueMs > CHECK_AGAIN_MS) return CHECK_AGAIN_MS
     await this.#sleep(Math.max(dueMs + MARGIN_MS, 0))
     if (!this.#stopping.signal.aborted) this.#wake()
     return MIN_PAUSE_MS
@@ -57,18 +57,18 @@ export class DueWatch {
 
   async #hasWatch(): Promise<boolean> {
     const nowMs = performance.now()
-    if (nowMs - this.#takenMs < HOLD_ON_AFTER_MS) return true
+    if (nowMs - this.#takenMs < RENEW_AFTER_MS) return true
     const isOurs = await takeWatch(this.#db, this.#holder, HOLD_SECONDS)
     this.#takenMs = isOurs ? nowMs : Number.NEGATIVE_INFINITY
     return isOurs
   }
 
   async #sleep(ms: number): Promise<void> {
-    // Rejects only if we are being stopped.
+    // Rejects only when the watch is stopped.
     await sleep(ms, undefined, { signal: this.#stopping.signal }).catch(() => undefined)
   }
 
-  /** Resolves once the statement under way is done. */
+  /** Resolves when the running statement has ended. */
   async stop(): Promise<void> {
     this.#stopping.abort()
     await this.#running

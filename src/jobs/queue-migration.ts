@@ -1,4 +1,4 @@
-// The queues and their options, and how a database comes to have them.
+// The queues and their options, and the migration that creates them in a database.
 import type { Queue as QueueRow } from 'pg-boss'
 import { createBoss, QUEUE_SCHEMA } from './boss.ts'
 import { isAnswer, rethrowFailed } from '../postgres/database-failure.ts'
@@ -12,8 +12,8 @@ export const RECONCILE_QUEUE = 'reconcile'
 type QueueOptions = Omit<QueueRow, 'name'>
 
 /**
- * A job of an attempt fails only if the database is away while it is handled; then it rings again, for hours if it
- * must. A handler ends once the attempt is claimed; should that take longer, the job rings twice, which does no harm.
+ * A job of an attempt fails only if the database fails while it is handled. It is retried then, for hours if necessary. A
+ * handler ends when the attempt is claimed. If that takes longer than a job may run, the job runs twice, which is harmless.
  */
 const ATTEMPT_OPTIONS: QueueOptions = {
   policy: 'standard',
@@ -26,7 +26,7 @@ const ATTEMPT_OPTIONS: QueueOptions = {
   deleteAfterSeconds: 24 * 3600,
 }
 
-/** A sweep that fails is not repeated: the next one comes soon. */
+/** A failed sweep is not retried, because the next one follows soon. */
 const RECONCILE_OPTIONS: QueueOptions = {
   policy: 'short',
   expireInSeconds: 900,
@@ -40,10 +40,10 @@ export const QUEUES: ReadonlyMap<string, QueueOptions> = new Map([
 ])
 
 /**
- * Creates or upgrades the queue's schema and sets the queues' options. Can be run again at any time.
+ * Creates or upgrades the queue's schema, and sets the options of the queues. Safe to run at any time.
  *
  * @throws SchemaError if PostgreSQL refuses it, with what to do
- * @throws DatabaseError if the database is lost
+ * @throws DatabaseError if the connection fails
  */
 export async function migrateQueue(database: Database, logger: Logger): Promise<void> {
   const { boss, isFailure } = await createBoss(database, logger, { supervise: false })
@@ -51,7 +51,7 @@ export async function migrateQueue(database: Database, logger: Logger): Promise<
     await boss.start()
     for (const [name, options] of QUEUES) {
       await boss.createQueue(name, options)
-      // createQueue leaves an existing queue as it is. A queue's policy cannot change.
+      // createQueue does not change an existing queue. The policy of a queue cannot be changed.
       const { policy: _, ...changeable } = options
       await boss.updateQueue(name, changeable)
     }
@@ -67,7 +67,7 @@ function throwExplained(failure: Error): never {
   if (!isAnswer(failure)) rethrowFailed(failure)
   throw new SchemaError(
     `PostgreSQL refuses the queue's migration: ${failure.message}\n` +
-      `Migrate as a role that may create schemas in this database, and as the owner of the schema ${QUEUE_SCHEMA} if it is there.`,
+      `Migrate as a role that may create schemas in this database. If the schema ${QUEUE_SCHEMA} exists, it must own that schema.`,
     { cause: failure },
   )
 }

@@ -1,5 +1,5 @@
-// The alarm clocks: one pg-boss job for each attempt that waits, and one for the next sweep over what is overdue. A job
-// holds ids only, and the row is the truth: losing a job or ringing twice does no harm.
+// The job queue on pg-boss: one job for each waiting attempt, and one for the next sweep over overdue messages. A job holds
+// ids only; the row decides what happens. So a job that is lost, or runs twice, does no harm.
 import { createHash } from 'node:crypto'
 import pLimit from 'p-limit'
 import type { Job, JobResult, JobWithMetadata, PgBoss } from 'pg-boss'
@@ -11,6 +11,7 @@ import { SchemaError } from '../shared/errors.ts'
 import { errorFields, type Logger } from '../shared/log.ts'
 import { ATTEMPT_QUEUE, QUEUES, RECONCILE_QUEUE } from './queue-migration.ts'
 
+/** The data of a job: the message's id and the number of the attempt. */
 export interface AttemptJob {
   readonly message: number
   readonly attempt: number
@@ -30,40 +31,37 @@ export interface ScheduledJob extends MessageJob {
 }
 
 export interface Queue {
-  /** Adds the jobs in the caller's transaction. One that exists already stays as it is. */
+  /** Adds the jobs in the caller's transaction. Jobs that exist already are not changed. */
   schedule(tx: Db, jobs: readonly ScheduledJob[]): Promise<void>
   /** Removes the jobs in the caller's transaction. */
   unschedule(tx: Db, jobs: readonly MessageJob[]): Promise<void>
-  /** Of these jobs, the ones that will ring soon, or have just rung: by jobId. */
+  /** The ids of those jobs that are due, or were started just now. */
   findScheduled(jobs: readonly MessageJob[], now: Date): Promise<ReadonlySet<string>>
   /**
-   * Calls `handle` with due jobs, up to `batchSize` at once.
+   * Calls `handle` with up to `batchSize` due jobs at a time.
    *
-   * @param handle returns the jobs that failed, which run again; if it throws, all of them run again
-   * @returns has it look for due jobs at once, instead of at its next poll
+   * @param handle returns the jobs that failed, which run again. If it throws, all of them run again
+   * @returns a function that makes it poll now
    */
   work(
     options: { batchSize: number },
     handle: (jobs: readonly AttemptJob[]) => Promise<FailedJobs>,
   ): Promise<() => void>
-  /**
-   * Calls `sweep` every so many seconds, in one of the processes that share this database. It is told of no failure:
-   * `sweep` must not reject.
-   */
+  /** Calls `sweep` every `everySeconds`, in one of the processes that share this database. `sweep` must not reject. */
   sweep(options: { everySeconds: number }, sweep: () => Promise<void>): Promise<void>
   /**
-   * Whether its tables are still there: somebody may have dropped them since it was started.
+   * Checks that the queue's tables exist, because they may be dropped while the process runs.
    *
-   * @throws DatabaseError if the database is lost, SchemaError if they are not
+   * @throws DatabaseError if the database fails, SchemaError if a table is missing
    */
   check(): Promise<void>
-  /** Stops working; waits for what is under way. */
+  /** Stops polling, and waits for running handlers. */
   stop(timeoutMs: number): Promise<void>
 }
 
 /**
- * @param role `schedule` for processes that only add jobs; `work` also supervises (expires and purges)
- * @throws SchemaError if the database has no queue or an older one
+ * @param role `schedule` for processes that only add jobs; `work` also expires and deletes old jobs
+ * @throws SchemaError if the database has no queue, or one of an older version
  */
 export async function startQueue(
   database: Database,
@@ -80,7 +78,7 @@ export async function startQueue(
     await boss.start()
     await requireQueues(boss)
   } catch (error) {
-    // What a failed start has set up so far, its timers above all, goes as well.
+    // A failed start leaves timers behind, which stop() removes.
     await boss.stop({ graceful: false, close: false })
     throwNotReady(error, isFailure)
   }
@@ -88,27 +86,27 @@ export async function startQueue(
 }
 
 async function requireQueues(boss: PgBoss): Promise<void> {
-  if (!(await boss.isInstalled())) throw new Error('Its schema does not exist')
+  if (!(await boss.isInstalled())) throw new Error('its schema does not exist')
   const queues = new Set((await boss.getQueues([...QUEUES.keys()])).map(({ name }) => name))
   const missing = [...QUEUES.keys()].filter((name) => !queues.has(name))
-  if (missing.length > 0) throw new Error(`There is no queue ${missing.join(', ')}`)
+  if (missing.length > 0) throw new Error(`it lacks the queue ${missing.join(', ')}`)
 }
 
 function throwNotReady(error: unknown, isFailure: Boss['isFailure']): never {
   if (isFailure(error)) rethrowFailed(error)
   const { message } = error as Error
-  throw new SchemaError(`The queue is not ready: ${message}. Run: sms-retry migrate`, { cause: error })
+  throw new SchemaError(`The job queue is not ready: ${message}. Run: sms-retry migrate`, { cause: error })
 }
 
-/** Together with `expireInSeconds`: the jobs of a worker that died ring again within a minute. */
+/** With `expireInSeconds`, this makes the jobs of a dead worker run again within a minute. */
 const SUPERVISE_SECONDS = 10
 
-/** A look at many jobs must leave connections to others. */
-const MAX_LOOKS_AT_ONCE = 2
+/** Leaves database connections to others while many jobs are looked up. */
+const MAX_CONCURRENT_LOOKUPS = 2
 
 function queueOf({ boss, isFailure }: Boss, logger: Logger): Queue {
   const timers: NodeJS.Timeout[] = []
-  const inTurn = pLimit(MAX_LOOKS_AT_ONCE)
+  const limit = pLimit(MAX_CONCURRENT_LOOKUPS)
   return {
     async schedule(tx, jobs) {
       if (jobs.length === 0) return
@@ -120,52 +118,18 @@ function queueOf({ boss, isFailure }: Boss, logger: Logger): Queue {
       await boss.insert(ATTEMPT_QUEUE, inserts, { db: tx })
     },
     async unschedule(tx, jobs) {
-      if (jobs.length === 0) return
-      const ids = jobs.map(jobId)
-      await boss.deleteJob(ATTEMPT_QUEUE, ids, { db: tx })
+      if (jobs.length > 0) await boss.deleteJob(ATTEMPT_QUEUE, jobs.map(jobId), { db: tx })
     },
     async findScheduled(jobs, now) {
-      const ids = jobs.map(jobId)
       const found = await Promise.all(
-        ids.map((id) => inTurn(() => boss.findJobs(ATTEMPT_QUEUE, { id }).catch(rethrowFailed))),
+        jobs.map((job) => limit(() => boss.findJobs(ATTEMPT_QUEUE, { id: jobId(job) }).catch(rethrowFailed))),
       )
-      return new Set(
-        found
-          .flat()
-          .filter((job) => isSet(job, now))
-          .map(({ id }) => id),
-      )
+      const scheduled = found.flat().filter((job) => isScheduled(job, now))
+      return new Set(scheduled.map(({ id }) => id))
     },
-    async work({ batchSize }, handle) {
-      const options = {
-        batchSize,
-        pollingIntervalSeconds: 0.5,
-        burstWhenBatchFull: true,
-        perJobResults: true,
-      } as const
-      const worker = await boss.work(ATTEMPT_QUEUE, options, async (jobs: Job<AttemptJob>[]) => {
-        const failed = await handle(jobs.map(({ data }) => data)).catch((error: Error) => {
-          throw withoutCause(error)
-        })
-        return jobs.map(({ id, data }) => resultOf(id, failed.get(data)))
-      })
-      return () => boss.notifyWorker(worker)
-    },
+    work: ({ batchSize }, handle) => work(boss, batchSize, handle),
     async sweep({ everySeconds }, sweep) {
-      // Of this queue one job can wait at most; another one is not added.
-      const scheduleNext = async (seconds = everySeconds): Promise<void> => {
-        await boss.send(RECONCILE_QUEUE, null, { startAfter: seconds })
-      }
-      await boss.work(RECONCILE_QUEUE, { pollingIntervalSeconds: SWEEP_POLL_SECONDS }, () =>
-        sweep().finally(() => scheduleNext()),
-      )
-      // The job schedules the next one. Should it be lost, this mends the chain.
-      const mend = (): void => {
-        const mended = scheduleNext(everySeconds / 2)
-        mended.catch((error: Error) => logger.debug('No sweep scheduled', errorFields(error)))
-      }
-      mend()
-      timers.push(setInterval(mend, (everySeconds / 2) * 1000))
+      timers.push(await startSweep(boss, everySeconds, sweep, logger))
     },
     check: () => requireQueues(boss).catch((error: unknown) => throwNotReady(error, isFailure)),
     stop(timeoutMs) {
@@ -175,22 +139,64 @@ function queueOf({ boss, isFailure }: Boss, logger: Logger): Queue {
   }
 }
 
+async function work(
+  boss: PgBoss,
+  batchSize: number,
+  handle: Parameters<Queue['work']>[1],
+): Promise<() => void> {
+  const options = {
+    batchSize,
+    pollingIntervalSeconds: 0.5,
+    burstWhenBatchFull: true,
+    perJobResults: true,
+  } as const
+  const worker = await boss.work(ATTEMPT_QUEUE, options, async (jobs: Job<AttemptJob>[]) => {
+    const failed = await handle(jobs.map(({ data }) => data)).catch((error: Error) => {
+      throw withoutCause(error)
+    })
+    return jobs.map(({ id, data }) => resultOf(id, failed.get(data)))
+  })
+  return () => boss.notifyWorker(worker)
+}
+
+/** @returns the timer that restarts the chain of jobs if one is lost */
+async function startSweep(
+  boss: PgBoss,
+  everySeconds: number,
+  sweep: () => Promise<void>,
+  logger: Logger,
+): Promise<NodeJS.Timeout> {
+  // This queue holds at most one waiting job; a second one is not added.
+  const scheduleNext = async (seconds = everySeconds): Promise<void> => {
+    await boss.send(RECONCILE_QUEUE, null, { startAfter: seconds })
+  }
+  await boss.work(RECONCILE_QUEUE, { pollingIntervalSeconds: SWEEP_POLL_SECONDS }, () =>
+    sweep().finally(() => scheduleNext()),
+  )
+  const ensureScheduled = (): void => {
+    const scheduled = scheduleNext(everySeconds / 2)
+    scheduled.catch((error: Error) => logger.debug('Could not schedule the next sweep', errorFields(error)))
+  }
+  ensureScheduled()
+  return setInterval(ensureScheduled, (everySeconds / 2) * 1000)
+}
+
 function resultOf(id: string, failure: Error | undefined): JobResult {
   if (failure === undefined) return { id, status: 'completed' }
   return { id, status: 'failed', output: withoutCause(failure) }
 }
 
-/** pg-boss keeps an error in its job, with its cause; PostgreSQL's errors quote the row. */
+/** pg-boss stores an error in the job, with its cause, and PostgreSQL's errors quote personal data of the row. */
 function withoutCause({ message }: Error): Error {
   return new Error(message)
 }
 
 const SWEEP_POLL_SECONDS = 1
 
-/** A job that was taken longer ago, and whose attempt still waits: its worker has died. */
+/** If a job was started longer ago and its attempt still waits, its worker has died. */
 const HANDLED_WITHIN_MS = 20_000
 
-function isSet(
+function isScheduled(
   { state, startAfter, startedOn }: Pick<JobWithMetadata, 'state' | 'startAfter' | 'startedOn'>,
   now: Date,
 ): boolean {
@@ -199,8 +205,8 @@ function isSet(
 }
 
 /**
- * A version 8 UUID (RFC 9562, 5.8): a hash of what the alarm is for. The same alarm always has the same job, and no other
- * message has it, also if its id comes again.
+ * A version 8 UUID (RFC 9562, 5.8) from a hash of the job's fields, so that adding a job twice adds it once. The key makes
+ * it different for another message with the same id.
  */
 export function jobId({ messageId, key, attempt, postponements }: MessageJob): string {
   const name = [key ?? '', messageId, attempt, postponements].join(' ')

@@ -1,24 +1,24 @@
-// Use case: a person acts on a message, by a command or in the dashboard. Asking twice does no more than asking once.
+// Use case: a person retries or cancels a message, by a command or in the dashboard. Doing it twice has no further effect.
 import { proofOf } from '../delivery/message-proof.ts'
 import type { Event, Message } from '../delivery/message.ts'
 import type { Logger } from '../shared/log.ts'
 import { type RecordDeps, recordEvents } from '../recording/record-events.ts'
 
-/** See `Event` for the fields. */
+/** `Event` describes the fields. */
 export type Action = Extract<Event, { kind: 'retry' | 'cancel' }>
 
 export type ActionResult =
   | { readonly outcome: 'unknown_message' }
-  /** Nothing was done; `why` completes a sentence, such as "it is delivered already". */
+  /** Nothing was done. `why` is a clause for people, such as "it is already delivered". */
   | { readonly outcome: 'nothing_to_do'; readonly why: string }
   | { readonly outcome: 'done'; readonly message: Message }
 
 /**
- * Tries a message again now, or calls it off, as far as its state allows.
+ * Retries a message now, or cancels it, if its state allows that.
  *
- * @param found as it was read just now: its id may be another message's by then
- * @throws DatabaseError if the database failed: then nothing was done, or `written` is `unknown` and asking again is safe
- *   (a retry with what was `seen`)
+ * @param found the message as it was read; its key proves that the id still belongs to it
+ * @throws DatabaseError if the database failed: then nothing was done, or `written` is `unknown` and it is safe to do it
+ *   again (a retry only with `seen`)
  */
 export async function actOnMessage(
   deps: RecordDeps & { readonly logger: Logger },
@@ -32,11 +32,11 @@ export async function actOnMessage(
   const { decision } = recorded
   const fields = { messageId, action: action.kind, attempt: recorded.before.retryCount }
   if (decision.kind === 'ignore') {
-    deps.logger.info('Asked for by hand, and not done', { ...fields, why: decision.why })
+    deps.logger.info('Manual action had no effect', { ...fields, why: decision.why })
     return { outcome: 'nothing_to_do', why: decision.why }
   }
   const { message } = decision
-  deps.logger.info('Done by hand', {
+  deps.logger.info('Manual action done', {
     ...fields,
     attempt: message.retryCount,
     status: message.status,

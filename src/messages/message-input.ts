@@ -1,27 +1,26 @@
-// What an app may ask to be sent, checked before anything is written.
+// The input of `send` and `enqueue`, validated before anything is written.
 import { z } from 'zod'
 import { InvalidMessageError } from '../shared/errors.ts'
-import { isStorable, type Metadata, readMetadata, UNSTORABLE } from './metadata.ts'
-import { rewrittenForm } from './number-form.ts'
-import { E164, hintsOnNumber } from '../shared/phone-number.ts'
+import { OWN_METADATA_KEYS } from '../db/message-row.ts'
+import { E164, hintsOnNumber, rewrittenForm } from '../shared/phone-number.ts'
 
 export interface MessageInput {
-  /** The user in the app whom the message belongs to (column `user_id`). */
+  /** The user of the app that the message belongs to (column `user_id`). */
   readonly userId: number
   /** The recipient, in E.164: `+15551234567`. */
   readonly to: string
   /** 1 to 1,600 characters. */
   readonly body: string
   /**
-   * Names this message once and for all, in 1 to 255 characters. Sending with the same key again, at any time and from
-   * any process, gives the same row and sends nothing; with another recipient, text or user it throws.
+   * Identifies this message for ever, in 1 to 255 characters. To send with the same key again, at any time and from any
+   * process, returns the same row and sends nothing. With another recipient, text or user it throws.
    */
   readonly idempotencyKey?: string | undefined
-  /** Never submitted after so many seconds, 1 to 2,592,000 (30 days); Twilio is told to give up then as well. */
+  /** Seconds after which the message is no longer submitted, 1 to 2,592,000 (30 days). Passed on to Twilio as well. */
   readonly validForSeconds?: number | undefined
   /**
-   * Kept in `sms_metadata`, beside our own keys, whose names it may not use: at most 16,384 bytes of JSON, and at most
-   * 1,000 objects and lists inside each other.
+   * Stored in `sms_metadata` beside our own keys, whose names it must not use. At most 16,384 bytes of JSON, and at most
+   * 1,000 nested objects and arrays.
    */
   readonly metadata?: Readonly<Record<string, unknown>> | undefined
 }
@@ -29,6 +28,9 @@ export interface MessageInput {
 const MAX_BODY_LENGTH = 1600
 const MAX_KEY_LENGTH = 255
 const MAX_INTEGER = 2_147_483_647
+
+const isStorable = (text: string): boolean => !text.includes('\0') && text.isWellFormed()
+const UNSTORABLE = 'must have no NUL character and no half of a surrogate pair'
 
 const schema = z.strictObject({
   userId: z
@@ -42,11 +44,10 @@ const schema = z.strictObject({
         `must be a phone number in E.164, such as +15551234567${hintsOnNumber(String(input))}`,
       abort: true,
     })
-    // Twilio would keep it in another form, and an attempt in doubt would not be found in its list.
+    // Twilio would store it in another form, and an attempt in doubt could not be found in its list.
     .superRefine((to, context) => {
       const form = rewrittenForm(to)
-      if (form !== null)
-        context.addIssue(`must be in the form ${form}: as it is, it has a prefix of national calls`)
+      if (form !== null) context.addIssue(`must be ${form}: it has a prefix that only national calls use`)
     }),
   body: z
     .string('must be a text')
@@ -76,7 +77,7 @@ export interface CheckedMessage {
   readonly metadata: Metadata
 }
 
-/** @throws InvalidMessageError that names every fault, and no value */
+/** @throws InvalidMessageError that lists every fault, but no value */
 export function checkMessage(input: MessageInput): CheckedMessage {
   const parsed = schema.safeParse(input)
   if (!parsed.success) {
@@ -90,4 +91,58 @@ export function checkMessage(input: MessageInput): CheckedMessage {
 
 function invalid(faults: readonly string[]): InvalidMessageError {
   return new InvalidMessageError(`The message cannot be sent: ${faults.join('; ')}`)
+}
+
+type Metadata = Readonly<Record<string, unknown>>
+
+const MAX_METADATA_BYTES = 16_384
+/** PostgreSQL's own limit depends on its stack size; the dashboard and the driver recurse as well. */
+const MAX_METADATA_DEPTH = 1000
+
+const NOT_PLAIN = 'must be a plain object'
+
+/** A fault inside the metadata. Its text continues after the word `metadata`. */
+class MetadataFault extends Error {}
+
+/** Reads the metadata once into plain JSON, so that exactly the checked value is stored. */
+function readMetadata(input: unknown): { readonly metadata: Metadata } | { readonly fault: string } {
+  if (input === undefined) return { metadata: {} }
+  if (input === null || typeof input !== 'object' || Array.isArray(input)) return { fault: NOT_PLAIN }
+  let json: string | undefined
+  try {
+    json = JSON.stringify(input, createCheck())
+  } catch (error) {
+    if (error instanceof MetadataFault) return { fault: error.message }
+    return { fault: 'cannot be read: a toJSON method or a getter in it throws' }
+  }
+  // A Date, for example, is an object, but its JSON is a string.
+  if (!json?.startsWith('{')) return { fault: NOT_PLAIN }
+  if (Buffer.byteLength(json) > MAX_METADATA_BYTES)
+    return { fault: `must be at most ${MAX_METADATA_BYTES} bytes of JSON` }
+  const metadata = JSON.parse(json) as Metadata
+  const taken = OWN_METADATA_KEYS.filter((key) => Object.hasOwn(metadata, key))
+  if (taken.length > 0)
+    return { fault: `must not use the keys ${taken.join(', ')}, which belong to sms-retry` }
+  return { metadata }
+}
+
+/** A replacer for JSON.stringify that changes nothing and tracks the objects around the current value. */
+function createCheck(): (this: unknown, key: string, value: unknown) => unknown {
+  const ancestors: object[] = []
+  const isAncestor = new Set<object>()
+  return function check(key, value) {
+    while (ancestors.length > 0 && ancestors.at(-1) !== this) isAncestor.delete(ancestors.pop() ?? {})
+    if (!isStorable(key) || (typeof value === 'string' && !isStorable(value)))
+      throw new MetadataFault(UNSTORABLE)
+    if (typeof value === 'bigint')
+      throw new MetadataFault('must have no BigInt, which JSON does not support: use a string')
+    if (value === null || typeof value !== 'object') return value
+    if (isAncestor.has(value)) throw new MetadataFault('must have no cycle: an object in it contains itself')
+    ancestors.push(value)
+    isAncestor.add(value)
+    // The metadata itself counts as one.
+    if (ancestors.length > MAX_METADATA_DEPTH + 1)
+      throw new MetadataFault(`must have at most ${MAX_METADATA_DEPTH} nested objects and arrays`)
+    return value
+  }
 }

@@ -1,6 +1,5 @@
-// Use case: old messages are removed, or only their texts, as long as the owner of the table keeps them. In small batches
-// with pauses, so that callbacks and attempts are not held up. Any number of processes may do so at once, and one that
-// is stopped, or dies, leaves nothing half done: the next one goes on with what is left.
+// Use case: deletes messages above an age, or only their texts. It works in small batches with pauses, so callbacks and
+// attempts are not delayed. Several processes may run it at the same time. If one stops or dies, the next run continues.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readClock } from '../db/overdue.ts'
 import type { Db } from '../postgres/pool.ts'
@@ -8,28 +7,28 @@ import { type PruneAct, pruneWindow } from '../db/prunable-messages.ts'
 import type { Cursor } from '../db/search.ts'
 
 /**
- * Twice as long as callbacks are late and attempts are in doubt: until then, the row is what a callback is recorded in, and
- * what an entry of Twilio's list is compared with.
+ * Twice the three days in which callbacks may come and attempts may be in doubt. Until then the row is needed, for callbacks
+ * and to compare it with Twilio's message list.
  */
 export const MIN_AGE_DAYS = 7
 
 export interface PruneOptions {
-  /** `content`: the text and Twilio's words on failures go, the row stays. `rows`: the row goes. */
+  /** `content` deletes the text and Twilio's error texts; `rows` deletes the rows. */
   readonly what: 'content' | 'rows'
   readonly olderThanDays: number
-  /** Only count them. */
+  /** Only count the messages. */
   readonly dryRun?: boolean
-  /** Messages that are looked at, and at most changed, by one transaction. */
+  /** The maximum number of messages in one transaction. */
   readonly batchSize?: number
 }
 
-/** How far it has come. */
+/** The progress. */
 export interface Pruned {
   readonly pruned: number
   readonly createdBefore: Date
-  /** The time of the last message that was looked at, as PostgreSQL writes it; null before the first. */
+  /** The time of the last message that was checked, as PostgreSQL writes it; null before the first. */
   readonly lookedUpTo: string | null
-  /** False if it was stopped before its end. */
+  /** False if it was stopped before the end. */
   readonly isComplete: boolean
 }
 
@@ -38,11 +37,11 @@ const MAX_PAUSE_MS = 1_000
 const MS_A_DAY = 86_400_000
 
 /**
- * What somebody else has locked is left for the next run.
+ * Rows that another transaction has locked are left for the next run.
  *
- * @param onBatch told after each batch
- * @param signal stops it after the batch under way
- * @throws DatabaseError if the database failed, or refused (a foreign key of the app's, a trigger); batches before stay done
+ * @param onBatch called after each batch
+ * @param signal stops it after the current batch
+ * @throws DatabaseError if the database failed or refused (a foreign key or a trigger of the app). Completed batches stay
  */
 export async function prune(
   db: Db,
@@ -51,7 +50,7 @@ export async function prune(
   signal?: AbortSignal,
 ): Promise<Pruned> {
   if (!(olderThanDays >= MIN_AGE_DAYS))
-    throw new RangeError(`messages are kept for ${MIN_AGE_DAYS} days at least`)
+    throw new RangeError(`messages must be kept for at least ${MIN_AGE_DAYS} days`)
   const now = await readClock(db)
   const createdBefore = new Date(now.getTime() - olderThanDays * MS_A_DAY)
   const act: PruneAct = dryRun ? `count ${what}` : what
@@ -71,7 +70,7 @@ export async function prune(
     after = batch.last
     pruned += batch.pruned
     onBatch(sofar(false))
-    // As long as the batch took: half of the time belongs to others. What was only read is in nobody's way.
+    // Pauses for as long as the batch took, to leave half of the time to others. A dry run disturbs nobody.
     if (batch.pruned > 0 && !dryRun) await sleep(Math.min(performance.now() - startedMs, MAX_PAUSE_MS))
   }
   return sofar(false)

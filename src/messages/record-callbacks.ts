@@ -1,4 +1,4 @@
-// Use case: Twilio reports on an attempt. The status callback is recorded beside others that came at the same time.
+// Use case: records a status callback, in a batch with others that came at the same time.
 import { isFinal } from '../delivery/status.ts'
 import type { RecordingDeps } from '../recording/event-recorder.ts'
 import type { Logger } from '../shared/log.ts'
@@ -6,9 +6,9 @@ import type { MessageEvent, RecordResult } from '../recording/record-events.ts'
 import type { StatusCallback } from '../twilio/status-callback.ts'
 
 /**
- * @throws DatabaseError if the database failed: then it was not recorded (or nobody can tell), and Twilio is to send it
+ * @throws DatabaseError if the database failed: the callback was not recorded, or that is not known. Twilio must send it
  *   again, which does no harm
- * @throws OverloadedError if too many wait to be recorded: likewise
+ * @throws OverloadedError if too many callbacks wait to be recorded: Twilio must send it again
  */
 export async function recordCallback(deps: RecordingDeps, callback: StatusCallback): Promise<void> {
   const outcome = await deps.recorder.record(toMessageEvent(callback))
@@ -35,7 +35,7 @@ function logOutcome(
 ): void {
   const report = { sid, reported: status, errorCode }
   if (!outcome.known) {
-    logger.warn('Status callback for a message that is not in the table', {
+    logger.warn('Status callback for an unknown message', {
       messageId: origin?.messageId,
       attempt: origin?.attempt,
       ...report,
@@ -55,7 +55,7 @@ function logOutcome(
   logger[isOutcome ? 'info' : 'debug']('Status callback recorded', {
     ...fields,
     status: now,
-    // Otherwise it may be a text of the app's own.
+    // In other cases, the reason may be a text that the app wrote.
     ...(isOutcome ? { reason } : {}),
     nextRetryAt,
   })

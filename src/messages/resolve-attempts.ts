@@ -1,17 +1,17 @@
-// Use case: asks Twilio what became of an attempt, and records what it says. An attempt that has a sid is fetched; one
-// in doubt is looked for in Twilio's message list. What follows is decided in delivery/.
+// Use case: looks up an attempt at Twilio and records the result. An attempt with a sid is fetched; an attempt in doubt is
+// searched for in Twilio's message list.
 import { areTooMany, findOthers, readClock } from '../db/overdue.ts'
 import type { Inquiry } from '../delivery/decision.ts'
 import type { Event, Message } from '../delivery/message.ts'
 import { LATEST_ACCEPTANCE_SECONDS } from '../delivery/reconcile-time.ts'
 import { DatabaseError, OverloadedError } from '../shared/errors.ts'
 import { errorFields } from '../shared/log.ts'
-import { rewrittenForm } from './number-form.ts'
+import { rewrittenForm } from '../shared/phone-number.ts'
 import type { AttemptDeps } from './run-attempts.ts'
 
 export type Outcome = 'answered' | 'absent' | 'undecided' | 'failed'
 
-/** An inquiry that fails is made again later. */
+/** A failed lookup is repeated by a later sweep. */
 export async function resolveAttempt(
   deps: AttemptDeps,
   inquiry: Inquiry,
@@ -23,19 +23,23 @@ export async function resolveAttempt(
       ? searchMessageList(deps, inquiry, signal)
       : fetchReport(deps, inquiry, inquiry.sid))
     if ('reason' in event) {
-      deps.logger.warn('What became of an attempt could not be asked for', { messageId, attempt, ...event })
+      deps.logger.warn('Could not look up an attempt at Twilio', { messageId, attempt, ...event })
       return 'failed'
     }
     if (event.kind === 'missing') {
-      deps.logger.warn('Twilio does not know an attempt any more', { messageId, attempt, sid: inquiry.sid })
+      deps.logger.warn('Twilio no longer has the message of an attempt', {
+        messageId,
+        attempt,
+        sid: inquiry.sid,
+      })
     }
     const recorded = await deps.recorder.record({ target: { id: messageId, proof: { key, to } }, event })
-    // Deleted, or told by a callback meanwhile.
+    // The row was deleted, or a callback was faster.
     if (!recorded.known || recorded.decision.kind === 'ignore') return 'answered'
     return logFinding(deps, inquiry, recorded.before, recorded.decision.message)
   } catch (error) {
     if (!(error instanceof DatabaseError || error instanceof OverloadedError)) throw error
-    deps.logger.error('What became of an attempt could not be recorded', {
+    deps.logger.error('Could not record the status of an attempt', {
       messageId,
       attempt,
       ...errorFields(error),
@@ -74,20 +78,20 @@ function logUnknownStatus(
   status: string | undefined,
 ): void {
   if (status === undefined) return
-  logger.warn('Twilio has a status that this version does not know; it changes nothing', {
+  logger.warn('Twilio reports a status that this version does not know; it is ignored', {
     messageId,
     sid,
     status,
   })
 }
 
-/** Twilio's list is read back to a little before the claim. */
+/** How far before the claim Twilio's list is read. */
 const MARGIN_SECONDS = 60
 
-/** No further page of the list is asked for then; the last one may take a request's own time. */
+/** After this time, no further page of the list is requested. */
 const LIST_SECONDS = 20
 
-/** Twilio's times are whole seconds. */
+/** Twilio's times are in whole seconds. */
 const ROUNDING_SECONDS = 2
 
 async function searchMessageList(
@@ -97,24 +101,25 @@ async function searchMessageList(
 ): Promise<Event | Failure> {
   const before = await readClock(database)
   const sinceClaim = (before.getTime() - claimedAt.getTime()) / 1000
-  // One number's list must not hold up a sweep, which waits for all whom it has asked for.
+  // The list of one number must not delay the sweep, which waits for all its lookups.
   const limit = AbortSignal.timeout(LIST_SECONDS * 1000)
   const untilThen = signal === undefined ? limit : AbortSignal.any([signal, limit])
   const answer = await twilio.list(to, sinceClaim + MARGIN_SECONDS, untilThen)
   if (answer.outcome === 'unavailable') return { reason: answer.reason }
-  // Ages are by Twilio's clock alone, and so the entries' times by the database's; as exactly as the list was quick.
-  // This process's own clocks are not to be trusted: a machine that was suspended meanwhile does not know it.
+  // An entry's age comes from Twilio's clock, and is subtracted from the database's. The error is the time that the list
+  // took. This machine's clock is not used: it may have been suspended in between.
   const after = await readClock(database)
   const entries = answer.messages.map(({ ageSeconds, unknownStatus, ...message }) => {
     logUnknownStatus(logger, messageId, message.sid, unknownStatus)
     return { ...message, createdAt: new Date(after.getTime() - ageSeconds * 1000) }
   })
   const toleranceSeconds = ROUNDING_SECONDS + (after.getTime() - before.getTime()) / 1000
-  // A machine that was suspended before it asked: the list was cut off at an age that was right when it fell asleep.
-  if (toleranceSeconds > MARGIN_SECONDS) return { reason: 'too much time passed while the list was read' }
-  // After the list was read: whoever has one of its entries by now, has recorded it or is `submitting`.
-  const earliestRival = LATEST_ACCEPTANCE_SECONDS + 2 * toleranceSeconds
-  const since = new Date(claimedAt.getTime() - earliestRival * 1000)
+  // If the machine was suspended before the request, the list was cut off at the wrong age.
+  if (toleranceSeconds > MARGIN_SECONDS)
+    return { reason: "too much time passed while Twilio's list was read" }
+  // Read after the list: a message that has one of the entries has recorded its sid by now, or is `submitting`.
+  const rivalSeconds = LATEST_ACCEPTANCE_SECONDS + 2 * toleranceSeconds
+  const since = new Date(claimedAt.getTime() - rivalSeconds * 1000)
   const sids = entries.map(({ sid }) => sid)
   const others = sids.length === 0 ? [] : await findOthers(database, { messageId, to, since, sids })
   const isComplete = answer.isComplete && !areTooMany(others)
@@ -129,10 +134,10 @@ function logFinding(
   { status, reason, nextRetryAt, attempts, reconcileAt }: Message,
 ): Outcome {
   if (sid !== null) {
-    // Not the reason: in a row of others, it may be a text of the app's own.
+    // The reason is left out: in a row of the app, it may be a text of the app.
     const known = { messageId, attempt, sid, status, nextRetryAt }
     const isNews = status !== before.status || reconcileAt === 'never'
-    logger[isNews ? 'info' : 'debug']('Twilio was asked for the status of an attempt', known)
+    logger[isNews ? 'info' : 'debug']('Looked up an attempt at Twilio', known)
     return 'answered'
   }
   const fields = { messageId, attempt, status, reason, nextRetryAt }

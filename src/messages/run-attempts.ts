@@ -1,5 +1,5 @@
-// Use case: attempts are due. Claims them (rule: record before acting), hands each to Twilio with no
-// transaction open, and records each answer.
+// Use case: makes due attempts. Claims each one in the database, submits it to Twilio while no transaction is open, and
+// records the answer.
 import { findWaiting } from '../db/messages.ts'
 import type { Submission } from '../delivery/decision.ts'
 import type { Answer, Message } from '../delivery/message.ts'
@@ -18,9 +18,9 @@ export interface AttemptDeps extends RecordingDeps {
 /**
  * Claims a due attempt.
  *
- * @returns what to submit; null if somebody else has claimed it, if it is not wanted, or if the database refuses to change
- *   the row
- * @throws DatabaseError if the database failed: then it must not be submitted
+ * @returns what to submit; null if the attempt was already claimed, is no longer wanted, or if the database refuses to
+ *   change the row
+ * @throws DatabaseError if the database failed: the attempt must not be submitted
  */
 async function claimAttempt(deps: AttemptDeps, { message, attempt }: AttemptJob): Promise<Submission | null> {
   const event = { kind: 'due', attempt, identity: deps.twilio.identity } as const
@@ -30,7 +30,7 @@ async function claimAttempt(deps: AttemptDeps, { message, attempt }: AttemptJob)
       return null
     }
     const fields = { messageId: message, attempt, ...errorFields(error) }
-    deps.logger.warn('A due attempt could not be claimed; its job runs again', fields)
+    deps.logger.warn('Could not claim a due attempt; its job runs again', fields)
     throw error
   })
   if (outcome === null) return null
@@ -44,11 +44,11 @@ async function claimAttempt(deps: AttemptDeps, { message, attempt }: AttemptJob)
 }
 
 /**
- * Makes the request of a claimed attempt and records its answer.
+ * Submits a claimed attempt and records the answer.
  *
  * @param sinceClaim started before the claim was written
- * @returns the message as it is then
- * @throws DatabaseError if the answer could not be recorded: the attempt then stays in doubt, and the log says so
+ * @returns the message after the answer
+ * @throws DatabaseError if the answer could not be recorded. The attempt then stays in doubt, and the error is logged
  */
 export async function submitAttempt(
   deps: AttemptDeps,
@@ -58,17 +58,17 @@ export async function submitAttempt(
   const { messageId, key, to, attempt, claimedAt } = submission
   try {
     await deps.twilio.ready()
-    const left = leftOf(submission, sinceClaim() / 1000)
+    const remaining = remainingOf(submission, sinceClaim() / 1000)
     const { answer, processingTimeMs } =
-      left === null ? { answer: CLAIMED_TOO_LATE, processingTimeMs: 0 } : await submit(deps, left)
+      remaining === null ? { answer: CLAIMED_TOO_LATE, processingTimeMs: 0 } : await submit(deps, remaining)
     const event = { kind: 'answer', attempt, claimedAt, answer, processingTimeMs } as const
     const messageEvent = { target: { id: messageId, proof: { key, to } }, event }
     const recorded = await retryOnDatabaseError(
       () => deps.recorder.record(messageEvent),
-      RECORD_AGAIN_AFTER_MS,
+      RECORD_RETRY_DELAYS_MS,
     )
     if (!recorded.known) {
-      throw new DatabaseError(`Message ${messageId} was deleted while it was being sent`)
+      throw new DatabaseError(`Message ${messageId} was deleted while its attempt was submitted`)
     }
     const { before, decision } = recorded
     const message = decision.kind === 'ignore' ? before : decision.message
@@ -76,7 +76,7 @@ export async function submitAttempt(
     return message
   } catch (error) {
     const fields = { messageId, attempt, ...errorFields(error) }
-    deps.logger.error('The answer to an attempt could not be recorded; it stays in doubt', fields)
+    deps.logger.error('Could not record the answer to an attempt; it stays in doubt', fields)
     throw error
   }
 }
@@ -90,11 +90,11 @@ async function submit(
   return answered
 }
 
-/** An answer exists only in this process's memory, and a refusal is never told again. */
-const RECORD_AGAIN_AFTER_MS = [200, 1_000, 3_000]
+/** The answer exists only in memory, and Twilio does not repeat a refusal, so recording it is retried. */
+const RECORD_RETRY_DELAYS_MS = [200, 1_000, 3_000]
 
-/** What is to be submitted so long after its claim; null if nothing is, any more. */
-function leftOf(submission: Submission, elapsedSeconds: number): Submission | null {
+/** The submission with the validity that is left after `elapsedSeconds`; null if it is too late to submit it. */
+function remainingOf(submission: Submission, elapsedSeconds: number): Submission | null {
   const { validitySeconds } = submission
   if (elapsedSeconds >= Math.min(CLAIM_VALID_SECONDS, validitySeconds ?? Number.POSITIVE_INFINITY))
     return null
@@ -103,23 +103,23 @@ function leftOf(submission: Submission, elapsedSeconds: number): Submission | nu
 }
 
 /**
- * A claim that took too long to be committed, or a process that was suspended: the attempt may be taken for lost
- * already, and looked for. Nothing was submitted, so it can simply be put off.
+ * The claim's commit took too long, or the process was suspended: another process may already look the attempt up. As
+ * nothing was submitted, the attempt can be postponed.
  */
 const CLAIMED_TOO_LATE: Answer = {
   outcome: 'not_processed',
-  reason: 'too much time passed between claim and request',
+  reason: 'too much time passed between the claim and the request',
   retryAfterSeconds: null,
 }
 
 function logNotSubmitted(logger: Logger, job: AttemptJob, outcome: RecordResult): void {
   const fields = { messageId: job.message, attempt: job.attempt }
-  if (!outcome.known) return void logger.warn('A due attempt is not in the table', fields)
+  if (!outcome.known) return void logger.warn('The message of a due attempt does not exist', fields)
   const { decision } = outcome
   if (decision.kind === 'ignore') {
     return void logger.debug('A due attempt was not made', { ...fields, why: decision.why })
   }
-  // Not the reason: in a row whose time was moved, it may be a text of the app's own.
+  // The reason is left out: if the app changed the row, it may be a text of the app.
   const { status, nextRetryAt } = decision.message
   logger.info('A due attempt was not made', { ...fields, status, nextRetryAt })
 }
@@ -144,27 +144,27 @@ function logAnswer(
   })
 }
 
-/** Milliseconds since it was started. */
+/** Returns the milliseconds since it was started. */
 export type Stopwatch = () => number
 
-/** By both clocks: the one stands still while a machine is suspended, the other one can be set back. */
+/** Uses two clocks: the monotonic one stops while the machine is suspended, and the other one can be set back. */
 export function startStopwatch(): Stopwatch {
   const startedMs = performance.now()
   const startedAt = Date.now()
   return () => Math.max(performance.now() - startedMs, Date.now() - startedAt)
 }
 
-/** Limits how many attempts start in a second, over all workers. */
+/** Limits the attempts that all workers together start per second. */
 export interface RateLimit {
-  /** So many attempts may start together. */
-  readonly atOnce: number
-  /** Resolves when so many attempts may start; rejects when the signal is aborted. */
+  /** The maximum number of attempts that start together. */
+  readonly maxTogether: number
+  /** Resolves when `attempts` attempts may start; rejects when the signal is aborted. */
   wait(attempts: number, signal: AbortSignal): Promise<void>
 }
 
 /**
- * Runs attempts beside each other. The job of an attempt is done once the attempt is claimed: from then on the
- * row says what is under way, so that a slow answer holds up no other job.
+ * Runs attempts concurrently. A job ends when its attempt is claimed: from then on the row has the state, so a slow answer
+ * of Twilio delays no other job.
  */
 export class AttemptRunner {
   readonly #deps: AttemptDeps
@@ -174,38 +174,38 @@ export class AttemptRunner {
   readonly #claims = new Set<Promise<void>>()
   readonly #stopping = new AbortController()
 
-  /** @param pace null for as fast as can be */
-  constructor(deps: AttemptDeps, mostAtOnce: number, pace: RateLimit | null) {
+  /** @param rateLimit null for no limit */
+  constructor(deps: AttemptDeps, maxRequests: number, rateLimit: RateLimit | null) {
     this.#deps = deps
-    this.#maxRequests = mostAtOnce
-    this.#rateLimit = pace
+    this.#maxRequests = maxRequests
+    this.#rateLimit = rateLimit
   }
 
   /**
-   * Claims the attempts, as soon as they may start and there is room for their requests, and starts these. A claimed
-   * attempt does not wait, so that none is in doubt for longer than its request takes.
+   * Waits until the attempts may start and their requests are within the limit, then claims and submits them. A claimed
+   * attempt is submitted without delay, so its outcome is unknown only while its request runs.
    *
    * @returns the jobs whose claim failed: they must run again
-   * @throws if the runner stops: what was not claimed by then must run again
+   * @throws if the runner is stopped: jobs that were not claimed must run again
    */
   async run(due: readonly AttemptJob[]): Promise<FailedJobs> {
     const failed = new Map<AttemptJob, Error>()
-    const atOnce = this.#rateLimit?.atOnce ?? due.length
-    for (let start = 0; start < due.length; start += atOnce) {
-      await this.#claim(due.slice(start, start + atOnce), failed)
+    const size = this.#rateLimit?.maxTogether ?? due.length
+    for (let start = 0; start < due.length; start += size) {
+      await this.#claim(due.slice(start, start + size), failed)
     }
     return failed
   }
 
   async #claim(jobs: readonly AttemptJob[], failed: Map<AttemptJob, Error>): Promise<void> {
-    // A job that has become needless is not to use up a moment of the rate.
+    // A job that is no longer needed must not use a slot of the rate limit.
     const due = this.#rateLimit === null ? jobs : await findWaiting(this.#deps.database, jobs)
     if (due.length === 0) return
     while (this.#requests.size > 0 && this.#requests.size + due.length > this.#maxRequests) {
       await Promise.race(this.#requests)
     }
     await this.#rateLimit?.wait(due.length, this.#stopping.signal)
-    if (this.#stopping.signal.aborted) throw new Error('The worker is being stopped')
+    if (this.#stopping.signal.aborted) throw new Error('The worker is stopping')
     const sinceClaim = startStopwatch()
     const claims = due.map((job) =>
       claimAttempt(this.#deps, job).then(
@@ -221,13 +221,13 @@ export class AttemptRunner {
   #start(submission: Submission, sinceClaim: Stopwatch): void {
     const request = submitAttempt(this.#deps, submission, sinceClaim).then(
       () => undefined,
-      // The log has it, and the row is in doubt: there is nobody left to tell.
+      // submitAttempt has logged the error, and reconciling resolves the attempt in doubt.
       () => undefined,
     )
     void trackUntilSettled(this.#requests, request)
   }
 
-  /** Claims nothing more; resolves once the answers to all requests under way are recorded. */
+  /** Stops claiming. Resolves when the answers to all running requests are recorded. */
   async stop(): Promise<void> {
     this.#stopping.abort()
     await Promise.allSettled(this.#claims)

@@ -1,5 +1,5 @@
-// Use case: the app wants something said. `sendMessage` records, submits and records the answer; `enqueueMessage`
-// puts row and job into the caller's own transaction, for the worker to submit.
+// Use case: the app sends a message. `sendMessage` records it, submits it and records the answer. `enqueueMessage` adds row
+// and job in the caller's transaction, and a worker submits it.
 import { randomBytes } from 'node:crypto'
 import {
   findByIdempotencyKey,
@@ -22,10 +22,10 @@ export interface SendResult {
   /** The row's id. */
   readonly id: number
   /**
-   * - `accepted`: Twilio has the message; status callbacks will tell the rest.
-   * - `retry_scheduled`: it failed, or waits for its first attempt; the worker tries at `nextRetryAt`.
-   * - `failed`: it failed for good (or was canceled, or its deadline passed).
-   * - `in_doubt`: whether Twilio has it is not known. It is not submitted again before that is known.
+   * - `accepted`: Twilio has the message. Status callbacks report what follows.
+   * - `retry_scheduled`: it failed, or waits for its first attempt. The worker makes the next attempt at `nextRetryAt`.
+   * - `failed`: it failed for good, was canceled, or its deadline passed.
+   * - `in_doubt`: it is not known whether Twilio has it. It is not submitted again before that is known.
    */
   readonly status: 'accepted' | 'retry_scheduled' | 'failed' | 'in_doubt'
   /** Twilio's id of the latest attempt that it accepted. */
@@ -37,14 +37,14 @@ export interface SendResult {
 
 export interface EnqueueResult {
   readonly id: number
-  /** False if the idempotency key was known: then nothing was added. */
+  /** False if the idempotency key already existed: nothing was added. */
   readonly created: boolean
 }
 
 /**
- * @throws InvalidMessageError for input that cannot be sent: nothing was written
- * @throws DatabaseError if the database failed before the request: nothing was submitted; its `written` says whether
- *   the row was written
+ * @throws InvalidMessageError if the input is invalid: nothing was written
+ * @throws DatabaseError if the database failed before the request: nothing was submitted; `written` tells whether the row
+ *   was written
  */
 export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promise<SendResult> {
   const message = checkMessage(input)
@@ -52,11 +52,11 @@ export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promi
   const row = toNewMessage(message, deps.twilio.identity, deps.policy)
   const inserted = await insertConfirmed(deps, row)
   if (inserted === null) {
-    const finding = findTwin(deps.database, message)
-    const twin = await finding.catch((error: unknown) => throwNotSubmitted(error, 'no'))
-    const { id: messageId, retryCount: attempt, status } = twin
-    deps.logger.debug('Not sent: its idempotency key is known', { messageId, attempt, status })
-    return toResult(twin)
+    const finding = findExisting(deps.database, message)
+    const existing = await finding.catch((error: unknown) => throwNotSubmitted(error, 'no'))
+    const { id: messageId, retryCount: attempt, status } = existing
+    deps.logger.debug('Not sent: its idempotency key already exists', { messageId, attempt, status })
+    return toResult(existing)
   }
   const { id, insertedAt: claimedAt } = inserted
   const submission = {
@@ -72,7 +72,7 @@ export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promi
     return toResult(await submitAttempt(deps, submission, sinceClaim))
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error
-    // Twilio may have the message, and the row says so as well: it is `submitting`.
+    // Twilio may have the message. Its row is `submitting`, so it is reconciled.
     return { id, status: 'in_doubt' }
   }
 }
@@ -88,13 +88,13 @@ function insertConfirmed({ database }: AttemptDeps, row: NewMessage): ReturnType
 
 const RECORDED = {
   no: 'and the message was not recorded: send it again',
-  refused: 'and sending it again does not help: the database refuses its row',
+  refused: 'and sending it again will not help: the database refuses its row',
   unknown:
-    'but it is not known whether the message was recorded. If it was, a worker will send it. To be safe, send it ' +
-    'again with the same idempotencyKey; without one, look for it first',
+    'but it is not known whether the message was recorded. If it was, a worker will send it. Send it again with the ' +
+    'same idempotencyKey; without one, look for it first',
 }
 
-/** @param written where it is known better than the error knows it */
+/** @param written overrides that of the error */
 function throwNotSubmitted(error: unknown, written?: DatabaseError['written']): never {
   if (!(error instanceof DatabaseError)) throw error
   const is = written ?? error.written
@@ -103,9 +103,9 @@ function throwNotSubmitted(error: unknown, written?: DatabaseError['written']): 
 }
 
 /**
- * Adds row and job in the caller's transaction: they exist once it commits, and never did if it rolls back.
+ * Adds row and job in the caller's transaction: both exist after its commit, and neither after a rollback.
  *
- * @throws InvalidMessageError for input that cannot be sent: nothing was written
+ * @throws InvalidMessageError if the input is invalid: nothing was written
  */
 export async function enqueueMessage(
   deps: { readonly queue: Queue; readonly policy: RetryPolicy },
@@ -115,16 +115,16 @@ export async function enqueueMessage(
   const message = checkMessage(input)
   const row = toNewMessage(message, null, deps.policy)
   const inserted = await insertMessage(tx, row)
-  if (inserted === null) return { id: (await findTwin(tx, message)).id, created: false }
+  if (inserted === null) return { id: (await findExisting(tx, message)).id, created: false }
   const { id } = inserted
   await deps.queue.schedule(tx, [{ messageId: id, key: row.key, attempt: 0, postponements: 0, at: null }])
   return { id, created: true }
 }
 
-/** MESSAGE_KEY has their form. */
+/** Encoded in base64url, they match MESSAGE_KEY. */
 const KEY_BYTES = 12
 
-/** @param identity as whom its first attempt is claimed; null if it waits for a worker */
+/** @param identity account and sender of its first attempt; null if it waits for a worker */
 function toNewMessage(
   message: CheckedMessage,
   identity: NewMessage['identity'],
@@ -136,26 +136,26 @@ function toNewMessage(
   return { ...message, key, status, identity, maxRetries: maxRetriesOf(policy), reconcileAfterSeconds }
 }
 
-/** The row that has this message's idempotency key already. */
-async function findTwin(db: Db, message: CheckedMessage): Promise<StoredMessage> {
+/** The existing row with this message's idempotency key. */
+async function findExisting(db: Db, message: CheckedMessage): Promise<StoredMessage> {
   const { idempotencyKey } = message
-  const twin = idempotencyKey === null ? null : await findByIdempotencyKey(db, idempotencyKey)
-  if (twin === null)
+  const existing = idempotencyKey === null ? null : await findByIdempotencyKey(db, idempotencyKey)
+  if (existing === null)
     throw new DatabaseError(
-      'The row was not inserted, and no row has its idempotency key: that row was deleted just now, or a trigger keeps ' +
-        'new rows out of sms_usage_logs',
+      'The row was not inserted, although no row has its idempotency key. Either that row was deleted just now, or a ' +
+        'trigger keeps new rows out of sms_usage_logs',
     )
-  // A text that was removed because of its age cannot be compared any more.
-  const isSameText = twin.body === null || twin.body === message.body
-  // The caller's connection may have read a `bigint`, and not as a number.
-  const isSameUser = Number(twin.userId) === message.userId
-  if (twin.to !== message.to || !isSameText || !isSameUser) {
+  // A text that was deleted because of its age cannot be compared.
+  const isSameText = existing.body === null || existing.body === message.body
+  // The caller's connection may return a `bigint`, and not as a number.
+  const isSameUser = Number(existing.userId) === message.userId
+  if (existing.to !== message.to || !isSameText || !isSameUser) {
     throw new IdempotencyKeyReusedError(
-      `The idempotency key belongs to message ${twin.id}, which has another recipient, text or user. ` +
+      `The idempotency key belongs to message ${existing.id}, which has another recipient, text or user. ` +
         'Use a new key for a new message.',
     )
   }
-  return twin
+  return existing
 }
 
 function toResult(message: Message): SendResult {

@@ -1,9 +1,9 @@
-// What a registry held at one moment, in the form in which prom-client's own cluster support passes it between
-// processes: as JSON. Snapshots of several processes are added up here, and written as Prometheus reads them.
+// Snapshots of a registry as JSON, in the format of prom-client's cluster support. Adds up the snapshots of several processes
+// and writes them in Prometheus' text format.
 import { createRequire } from 'node:module'
 import type prom from 'prom-client'
 
-/** When it is first needed: with the OpenTelemetry interface that it brings along, it is half as much code as Express. */
+/** Loaded on first use: with its OpenTelemetry dependency it is half as much code as Express. */
 export const loadPromClient = (): typeof prom => createRequire(import.meta.url)('prom-client')
 
 export interface MetricSnapshot {
@@ -14,7 +14,7 @@ export interface MetricSnapshot {
   readonly values: readonly {
     readonly value: number
     readonly labels: Readonly<Record<string, string | number>>
-    /** Of a histogram: its name with `_bucket`, `_sum` or `_count`. */
+    /** For a histogram: its name with `_bucket`, `_sum` or `_count`. */
     readonly metricName?: string
   }[]
 }
@@ -22,16 +22,16 @@ export interface MetricSnapshot {
 export type Snapshot = readonly MetricSnapshot[]
 
 export async function takeSnapshot(registry: prom.Registry): Promise<Snapshot> {
-  // The package's types have an enum for the type of a metric, where its code has a word.
+  // The package declares the type of a metric as an enum, but returns a string.
   return (await registry.getMetricsAsJSON()) as unknown as Snapshot
 }
 
-/** Series of the same name and labels are added up. */
+/** Adds up the series with the same name and labels. */
 export function sum(snapshots: readonly Snapshot[]): Promise<Snapshot> {
   return takeSnapshot(aggregate(snapshots))
 }
 
-/** What was counted since `base`. */
+/** The difference to an earlier snapshot `base`. */
 export function minus(snapshot: Snapshot, base: Snapshot): Promise<Snapshot> {
   const negative = base.map((metric) => ({
     ...metric,
@@ -40,7 +40,7 @@ export function minus(snapshot: Snapshot, base: Snapshot): Promise<Snapshot> {
   return sum([snapshot, negative])
 }
 
-/** Of a process that is gone: what it counted stays true, what it measured last does not. */
+/** For an exited process: its counters stay valid, its gauges do not. */
 export function withoutGauges(snapshot: Snapshot): Snapshot {
   return snapshot.filter(({ type }) => type !== 'gauge')
 }

@@ -1,6 +1,6 @@
-// What one process counts and times. It has a registry of its own, never the package's global one, which belongs to the
-// app; and no label holds anything of a message but statuses and error codes that the policy names, so that the number
-// of series is bounded. How the figures of all processes come together is in instance.ts and exposition.ts.
+// The counters and histograms of one process. They have their own registry: prom-client's global one belongs to the app.
+// Labels hold only statuses and the policy's error codes, so the number of series is bounded. instance.ts and exposition.ts
+// combine the metrics of all processes.
 import type prom from 'prom-client'
 import type { Connections } from '../postgres/connection.ts'
 import type { Decision } from '../delivery/decision.ts'
@@ -38,29 +38,29 @@ type ErrorClass = (typeof ERROR_CLASSES)[number]
 const SUBMISSION_SECONDS = [0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10]
 const DELIVERY_SECONDS = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14_400, 43_200, 86_400, 259_200]
 const LATENESS_SECONDS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800]
-const LIST_SIZES = [1, 2, 5, 10, 20, 50, 100]
+const BATCH_SIZES = [1, 2, 5, 10, 20, 50, 100]
 
-/** A counter with its labels bound, so that counting allocates nothing. */
+/** A counter with bound labels: counting allocates nothing. */
 type Count = prom.Counter.Internal
 type Counts<Word extends string> = Readonly<Record<Word, Count>>
 
 export class Metrics {
-  /** By what became of a status callback. */
+  /** Status callbacks by result. */
   readonly callbacks: Counts<(typeof CALLBACK_RESULTS)[number]>
-  /** By what a sweep made of an overdue message. */
+  /** Overdue messages by the result of the sweep. */
   readonly reconciled: Counts<(typeof RECONCILE_RESULTS)[number]>
   readonly #policy: RetryPolicy
   readonly #registry: prom.Registry
   readonly #submissions: ReadonlyMap<string, Count>
   readonly #submissionSeconds: prom.Histogram
   readonly #latenessSeconds: prom.Histogram
-  readonly #listSizes: prom.Histogram
+  readonly #batchSizes: prom.Histogram
   readonly #retries: prom.Counter<'code'>
   readonly #retriesByCode = new Map<string, Count>()
   readonly #outcomes: { readonly first: Counts<FinalStatus>; readonly retried: Counts<FinalStatus> }
   readonly #deliverySeconds: prom.Histogram
 
-  /** @param connections tells how many of the pool's there are when it is asked */
+  /** @param connections returns the current numbers of the pool's connections */
   constructor(policy: RetryPolicy, connections: () => Connections) {
     const { Registry, Counter, Gauge, Histogram } = loadPromClient()
     const registry = new Registry()
@@ -74,7 +74,7 @@ export class Metrics {
 
     this.#policy = policy
     this.#registry = registry
-    const submissions = counter('submissions_total', 'Requests to Twilio to send a message, by its answer.', [
+    const submissions = counter('submissions_total', 'Requests to Twilio to send a message, by outcome.', [
       'outcome',
       'error_class',
     ])
@@ -86,46 +86,40 @@ export class Metrics {
     )
     this.#submissionSeconds = histogram(
       'submission_duration_seconds',
-      'Time from a request to Twilio to its answer, or to the time-out.',
+      'Time from a request to Twilio to its answer or time-out.',
       SUBMISSION_SECONDS,
     )
-    const callbacks = counter('callbacks_total', 'Status callbacks, by what became of them.', ['result'])
+    const callbacks = counter('callbacks_total', 'Status callbacks, by result.', ['result'])
     this.callbacks = countsOf(CALLBACK_RESULTS, (result) => callbacks.labels({ result }))
-    this.#retries = counter('retries_scheduled_total', 'Retries scheduled, by the error code before them.', [
-      'code',
-    ])
-    const outcomes = counter('outcomes_total', 'Messages that came to a final status.', ['status', 'retried'])
+    this.#retries = counter(
+      'retries_scheduled_total',
+      'Retries scheduled, by the error code of the failure.',
+      ['code'],
+    )
+    const outcomes = counter('outcomes_total', 'Messages that reached a final status.', ['status', 'retried'])
     this.#outcomes = {
       first: countsOf(FINAL_STATUSES, (status) => outcomes.labels({ status, retried: 'no' })),
       retried: countsOf(FINAL_STATUSES, (status) => outcomes.labels({ status, retried: 'yes' })),
     }
     this.#deliverySeconds = histogram(
       'delivery_duration_seconds',
-      'Time from the creation of a message to its delivery, retries included.',
+      'Time from the creation of a message to its delivery, including retries.',
       DELIVERY_SECONDS,
     )
     this.#latenessSeconds = histogram(
       'attempt_lateness_seconds',
-      'How long after it was due an attempt was claimed.',
+      'Time from when an attempt was due to its claim.',
       LATENESS_SECONDS,
     )
-    this.#listSizes = histogram('batch_size', 'Events that were recorded in one transaction.', LIST_SIZES)
-    const reconciled = counter('reconciled_total', 'Overdue messages, by what a sweep made of them.', [
+    this.#batchSizes = histogram('batch_size', 'Events that were recorded in one transaction.', BATCH_SIZES)
+    const reconciled = counter('reconciled_total', 'Overdue messages, by the result of the sweep.', [
       'result',
     ])
     this.reconciled = countsOf(RECONCILE_RESULTS, (result) => reconciled.labels({ result }))
-    new Gauge({
-      name: 'sms_retry_pool_connections',
-      help: 'Database connections of all processes; waiting are those who wait for one.',
-      labelNames: ['state'],
-      registers,
-      collect() {
-        for (const [state, count] of Object.entries(connections())) this.set({ state }, count)
-      },
-    })
+    registerPoolGauge(Gauge, registers, connections)
   }
 
-  /** A request to Twilio was made. */
+  /** Counts a request to Twilio. */
   submitted(answer: Answer, durationMs: number): void {
     this.#submissions.get(this.#classOf(answer))?.inc()
     this.#submissionSeconds.observe(durationMs / 1000)
@@ -139,18 +133,18 @@ export class Metrics {
     return ruleFor(this.#policy, errorCode).action === 'retry' ? 'retryable' : 'permanent'
   }
 
-  /** An attempt that was due was claimed. */
+  /** Counts a due attempt that was claimed. */
   claimed({ nextRetryAt, createdAt }: Message, claimedAt: Date): void {
     const dueAt = nextRetryAt ?? createdAt
     this.#latenessSeconds.observe(Math.max(0, claimedAt.getTime() - dueAt.getTime()) / 1000)
   }
 
-  /** So many events are recorded together. */
-  listed(events: number): void {
-    this.#listSizes.observe(events)
+  /** Counts a batch of events that were recorded in one transaction. */
+  batched(events: number): void {
+    this.#batchSizes.observe(events)
   }
 
-  /** A decision was recorded. */
+  /** Counts a decision that was recorded. */
   decided(before: Message, decision: Decision): void {
     if (decision.kind === 'ignore') return
     const { message } = decision
@@ -184,6 +178,22 @@ export class Metrics {
   }
 }
 
+function registerPoolGauge(
+  Gauge: typeof prom.Gauge,
+  registers: prom.Registry[],
+  connections: () => Connections,
+): void {
+  new Gauge({
+    name: 'sms_retry_pool_connections',
+    help: 'Database connections of all processes, by state; "waiting" counts requests that wait for one.',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      for (const [state, count] of Object.entries(connections())) this.set({ state }, count)
+    },
+  })
+}
+
 const OUTCOMES: Readonly<Record<ErrorClass, Answer['outcome']>> = {
   none: 'accepted',
   retryable: 'rejected',
@@ -193,7 +203,7 @@ const OUTCOMES: Readonly<Record<ErrorClass, Answer['outcome']>> = {
   unknown: 'unknown',
 }
 
-/** The series is there before anything happens: Prometheus sees an increase only between two samples. */
+/** Creates the series with 0: Prometheus sees an increase only between two samples. */
 function fromZero(count: Count): Count {
   count.inc(0)
   return count

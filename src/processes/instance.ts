@@ -5,12 +5,12 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import {
   insertInstance,
-  hasExited,
-  lockExited,
+  hasExitedInstances,
+  lockExitedMetrics,
   type Role,
-  takeExited,
+  removeExitedInstances,
   updateInstance,
-  writeExited,
+  writeExitedMetrics,
 } from '../db/instances.ts'
 import type { Database } from '../postgres/pool.ts'
 import { errorFields, type Logger } from '../shared/log.ts'
@@ -109,7 +109,7 @@ export class Instance {
     await insertInstance(database, this.#describe(), toJson(snapshot))
     this.#written = snapshot
     // Rows come with processes that start; so each that starts removes those of the dead, and the table stays small.
-    if (await hasExited(database)) await foldGone(database, null)
+    if (await hasExitedInstances(database)) await foldGone(database, null)
   }
 
   async #snapshot(): Promise<Snapshot> {
@@ -126,11 +126,11 @@ export class Instance {
 /** Adds what those have counted that are gone, and this one, to the row of the departed. Each is added by one process. */
 async function foldGone(database: Database, id: string | null): Promise<void> {
   await database.transaction(async (tx) => {
-    const departed = await lockExited(tx)
-    const gone = await takeExited(tx, id)
+    const departed = await lockExitedMetrics(tx)
+    const gone = await removeExitedInstances(tx, id)
     if (gone.length === 0) return
     const all = [departed, ...gone].map(toSnapshot).map(withoutGauges)
-    await writeExited(tx.atCommit, toJson(await sum(all)))
+    await writeExitedMetrics(tx.atCommit, toJson(await sum(all)))
   })
 }
 

@@ -99,7 +99,7 @@ function batchSizeFor(concurrency: number, perSecond: number | null): number {
 /** A tenth of a second's attempts start together. */
 function paceOf(db: Db, perSecond: number): RateLimit {
   return {
-    atOnce: Math.max(Math.floor(perSecond / 10), 1),
+    maxTogether: Math.max(Math.floor(perSecond / 10), 1),
     async wait(attempts, signal) {
       const seconds = await reserveSends(db, attempts, perSecond)
       await sleep(seconds * 1000, undefined, { signal })

@@ -76,7 +76,7 @@ async function recordTogether(
     await batch.write(tx, deps.queue)
     return { batch, recorded }
   }, lockTimeoutMs)
-  deps.metrics.listed(messageEvents.length)
+  deps.metrics.batched(messageEvents.length)
   return recorded.map((value) => {
     if (!value.known) return { status: 'fulfilled', value }
     const { before, decision } = value

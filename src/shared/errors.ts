@@ -1,6 +1,6 @@
-// The errors that sms-retry throws on purpose. Each has a literal `code`, so that callers need not match texts.
+// The errors that sms-retry throws. Each has a literal `code`, so callers need not match message texts.
 
-/** Base class: `error instanceof SmsRetryError` tells our errors from all others. */
+/** The base class: `error instanceof SmsRetryError` is true for all errors of sms-retry. */
 export abstract class SmsRetryError extends Error {
   abstract readonly code: string
   override get name(): string {
@@ -8,41 +8,38 @@ export abstract class SmsRetryError extends Error {
   }
 }
 
-/** The configuration or the retry policy is wrong. The message names every fault, never a secret's value. */
+/** The configuration or the retry policy is invalid. The message lists every fault, without secrets. */
 export class ConfigError extends SmsRetryError {
   readonly code = 'CONFIG'
 }
 
-/** The message cannot be sent as given. Nothing was written and nothing was submitted. */
+/** The message is invalid. Nothing was written and nothing was submitted. */
 export class InvalidMessageError extends SmsRetryError {
   readonly code: string = 'INVALID_MESSAGE'
 }
 
-/** The idempotency key belongs to another message already. Nothing was written and nothing was submitted. */
+/** The idempotency key belongs to another message. Nothing was written and nothing was submitted. */
 export class IdempotencyKeyReusedError extends InvalidMessageError {
   override readonly code = 'IDEMPOTENCY_KEY_REUSED'
 }
 
-/** The database lacks the table or the queue, or has them in an older form. `sms-retry migrate` mends it. */
+/** The table or the queue is missing or outdated. `sms-retry migrate` fixes it. */
 export class SchemaError extends SmsRetryError {
   readonly code = 'SCHEMA'
 }
 
-/**
- * The database did not do what was asked of it: away, overloaded, or shut down in the middle. `cause` is the
- * driver's error.
- */
+/** The database failed: it was unavailable, overloaded or shut down. `cause` is the driver's error. */
 export class DatabaseError extends SmsRetryError {
   readonly code = 'DATABASE'
   /**
-   * `no`: nothing was written. `unknown`: the answer to the commit got lost, and the database stayed away for too long
-   * to be asked. Every step can be repeated, a send with its idempotency key.
+   * `no`: nothing was written. `unknown`: the answer to the commit was lost, and the database was unavailable for too long
+   * to check. Every call can be repeated, a send only with its idempotency key.
    */
   readonly written: 'no' | 'unknown'
   /**
-   * What failed. `database`: all of it, such as a lost connection; asking again later helps. `busy_row`: the database is
-   * there, but a lock, a conflict or a time-out stood in the way of these rows; asking again later helps. `refused_row`: it
-   * refuses these rows by a constraint, a trigger, a rule or row-level security; only a change of row or database helps.
+   * What failed. `database`: the whole database, such as a lost connection; a later retry helps. `busy_row`: only these
+   * rows, because of a lock, a conflict or a time-out; a later retry helps. `refused_row`: a constraint, a trigger, a rule
+   * or row-level security refuses these rows; only a change of the row or the database helps.
    */
   readonly scope: 'database' | 'busy_row' | 'refused_row'
 
@@ -55,18 +52,18 @@ export class DatabaseError extends SmsRetryError {
     this.scope = options.scope ?? 'database'
   }
 
-  /** The database refuses the row: the same would fail again. */
+  /** True if the database refuses the row, so a retry would fail as well. */
   get isRefusal(): boolean {
     return this.scope === 'refused_row'
   }
 }
 
-/** More waits to be recorded than is good for anybody. Nothing was recorded; it is to come again later. */
+/** Too many events wait to be recorded. This one was not recorded: send it again later. */
 export class OverloadedError extends SmsRetryError {
   readonly code = 'OVERLOADED'
 }
 
-/** A package that only the demo needs is not installed. The message says how to get it. */
+/** A package that only the demo needs is not installed. The message says how to install it. */
 export class NotInstalledError extends SmsRetryError {
   readonly code = 'NOT_INSTALLED'
 }

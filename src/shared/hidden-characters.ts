@@ -1,14 +1,14 @@
-// Names the characters of a pasted text that a person cannot see, or cannot tell from an ASCII character. Whether such
-// a text is refused is the caller's decision.
+// Names the characters of a pasted text that are invisible or look like ASCII characters. The caller decides whether to
+// reject the text.
 
-/** Controls, format characters and every space but the plain one: no setting, name or number needs them. */
+/** Controls, format characters and every space except the plain one. No setting, name or number needs them. */
 const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]|(?! )\p{Zs}/u
 
 /** Typographic quotes and dashes, fullwidth forms, digits of other scripts, an ellipsis. */
 const LOOKALIKE =
   /[\p{Pi}\p{Pf}\u00B4\u201A\u201E\u2026\u2032\u2033\u2212\uFF01-\uFF5E]|(?!-)\p{Pd}|(?![0-9])\p{Nd}/u
 
-/** The names that Unicode gives them. */
+/** Their Unicode names. */
 const NAMES: ReadonlyMap<string, string> = new Map([
   ['\0', 'NULL'],
   ['\t', 'TAB'],
@@ -62,17 +62,17 @@ const NAMES: ReadonlyMap<string, string> = new Map([
   ['\uFEFF', 'ZERO WIDTH NO-BREAK SPACE (byte order mark)'],
 ])
 
-/** Such as `U+200B ZERO WIDTH SPACE as character 5`; null if every character can be seen. */
+/** Such as `U+200B ZERO WIDTH SPACE as character 5`; null if every character is visible. */
 export function describeInvisible(text: string): string | null {
   return describeFirst(text, (character) => INVISIBLE.test(character))
 }
 
-/** The same, also for characters that look like an ASCII character and are none. */
+/** Like describeInvisible, but also finds characters that only look like ASCII. */
 export function describeUnusual(text: string): string | null {
   return describeFirst(text, (character) => INVISIBLE.test(character) || LOOKALIKE.test(character))
 }
 
-/** Without invisible characters, and with `-` for every dash: what the person meant to type. */
+/** The text as it was meant: without invisible characters, and with `-` for every dash. */
 export function withoutUnusual(text: string): string {
   return [...text]
     .filter((character) => !INVISIBLE.test(character))
@@ -87,7 +87,7 @@ function describeFirst(text: string, isMeant: (character: string) => boolean): s
   return character === undefined ? null : `${nameOf(character)} as character ${index + 1}`
 }
 
-/** Letters and digits are not named: they may be part of a secret. */
+/** Letters and digits are not named, because they may be part of a secret. */
 function nameOf(character: string): string {
   if (/[\uFF01-\uFF5E]/u.test(character)) return 'a fullwidth character'
   if (/\p{Nd}/u.test(character)) return 'a digit of another script'

@@ -1,13 +1,12 @@
-// Logging by winston: JSON in production, readable lines in a terminal. One line per outcome, with message and
-// attempt, is written at the edges (use cases, http, worker). Nothing personal: phone numbers are masked here
-// once more, in case that an error's text carries one.
+// Logging with winston: JSON in production, readable lines in a terminal. Use cases, http and worker log one line per outcome.
+// Logs must contain no personal data; as a safeguard, phone numbers in texts are masked here.
 import { createRequire } from 'node:module'
 import type winston from 'winston'
 import { printableJson, printableLine, printableLines } from './printable.ts'
 
 /**
- * What sms-retry needs of a logger; a winston logger fits, and so does `console`. A message's id comes in the field
- * `messageId`: `message` is winston's own.
+ * The logger that sms-retry needs; a winston logger fits, and so does `console`. The id of a message is in the field
+ * `messageId`, because winston uses `message`.
  */
 export interface Logger {
   error(message: string, fields?: object): unknown
@@ -18,19 +17,19 @@ export interface Logger {
 
 const NUMBER_IN_TEXT = /\+\d{3,11}(\d{4})\b/g
 
-/** As many of a phone number as are shown: they tell two recipients apart and reach nobody. */
+/** How many digits of a phone number are shown: enough to tell recipients apart, too few to reach them. */
 export const SHOWN_DIGITS = 4
 
 export function maskNumber(number: string): string {
   return `…${number.slice(-SHOWN_DIGITS)}`
 }
 
-/** A text, such as an error's, with its phone numbers masked. */
+/** A text, such as an error message, with its phone numbers masked. */
 export function maskNumbersIn(text: string): string {
   return text.replace(NUMBER_IN_TEXT, '…$1')
 }
 
-/** Why a message is where it is, without its number, in whatever way that is written; it may be a text of the app's own. */
+/** The reason on a row with the recipient's number masked, in any notation, because the app may have written it. */
 export function maskReason(reason: string, to: string): string {
   const digits = to.replaceAll(/\D/g, '')
   if (digits === '') return maskNumbersIn(reason)
@@ -40,11 +39,11 @@ export function maskReason(reason: string, to: string): string {
   return maskNumbersIn(reason.replaceAll(written, maskNumber(to)))
 }
 
-/** Countries and areas may be left out in front of them. */
+/** The last digits of a number; country and area code before them are optional. */
 const LOCAL_DIGITS = 7
 const BETWEEN_DIGITS = '[ ().-]{0,3}'
 
-/** The facts of an error that help and that hold no row contents (PostgreSQL's `detail` does). */
+/** The fields of an error that are safe to log. PostgreSQL's `detail` is not: it contains values of the row. */
 export function errorFields(error: unknown): object {
   if (!(error instanceof Error)) return { error: String(error) }
   const { name, message, stack, cause } = error
@@ -54,14 +53,14 @@ export function errorFields(error: unknown): object {
   }
 }
 
-/** When it is first needed: an app that has a logger of its own need not pay for this one. */
+/** Loaded on first use: an app with its own logger does not need it. */
 const loadWinston = (): typeof winston => createRequire(import.meta.url)('winston')
 
 export type Log = (message: string, fields: object) => void
 
 /**
- * The same log, for what may happen a thousand times a second: the first one, then the last one of each period, with the
- * number of those that were left out since the line before. The last period ends without a line if it has none.
+ * Throttles a log line that may occur a thousand times a second. Logs the first one, then the last one of each period, with
+ * the number of skipped lines in `notLogged`.
  */
 export function throttledLog(log: Log, everyMs: number): Log {
   let isWaiting = false
@@ -72,11 +71,11 @@ export function throttledLog(log: Log, everyMs: number): Log {
     last = null
     notLogged = 0
     isWaiting = true
-    // A process that ends does not wait for it.
+    // unref(): the timer does not keep the process alive.
     setTimeout(() => {
       isWaiting = false
       if (last === null) return
-      // That one is logged now.
+      // The last one is logged now, so it does not count as skipped.
       notLogged -= 1
       write(...last)
     }, everyMs).unref()
@@ -95,7 +94,7 @@ export function createLogger(options: { level: string; format: 'json' | 'text' }
     // hasColors honours NO_COLOR.
     ...(process.stderr.isTTY && process.stderr.hasColors() ? [colorize()] : []),
     printf(({ timestamp: at, level, message, ...fields }) => {
-      const rest = Object.entries(fields).map(inWords).join('')
+      const rest = Object.entries(fields).map(formatField).join('')
       return `${String(at)} ${level} ${printableLine(String(message))}${rest}${printableLines(stackOf(fields))}`
     }),
   )
@@ -106,18 +105,18 @@ export function createLogger(options: { level: string; format: 'json' | 'text' }
       winston.format(masked)(),
       ...(options.format === 'json' ? [json(), winston.format(escaped)()] : [readable]),
     ),
-    // Data belongs on stdout, words on stderr.
+    // stdout is for data.
     transports: [new winston.transports.Console({ stderrLevels: [...LEVELS] })],
   })
-  // Winston finds out late that nobody wants a line, when most of what it costs is spent.
+  // Winston checks the level late, after most of the work.
   for (const level of LEVELS) if (!logger.isLevelEnabled(level)) logger[level] = () => logger
   return logger
 }
 
 const LEVELS = ['error', 'warn', 'info', 'debug'] as const
 
-/** ` name=value` for a person at a terminal; nothing for what is not there. */
-function inWords([name, value]: [string, unknown]): string {
+/** ` name=value` for a terminal; empty for null and undefined. */
+function formatField([name, value]: [string, unknown]): string {
   if (value === null || value === undefined) return ''
   if (isErrorFields(value)) return ` ${name}=${quoted(describeError(value))}`
   if (value instanceof Date) return ` ${name}=${value.toISOString()}`
@@ -129,7 +128,7 @@ function quoted(value: unknown): string {
   return printableJson(String(JSON.stringify(value)))
 }
 
-/** As errorFields makes them. */
+/** The result of errorFields. */
 interface ErrorFields {
   readonly name: string
   readonly message: string
@@ -142,27 +141,27 @@ function isErrorFields(value: unknown): value is ErrorFields {
   return typeof value === 'object' && value !== null && 'name' in value && 'message' in value
 }
 
-/** The error and its causes, in one line. */
+/** The error and its causes on one line. */
 function describeError({ name, message, code, cause }: ErrorFields): string {
   const own = `${name}: ${message}${code === undefined ? '' : ` (${String(code)})`}`
   return isErrorFields(cause?.error) ? `${own}, caused by ${describeError(cause.error)}` : own
 }
 
-/** An error with a code says what is wrong; any other one is a bug, and where it happened is what one wants to know. */
+/** An error without a code is a bug, so its stack is needed. */
 function stackOf({ error }: Record<string, unknown>): string {
   if (!isErrorFields(error) || error.code !== undefined || error.stack === undefined) return ''
   return error.stack.replace(/^.*?(?=\n {4}at )/s, '')
 }
 
-/** The finished line, for people who read it in a terminal. */
+/** Escapes the finished JSON line, which people may read in a terminal. */
 function escaped(info: winston.Logform.TransformableInfo): winston.Logform.TransformableInfo {
   return { ...info, [FINISHED_LINE]: printableJson(String(info[FINISHED_LINE])) }
 }
 
-/** Where winston keeps it. */
+/** The key under which winston stores it. */
 const FINISHED_LINE = Symbol.for('message')
 
-/** Winston keeps the level and the finished line under symbols, which stay as they are. */
+/** Winston stores the level and the finished line under symbols, which are copied unchanged. */
 function masked(info: winston.Logform.TransformableInfo): winston.Logform.TransformableInfo {
   const symbols = Object.getOwnPropertySymbols(info).map((key) => [key, info[key as never]] as const)
   const fields = Object.entries(info).map(([key, value]) => [key, maskDeep(value)] as const)

@@ -1,20 +1,20 @@
-// Text from outside (a row, Twilio, a person's arguments) as a person may see it in a terminal: it moves no cursor, changes
-// no title, colours nothing and turns no line around. Everything that is printed or logged as text passes here.
+// Makes text from outside (a row, Twilio, arguments) safe for a terminal: removes escape sequences, controls and
+// bidirectional controls. Everything that is printed or logged as text passes through here.
 import { stripVTControlCharacters } from 'node:util'
 
-/** On one line, which no text from outside leaves. */
+/** The text on one line. */
 export function printableLine(text: string): string {
   return printableLines(text).replace(/[\n\t]+/g, ' ')
 }
 
-/** Lines and tabs stay. Controls become a space; bidirectional controls, which have no width, go. */
+/** Keeps line breaks and tabs. Replaces other controls by a space, and removes bidirectional controls. */
 export function printableLines(text: string): string {
   return stripVTControlCharacters(text)
     .replace(/(?![\n\t])\p{Cc}+/gu, ' ')
     .replace(/\p{Bidi_Control}+/gu, '')
 }
 
-/** JSON escapes the controls below U+0020 only. The value stays the same: these are escapes of JSON's own. */
+/** Escapes the controls that JSON.stringify leaves, which are those above U+0020. The parsed value stays the same. */
 export function printableJson(json: string): string {
   return json.replace(
     /[\u007f-\u009f\u2028\u2029\p{Bidi_Control}]/gu,

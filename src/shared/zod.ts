@@ -1,4 +1,4 @@
-// zod, loaded when something is first checked: by itself it is half of what importing the package would cost.
+// Loads zod on first use: it is half of the time that importing the package would take.
 import { createRequire } from 'node:module'
 
 export const loadZod = (): typeof import('zod') => createRequire(import.meta.url)('zod')

@@ -1,4 +1,4 @@
-// Asks Twilio for no more than whether it takes the credentials: the account itself, and one message.
+// Checks the credentials at Twilio: reads the account, and one message. For `doctor`.
 import type { TwilioConfig } from '../config/config.ts'
 import { describeFailure, loadApi, Refusal } from './api.ts'
 import { type HttpResponse, RequestError } from './http-client.ts'
@@ -10,7 +10,7 @@ export type AccountAnswer =
       /** `active`, `suspended` or `closed`. */
       readonly status: string
       readonly isTrial: boolean
-      /** The token that signs status callbacks; null if Twilio does not tell. A secret. */
+      /** The token that signs status callbacks, a secret; null if Twilio does not return it. */
       readonly primaryToken: string | null
     }
   | Refused
@@ -25,11 +25,11 @@ export interface Refused {
 export interface Unreachable {
   readonly outcome: 'unreachable'
   readonly reason: string
-  /** Of the system, of TLS, or of http-client.ts; null if there was an answer. */
+  /** An error code of the system, of TLS or of http-client.ts; null if there was an answer. */
   readonly code: string | null
 }
 
-/** By the auth token: an API key other than a main key may not read the account. */
+/** Uses the auth token: only a main API key may read the account. */
 export async function fetchAccount(config: TwilioConfig): Promise<AccountAnswer> {
   const answer = await read({ ...config, apiKey: null }, '.json')
   if ('outcome' in answer) return answer
@@ -44,7 +44,7 @@ export async function fetchAccount(config: TwilioConfig): Promise<AccountAnswer>
   }
 }
 
-/** By the API key, if there is one: what reconciling needs as well. */
+/** Uses the API key, if there is one, because reconciling uses it as well. */
 export async function readNewestMessage(
   config: TwilioConfig,
 ): Promise<{ readonly outcome: 'found' } | Refused | Unreachable> {

@@ -1,4 +1,4 @@
-// The way to Twilio's API through its package, with answers that are seen whole.
+// Calls Twilio's API with the twilio package, and keeps the whole answer, headers included.
 import type { TwilioConfig } from '../config/config.ts'
 import {
   createHttpClient,
@@ -10,10 +10,10 @@ import {
 } from './http-client.ts'
 import { type ErrorBody, parseErrorBody } from './parse-body.ts'
 
-/** Twilio answered, and not with 2xx. Carries the headers, which the package's own RestException drops. */
+/** An answer other than 2xx. Has the headers, which the package's own RestException drops. */
 export class Refusal extends Error {
   readonly response: HttpResponse
-  /** Twilio's own error; null if something else answered. */
+  /** Twilio's own error; null if something in between answered. */
   readonly error: ErrorBody | null
   constructor(response: HttpResponse) {
     super(`HTTP ${response.statusCode}`)
@@ -22,7 +22,7 @@ export class Refusal extends Error {
   }
 }
 
-/** The package types these fields, but passes on whatever JSON came. */
+/** The package declares types for these fields, but does not check them. */
 export interface CreatedMessage {
   readonly sid: unknown
   readonly status: unknown
@@ -40,10 +40,10 @@ export interface CreateParameters {
   readonly validityPeriod?: number
 }
 
-/** Both reject with Refusal or RequestError, or with what the answer's parser threw. */
+/** Both methods reject with a Refusal or RequestError, or with an error of the JSON parser. */
 export interface TwilioApi {
   create(parameters: CreateParameters): Promise<CreatedMessage>
-  /** @param path below the account, such as `/Messages.json`, or a link of an answer from its root */
+  /** @param path below the account, such as `/Messages.json`, or a `next_page_uri` of an answer */
   get(path: string, parameters?: Readonly<Record<string, string>>): Promise<HttpResponse>
 }
 
@@ -51,13 +51,13 @@ const importPackage = async () => (await import('twilio')).default
 
 let twilioPackage: ReturnType<typeof importPackage> | undefined
 
-/** Once for all clients of the process. */
+/** Loads the package once for all clients of the process. */
 function packageOnce(): ReturnType<typeof importPackage> {
   twilioPackage ??= importPackage()
   return twilioPackage
 }
 
-/** Without its type, which would be in the types of this package. */
+/** Returns nothing, to keep the type of the package out of our declarations. */
 export async function loadPackage(): Promise<void> {
   await Promise.all([packageOnce(), loadUndici()])
 }
@@ -81,7 +81,7 @@ export async function loadApi(
   const { accountSid, apiKey, authTokens, apiBaseUrl } = config
   const client = twilio(apiKey?.sid ?? accountSid, apiKey?.secret ?? authTokens[0], {
     accountSid,
-    // The package asks for its own class, and uses this method of it alone.
+    // The package requires its own class, but uses only this method.
     httpClient: httpClient as unknown as InstanceType<typeof twilio.RequestClient>,
   })
   if (apiBaseUrl !== null) client.api.baseUrl = apiBaseUrl
@@ -95,7 +95,7 @@ export async function loadApi(
   }
 }
 
-/** Why there is no answer that can be used, in words for a person; names no secret. */
+/** Why there is no usable answer, for a person. Contains no secret. */
 export function describeFailure(error: unknown): string {
   return error instanceof Refusal || error instanceof RequestError
     ? error.message

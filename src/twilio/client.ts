@@ -1,5 +1,5 @@
-// Hands one attempt to Twilio's API and says which of four things became of it: accepted, rejected, not
-// processed, or unknown. Nothing is tried again here. Asking what became of an attempt is in lookup.ts.
+// Submits one attempt to Twilio's API. The answer is one of four: accepted, rejected, not processed, or unknown. Nothing is
+// retried here. lookup.ts looks up the status of an attempt.
 import type { TwilioConfig } from '../config/config.ts'
 import type { Submission } from '../delivery/decision.ts'
 import type { Answer, Identity } from '../delivery/message.ts'
@@ -10,13 +10,13 @@ import { type FetchAnswer, fetchMessage, type ListAnswer, listMessagesTo } from 
 import { statusCallbackUrl } from './status-callback.ts'
 import { cleanText, SID } from './parse-body.ts'
 
-/** Twilio keeps a message in its queue for 10 hours at most. Source: Message resource, `ValidityPeriod`. */
+/** Twilio queues a message for at most 10 hours. Source: Message resource, `ValidityPeriod`. */
 const MAX_VALIDITY_SECONDS = 36_000
 
 /** None of its promises rejects. */
 export interface TwilioClient {
   readonly identity: Identity
-  /** Resolves when nothing but the request itself is left to be done: the first time, code has to be loaded. */
+  /** Loads the code that the first request needs, so that this does not count as its duration. */
   ready(): Promise<void>
   submit(submission: Submission): Promise<{ answer: Answer; processingTimeMs: number }>
   fetch(sid: string): Promise<FetchAnswer>
@@ -25,7 +25,7 @@ export interface TwilioClient {
 
 /** @throws ConfigError if TWILIO_CA_BUNDLE cannot be read */
 export function createTwilioClient(config: TwilioConfig, publicBaseUrl: string): TwilioClient {
-  // Loaded on first use: the package costs 60 ms and 11 MB, which a process that never sends need not pay.
+  // Loaded on first use: the package costs 60 ms and 11 MB, and some processes never send.
   let loaded: Promise<TwilioApi> | undefined
   const certificates = readCertificates(config)
   const load = (): Promise<TwilioApi> => {
@@ -55,7 +55,7 @@ function parametersOf(submission: Submission, config: TwilioConfig, publicBaseUr
   return {
     to,
     body,
-    // With both, Twilio uses this number of the service.
+    // With both, Twilio sends from this number of the service.
     ...(config.messagingServiceSid === null ? {} : { messagingServiceSid: config.messagingServiceSid }),
     ...(config.fromNumber === null ? {} : { from: config.fromNumber }),
     statusCallback: statusCallbackUrl(publicBaseUrl, submission),
@@ -83,25 +83,25 @@ function classifyFailure(error: unknown): Answer {
   if (error instanceof Refusal) return classifyRefusal(error)
   if (error instanceof RequestError && !error.maybeSent)
     return { outcome: 'not_processed', reason: error.message, retryAfterSeconds: null }
-  // A time-out or a reset, but also a 2xx that cannot be read (SyntaxError): Twilio may have the message.
+  // A time-out, a reset, or a 2xx that cannot be parsed (SyntaxError): Twilio may have the message.
   return {
     outcome: 'unknown',
     reason: error instanceof RequestError ? error.message : error instanceof Error ? error.name : 'no error',
   }
 }
 
-/** Twilio's code outranks the HTTP status; without one it was not Twilio that refused. */
+/** Twilio's code outranks the HTTP status. An answer without a code is no refusal by Twilio. */
 function classifyRefusal({ response, error }: Refusal): Answer {
   const { statusCode, headers } = response
   const retryAfterSeconds = parseRetryAfter(headers)
   const isTooMany = error === null ? statusCode === 429 : error.code === TOO_MANY_REQUESTS
   if (isTooMany) return { outcome: 'not_processed', reason: 'too many requests', retryAfterSeconds }
-  // 408 comes from something in front of Twilio that has waited for long enough: nobody knows for what.
+  // A 408 comes from a proxy that timed out: Twilio may have the message.
   if (statusCode < 400 || statusCode >= 500 || statusCode === 408) {
     return { outcome: 'unknown', reason: `HTTP ${statusCode}` }
   }
   if (error === null) {
-    const reason = `HTTP ${statusCode} without an error code of Twilio's`
+    const reason = `HTTP ${statusCode} without a Twilio error code`
     return { outcome: 'not_processed', reason, retryAfterSeconds }
   }
   return {
@@ -116,7 +116,7 @@ function parseRetryAfter(headers: HttpResponse['headers']): number | null {
   const { 'retry-after': header, date } = headers
   if (typeof header !== 'string' || header === '') return null
   if (/^\d+$/.test(header)) return Number(header)
-  // By the clock of whoever wrote it: ours may be wrong.
+  // Relative to the sender's clock, because ours may be wrong.
   const seconds = (Date.parse(header) - Date.parse(String(date))) / 1000
   return Number.isFinite(seconds) ? Math.max(0, seconds) : null
 }

@@ -1,4 +1,4 @@
-// Asks Twilio what became of an attempt: by its sid, or in the message list where the sid is not known.
+// Looks up the status of an attempt at Twilio: by its sid, or in the message list if its sid is not known.
 import { isTwilioStatus, type TwilioStatus } from '../delivery/status.ts'
 import { describeFailure, Refusal, type TwilioApi } from './api.ts'
 import type { HttpResponse } from './http-client.ts'
@@ -9,17 +9,17 @@ export interface FoundMessage {
   readonly status: TwilioStatus
   readonly errorCode: number | null
   readonly errorText: string | null
-  /** Twilio's word, if it is none that we know: `status` is `accepted` then, the least that it can mean. */
+  /** Twilio's status, if this version does not know it. Then `status` is `accepted`, the lowest that it can mean. */
   readonly unknownStatus?: string
 }
 
 export interface ListedMessage extends FoundMessage {
   readonly body: string
-  /** Seconds since its creation when its page was made, both by Twilio's clock. */
+  /** Seconds from its creation to the answer, both by Twilio's clock. */
   readonly ageSeconds: number
 }
 
-/** Twilio could not be asked: nothing is known. */
+/** The lookup failed: nothing is known. */
 export interface Unavailable {
   readonly outcome: 'unavailable'
   readonly reason: string
@@ -29,7 +29,7 @@ const unavailable = (reason: string): Unavailable => ({ outcome: 'unavailable', 
 
 export type FetchAnswer =
   | { readonly outcome: 'found'; readonly message: FoundMessage }
-  /** Twilio has no such message (any more). */
+  /** Twilio does not have the message, or no longer. */
   | { readonly outcome: 'missing' }
   | Unavailable
 
@@ -37,13 +37,13 @@ export type ListAnswer =
   | {
       readonly outcome: 'listed'
       readonly messages: readonly ListedMessage[]
-      /** False if the list could not be read back to the age that was asked for. */
+      /** False if the list could not be read back to the requested age. */
       readonly isComplete: boolean
     }
   | Unavailable
 
 export async function fetchMessage(api: TwilioApi, sid: string): Promise<FetchAnswer> {
-  const response = await ask(api, `/Messages/${sid}.json`)
+  const response = await request(api, `/Messages/${sid}.json`)
   if (response instanceof Refusal)
     return isMissing(response) ? { outcome: 'missing' } : toUnavailable(response)
   if ('outcome' in response) return response
@@ -56,11 +56,11 @@ const PAGE_SIZE = 100
 const MAX_PAGES = 20
 
 /**
- * The messages to this number that are not older than `maxAgeSeconds`. By number alone: Twilio's own filter by date goes
- * by the date of sending, which a message that was just accepted does not have. Its order may go by that date as well:
- * so the list is read on until a whole page is older.
+ * The messages to this number that are not older than `maxAgeSeconds`. Twilio can filter by the date of sending only, which
+ * a message that was just accepted does not have. The list may be ordered by that date as well, so it is read until a whole
+ * page is too old.
  *
- * @param signal no further page is asked for once it is aborted, and nothing is known then
+ * @param signal when aborted, no further page is requested and the result is unavailable
  */
 export async function listMessagesTo(
   api: TwilioApi,
@@ -75,11 +75,11 @@ export async function listMessagesTo(
   for (let pages = 0; next !== null; pages += 1) {
     if (signal?.aborted) return unavailable(whyAborted(signal))
     if (pages === MAX_PAGES) return { outcome: 'listed', messages, isComplete: false }
-    const response = await ask(api, next, parameters)
+    const response = await request(api, next, parameters)
     if (response instanceof Refusal) return toUnavailable(response)
     if ('outcome' in response) return response
     const page = toPage(response, maxAgeSeconds)
-    if (page === null) return unavailable('the list cannot be read')
+    if (page === null) return unavailable("Twilio's message list cannot be read")
     isComplete &&= page.isReadable
     messages.push(...page.messages.filter(({ ageSeconds }) => ageSeconds <= maxAgeSeconds))
     if (page.isTooOld) break
@@ -91,10 +91,10 @@ export async function listMessagesTo(
 
 function whyAborted({ reason }: AbortSignal): string {
   const isLate = reason instanceof DOMException && reason.name === 'TimeoutError'
-  return isLate ? 'the list could not be read in time' : 'the process is being stopped'
+  return isLate ? "Twilio's message list took too long" : 'the process is stopping'
 }
 
-/** Twilio's code of a resource that it does not have. A 404 of something in between says nothing. */
+/** Twilio's code for a resource that does not exist. A 404 without it comes from something in between. */
 const NOT_FOUND = 20404
 const isMissing = ({ error }: Refusal): boolean => error?.code === NOT_FOUND
 
@@ -103,7 +103,7 @@ const toUnavailable = (error: unknown): Unavailable => ({
   reason: describeFailure(error),
 })
 
-function ask(
+function request(
   api: TwilioApi,
   path: string,
   parameters?: Readonly<Record<string, string>>,
@@ -116,9 +116,9 @@ function ask(
 interface Page {
   readonly messages: readonly ListedMessage[]
   readonly next: string | null
-  /** False if a message in it could not be read, and might be the one that is looked for. */
+  /** False if an entry could not be read: it might be the one that is searched for. */
   readonly isReadable: boolean
-  /** True if there is something in it, and all of that is older than what is looked for. */
+  /** True if the page has entries, and all are older than requested. */
   readonly isTooOld: boolean
 }
 
@@ -139,7 +139,7 @@ function toPage({ body, headers }: HttpResponse, maxAgeSeconds: number): Page | 
   }
 }
 
-/** A message to a number of one's own is listed twice: as it was sent, and as it was received. */
+/** A message to a number of the same account is listed twice: as sent, and as received. */
 function isInbound(message: unknown): boolean {
   return (message as { direction?: unknown } | null)?.direction === 'inbound'
 }
@@ -152,7 +152,7 @@ function toListed(message: unknown, nowMs: number): ListedMessage | null {
   return { ...found, body: typeof body === 'string' ? body : '', ageSeconds }
 }
 
-/** NaN, which is neither older nor younger than anything, if it does not say. */
+/** NaN, which is neither older nor younger than any age, if the entry has no time. */
 function ageSecondsOf(message: unknown, nowMs: number): number {
   const { date_created: created } = (message ?? {}) as { date_created?: unknown }
   return (nowMs - Date.parse(String(created))) / 1000

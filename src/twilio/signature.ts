@@ -1,21 +1,21 @@
-// Twilio's signature on a status callback. A module of its own, so that the web process need not load the
-// whole twilio package (about 60 ms and 11 MB).
+// Twilio's signature on a status callback. Imports one module of the twilio package: the whole package costs about 60 ms and
+// 11 MB, which the web process does not need.
 import { timingSafeEqual } from 'node:crypto'
 import webhooks from 'twilio/lib/webhooks/webhooks.js'
 
 type Fields = Readonly<Record<string, string | string[]>>
 
-/** Of 20 bytes, in Base64. What looks different is worth no look. */
+/** 20 bytes in Base64. Anything else is rejected without computing a signature. */
 const SIGNATURE = /^[A-Za-z0-9+/]{27}=$/
 
 /**
- * True if one of the auth tokens signed this request. While a token is rotated, the old and the new one both
- * occur. The time is not signed: a replayed callback stays valid, and must do no harm.
+ * True if one of the auth tokens signed this request. While a token is rotated, both the old and the new one are in use. The
+ * signature covers no time: a replayed callback stays valid, and must do no harm.
  *
- * Knows the URLs that we make, with and without their port, which Twilio is known to leave out and to add.
+ * Accepts our URLs with and without the port, because Twilio sometimes adds or drops it.
  *
- * @param url the full URL that Twilio was told to call, query included
- * @param fields the form's fields; a field that came more than once is a list
+ * @param url the full URL that Twilio was given, including the query
+ * @param fields the fields of the form; a repeated field is an array
  */
 export function isSignedByTwilio(
   authTokens: readonly string[],
@@ -33,8 +33,8 @@ export function isSignedByTwilio(
 }
 
 /**
- * The same also for URLs that somebody else made, which Twilio may have signed with their escapes written otherwise:
- * three times the work for a request that nobody has signed.
+ * Like isSignedByTwilio, but also for URLs that the app made: Twilio may have signed them with other escapes. This costs
+ * three times as much for a request without a valid signature.
  */
 export function isSignedInAnySpelling(
   authTokens: readonly string[],
@@ -46,18 +46,18 @@ export function isSignedInAnySpelling(
   return authTokens.some((token) => webhooks.validateRequest(token, signature, url, fields))
 }
 
-/** Scheme, user and host; the port; the rest. */
+/** Groups: scheme, user and host; the port; the rest. */
 const PARTS = /^(https?:\/\/(?:[^/?#@]*@)?(?:\[[^\]/?#]*\]|[^:/?#]*))(:\d*)?(.*)$/is
 
 function spellingsOf(url: string): string[] {
   const [, host, port, rest = ''] = PARTS.exec(url) ?? []
   if (host === undefined) return [url]
   const impliedPort = /^https/i.test(host) ? ':443' : ':80'
-  // As it was configured comes first, since it will be that one.
+  // The configured form comes first, because it is the usual one.
   return port === undefined ? [url, host + impliedPort + rest] : [url, host + rest]
 }
 
-/** What Twilio would send as the signature of these fields to this URL. */
+/** The signature that Twilio sends for these fields and this URL. */
 export function signAsTwilio(
   authToken: string,
   url: string,

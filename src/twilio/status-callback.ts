@@ -1,5 +1,5 @@
-// The wire format of status callbacks: the URL that we ask Twilio to call, and what it posts there.
-// Parsed strictly, because fields can be merged or split under one valid signature.
+// The format of status callbacks: the URL that we give to Twilio, and the form that it posts there. Parsing is strict,
+// because fields can be merged or split without changing the signature.
 import { parse as parseQuery } from 'node:querystring'
 import { MESSAGE_KEY, parseMessageId } from '../delivery/message-proof.ts'
 import { isNewStatus, isTwilioStatus, type TwilioStatus } from '../delivery/status.ts'
@@ -13,9 +13,9 @@ export interface StatusCallback {
   readonly status: TwilioStatus
   readonly errorCode: number | null
   readonly errorText: string | null
-  /** The recipient, in the form that Twilio keeps it; null if the field is missing. */
+  /** The recipient, in Twilio's form; null if the field is missing. */
   readonly to: string | null
-  /** From our own query parameters; null for a URL that somebody else chose. */
+  /** From our query parameters; null for a URL that the app chose. */
   readonly origin: Origin | null
 }
 
@@ -26,26 +26,26 @@ export interface Origin {
   readonly key: string | null
 }
 
-/** The callback can be read, but its status is not one that we know: it changes nothing. */
+/** A valid callback with a status that this version does not know: it changes nothing. */
 export interface UnknownStatus {
   readonly unknownStatus: string
   readonly accountSid: string
   readonly sid: string
 }
 
-/** The callback says something that we cannot read; `why` is for the log and names no value. */
+/** An invalid callback. `unreadable` says why, for the log, and contains no value. */
 export interface Unreadable {
   readonly unreadable: string
 }
 
 /**
- * Twilio's connection overrides, which it neither sends nor signs: five more tries after a 5xx or a time-out, within
- * the 15 seconds that it grants in all. Without them it tries again only if it cannot connect.
+ * Twilio's connection overrides, which it neither sends nor signs: five retries after a 5xx or a time-out, within 15 seconds
+ * in all. Without them, Twilio retries only if it cannot connect.
  * Source: https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides
  */
 const REDELIVERY = '#ct=2000&rt=5000&rc=5&rp=5xx,ct,rt'
 
-/** In alphabetical order: a proxy that sorts the query must not change what Twilio signed. */
+/** The query is in alphabetical order, so a proxy that sorts it does not break the signature. */
 export function statusCallbackUrl(publicBaseUrl: string, { messageId, attempt, key }: Origin): string {
   const keyParameter = key === null ? '' : `&key=${key}`
   const query = `attempt=${attempt}${keyParameter}&message=${messageId}`
@@ -54,7 +54,7 @@ export function statusCallbackUrl(publicBaseUrl: string, { messageId, attempt, k
 
 type Fields = Readonly<Record<string, string | string[] | undefined>>
 
-/** The fields that are read. All others are Twilio's to add and change. */
+/** The fields that are read. Twilio may add and change all others. */
 const READ = [
   'AccountSid',
   'MessageSid',
@@ -67,7 +67,7 @@ const READ = [
 
 const FIELD_NAME = /^[A-Za-z]\w*$/
 
-/** @param search the URL's query, as it came, with or without the question mark */
+/** @param search the query of the URL as received, with or without the question mark */
 export function parseStatusCallback(
   search: string,
   fields: Fields,
@@ -75,17 +75,17 @@ export function parseStatusCallback(
   let signed = ''
   for (const name of Object.keys(fields).sort()) {
     const value = fields[name]
-    if (typeof value !== 'string') return { unreadable: 'a field came more than once' }
+    if (typeof value !== 'string') return { unreadable: 'a field occurs more than once' }
     if (value.includes('\0')) return { unreadable: 'a field has a NUL byte' }
-    if (!FIELD_NAME.test(name)) return { unreadable: 'a field has an odd name' }
+    if (!FIELD_NAME.test(name)) return { unreadable: 'a field has an invalid name' }
     signed += name + value
   }
-  if (isCutElsewhere(fields, signed)) return { unreadable: 'a field is hidden in another' }
-  // No field has anything else any more.
+  if (hasHiddenField(fields, signed)) return { unreadable: 'a field is hidden inside another one' }
+  // The loop above has checked that every field is a text.
   const texts = fields as Readonly<Record<string, string | undefined>>
   const text = (name: (typeof READ)[number]): string => texts[name] ?? ''
   const origin = parseOrigin(search)
-  if (origin === 'unreadable') return { unreadable: 'attempt, key or message in the URL is not one of ours' }
+  if (origin === 'unreadable') return { unreadable: 'attempt, key or message in the URL is not valid' }
   const accountSid = text('AccountSid')
   if (!/^AC[0-9a-fA-F]{32}$/.test(accountSid)) return { unreadable: 'AccountSid is not a sid' }
   const sid = text('MessageSid')
@@ -93,7 +93,7 @@ export function parseStatusCallback(
   const status = text('MessageStatus')
   if (!isTwilioStatus(status) && !isNewStatus(status))
     return { unreadable: 'MessageStatus is not a status of an outbound message' }
-  if ((texts['SmsStatus'] ?? status) !== status) return { unreadable: 'the two statuses differ' }
+  if ((texts['SmsStatus'] ?? status) !== status) return { unreadable: 'MessageStatus and SmsStatus differ' }
   const errorCode = text('ErrorCode')
   if (!/^\d{0,6}$/.test(errorCode)) return { unreadable: 'ErrorCode is not a number' }
   if (!isTwilioStatus(status)) return { unknownStatus: status, accountSid, sid }
@@ -101,7 +101,7 @@ export function parseStatusCallback(
     accountSid,
     sid,
     status,
-    // Twilio is known to send 0 where there is no error.
+    // Twilio may send 0 if there is no error.
     errorCode: Number(errorCode) || null,
     errorText: cleanText(text('ErrorMessage')),
     to: texts['To'] ?? null,
@@ -110,23 +110,23 @@ export function parseStatusCallback(
 }
 
 /**
- * Twilio signs names and values in the order of the names, with nothing between them. So one signature also fits
- * fields that were cut elsewhere: `ApiVersion=2010-04-01ErrorCode30007` hides the error code, `ErrorCode3=0007` as
- * well. A field that is missing, but whose name occurs in what was signed, was hidden so.
+ * Twilio signs names and values ordered by name, without separators. So the same signature is valid for fields that are
+ * split elsewhere: `ApiVersion=2010-04-01ErrorCode30007` hides the error code, and so does `ErrorCode3=0007`. A field is
+ * hidden if it is missing but its name occurs in the signed text.
  */
-function isCutElsewhere(fields: Fields, signed: string): boolean {
-  // Not ErrorMessage: nothing depends on it, and Twilio may well add a name that ends so.
+function hasHiddenField(fields: Fields, signed: string): boolean {
+  // Except ErrorMessage: no decision depends on it, and Twilio may add a field whose name ends with it.
   return READ.some((name) => name !== 'ErrorMessage' && fields[name] === undefined && signed.includes(name))
 }
 
 /**
- * Read by the module by which the twilio package respells a query when it checks a signature (it leaves out all after
- * 1,000 pairs): what that does not see, nobody has signed.
+ * Parsed with the module that the twilio package uses to check a signature (it ignores everything after 1,000 pairs): what
+ * it does not read is not signed.
  */
 function parseOrigin(search: string): StatusCallback['origin'] | 'unreadable' {
   const { message, attempt, key } = parseQuery(search.replace(/^\?/, ''))
   if (message === undefined && attempt === undefined) return null
-  // One that came twice is a list.
+  // A repeated parameter is an array.
   const messageId = typeof message === 'string' ? parseMessageId(message) : null
   if (messageId === null) return 'unreadable'
   if (typeof attempt !== 'string' || !/^\d{1,3}$/.test(attempt)) return 'unreadable'

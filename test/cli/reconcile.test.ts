@@ -41,7 +41,7 @@ describe('reconcile', () => {
       '',
     ])
     // What is out of the ordinary, from the log.
-    for (const words of [/alarm is set again/, /in doubt was found at Twilio/, /in doubt is not at Twilio/]) {
+    for (const words of [/job is rescheduled/, /in doubt was found at Twilio/, /in doubt is not at Twilio/]) {
       expect(stderr).toMatch(words)
     }
     expect((await rowsOf(world)).map((row) => row.final_status)).toEqual([
@@ -102,7 +102,7 @@ describe('reconcile', () => {
     expect(stdout).toContain(
       '1 asked for at Twilio: 0 answered, 0 not there and made again, 0 undecided, 1 failed',
     )
-    expect(stderr).toMatch(/could not be asked for.*HTTP 5\d\d/)
+    expect(stderr).toMatch(/Could not look up an attempt at Twilio.*HTTP 5\d\d/)
     await world.pass(900)
     const asJson = await run(world, TO_JSON)
     expect(asJson.code).toBe(1)
@@ -127,7 +127,7 @@ describe('reconcile --dry-run', () => {
         [`${lost}`, '0', 'submitting', list],
         [`${absent}`, '0', 'submitting', list],
         [`${accepted}`, '0', 'queued', 'ask Twilio for its status'],
-        [`${waiting}`, '0', 'pending', 'set its alarm again, if it is gone'],
+        [`${waiting}`, '0', 'pending', 'reschedule its job, if it is gone'],
       ].sort(),
     )
     const asJson = await run(world, ['--dry-run', '--json'])
@@ -136,7 +136,7 @@ describe('reconcile --dry-run', () => {
       { messageId: lost, attempt: 0, status: 'submitting', plan: list },
       { messageId: absent, attempt: 0, status: 'submitting', plan: list },
       { messageId: accepted, attempt: 0, status: 'queued', plan: 'ask Twilio for its status' },
-      { messageId: waiting, attempt: 0, status: 'pending', plan: 'set its alarm again, if it is gone' },
+      { messageId: waiting, attempt: 0, status: 'pending', plan: 'reschedule its job, if it is gone' },
     ])
     expect(await rowsOf(world)).toEqual(before)
     expect(await jobsOf(world)).toEqual([])

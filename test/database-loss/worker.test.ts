@@ -151,7 +151,7 @@ const letStatementsTimeOut: Strain = async ({ database }) => {
 
 describe('the database is there, and does not do what it is asked for', () => {
   test.each([
-    ['the pool is exhausted', exhaustPool, /The queue has a problem/],
+    ['the pool is exhausted', exhaustPool, /The job queue failed/],
     ['statements time out', letStatementsTimeOut, /canceling statement due to statement timeout/],
   ])(
     '%s: due attempts and sweeps go on once that is over, and every attempt is made once',
@@ -206,7 +206,7 @@ describe('an outage of ten seconds', () => {
       const rows = await rowsOf(world)
       return rows.every(({ final_status }) => final_status === 'delivered')
     })
-    const problems = linesWith(lossyWorld.log, 'The queue has a problem')
+    const problems = linesWith(lossyWorld.log, 'The job queue failed')
     expect(problems).toMatchObject([{ level: 'error' }])
     const loud = lossyWorld.log.slice(before).filter(({ level }) => level === 'warn' || level === 'error')
     // Beside it, one for each connection that broke.

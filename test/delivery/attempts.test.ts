@@ -1,5 +1,4 @@
-// Owns the tests of an attempt's entry: what is merged into it, and the entries that are made for rows which
-// somebody else wrote.
+// Tests the entries of attempts: how reports are merged into one, and the entries derived for rows that the app wrote.
 import { describe, expect, test } from '@jest/globals'
 import { dropPending, entriesOf, merge, type Report } from '../../src/delivery/attempts.ts'
 import { decide } from '../../src/delivery/decide.ts'
@@ -35,7 +34,7 @@ type Failure = [status: TwilioStatus, errorCode: number | null]
 const at = { policy: POLICY, now: NOW }
 
 describe('merge', () => {
-  test('keeps the code and text of a failure, and of nothing else', () => {
+  test('keeps the error code and text of a failure only', () => {
     const submitting = buildAttempt(0, 'submitting')
     const failed = merge(submitting, report('undelivered', 30003, { errorText: 'Unreachable' }), at)
     expect(failed).toMatchObject({ status: 'undelivered', errorCode: 30003, errorText: 'Unreachable' })
@@ -45,20 +44,30 @@ describe('merge', () => {
   })
 
   test.each<[string, one: Failure, other: Failure, code: number]>([
-    ['a stop code beats a retry code', ['failed', 30001], ['undelivered', 30007], 30007],
-    ['a stop code beats a failure without a code', ['failed', null], ['undelivered', 30007], 30007],
-    ['of two retry codes failed beats undelivered', ['undelivered', 30003], ['failed', 30001], 30001],
-    ['of two stop codes failed beats undelivered', ['undelivered', 30007], ['failed', 21610], 21610],
-    ['of the same word the higher code wins', ['undelivered', 30003], ['undelivered', 30004], 30004],
-    ['a code beats none', ['undelivered', null], ['undelivered', 30003], 30003],
-  ])('of two failures, in either order: %s', (_, one, other, code) => {
+    ['a code that is never retried beats one that is', ['failed', 30001], ['undelivered', 30007], 30007],
+    [
+      'a code that is never retried beats a failure without a code',
+      ['failed', null],
+      ['undelivered', 30007],
+      30007,
+    ],
+    ['of two retried codes, failed beats undelivered', ['undelivered', 30003], ['failed', 30001], 30001],
+    [
+      'of two codes that are never retried, failed beats undelivered',
+      ['undelivered', 30007],
+      ['failed', 21610],
+      21610,
+    ],
+    ['of the same status, the higher code wins', ['undelivered', 30003], ['undelivered', 30004], 30004],
+    ['a code beats no code', ['undelivered', null], ['undelivered', 30003], 30003],
+  ])('of two failures of one attempt, in either order, %s', (_, one, other, code) => {
     const both = (first: Report, second: Report) =>
       merge(merge(buildAttempt(0, 'sent'), first, at), second, at)
     expect(both(report(...one), report(...other)).errorCode).toBe(code)
     expect(both(report(...other), report(...one)).errorCode).toBe(code)
   })
 
-  test('notes when each status was first reported, also one that comes late, and only the first time', () => {
+  test('records the first time of each status, even of a late one', () => {
     const sent = merge(buildAttempt(0, 'submitting', { times: {} }), report('sent'), at)
     const later = merge(sent, report('queued'), { policy: POLICY, now: secondsFromNow(9) })
     expect(later).toMatchObject({ status: 'sent', times: { sent: NOW.toISOString() } })
@@ -66,7 +75,7 @@ describe('merge', () => {
     expect(merge(later, report('sent'), { policy: POLICY, now: secondsFromNow(99) })).toBe(later)
   })
 
-  test('takes the sid from whatever names it first, and keeps it', () => {
+  test('takes the sid from the first report that has one', () => {
     const refused = merge(buildAttempt(0, 'submitting'), report('failed', 21611, { sid: null }), at)
     expect(refused.sid).toBeNull()
     const named = merge(refused, report('failed', 21611), at)
@@ -75,7 +84,7 @@ describe('merge', () => {
   })
 })
 
-test('dropWaiting takes away a retry that was scheduled, and never the first attempt', () => {
+test('dropPending removes a scheduled retry, but never the first attempt', () => {
   const failed = buildAttempt(0, 'failed', { errorCode: 30001 })
   const retrying = buildMessage('retrying', [failed, buildAttempt(1, 'pending')])
   expect(dropPending(retrying)).toMatchObject({ attempts: [failed], retryCount: 0 })
@@ -87,11 +96,11 @@ test('dropWaiting takes away a retry that was scheduled, and never the first att
 const others = (status: Message['status'], fields: Partial<Message> = {}): Message =>
   buildMessage(status, [], { sid: sidOf(0), ...fields })
 
-/** By a URL that is not ours: only the sid says which message it is about. */
+/** The callback's URL is not ours: only the sid identifies the message. */
 const bySid = (status: TwilioStatus, errorCode: number | null = null): Event =>
   callback(status, errorCode, null)
 
-describe('rows that others wrote', () => {
+describe('a row that the app wrote', () => {
   test.each([
     ['unknown with a sid', '0 accepted', others('unknown')],
     ['sent', '0 sent', others('sent')],
@@ -99,7 +108,7 @@ describe('rows that others wrote', () => {
     ['pending', '0 pending', others('pending', { sid: null })],
     ['submitting, second retry', '2 submitting', others('submitting', { sid: null, retryCount: 2 })],
     ['retrying', '1 failed, 2 pending', others('retrying', { retryCount: 2 })],
-  ])('%s: attempts %s', (_, expected, message) => {
+  ])('that is %s has the attempts %s', (_, expected, message) => {
     expect(
       entriesOf(message)
         .map(({ number, status }) => `${number} ${status}`)
@@ -107,7 +116,7 @@ describe('rows that others wrote', () => {
     ).toBe(expected)
   })
 
-  test('with attempts are read from these, whatever the columns say', () => {
+  test('with attempts in its metadata is read from these, whatever its columns say', () => {
     const message = buildMessage('sent', [buildAttempt(0, 'sent')], { retryCount: 2 })
     expect(entriesOf(message)).toBe(message.attempts)
   })
@@ -117,7 +126,7 @@ describe('rows that others wrote', () => {
     'accepted',
     'queued',
     'sent',
-  ] as const)('%s with a sid: followed and retried', (status) => {
+  ] as const)('that is %s with a sid is followed and retried', (status) => {
     expect(play(others(status), [bySid('delivered')])).toMatchObject({ status: 'delivered', success: true })
     const failed = play(others(status), [bySid('undelivered', 30003)])
     expect(failed).toMatchObject({ status: 'retrying', retryCount: 1, nextRetryAt: secondsFromNow(300) })
@@ -125,13 +134,13 @@ describe('rows that others wrote', () => {
     expect(decision).toMatchObject({ kind: 'submit', submission: { attempt: 1, to: failed.to } })
   })
 
-  test('sent as the second retry: the third is the last', () => {
+  test('that was sent as the second retry gets one more retry', () => {
     const third = play(others('sent', { retryCount: 2 }), [bySid('failed', 30001)])
     expect(third).toMatchObject({ status: 'retrying', retryCount: 3 })
     expect(play(others('sent', { retryCount: 3 }), [bySid('failed', 30001)]).status).toBe('failed')
   })
 
-  test('retrying: its retry is made when due, a delivered of the attempt before cancels it', () => {
+  test('that is retrying is retried when due, unless a late delivered callback cancels the retry', () => {
     const retrying = others('retrying', { retryCount: 1 })
     expect(decide(retrying, due(1), context())).toMatchObject({
       kind: 'submit',
@@ -150,7 +159,7 @@ describe('rows that others wrote', () => {
     expect(play(retrying, [cancel])).toMatchObject({ status: 'canceled', success: false })
   })
 
-  test('retrying with any retry_count: every attempt stands once in the row that is submitted', () => {
+  test('that is retrying with any retry_count has each attempt once when it is submitted', () => {
     for (const retryCount of [0, 1, 2]) {
       const submitting = play(others('retrying', { retryCount }), [due(retryCount)])
       const numbers = submitting.attempts.map(({ number }) => number)
@@ -161,13 +170,13 @@ describe('rows that others wrote', () => {
     }
   })
 
-  test('with a final status: only better news changes it', () => {
+  test('with a final status is changed by a better status only', () => {
     expect(play(others('delivered'), [bySid('undelivered', 30003)]).status).toBe('delivered')
     expect(play(others('undelivered'), [bySid('sent')]).status).toBe('undelivered')
     expect(play(others('undelivered'), [bySid('delivered')]).status).toBe('delivered')
   })
 
-  test('a callback with another sid than theirs is not about them', () => {
+  test('ignores a callback with another sid', () => {
     const foreign = callback('delivered', null, null, sidOf(9))
     expect(decide(others('sent'), foreign, context()).kind).toBe('ignore')
   })

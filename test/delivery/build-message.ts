@@ -1,5 +1,5 @@
-// Builds messages, attempts and events for the tests of the pure floor: every field that a test does not name
-// has the value that a fresh row would have.
+// Builds messages, attempts and events for the tests of delivery/. Fields that a test does not set have the value of a new
+// row.
 import { entriesOf, newAttempt } from '../../src/delivery/attempts.ts'
 import { decide } from '../../src/delivery/decide.ts'
 import type { Context, Decision } from '../../src/delivery/decision.ts'
@@ -16,7 +16,7 @@ import { newSid } from '../support/callbacks.ts'
 
 export const NOW = new Date('2026-07-01T12:00:00.000Z')
 
-/** Twilio's id of attempt `number` in these tests. */
+/** The sid of attempt `number` in these tests. */
 export const sidOf = (number: number): string => `SM${number.toString(16).padStart(32, '0')}`
 
 export const secondsFromNow = (seconds: number): Date => new Date(NOW.getTime() + seconds * 1000)
@@ -28,7 +28,7 @@ export function context(fields: Partial<Context> = {}): Context {
   return { policy: POLICY, now: NOW, random: 0, ...fields }
 }
 
-/** An attempt that we made a minute ago, in `status`. */
+/** An attempt with this status that sms-retry made a minute ago. */
 export function buildAttempt(number: number, status: AttemptStatus, fields: Partial<Attempt> = {}): Attempt {
   const sid = isTwilioStatus(status) ? sidOf(number) : null
   const at = secondsFromNow(-60).toISOString()
@@ -36,10 +36,10 @@ export function buildAttempt(number: number, status: AttemptStatus, fields: Part
   return { ...newAttempt(number, status, null), sid, times, ...fields }
 }
 
-/** The statuses of a message that failed as far as is known; written out, so that the source is not its own judge. */
+/** The statuses of a failed message. Listed here, so that the tests do not rely on the code under test. */
 export const FAILURES: readonly DeliveryStatus[] = ['retrying', 'undelivered', 'failed', 'expired']
 
-/** A message whose status and columns follow from its attempts, as `decide` leaves them. */
+/** A message whose columns match its attempts, as after `decide`. */
 export function buildMessage(
   status: DeliveryStatus,
   attempts: readonly Attempt[],
@@ -72,7 +72,7 @@ export function submittingMessage(number = 0, code = 30001, fields: Partial<Mess
   return buildMessage('submitting', [...earlier, buildAttempt(number, 'submitting')], fields)
 }
 
-/** @param attempt null for a URL that is not ours: then only the sid says which attempt it is about */
+/** @param attempt null for a URL that is not ours, so that only the sid identifies the attempt */
 export function callback(
   status: TwilioStatus,
   errorCode: number | null = null,
@@ -82,7 +82,7 @@ export function callback(
   return { kind: 'report', attempt, sid, status, errorCode, errorText: null }
 }
 
-/** The same, because Twilio was asked. */
+/** The same status, from a lookup at Twilio. */
 export function fetched(...said: Parameters<typeof callback>): Event {
   return { ...callback(...said), kind: 'fetched' }
 }
@@ -97,12 +97,12 @@ export function answer(answered: Answer, attempt = 0): Event {
   return { kind: 'answer', attempt, claimedAt: LATEST_CLAIM, answer: answered, processingTimeMs: 12 }
 }
 
-/** The same answer, to the request of the claim at that time. */
+/** The same answer, for the claim at that time. */
 export function toClaimAt(claimedAt: Date, answered: Event): Event {
   return { ...answered, claimedAt } as Event
 }
 
-/** The event as `play` plays it: an answer that names no claim is one to the latest. */
+/** The event as `play` applies it: an answer without a claim belongs to the latest one. */
 export function toLatestClaim(message: Message, event: Event): Event {
   if (event.kind !== 'answer' || event.claimedAt !== LATEST_CLAIM) return event
   const entry = entriesOf(message).find(({ number }) => number === event.attempt)
@@ -142,7 +142,7 @@ export const due = (attempt: number): Event => ({ kind: 'due', attempt })
 
 export const cancel: Event = { kind: 'cancel' }
 
-/** Asked for by hand. */
+/** A manual retry. */
 export const retry = (fields: { seen?: Message; force?: boolean } = {}): Event => ({
   kind: 'retry',
   seen: null,
@@ -150,19 +150,19 @@ export const retry = (fields: { seen?: Message; force?: boolean } = {}): Event =
   ...fields,
 })
 
-/** The message as the decision leaves it. */
+/** The message after the decision. */
 export function outcomeOf(before: Message, decision: Decision): Message {
   return decision.kind === 'ignore' ? before : decision.message
 }
 
-/** The message as the events leave it, one after the other, at the same time. */
+/** The message after the events, one after the other, at the same time. */
 export function play(message: Message, events: readonly Event[], fields: Partial<Context> = {}): Message {
   const next = (now: Message, event: Event): Message =>
     outcomeOf(now, decide(now, toLatestClaim(now, event), context(fields)))
   return events.reduce(next, message)
 }
 
-/** An event in a few words, for the name of a test. */
+/** A short name of an event, for test names. */
 export function wordsOf(event: Event): string {
   switch (event.kind) {
     case 'report':

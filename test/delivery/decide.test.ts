@@ -1,5 +1,5 @@
-// Owns the tests of single decisions: every kind of event against a message in every status.
-// Limits, deadlines and late reports: retries.test.ts. Order and repetition of reports: order.test.ts.
+// Tests single decisions: every kind of event for a message in every status. See retries.test.ts for limits and late reports,
+// and order.test.ts for order and repetition of reports.
 import { describe, expect, test } from '@jest/globals'
 import { decide } from '../../src/delivery/decide.ts'
 import type { DeliveryStatus } from '../../src/delivery/status.ts'
@@ -34,7 +34,7 @@ const CELLS = DECISION_TABLE.flatMap(([event, rows]) =>
   ),
 )
 
-describe('the table', () => {
+describe('the decision table', () => {
   test('has every status once for every event', () => {
     for (const [, rows] of DECISION_TABLE) {
       expect(rows.flatMap(([, before]) => before.split(' ')).toSorted()).toEqual(STATUSES.toSorted())
@@ -47,12 +47,12 @@ describe.each(CELLS)('$words, message $status: $decided', ({ message, event, dec
   const decision = decide(message, event, context())
   const next = outcomeOf(message, decision)
 
-  test('is what is decided', () => {
+  test('decide returns the expected decision', () => {
     const status = next.status === message.status && decision.kind === 'record' ? 'stays' : next.status
     expect(decision.kind === 'ignore' ? 'ignore' : `${decision.kind} ${status}`).toBe(decided)
   })
 
-  test('leaves the row whole', () => {
+  test('leaves a consistent row', () => {
     expect(message).toEqual(before)
     expect(decide(message, event, context())).toEqual(decision)
     if (next.status !== 'canceled') expect(next.success).toBe(!FAILURES.includes(next.status))
@@ -68,24 +68,24 @@ describe.each(CELLS)('$words, message $status: $decided', ({ message, event, dec
   })
 })
 
-describe('an answer', () => {
+describe('an answer of Twilio', () => {
   const answers = [accepted(), rejected(21610), rejected(21611), notProcessed(), unknownOutcome()]
   test.each(
     answers.map((event) => ({ event, words: wordsOf(event) })),
-  )('always leaves how long the request took: $words', ({ event }) => {
+  )('always records the duration of the request: $words', ({ event }) => {
     for (const message of Object.values(MESSAGES)) {
       const { status, processingTimeMs } = outcomeOf(message, decide(message, event, context()))
       expect([message.status, status, processingTimeMs]).toEqual([message.status, status, 12])
     }
   })
 
-  test('that is unknown leaves the attempt in doubt, with the reason', () => {
+  test('that is unknown leaves the attempt in doubt, with a reason', () => {
     const next = outcomeOf(MESSAGES.submitting, decide(MESSAGES.submitting, unknownOutcome(), context()))
     expect(next.status).toBe('submitting')
     expect(next.reason).toMatch(/not known.*ECONNRESET/)
   })
 
-  test('or a report about an attempt that the row does not know changes nothing', () => {
+  test('or a report for an attempt that the row does not have changes nothing', () => {
     for (const event of [
       accepted(5),
       rejected(30001, 5),
@@ -97,13 +97,13 @@ describe('an answer', () => {
   })
 })
 
-describe('an alarm', () => {
-  test('of another attempt than the latest does nothing', () => {
+describe('a due job', () => {
+  test('of an attempt other than the latest does nothing', () => {
     expect(decide(MESSAGES.retrying, due(0), context()).kind).toBe('ignore')
     expect(decide(MESSAGES.retrying, due(2), context()).kind).toBe('ignore')
   })
 
-  test('that rings before the row’s time is put off until then, and not submitted', () => {
+  test('that runs before the row’s time is rescheduled for that time', () => {
     const nextRetryAt = secondsFromNow(30)
     const moved = { ...MESSAGES.retrying, nextRetryAt }
     const decision = decide(moved, due(1), context())

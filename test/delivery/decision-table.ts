@@ -1,5 +1,4 @@
-// The expected decisions as data: a message in every status, and what each kind of event makes of it.
-// decide.test.ts goes through them.
+// The expected decisions as data: each kind of event for a message in every status. decide.test.ts runs them.
 import type { Event, Message } from '../../src/delivery/message.ts'
 import type { DeliveryStatus } from '../../src/delivery/status.ts'
 import {
@@ -17,9 +16,9 @@ import {
   unknownOutcome,
 } from './build-message.ts'
 
-/** A message in each status, after the shortest life that leads there. */
+/** A message in each status, after the shortest history that leads to it. */
 export const MESSAGES: Record<DeliveryStatus, Message> = {
-  // Somebody else's row: the sid is all that is known.
+  // A row of the app: only its sid is known.
   unknown: buildMessage('unknown', [], { sid: sidOf(0) }),
   pending: buildMessage('pending', [buildAttempt(0, 'pending')]),
   submitting: buildMessage('submitting', [buildAttempt(0, 'submitting')]),
@@ -43,7 +42,7 @@ export const MESSAGES: Record<DeliveryStatus, Message> = {
 }
 export const STATUSES = Object.keys(MESSAGES) as DeliveryStatus[]
 
-/** What is decided, the status that follows (or "stays"), and the statuses before. All about attempt 0. */
+/** The decision, the resulting status (or "stays"), and the statuses before. All events are for attempt 0. */
 type Row = readonly [decided: string, before: string]
 
 const UNFINISHED = 'unknown submitting accepted scheduled queued sending sent'
@@ -61,7 +60,7 @@ export const DECISION_TABLE: readonly (readonly [Event | 'the latest attempt is 
     accepted(),
     [
       ['record queued', 'unknown submitting accepted scheduled'],
-      // The request whose outcome was not known has arrived after all: the alarm is not wanted any more.
+      // The request with the unknown outcome has reached Twilio after all, so the job is no longer needed.
       ['unschedule queued', 'pending'],
       ['record stays', `queued sending sent ${DONE} undelivered failed retrying expired`],
     ],
@@ -77,7 +76,7 @@ export const DECISION_TABLE: readonly (readonly [Event | 'the latest attempt is 
   [
     rejected(21611),
     [
-      // The attempt that waits to be tried again under the same number has failed: the next number follows.
+      // The attempt that waits to be made again has failed, so the next number follows.
       ['schedule retrying', `${UNFINISHED} pending`],
       ['record stays', `${DONE} undelivered failed retrying expired`],
     ],
@@ -136,7 +135,7 @@ export const DECISION_TABLE: readonly (readonly [Event | 'the latest attempt is 
       ['ignore', 'sent'],
     ],
   ],
-  // Because Twilio was asked: that it was, is worth recording.
+  // A fetched status is recorded even if it is not new.
   [
     fetched('sent'),
     [
@@ -172,7 +171,7 @@ export const DECISION_TABLE: readonly (readonly [Event | 'the latest attempt is 
       ['ignore', 'canceled'],
     ],
   ],
-  // A failure that allows a retry.
+  // A failure that is retried.
   ...[callback('undelivered', 30003), callback('undelivered')].map((event) => {
     const rows: Row[] = [
       ['schedule retrying', `${UNFINISHED} pending`],
@@ -188,7 +187,7 @@ export const DECISION_TABLE: readonly (readonly [Event | 'the latest attempt is 
       ['record stays', `${DONE} undelivered failed retrying expired`],
     ],
   ],
-  // A failure that forbids it.
+  // A failure that is never retried.
   [
     callback('undelivered', 30007),
     [

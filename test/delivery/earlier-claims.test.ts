@@ -1,5 +1,5 @@
-// Owns the tests of attempts that were claimed twice, because the first claim was taken for lost: which answer is to
-// which request, and that no answer to the first releases the second.
+// Tests attempts that were claimed twice because the first request was found to be lost: answers to the first request must
+// not affect the second claim.
 import { describe, expect, test } from '@jest/globals'
 import { decide } from '../../src/delivery/decide.ts'
 import type { Event, Message } from '../../src/delivery/message.ts'
@@ -23,13 +23,13 @@ import {
 
 const FIRST_CLAIM = secondsFromNow(-60)
 
-/** Twilio did not have it. */
+/** Twilio's list did not have it. */
 function notListed(attempt: number): Event {
   const none = { entries: [], isComplete: true, others: [], toleranceSeconds: 2 }
   return { kind: 'listed', attempt, claimedAt: FIRST_CLAIM, ...none }
 }
 
-/** Claimed a minute ago, taken for lost, and claimed again now. */
+/** Claimed a minute ago, found to be lost, and claimed again now. */
 function claimedTwice(attempt: number): Message {
   const again = play(submittingMessage(attempt), [unknownOutcome(attempt), notListed(attempt), due(attempt)])
   expect(again).toMatchObject({ status: 'submitting', retryCount: attempt })
@@ -40,7 +40,7 @@ const answeredOn = (message: Message, event: Event): Message =>
   outcomeOf(message, decide(message, event, context()))
 
 describe('a claim', () => {
-  test('is the time that the submission names and the row keeps: the latest', () => {
+  test('is identified by its time, in the submission and in the row; the latest counts', () => {
     const again = play(submittingMessage(), [notListed(0)])
     const decision = decide(again, due(0), context())
     expect(decision).toMatchObject({
@@ -50,7 +50,7 @@ describe('a claim', () => {
     })
   })
 
-  test('of a row that others wrote, without attempts: is the time of the row', () => {
+  test('of a row without attempts that the app wrote has the time of the row', () => {
     const theirs = buildMessage('submitting', [], { createdAt: secondsFromNow(-500) })
     const refusal = rejected(21610)
     expect(answeredOn(theirs, toClaimAt(secondsFromNow(-500), refusal)).status).toBe('failed')
@@ -63,20 +63,20 @@ describe.each([0, 1])('an answer to the first of two claims of attempt %d', (att
     ['not processed', notProcessed(null, attempt), attempt === 0 ? 'pending' : 'retrying'],
     ['refused for good', rejected(21610, attempt), 'failed'],
     ['refused, to be retried', rejected(21611, attempt), 'retrying'],
-  ])('does not release the second: %s', (_what, event, toTheSecond) => {
+  ])('that is %s does not release the second claim', (_what, event, toTheSecond) => {
     const second = claimedTwice(attempt)
     expect(decide(second, toClaimAt(FIRST_CLAIM, event), context()).kind).toBe('ignore')
     expect(answeredOn(second, toClaimAt(NOW, event)).status).toBe(toTheSecond)
   })
 
-  test('says nothing about the second: unknown', () => {
+  test('that is unknown does not change the second claim', () => {
     const second = claimedTwice(attempt)
     expect(decide(second, toClaimAt(FIRST_CLAIM, unknownOutcome(attempt)), context()).kind).toBe('ignore')
     const doubtful = answeredOn(second, toClaimAt(NOW, unknownOutcome(attempt)))
     expect(doubtful.reason).toMatch(/ECONNRESET/)
   })
 
-  test('counts all the same if Twilio has accepted it', () => {
+  test('still counts if Twilio accepted it', () => {
     expect(answeredOn(claimedTwice(attempt), toClaimAt(FIRST_CLAIM, accepted(attempt)))).toMatchObject({
       status: 'queued',
       sid: sidOf(attempt),
@@ -84,14 +84,14 @@ describe.each([0, 1])('an answer to the first of two claims of attempt %d', (att
     })
   })
 
-  test('that comes while it waits to be made again: only that Twilio has accepted it counts', () => {
+  test('that comes before the second claim counts only if Twilio accepted it', () => {
     const waiting = play(submittingMessage(attempt), [notListed(attempt)])
     expect(waiting.nextRetryAt).toEqual(NOW)
     expect(decide(waiting, toClaimAt(FIRST_CLAIM, accepted(attempt)), context())).toMatchObject({
       kind: 'unschedule',
       message: { status: 'queued', sid: sidOf(attempt) },
     })
-    // The entry still has the time of that claim: nothing was claimed since.
+    // The entry still has the time of the first claim, because no other followed.
     expect(answeredOn(waiting, toClaimAt(FIRST_CLAIM, notProcessed(null, attempt)))).toMatchObject({
       status: waiting.status,
       nextRetryAt: NOW,
@@ -99,7 +99,7 @@ describe.each([0, 1])('an answer to the first of two claims of attempt %d', (att
   })
 })
 
-test('a first attempt that was put off is claimed anew, and its answer is to that claim', () => {
+test('a postponed first attempt is claimed again, and its answer belongs to the new claim', () => {
   const pending = buildMessage('pending', [buildAttempt(0, 'pending')])
   const later = { now: secondsFromNow(5) }
   const claimed = play(play(pending, [due(0), notProcessed()]), [due(0)], later)

@@ -1,6 +1,5 @@
-// Holds the table of error codes and Twilio's catalogue together, in both directions. After an update of
-// twilio-error-catalogue.tsv, these tests name the codes that are new, those that are gone, and each rule that the
-// catalogue's suggestion contradicts.
+// Compares the table of error codes with Twilio's catalogue. After an update of twilio-error-catalogue.tsv, these tests name
+// new codes, removed codes, and rules that differ from the suggestion of the catalogue.
 import { describe, expect, test } from '@jest/globals'
 import { readFile } from 'node:fs/promises'
 import { ERROR_CODES } from '../../src/delivery/error-codes.ts'
@@ -9,7 +8,7 @@ import { UNRELATED_CODES } from '../../src/delivery/unrelated-codes.ts'
 
 type Kind = 'stop' | 'back-off' | 'clock' | 'rolling' | 'none'
 
-/** What each suggestion of the catalogue asks for; the part in brackets is left out. */
+/** The kind of rule that each suggestion means, without the part in brackets. */
 const KINDS: Readonly<Record<string, Kind>> = {
   stop: 'stop',
   'stop, next sender': 'stop',
@@ -20,9 +19,9 @@ const KINDS: Readonly<Record<string, Kind>> = {
   'retry, hours': 'back-off',
   'retry after 00:00 US Pacific': 'clock',
   'retry after a rolling 24 h': 'rolling',
-  // Uses up no retry at Twilio's API; this rule is for the case that a callback reports it.
+  // As an answer of the API it uses up no retry. This rule applies if a callback reports it.
   'not processed': 'back-off',
-  // Until a rule can hold an account, or wait for a send window, both back off.
+  // There is no rule yet that holds an account or waits for a send window, so both back off.
   hold: 'back-off',
   'retry when the send window opens': 'back-off',
   // Neither ends a send.
@@ -30,7 +29,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   'no failure': 'none',
 }
 
-/** The least and the longest first delay, in seconds, of suggestions that name one. */
+/** The minimum and maximum first delay, in seconds, of suggestions with a delay. */
 const FIRST_DELAYS: Readonly<Record<string, readonly [least: number, longest: number]>> = {
   'retry, minutes': [60, 1800],
   'retry, 30 min': [1800, 1800],
@@ -42,9 +41,9 @@ const FIRST_DELAYS: Readonly<Record<string, readonly [least: number, longest: nu
   'retry 2, base 180 s': [180, 180],
 }
 
-/** Where the table deliberately does something else than the catalogue suggests, and why. */
+/** Deliberate differences from the catalogue, with the reason. */
 const DELIBERATE: ReadonlyMap<number, Kind> = new Map([
-  // Twilio's page has one advice: wait until 24 hours have passed.
+  // Twilio's page says to wait 24 hours.
   [63018, 'rolling'],
 ])
 
@@ -62,7 +61,7 @@ const catalogue: readonly CatalogueEntry[] = text
     return { code: Number(code), suggestion: suggestion.replace(/ \(.*$/, '') }
   })
 
-/** The suggestions that the specification fixes have figures of their own: "retry 3, base 60 s". */
+/** Some suggestions have their own numbers, such as "retry 3, base 60 s". */
 function suggestedKind(suggestion: string): Kind | undefined {
   return /^retry \d/.test(suggestion) ? 'back-off' : KINDS[suggestion]
 }
@@ -77,36 +76,36 @@ function kindOf(code: number): Kind {
 
 const codes = new Set(catalogue.map(({ code }) => code))
 
-test('the catalogue is read: every line has a code of its own and a suggestion that is understood', () => {
+test('every line of the catalogue has a unique code and a known suggestion', () => {
   expect(catalogue.length).toBeGreaterThan(400)
   expect(codes.size).toBe(catalogue.length)
   expect(catalogue.filter(({ code }) => !Number.isInteger(code) || code < 10_000)).toEqual([])
   expect(catalogue.filter(({ suggestion }) => suggestedKind(suggestion) === undefined)).toEqual([])
 })
 
-describe('the table and the catalogue', () => {
-  test('no code of the catalogue is new', () => {
+describe('the table of error codes', () => {
+  test('has, or lists as unrelated, every code of the catalogue', () => {
     const isListed = (code: number): boolean => Object.hasOwn(ERROR_CODES, code) || UNRELATED_CODES.has(code)
     expect(catalogue.filter(({ code }) => !isListed(code))).toEqual([])
   })
 
-  test('no code that the table names, or lists as unrelated, is gone from the catalogue', () => {
+  test('has no code, and lists none as unrelated, that the catalogue lacks', () => {
     const listed = [...Object.keys(ERROR_CODES).map(Number), ...UNRELATED_CODES]
     expect(listed.filter((code) => !codes.has(code))).toEqual([])
   })
 
-  test('no code is both named and listed as unrelated', () => {
+  test('has no code that is also listed as unrelated', () => {
     expect([...UNRELATED_CODES].filter((code) => Object.hasOwn(ERROR_CODES, code))).toEqual([])
   })
 
-  test('every rule is of the kind that the catalogue suggests, except the deliberate differences', () => {
+  test('has the suggested kind of rule for every code, except for deliberate differences', () => {
     const different = catalogue
       .filter(({ code, suggestion }) => kindOf(code) !== suggestedKind(suggestion))
       .map(({ code }): [number, Kind] => [code, kindOf(code)])
     expect(new Map(different)).toEqual(DELIBERATE)
   })
 
-  test('the first delay is what the catalogue suggests, where it suggests one', () => {
+  test('has the suggested first delay for every code with one', () => {
     const wrong = catalogue.filter(({ code, suggestion }) => {
       const [least, longest] = FIRST_DELAYS[suggestion] ?? [0, Number.POSITIVE_INFINITY]
       const rule = ERROR_CODES[code]?.rule

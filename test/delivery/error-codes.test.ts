@@ -1,5 +1,5 @@
-// Owns the tests of the table of error codes: the defaults that the design fixes, and the reasons. That the table has
-// the codes of Twilio's catalogue, with rules that fit: error-code-catalogue.test.ts.
+// Tests the table of error codes: the documented default rules, and the reasons. error-code-catalogue.test.ts compares it
+// with Twilio's catalogue.
 import { describe, expect, test } from '@jest/globals'
 import { ERROR_CODES, reasonOf, UNKNOWN_CODE } from '../../src/delivery/error-codes.ts'
 import { createRetryPolicy, maxRetriesOf, ruleFor } from '../../src/delivery/retry-policy.ts'
@@ -14,7 +14,7 @@ function inWords(rule: Rule): string {
   return `${rule.retries} retries, base ${rule.baseDelaySeconds} s`
 }
 
-describe('the defaults of the design', () => {
+describe('the default rule', () => {
   test.each([
     [30001, '3 retries, base 60 s'],
     [30002, '3 retries, base 120 s'],
@@ -36,24 +36,24 @@ describe('the defaults of the design', () => {
     [30042, 'stop'],
     [99999, '2 retries, base 120 s'],
     [null, '2 retries, base 120 s'],
-  ])('%s: %s', (code, expected) => {
+  ])('of %s is %s', (code, expected) => {
     expect(inWords(ruleFor(policy, code))).toBe(expected)
   })
 
-  test('a new row allows the three retries of the most generous rule', () => {
+  test('with the most retries sets max_retries of new rows', () => {
     expect(maxRetriesOf(policy)).toBe(3)
   })
 })
 
-describe('reasons', () => {
-  test('every code of the table has one of at least three words, a capital first and no full stop', () => {
+describe('the reason of an error code', () => {
+  test('has at least three words, begins with a capital and ends without a full stop', () => {
     const unclear = Object.entries(ERROR_CODES).filter(
       ([, { reason }]) => reason.split(' ').length < 3 || !/^[A-Z].*[^.\s]$/.test(reason),
     )
     expect(unclear).toEqual([])
   })
 
-  test('do not say of a code that Twilio documents for something else that it is not known', () => {
+  test('does not call a code unknown that Twilio documents for something else', () => {
     expect(reasonOf(30100)).toMatch(/something other than sending/)
     expect(ruleFor(policy, 30100)).toEqual(UNKNOWN_CODE.rule)
   })
@@ -68,11 +68,11 @@ describe('reasons', () => {
     [30021, /Messaging Service/],
     [30018, /registered/],
     [30024, /numeric sender ID/],
-  ])('%i says what Twilio means by it: %s', (code, expected) => {
+  ])('%i says what Twilio documents: %s', (code, expected) => {
     expect(reasonOf(code)).toMatch(expected)
   })
 
-  test('are the table’s, or say that the code is not known, or that there is none', () => {
+  test('comes from the table, or says that the code is unknown or missing', () => {
     expect(reasonOf(30003)).toMatch(/handset was unreachable/)
     expect(reasonOf(99999)).toBe(UNKNOWN_CODE.reason)
     expect(reasonOf(null)).toBe('Twilio gave no error code')

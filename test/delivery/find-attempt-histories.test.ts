@@ -1,5 +1,5 @@
-// Random histories of messages with the same text to the same number, of which the truth is known: whatever the looks at
-// Twilio's list make of them, in any order, must be true. Single cases: doubt.test.ts.
+// Searches Twilio's message list in random histories of messages with the same text and number, and compares every finding
+// with what really happened. find-attempt.test.ts has single cases.
 import { expect, test } from '@jest/globals'
 import { findAttempt } from '../../src/delivery/find-attempt.ts'
 import type { Message } from '../../src/delivery/message.ts'
@@ -8,7 +8,7 @@ import type { AttemptStatus } from '../../src/delivery/status.ts'
 import { createRandom, type Random } from '../../src/simulator/seeded-random.ts'
 import { buildAttempt, buildMessage, listedEntry, secondsFromNow, sidOf } from './build-message.ts'
 
-/** `told`: refused, and the answer came. The answers to all others got lost, if they ever arrived. */
+/** `told`: refused, and the answer arrived. The answers to all other requests were lost, if they reached Twilio at all. */
 const FATES = ['refused', 'refused', 'refused', 'told', 'accepted', 'lost'] as const
 
 /** Times are in seconds. */
@@ -16,12 +16,12 @@ interface Truth {
   readonly id: number
   readonly fate: (typeof FATES)[number]
   readonly claimedAt: number
-  /** Null if it never arrived. */
+  /** Null if the request never reached Twilio. */
   readonly createdAt: number | null
   readonly errorCode: number | null
 }
 
-/** What the row knows. */
+/** The attempt as the row has it. */
 interface Known {
   readonly status: AttemptStatus
   readonly sid: string | null
@@ -51,7 +51,7 @@ function drawHistory(random: Random): Truth[] {
   })
 }
 
-/** @returns what was found that is not true, and how many attempts are still in doubt */
+/** @returns the wrong findings, and the number of attempts that are still in doubt */
 function play(history: readonly Truth[]): { wrong: string[]; inDoubt: number } {
   const rows = new Map(history.map(({ id }) => [id, IN_DOUBT]))
   const wrong: string[] = []
@@ -68,7 +68,7 @@ function play(history: readonly Truth[]): { wrong: string[]; inDoubt: number } {
     const message = toMessage(truth, rows)
     const [attempt] = message.attempts
     if (attempt === undefined) throw new Error('the message has no attempt')
-    // As src/inquire.ts and findOthers in src/db/overdue.ts limit them.
+    // The same limits as in messages/resolve-attempts.ts and findOthers in db/overdue.ts.
     const earliest = truth.claimedAt - LATEST_ACCEPTANCE_SECONDS - 2 * TOLERANCE_SECONDS
     const finding = findAttempt(message, attempt, {
       kind: 'listed',
@@ -110,7 +110,7 @@ function toMessage({ id, claimedAt }: Truth, rows: ReadonlyMap<number, Known>): 
   return buildMessage(status, [{ ...buildAttempt(0, status, known), times }], { id })
 }
 
-/** In whole seconds, newest first, as Twilio has it. */
+/** The list as Twilio returns it: in whole seconds, newest first. */
 function listAt(history: readonly Truth[], at: number): ReturnType<typeof listedEntry>[] {
   return history
     .flatMap(({ id, fate, createdAt, errorCode }) => {
@@ -122,7 +122,7 @@ function listAt(history: readonly Truth[], at: number): ReturnType<typeof listed
     .toSorted((one, other) => other.createdAt.getTime() - one.createdAt.getTime())
 }
 
-test('of 2,000 random histories, nothing is found that is not true, and nearly half of the attempts are decided', () => {
+test('no finding in 2,000 random histories is wrong, and nearly half of the attempts are decided', () => {
   const random = createRandom(1)
   let [attempts, inDoubt] = [0, 0]
   const wrong: string[] = []

@@ -1,5 +1,5 @@
-// Owns the tests of whether an attempt in doubt is in Twilio's message list: to take another message for ours would
-// lose a text, to overlook ours would send it twice. What is decided then: listed.test.ts.
+// Tests whether an attempt in doubt is found in Twilio's message list. A wrong match would lose a text, a missed match would
+// send it twice. listed.test.ts tests the decision that follows.
 import { describe, expect, test } from '@jest/globals'
 import { compareTexts, type Finding, findAttempt } from '../../src/delivery/find-attempt.ts'
 import type { Attempt, ListedMessage, Message } from '../../src/delivery/message.ts'
@@ -12,12 +12,12 @@ import {
   submittingMessage,
 } from './build-message.ts'
 
-/** When the attempts of these tests were claimed. */
+/** When the attempts in these tests were claimed. */
 const CLAIMED_AT = secondsFromNow(-60)
 const IN_DOUBT = submittingMessage()
 const BODY = IN_DOUBT.body ?? ''
 
-/** An entry that was created so many seconds after the claim. */
+/** An entry that was created `seconds` after the claim. */
 const created = (afterClaim: number, fields: Partial<ListedMessage> = {}): ListedMessage =>
   listedEntry({ createdAt: secondsFromNow(afterClaim - 60), ...fields })
 
@@ -46,14 +46,14 @@ function search(entries: readonly ListedMessage[], fields: Partial<Search> = {})
 const find = (entries: readonly ListedMessage[], fields: Partial<Search> = {}): Finding['kind'] =>
   search(entries, fields).kind
 
-/** Another message to the same number, whose latest attempt was claimed so many seconds after ours. */
+/** Another message to the same number, whose latest attempt was claimed `seconds` after ours. */
 function other(attempt: Attempt, afterClaim: number, fields: Partial<Message> = {}): Message {
   const times = { ...attempt.times, submitting: secondsFromNow(afterClaim - 60).toISOString() }
   return buildMessage(attempt.status, [{ ...attempt, times }], { id: 8, ...fields })
 }
 
-describe('an entry that nobody else has', () => {
-  test('is ours, with what Twilio says of it', () => {
+describe('an entry that no other message has', () => {
+  test('is a match, with Twilio’s status and code', () => {
     const entry = created(1, {
       sid: sidOf(77),
       status: 'undelivered',
@@ -64,11 +64,11 @@ describe('an entry that nobody else has', () => {
     expect(search([entry])).toEqual({ kind: 'found', report })
   })
 
-  test('none: it is certainly not there', () => {
+  test('is missing, so the attempt is certainly not there', () => {
     expect(find([])).toBe('absent')
   })
 
-  test('two of them: which of them is ours cannot be decided', () => {
+  test('is undecided if there are two', () => {
     expect(find([created(1), created(2)])).toBe('undecided')
   })
 
@@ -80,7 +80,7 @@ describe('an entry that nobody else has', () => {
     [47, 'found'],
     [48, 'absent'],
     [3600, 'absent'],
-  ])('created %d s after the claim: %s', (afterClaim, kind) => {
+  ])('created %d s after the claim is %s', (afterClaim, kind) => {
     expect(find([created(afterClaim)])).toBe(kind)
   })
 
@@ -89,7 +89,7 @@ describe('an entry that nobody else has', () => {
     [-5, 'found'],
     [50, 'found'],
     [51, 'absent'],
-  ])('created %d s after the claim, if times may be wrong by 5 s: %s', (afterClaim, kind) => {
+  ])('created %d s after the claim, with a tolerance of 5 s, is %s', (afterClaim, kind) => {
     expect(find([created(afterClaim)], { toleranceSeconds: 5 })).toBe(kind)
   })
 
@@ -99,30 +99,30 @@ describe('an entry that nobody else has', () => {
     '+02065550199',
     'whatsapp:+12065550199',
     '12345',
-  ])('none for a number in a form that Twilio does not list, %s: undecided', (to) => {
+  ])('cannot be searched for with the number %j, which is not in E.164', (to) => {
     expect(find([], { message: { ...IN_DOUBT, to } })).toBe('undecided')
     expect(find([created(1)], { message: { ...IN_DOUBT, to } })).toBe('found')
   })
 
-  test('counts beside one that was created too early', () => {
+  test('is a match beside one that was created too early', () => {
     expect(find([created(1), created(-30)])).toBe('found')
   })
 
-  test('in a list that is not complete: undecided, and so is its absence', () => {
+  test('is undecided in an incomplete list, and so is its absence', () => {
     expect(find([created(1)], { isComplete: false })).toBe('undecided')
     expect(find([], { isComplete: false })).toBe('undecided')
   })
 
-  test('of a message whose text the row does not have: undecided', () => {
+  test('is undecided for a row without a text', () => {
     expect(find([], { message: { ...IN_DOUBT, body: null } })).toBe('undecided')
   })
 })
 
-describe('an entry whose sid is known does not count', () => {
+describe('an entry whose sid is known is no match', () => {
   const sid = sidOf(77)
   const known = created(1, { sid })
   test.each<[string, Partial<Search>]>([
-    ['in the row’s own column', { message: { ...IN_DOUBT, sid } }],
+    ['from the column of the row', { message: { ...IN_DOUBT, sid } }],
     [
       'at an earlier attempt of the same message',
       {
@@ -132,7 +132,7 @@ describe('an entry whose sid is known does not count', () => {
         ]),
       },
     ],
-    ['in another row’s column', { others: [buildMessage('unknown', [], { id: 8, sid })] }],
+    ['from the column of another row', { others: [buildMessage('unknown', [], { id: 8, sid })] }],
     [
       'at an earlier attempt of another message',
       {
@@ -155,28 +155,28 @@ describe('another attempt in doubt, with the same text', () => {
   const rival = buildAttempt(0, 'submitting')
 
   test.each([
-    ['that may have made the entry', 0, 1, 'undecided'],
-    ['that may have made it at the last moment', -45, 2, 'undecided'],
+    ['that may have the entry', 0, 1, 'undecided'],
+    ['that may have it at the last moment', -45, 2, 'undecided'],
     ['that was claimed after the entry was created', 10, 1, 'found'],
-    ['whose request had long been given up by then', -60, 1, 'found'],
+    ['whose request had timed out by then', -60, 1, 'found'],
   ])('%s', (_what, rivalAfter, createdAfter, kind) => {
     expect(find([created(createdAfter)], { others: [other(rival, rivalAfter)] })).toBe(kind)
   })
 
-  test('does not matter if there is no entry at all', () => {
+  test('does not matter without an entry', () => {
     expect(find([], { others: [other(rival, 0)] })).toBe('absent')
   })
 
-  test('of another text is no rival; a row without its text is one', () => {
+  test('is a rival with no text, but not with another text', () => {
     expect(find([created(1)], { others: [other(rival, 0, { body: 'Your taxi is there' })] })).toBe('found')
     expect(find([created(1)], { others: [other(rival, 0, { body: null })] })).toBe('undecided')
   })
 
-  test('that waits again, since it was certainly not made, is no rival', () => {
+  test('that waits again because it was certainly not made is no rival', () => {
     expect(find([created(1)], { others: [other({ ...rival, status: 'pending' }, 0)] })).toBe('found')
   })
 
-  test('and one entry whose sid the other got meanwhile: ours is not there', () => {
+  test('that has received the only entry in the meantime leaves ours absent', () => {
     const settled = other(buildAttempt(0, 'queued', { sid: sidOf(77) }), 0)
     expect(find([created(1, { sid: sidOf(77) })], { others: [settled] })).toBe('absent')
   })
@@ -187,21 +187,21 @@ describe('a refusal that is listed as failed', () => {
     created(afterClaim, { status: 'failed', errorCode: 21611 })
   const refused = buildAttempt(0, 'failed', { sid: null, errorCode: 21611 })
 
-  test('is ours if no refusal is known: the answer got lost', () => {
+  test('is a match if no refusal is known, because the answer was lost', () => {
     expect(find([refusal(1)])).toBe('found')
   })
 
   test.each<[string, Partial<Search>]>([
     ['an earlier attempt', { message: buildMessage('submitting', [refused, buildAttempt(1, 'submitting')]) }],
     ['another message', { others: [other(refused, 0)] }],
-  ])('accounts for the known refusal of %s, once', (_what, where) => {
+  ])('accounts for one known refusal of %s', (_what, where) => {
     expect(find([refusal(1)], where)).toBe('absent')
     expect(find([refusal(1), refusal(2)], where)).toBe('found')
     expect(find([refusal(1), created(2)], where)).toBe('found')
     expect(find([refusal(1), refusal(2), refusal(3)], where)).toBe('undecided')
   })
 
-  test('does not account for the refusal with another code, text or time', () => {
+  test('does not account for a refusal with another code, text or time', () => {
     for (const stranger of [
       other({ ...refused, errorCode: 21614 }, 0),
       other(refused, 0, { body: 'Your taxi is there' }),
@@ -211,7 +211,7 @@ describe('a refusal that is listed as failed', () => {
     }
   })
 
-  test('as many, alike, as attempts in doubt: each was refused, whichever is whose', () => {
+  test('is a match for each attempt in doubt if there are as many equal entries', () => {
     const rival = other(buildAttempt(0, 'submitting'), 0)
     const where = { others: [rival] }
     expect(search([refusal(1), refusal(2)], where)).toEqual({
@@ -219,17 +219,17 @@ describe('a refusal that is listed as failed', () => {
       report: { sid: null, status: 'failed', errorCode: 21611, errorText: null },
     })
     expect(find([refusal(1), refusal(2), refusal(3)], { others: [rival, { ...rival, id: 9 }] })).toBe('found')
-    // The other was told so meanwhile.
+    // The other one has recorded its refusal in the meantime.
     expect(find([refusal(1), refusal(2)], { others: [other(refused, 0)] })).toBe('found')
   })
 
-  test.each([1, 5, 10, 40])('of two attempts in doubt, %i s apart, is known from both sides', (gap) => {
+  test.each([1, 5, 10, 40])('is a match for both of two attempts in doubt that are %i s apart', (gap) => {
     const listed = [refusal(0.5), refusal(gap + 0.5)]
     expect(search(listed, { others: [other(buildAttempt(0, 'submitting'), gap)] })).toMatchObject({
       kind: 'found',
       report: { sid: null, errorCode: 21611 },
     })
-    // The other's claim was so much earlier, and is known by now; its entry comes first.
+    // The other claim was `gap` seconds earlier and is resolved by now; its entry comes first.
     const earlier = [refusal(0.5 - gap), refusal(0.5)]
     expect(search(earlier.toReversed(), { others: [other(refused, -gap)] })).toMatchObject({
       kind: 'found',
@@ -237,7 +237,7 @@ describe('a refusal that is listed as failed', () => {
     })
   })
 
-  test('is adopted with its sid only if it cannot be the one of a known refusal', () => {
+  test('gives its sid only if it cannot belong to a known refusal', () => {
     const sid = sidOf(5)
     const mine = { ...refusal(1), sid }
     const none = { report: { sid: null } }
@@ -249,7 +249,7 @@ describe('a refusal that is listed as failed', () => {
     })
   })
 
-  test('beside another attempt in doubt decides nothing if their number, outcome, text or time differ', () => {
+  test('is undecided beside another attempt in doubt if number, outcome, text or time differ', () => {
     const rival = other(buildAttempt(0, 'submitting'), 0)
     const where = { others: [rival] }
     const similar = { ...refusal(2), body: `Sent from your Twilio trial account - ${BODY}` }
@@ -268,37 +268,37 @@ describe('a refusal that is listed as failed', () => {
     }
   })
 
-  test('of another message does not account for an entry that Twilio accepted', () => {
+  test('does not account for an entry that Twilio accepted', () => {
     for (const errorCode of [21611, null]) {
       expect(find([created(1)], { others: [other({ ...refused, errorCode }, 0)] })).toBe('found')
     }
   })
 })
 
-describe('the text in the list', () => {
+describe('the text in the list, compared with ours:', () => {
   test.each<[string, string, string, ReturnType<typeof compareTexts>]>([
     ['the same', BODY, BODY, 'same'],
     ['with spaces around it', BODY, ` ${BODY}\n`, 'same'],
     ['smart-encoded', '“Rosa’s” – 5…', '"Rosa\'s" - 5...', 'same'],
-    ['with the words of a trial account', BODY, `Sent from your Twilio trial account - ${BODY}`, 'alike'],
+    ['with the prefix of a trial account', BODY, `Sent from your Twilio trial account - ${BODY}`, 'alike'],
     ['without accents', 'Olá, é às 5', 'Ola, e as 5', 'alike'],
-    ['without signs that count as letters', 'Hawaiˀi at 5', 'Hawaii at 5', 'alike'],
-    ['with a plain apostrophe for a letter of its own', 'Hawaiʻi, O’ahuʼs', "Hawai'i, O'ahu's", 'same'],
-    ['hidden', BODY, '', 'alike'],
-    ['hidden by a word', BODY, '**REDACTED**', 'alike'],
-    ['hidden by words', BODY, '[Redacted by Twilio]', 'alike'],
-    ['another', BODY, 'Your taxi is there', 'other'],
-    ['ours with more at its end', BODY, `${BODY} at 5`, 'other'],
-    ['another number in it', 'Your code is 1234', 'Your code is 1243', 'other'],
-    ['of signs alone, the same', '👍', '👍', 'same'],
+    ['without modifier letters', 'Hawaiˀi at 5', 'Hawaii at 5', 'alike'],
+    ['with a plain apostrophe for a modifier letter', 'Hawaiʻi, O’ahuʼs', "Hawai'i, O'ahu's", 'same'],
+    ['empty', BODY, '', 'alike'],
+    ['redacted by a word', BODY, '**REDACTED**', 'alike'],
+    ['redacted by several words', BODY, '[Redacted by Twilio]', 'alike'],
+    ['another text', BODY, 'Your taxi is there', 'other'],
+    ['ours with more text after it', BODY, `${BODY} at 5`, 'other'],
+    ['with another number in it', 'Your code is 1234', 'Your code is 1243', 'other'],
+    ['the same, of symbols only', '👍', '👍', 'same'],
     [
       'of signs alone, with the words of a trial account',
       '👍',
       'Sent from your Twilio trial account - 👍',
       'alike',
     ],
-    ['of signs alone, another', '👍', '🎉', 'other'],
-    ['of words, where ours is of signs alone', '👍', BODY, 'other'],
+    ['another, of symbols only', '👍', '🎉', 'other'],
+    ['of words, while ours has symbols only', '👍', BODY, 'other'],
   ])('%s', (_what, ours, listed, expected) => {
     expect(compareTexts(ours, listed)).toBe(expected)
     const kinds = { same: 'found', alike: 'undecided', other: 'absent' }

@@ -1,4 +1,4 @@
-// How a rule's schedule is written for people: on pages, in the terminal and in the documents.
+// Tests how the schedule of a rule is formatted for people.
 import { expect, test } from '@jest/globals'
 import { createRetryPolicy, formatSchedule, ruleFor } from '../../src/delivery/retry-policy.ts'
 import { duration } from '../../src/shared/figures.ts'
@@ -9,7 +9,7 @@ test.each([
   [63038, 1, '1 d, 1 d, 1 d'],
   [63038, 0.5, '12 h, 12 h, 12 h'],
   [21610, 1, ''],
-])('the schedule of %i, with delays times %d, is %j', (code, delayScale, expected) => {
+])('the schedule of %i with a delay scale of %d is %j', (code, delayScale, expected) => {
   const policy = createRetryPolicy({}, delayScale)
   expect(formatSchedule(policy, ruleFor(policy, code), duration)).toBe(expected)
 })

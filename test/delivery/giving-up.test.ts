@@ -1,5 +1,4 @@
-// Owns the tests of when a message is left as it is: three days after it became what it is, and not before Twilio was
-// asked for the last time and has answered.
+// Tests when checks of a message end: three days after its last change, and only after Twilio has answered a lookup.
 import { describe, expect, test } from '@jest/globals'
 import { decide } from '../../src/delivery/decide.ts'
 import type { Decision } from '../../src/delivery/decision.ts'
@@ -9,18 +8,18 @@ import { MESSAGES } from './decision-table.ts'
 
 const HOURS_72 = 72 * 3600
 
-/** So many seconds after the messages became what they are. */
+/** The time `elapsed` seconds after the last change of the messages. */
 const timeAfter = (elapsed: number): Date => secondsFromNow(elapsed - 60)
 
 function happens(message: Message, event: Event, elapsed: number): Decision {
   return decide(message, event, context({ now: timeAfter(elapsed) }))
 }
 
-/** The message after Twilio was asked for it, with the answer still to come. */
+/** The message during a lookup at Twilio. */
 function asked(status: 'submitting' | 'sent', elapsed: number): Message {
   const message = { ...MESSAGES[status], reconcileAt: timeAfter(elapsed) }
   const decision = happens(message, { kind: 'reconcile', isJobScheduled: false }, elapsed)
-  if (decision.kind !== 'inquire') throw new Error(`not asked: ${decision.kind}`)
+  if (decision.kind !== 'inquire') throw new Error(`not looked up: ${decision.kind}`)
   return decision.message
 }
 
@@ -42,11 +41,11 @@ function listed(fields: Partial<Extract<Event, { kind: 'listed' }>>): Event {
 
 const undecided = listed({ entries: [listedEntry(), listedEntry()] })
 
-describe('after three days', () => {
+describe('after three days without news', () => {
   test.each([
     'submitting',
     'sent',
-  ] as const)('a message that is %s is asked for, and asked for again until there is an answer', (status) => {
+  ] as const)('a message that is %s is looked up until Twilio answers', (status) => {
     for (const elapsed of [HOURS_72, HOURS_72 + 900, 2 * HOURS_72]) {
       const message = asked(status, elapsed)
       expect(message).toEqual({ ...MESSAGES[status], reconcileAt: timeAfter(elapsed + 900) })
@@ -60,10 +59,10 @@ describe('after three days', () => {
   })
 
   test.each<[string, 'submitting' | 'sent', Event, RegExp]>([
-    ['that says nothing new', 'sent', nothingNew, /^Twilio reported nothing new\. After three days/],
-    ['that Twilio does not know its sid', 'sent', missing, /^Twilio reported nothing new\. After three days/],
-    ['that does not decide', 'submitting', undecided, /^It is not known .*\. After three days/],
-  ])('an answer %s is the last: the message is left, and says so', (_what, status, event, reason) => {
+    ['that is not new', 'sent', nothingNew, /^Twilio reported nothing new\. After three days/],
+    ['that Twilio does not have its sid', 'sent', missing, /^Twilio reported nothing new\. After three days/],
+    ['that is undecided', 'submitting', undecided, /^It is not known .*\. After three days/],
+  ])('an answer %s ends the checks, and the reason says so', (_what, status, event, reason) => {
     const message = asked(status, HOURS_72)
     const decision = happens(message, event, HOURS_72 + 1)
     expect(decision).toMatchObject({ kind: 'record', message: { status, reconcileAt: 'never' } })
@@ -73,7 +72,7 @@ describe('after three days', () => {
     expect(happens(left, { kind: 'reconcile', isJobScheduled: false }, 10 * HOURS_72).kind).toBe('ignore')
   })
 
-  test('an answer with news counts as ever', () => {
+  test('an answer with a new status is recorded as usual', () => {
     expect(happens(asked('sent', HOURS_72), fetched('delivered'), HOURS_72 + 1)).toMatchObject({
       message: { status: 'delivered', reconcileAt: null, reason: null },
     })
@@ -83,7 +82,7 @@ describe('after three days', () => {
     })
   })
 
-  test('a message that was left is not left again, nor says so twice', () => {
+  test('the end of the checks is noted in the reason once', () => {
     const left = outcomeOf(MESSAGES.sent, happens(asked('sent', HOURS_72), nothingNew, HOURS_72))
     for (const event of [nothingNew, missing, callback('sent')]) {
       expect(outcomeOf(left, happens(left, event, HOURS_72 + 9))).toEqual(left)
@@ -97,23 +96,23 @@ describe('after three days', () => {
   })
 })
 
-describe('before three days have passed', () => {
+describe('before three days without news', () => {
   test.each([
-    ['that says nothing new', nothingNew],
-    ['that Twilio does not know its sid', missing],
-  ])('an answer %s only says when to look again', (_what, event) => {
+    ['that is not new', nothingNew],
+    ['that Twilio does not have its sid', missing],
+  ])('an answer %s only sets the time of the next check', (_what, event) => {
     const message = asked('sent', 9600)
     const decision = happens(message, event, 9601)
     expect(decision).toEqual({ kind: 'record', message: { ...message, reconcileAt: timeAfter(2 * 9601) } })
   })
 
-  test('a callback that says nothing new is no answer', () => {
+  test('a callback that is not new does not count as an answer', () => {
     for (const elapsed of [300, HOURS_72]) {
       expect(happens(asked('sent', elapsed), callback('sent'), elapsed + 1).kind).toBe('ignore')
     }
   })
 
-  test('an answer that does not decide says when to look again', () => {
+  test('an undecided answer sets the time of the next check', () => {
     const decision = happens(asked('submitting', 45), undecided, 46)
     expect(decision).toMatchObject({ kind: 'record', message: { reconcileAt: timeAfter(69) } })
     expect(outcomeOf(MESSAGES.submitting, decision).reason).not.toMatch(/three days/)

@@ -1,5 +1,4 @@
-// Owns the tests of reports that come when the message has moved on: a late delivered of an earlier attempt, a
-// cancel, another sid.
+// Tests reports that come too late: a delivered callback of an earlier attempt, a cancel, another sid.
 import { describe, expect, test } from '@jest/globals'
 import { decide } from '../../src/delivery/decide.ts'
 import type { Event } from '../../src/delivery/message.ts'
@@ -20,10 +19,10 @@ import {
   submittingMessage,
 } from './build-message.ts'
 
-describe('a late delivered of attempt 0', () => {
+describe('a late delivered callback of attempt 0', () => {
   const delivered = { status: 'delivered', success: true, nextRetryAt: null, reason: null }
 
-  test('after attempt 1 was scheduled: its job goes, its entry goes, retry_count goes back', () => {
+  test('removes the scheduled attempt 1 with its job, and decreases retry_count', () => {
     const retrying = play(submittingMessage(), [callback('undelivered', 30003)])
     expect(retrying).toMatchObject({ status: 'retrying', retryCount: 1 })
     const decision = decide(retrying, callback('delivered'), context())
@@ -34,20 +33,20 @@ describe('a late delivered of attempt 0', () => {
     expect(decide(next, due(1), context()).kind).toBe('ignore')
   })
 
-  test('after attempt 1 was put off: the job that goes is the one that was scheduled last', () => {
+  test('removes the latest job of the postponed attempt 1', () => {
     const putOff = play(submittingMessage(1), [notProcessed(null, 1)])
     const decision = decide(putOff, callback('delivered'), context())
     expect(decision).toMatchObject({ kind: 'unschedule', job: { attempt: 1, postponements: 1 } })
   })
 
   test.each<[string, Event[]]>([
-    ['undelivered with a code that allows a retry', [accepted(1), callback('undelivered', 30003, 1)]],
-    ['failed with a code that forbids one', [callback('failed', 30007, 1)]],
+    ['undelivered with a code that is retried', [accepted(1), callback('undelivered', 30003, 1)]],
+    ['failed with a code that is never retried', [callback('failed', 30007, 1)]],
     ['refused', [rejected(21610, 1)]],
     ['sent', [accepted(1), callback('sent', null, 1)]],
     ['canceled', [callback('canceled', null, 1)]],
     ['delivered as well', [accepted(1), callback('delivered', null, 1)]],
-  ])('after attempt 1 was submitted: delivered, and stays so if attempt 1 is %s', (_, reports) => {
+  ])('makes the message delivered for good, even if the submitted attempt 1 is %s', (_, reports) => {
     const late = play(submittingMessage(1), [callback('delivered'), ...reports])
     expect(late).toMatchObject({ ...delivered, retryCount: 1 })
     const afterwards = play(submittingMessage(1), [...reports, callback('delivered')])
@@ -55,7 +54,7 @@ describe('a late delivered of attempt 0', () => {
     expect(afterwards.attempts.filter(({ status }) => status === 'pending')).toEqual([])
   })
 
-  test('is outranked by the read of either attempt alone', () => {
+  test('is outranked by a read callback of either attempt only', () => {
     for (const attempt of [0, 1]) {
       const next = play(submittingMessage(1), [callback('delivered'), callback('read', null, attempt)])
       expect(next.status).toBe('read')
@@ -64,7 +63,7 @@ describe('a late delivered of attempt 0', () => {
 })
 
 describe('the sid of the row', () => {
-  test('is that of the latest attempt that has one', () => {
+  test('is the sid of the latest attempt that has one', () => {
     const failed = play(submittingMessage(), [accepted(), callback('undelivered', 30003)])
     expect(failed.sid).toBe(sidOf(0))
     const again = play(failed, [due(1)], { now: secondsFromNow(300) })
@@ -73,7 +72,7 @@ describe('the sid of the row', () => {
     expect(play(again, [accepted(1), callback('sent')]).sid).toBe(sidOf(1))
   })
 
-  test('stays that of a message which others submitted: their callbacks name nothing else', () => {
+  test('is kept if the app submitted the message, because its callbacks have nothing else', () => {
     const theirs = buildMessage('sent', [], { sid: sidOf(0) })
     const failed = play(theirs, [callback('undelivered', 30003, null)])
     const again = play(failed, [due(1), accepted(1)], { now: secondsFromNow(300) })
@@ -83,21 +82,21 @@ describe('the sid of the row', () => {
   })
 })
 
-describe('canceled', () => {
-  test('at Twilio as the retry of a failure: keeps the success of the attempt under way', () => {
+describe('a canceled message', () => {
+  test('whose retry is canceled at Twilio counts as a success, like the retry', () => {
     const canceled = play(submittingMessage(1), [callback('canceled', null, 1)])
     expect(submittingMessage(1).success).toBe(true)
     expect(canceled).toMatchObject({ status: 'canceled', success: true })
   })
 
-  test('keeps the success that it had: a message that had not failed did not fail at that', () => {
+  test('keeps its success, because canceling is no failure', () => {
     const pending = buildMessage('pending', [buildAttempt(0, 'pending')])
     expect(play(pending, [cancel])).toMatchObject({ status: 'canceled', success: true })
     const failed = play(submittingMessage(), [rejected(30001), cancel])
     expect(failed).toMatchObject({ status: 'canceled', success: false, nextRetryAt: null, retryCount: 0 })
   })
 
-  test('is not undone by a late failure of the attempt before, only by its delivery', () => {
+  test('is changed by a late delivered callback only, not by a failure', () => {
     const canceled = play(submittingMessage(), [callback('undelivered', 30003), cancel])
     for (const event of [callback('failed', 30001), callback('failed', 21610), callback('sent'), due(1)]) {
       expect(play(canceled, [event])).toMatchObject({ status: 'canceled', retryCount: 0, nextRetryAt: null })
@@ -106,17 +105,17 @@ describe('canceled', () => {
   })
 })
 
-describe('another sid for an attempt whose sid is known', () => {
+describe('a report with a second sid for an attempt', () => {
   const OTHER_SID = sidOf(99)
 
-  test('says nothing, unless it says that the message was delivered', () => {
+  test('is ignored unless it is delivered', () => {
     const sent = play(submittingMessage(), [accepted(), callback('sent')])
     expect(decide(sent, callback('failed', 30001, 0, OTHER_SID), context()).kind).toBe('ignore')
     expect(play(sent, [callback('delivered', null, 0, OTHER_SID)]).status).toBe('delivered')
   })
 
-  test('does not come about when an attempt that was taken for lost fails before it is tried again', () => {
-    // Put off, it waits under its own number; then its first request turns out to have reached Twilio.
+  test('does not occur if an attempt that was found to be lost fails before it is made again', () => {
+    // The postponed attempt waits under the same number when its first request turns out to have reached Twilio.
     const failed = play(submittingMessage(), [notProcessed(), callback('failed', 30001)])
     const now = secondsFromNow(3600)
     const again = play(failed, [due(failed.retryCount)], { now })

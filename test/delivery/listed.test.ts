@@ -1,5 +1,4 @@
-// Owns the tests of what Twilio's message list makes of an attempt in doubt. Whether the attempt is in it:
-// doubt.test.ts.
+// Tests the decision after a search of Twilio's message list. find-attempt.test.ts tests the search.
 import { describe, expect, test } from '@jest/globals'
 import { decide } from '../../src/delivery/decide.ts'
 import type { Event, Message } from '../../src/delivery/message.ts'
@@ -23,7 +22,7 @@ import { MESSAGES, STATUSES } from './decision-table.ts'
 
 type ListedEvent = Extract<Event, { kind: 'listed' }>
 
-/** The messages of these tests were claimed a minute ago. */
+/** The messages in these tests were claimed a minute ago. */
 function listed(fields: Partial<ListedEvent> = {}): ListedEvent {
   return {
     kind: 'listed',
@@ -41,8 +40,8 @@ function listedOn(message: Message, fields: Partial<ListedEvent>): Message {
   return outcomeOf(message, decide(message, listed(fields), context()))
 }
 
-describe('an attempt in doubt that is found', () => {
-  test('gets the sid and the status, and is not in doubt any more', () => {
+describe('an attempt in doubt that is found in the list', () => {
+  test('gets its sid and status, and is no longer in doubt', () => {
     const doubt = play(submittingMessage(), [unknownOutcome()])
     expect(doubt.reason).toMatch(/not known/)
     const found = listedOn(doubt, { entries: [listedEntry({ sid: sidOf(0), status: 'sent' })] })
@@ -50,7 +49,7 @@ describe('an attempt in doubt that is found', () => {
     expect(found.attempts).toMatchObject([{ status: 'sent', sid: sidOf(0) }])
   })
 
-  test('ends as if its answer or its callback had come', () => {
+  test('ends as if its answer or callback had come', () => {
     const lasting = ({ status, sid, retryCount, nextRetryAt, success }: Message): object => ({
       ...{ status, sid, retryCount, nextRetryAt, success },
     })
@@ -70,15 +69,15 @@ describe('an attempt in doubt that is found', () => {
   test.each([
     [21610, 'record', { status: 'failed', retryCount: 0, nextRetryAt: null }],
     [21611, 'schedule', { status: 'retrying', retryCount: 1 }],
-  ])('as refused with %d: the policy decides', (errorCode, kind, expected) => {
+  ])('as refused with %d is retried or not, by the policy', (errorCode, kind, expected) => {
     const entries = [listedEntry({ status: 'failed', errorCode })]
     const decision = decide(submittingMessage(), listed({ entries }), context())
     expect(decision).toMatchObject({ kind, message: { success: false, ...expected } })
   })
 })
 
-describe('an attempt in doubt that is certainly not there', () => {
-  test.each([0, 1])('is made again at once, under the same number: %d', (attempt) => {
+describe('an attempt in doubt that is certainly not in the list', () => {
+  test.each([0, 1])('is made again now, under the same number %d', (attempt) => {
     const decision = decide(submittingMessage(attempt), listed({ attempt }), context())
     expect(decision).toMatchObject({
       kind: 'schedule',
@@ -95,7 +94,7 @@ describe('an attempt in doubt that is certainly not there', () => {
     })
   })
 
-  test('is not made again once its deadline has passed', () => {
+  test('is not made again after its deadline', () => {
     const message = submittingMessage(1, 30001, { deadline: NOW })
     const decision = decide(message, listed({ attempt: 1 }), context())
     expect(decision).toMatchObject({
@@ -104,7 +103,7 @@ describe('an attempt in doubt that is certainly not there', () => {
     })
     const expired = outcomeOf(message, decision)
     expect(expired.reason).toMatch(/deadline/)
-    // It was claimed: should Twilio have it after all, its news is not lost.
+    // Its entry stays: if Twilio has it after all, its callbacks are still recorded.
     expect(play(expired, [callback('delivered', null, 1)])).toMatchObject({
       status: 'delivered',
       success: true,
@@ -113,7 +112,7 @@ describe('an attempt in doubt that is certainly not there', () => {
     expect(decide(inTime, listed({ attempt: 1 }), context()).kind).toBe('schedule')
   })
 
-  test('and whose callback comes after all, before it is made again, is not made again', () => {
+  test('is not made again if its callback comes before that', () => {
     const again = listedOn(submittingMessage(), {})
     expect(decide(again, callback('queued'), context())).toMatchObject({
       kind: 'unschedule',
@@ -123,12 +122,12 @@ describe('an attempt in doubt that is certainly not there', () => {
   })
 })
 
-describe('an attempt in doubt on which the list cannot decide', () => {
+describe('an attempt in doubt that the list does not decide', () => {
   test.each([
-    ['several fit', { entries: [listedEntry(), listedEntry()] }],
+    ['several entries match', { entries: [listedEntry(), listedEntry()] }],
     ['the list is not complete', { isComplete: false }],
-    ['another attempt may have made it', { entries: [listedEntry()], others: [submittingMessage()] }],
-  ])('stays in doubt, with the reason: %s', (_why, fields) => {
+    ['the entry may belong to another attempt', { entries: [listedEntry()], others: [submittingMessage()] }],
+  ])('stays in doubt with a reason if %s', (_why, fields) => {
     const message = submittingMessage(1)
     const decision = decide(message, listed({ attempt: 1, ...fields }), context())
     expect(decision).toMatchObject({
@@ -142,7 +141,7 @@ describe('an attempt in doubt on which the list cannot decide', () => {
   })
 })
 
-describe('a list that comes too late changes nothing', () => {
+describe('a list that comes too late changes nothing if', () => {
   const answers = [{}, { entries: [listedEntry()] }, { isComplete: false }]
 
   test.each(STATUSES.filter((status) => status !== 'submitting'))('the message is %s', (status) => {
@@ -167,7 +166,7 @@ describe('a list that comes too late changes nothing', () => {
     }
   })
 
-  test('an earlier attempt was delivered meanwhile', () => {
+  test('an earlier attempt was delivered in the meantime', () => {
     const delivered = play(submittingMessage(1), [callback('delivered')])
     expect(delivered).toMatchObject({ status: 'delivered', attempts: [{}, { status: 'submitting' }] })
     for (const fields of answers) {

@@ -1,4 +1,4 @@
-// What a person may ask for, in which state, and what it makes of the message. Every status: decision-table.ts.
+// Tests when a person can retry or cancel a message, and the result. decision-table.ts has every status.
 import { describe, expect, test } from '@jest/globals'
 import { decide } from '../../src/delivery/decide.ts'
 import type { Event, Message } from '../../src/delivery/message.ts'
@@ -29,8 +29,8 @@ const usedUp = play(submittingMessage(3), [callback('undelivered', 30001, 3)])
 
 const waitingFor30003 = play(submittingMessage(), [callback('undelivered', 30003)])
 
-describe('retry now, of a message that failed', () => {
-  test('is made although its retries are used up, and raises the limit by what it needs', () => {
+describe('a manual retry of a failed message', () => {
+  test('is made even if its retries are used up, and raises max_retries', () => {
     expect(usedUp).toMatchObject({ status: 'undelivered', retryCount: 3, maxRetries: 3 })
     const decision = decide(usedUp, retry(), context())
     expect(decision).toMatchObject({
@@ -42,23 +42,23 @@ describe('retry now, of a message that failed', () => {
     })
   })
 
-  test('it fails again: it is given up again, and says after how many', () => {
+  test('that fails again gives the message up again, with the number of retries', () => {
     const again = play(usedUp, [retry(), due(4), rejected(30001, 4)])
     expect(again).toMatchObject({ status: 'failed', retryCount: 4, nextRetryAt: null })
     expect(again.reason).toMatch(/Given up after 4 retries$/)
   })
 
-  test('it gets through: it is delivered', () => {
+  test('that succeeds makes the message delivered', () => {
     const through = play(usedUp, [retry(), due(4), accepted(4), callback('delivered', null, 4)])
     expect(through).toMatchObject({ status: 'delivered', success: true, retryCount: 4 })
   })
 
-  test('a late delivered of an earlier attempt calls it off', () => {
+  test('is canceled by a late delivered callback of an earlier attempt', () => {
     const settled = play(usedUp, [retry(), callback('delivered', null, 3)])
     expect(settled).toMatchObject({ status: 'delivered', retryCount: 3, nextRetryAt: null })
   })
 
-  test('a code that the policy never retries takes force, and the answer says so', () => {
+  test('must be forced for a code that the policy never retries', () => {
     const stopped = play(submittingMessage(), [rejected(21610)])
     expect(whyNot(stopped, retry())).toMatch(
       /^the policy never retries 21610 \(.*opted out.*\); this must be forced/,
@@ -67,22 +67,22 @@ describe('retry now, of a message that failed', () => {
   })
 
   test.each<[string, Partial<Message>, string]>([
-    ['whose deadline has passed', { deadline: secondsFromNow(-1) }, 'its deadline has passed'],
-    ['without its text', { body: null }, 'the row has no text (message_content)'],
-  ])('%s: is not made, not even by force', (_what, fields, why) => {
+    ['after its deadline', { deadline: secondsFromNow(-1) }, 'its deadline has passed'],
+    ['without a text', { body: null }, 'the row has no text (message_content)'],
+  ])('%s is not made, even if forced', (_what, fields, why) => {
     expect(whyNot({ ...usedUp, ...fields }, retry({ force: true }))).toBe(why)
   })
 
-  test('attempts have numbers of three digits', () => {
+  test('is refused after attempt 999, because an attempt has at most three digits', () => {
     const last = buildMessage('failed', [buildAttempt(999, 'failed', { errorCode: 30001 })])
     expect(decide(last, retry(), context()).kind).toBe('ignore')
   })
 })
 
-describe('retry now, of a message that waits', () => {
+describe('a manual retry of a waiting message', () => {
   const waiting = waitingFor30003
 
-  test('brings the same attempt forward, with a new alarm in place of the old one', () => {
+  test('makes the same attempt now, and replaces its job', () => {
     expect(waiting.nextRetryAt).toEqual(secondsFromNow(300))
     expect(decide(waiting, retry({ seen: waiting }), context())).toMatchObject({
       kind: 'schedule',
@@ -93,44 +93,44 @@ describe('retry now, of a message that waits', () => {
     })
   })
 
-  test('asked for twice, does it once', () => {
+  test('that is requested twice is made once', () => {
     const once = play(waiting, [retry({ seen: waiting })])
     expect(whyNot(once, retry({ seen: waiting }))).toBe('its next attempt is already due')
   })
 })
 
-describe('a message that somebody else left waiting for days, and that is not sent by itself', () => {
+describe('a message on hold, which the app left waiting for days', () => {
   const left = buildMessage('pending', [buildAttempt(0, 'pending')], { reconcileAt: 'on_hold' })
 
-  test('says so, and what can be done', () => {
+  test('says that it is on hold, and what to do', () => {
     expect(nextStepOf(left, NOW)).toEqual({ what: expect.stringContaining('Retry or cancel it'), at: null })
     expect(nextStepOf({ ...left, reconcileAt: NOW }, NOW).what).toContain('a worker makes it')
   })
 
-  test('is sent if a person asks for it, and watched from then on', () => {
+  test('is sent and reconciled after a manual retry', () => {
     const decision = decide(left, retry({ seen: left }), context())
     expect(decision).toMatchObject({ kind: 'schedule', at: NOW, message: { nextRetryAt: NOW } })
     const asked = play(left, [retry({ seen: left })])
     expect(asked.reconcileAt).toEqual(secondsFromNow(30))
   })
 
-  test('is called off if a person asks for that', () => {
+  test('can be canceled', () => {
     expect(play(left, [cancel])).toMatchObject({ status: 'canceled', nextRetryAt: null })
   })
 })
 
-describe('who saw the message before something happened', () => {
+describe('a manual retry of an outdated view of the message', () => {
   test.each<[string, Message, readonly Event[]]>([
-    ['it was retried and failed again', usedUp, [retry(), due(4), rejected(30001, 4)]],
-    ['its retry was made, and failed for good', waitingFor30003, [retry(), due(1), rejected(21610, 1)]],
-    ['it was called off', waitingFor30003, [cancel]],
-  ])('%s: asks for nothing any more', (_what, seen, events) => {
+    ['after it was retried and failed again', usedUp, [retry(), due(4), rejected(30001, 4)]],
+    ['after its retry failed for good', waitingFor30003, [retry(), due(1), rejected(21610, 1)]],
+    ['after it was canceled', waitingFor30003, [cancel]],
+  ])('has no effect %s', (_what, seen, events) => {
     expect(whyNot(play(seen, events), retry({ seen, force: true }))).toBe('it changed in the meantime')
   })
 })
 
-describe('a message that was called off', () => {
-  test('before its first attempt: this attempt is made', () => {
+describe('a manual retry of a canceled message', () => {
+  test('makes the first attempt if it was canceled before', () => {
     const canceled = play(buildMessage('pending', [buildAttempt(0, 'pending')]), [cancel])
     expect(canceled.status).toBe('canceled')
     const again = decide(canceled, retry(), context())
@@ -138,14 +138,14 @@ describe('a message that was called off', () => {
     expect(play(canceled, [retry()])).toMatchObject({ status: 'pending', retryCount: 0 })
   })
 
-  test('before a retry: the retry is made', () => {
+  test('makes the retry if it was canceled before', () => {
     const canceled = play(submittingMessage(), [callback('undelivered', 30003), cancel])
     expect(play(canceled, [retry()])).toMatchObject({ status: 'retrying', retryCount: 1, success: false })
   })
 })
 
-describe('a row that others wrote', () => {
-  test('failed, without attempts: its next attempt is made', () => {
+describe('a manual retry of a row that the app wrote', () => {
+  test('makes the next attempt if the row failed and has no attempts', () => {
     const row = buildMessage('failed', [], { retryCount: 1 })
     expect(play(row, [retry()])).toMatchObject({ status: 'retrying', retryCount: 2 })
   })

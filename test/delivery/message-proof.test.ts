@@ -1,4 +1,4 @@
-// Which news is about a message, and which is about another that had the same id.
+// Tests which events belong to a message, and which to another message that had the same id.
 import { describe, expect, test } from '@jest/globals'
 import { isAbout, isSameAddress, type Proof } from '../../src/delivery/message-proof.ts'
 import { buildAttempt, buildMessage, sidOf } from './build-message.ts'
@@ -8,7 +8,7 @@ const TO = '+15550100123'
 const STRANGER = '+15550100999'
 const OTHER_SID = sidOf(99)
 
-describe('news is about a message', () => {
+describe('whether an event with these facts belongs to the message:', () => {
   test.each<[what: string, rowKey: string | null, proof: Proof, isIt: boolean]>([
     ['the same key', KEY, { key: KEY, to: TO, sid: OTHER_SID }, true],
     ['the same key and a number that Twilio rewrote', KEY, { key: KEY, to: STRANGER, sid: OTHER_SID }, true],
@@ -28,7 +28,7 @@ describe('news is about a message', () => {
   })
 })
 
-describe('two addresses are the same', () => {
+describe('whether two addresses are the same:', () => {
   test.each<[one: string, other: string, areSame: boolean]>([
     ['+12065550100', '+12065550100', true],
     ['+12065550100', '+1 (206) 555-0100', true],

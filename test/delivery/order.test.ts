@@ -1,5 +1,5 @@
-// Owns the tests that neither the order nor the repetition of Twilio's reports matters: every order is played,
-// and all must end in the same message; and that no sequence of events leaves a row that contradicts itself.
+// Tests that order and repetition of Twilio's reports do not matter: every order must lead to the same message. Also tests
+// that no sequence of events leads to an inconsistent row.
 import { describe, expect, test } from '@jest/globals'
 import { decide } from '../../src/delivery/decide.ts'
 import type { Event, Message } from '../../src/delivery/message.ts'
@@ -23,7 +23,7 @@ import {
 } from './build-message.ts'
 import { ordersOf, sequencesOf, withRepetitions } from './permutations.ts'
 
-/** What must not depend on the order. When it happened, how often it was put off, and the words for people may. */
+/** The fields that must not depend on the order. Times, postponements and reasons may. */
 function lasting(message: Message): object {
   const { status, success, retryCount, sid } = message
   const attempts = message.attempts.map((attempt) => [
@@ -35,7 +35,7 @@ function lasting(message: Message): object {
   return { status, success, retryCount, sid, attempts }
 }
 
-/** Each different end of all orders, with the first order that leads there. */
+/** Each different result of all orders, with the first order that leads to it. */
 function endsOf(
   start: Message,
   reports: readonly Event[],
@@ -52,7 +52,7 @@ function endsOf(
   return ends
 }
 
-/** Of one attempt `n`, and how they end: the message's status, and how many attempts were added. */
+/** Reports on attempt `n`, and the result: the message's status, and the number of added attempts. */
 type Reports = (attempt: number) => Event[]
 
 const SETS: readonly (readonly [end: string, added: number, reports: Reports])[] = [
@@ -101,17 +101,17 @@ const SETS: readonly (readonly [end: string, added: number, reports: Reports])[]
   ],
 ]
 
-describe('all orders of the reports on one attempt, up to two of them doubled, end alike', () => {
+describe('all orders of the reports on one attempt, with up to two repeated, have the same result:', () => {
   for (const [end, added, reports] of SETS) {
     const words = reports(0).map(wordsOf).join(', ')
     test.each([
-      ['accepted, at every place', (n: number) => [accepted(n)]],
-      ['unknown, at every place', (n: number) => [unknownOutcome(n)]],
+      ['accepted, at every position', (n: number) => [accepted(n)]],
+      ['unknown, at every position', (n: number) => [unknownOutcome(n)]],
       ['that never comes', () => []],
-    ])(`{${words}} and an answer %s: ${end}`, (_, answers) => {
+    ])(`{${words}} and an answer %s lead to ${end}`, (_, answers) => {
       for (const attempt of [0, 1]) {
         const ends = endsOf(submittingMessage(attempt), reports(attempt), answers(attempt))
-        // The orders stand beside the ends, so that a failure names two that differ.
+        // The orders are part of the value, so a failure shows two that differ.
         expect([...ends].slice(1)).toEqual([])
         const [only = '{}'] = [...ends.keys()]
         expect(JSON.parse(only)).toMatchObject({
@@ -124,7 +124,7 @@ describe('all orders of the reports on one attempt, up to two of them doubled, e
   }
 })
 
-describe('all orders end alike', () => {
+describe('all orders have the same result', () => {
   test.each([
     [
       'delivered',
@@ -135,13 +135,13 @@ describe('all orders end alike', () => {
     ['read', [callback('delivered'), callback('read'), callback('failed', 21610, 1)], []],
     ['undelivered', [callback('failed', 30007), callback('undelivered', 30007, 1)], [accepted(1)]],
     ['delivered', [callback('delivered')], [notProcessed(null, 1)]],
-  ])('of reports on two attempts: %s', (end, reports, once) => {
+  ])('for reports on two attempts: %s', (end, reports, once) => {
     const ends = endsOf(submittingMessage(1, 30003), reports, once)
     expect([...ends].slice(1)).toEqual([])
     expect(JSON.parse([...ends.keys()][0] ?? '{}')).toMatchObject({ status: end })
   })
 
-  test('of two failures whose retries fall on either side of the deadline', () => {
+  test('for two failures with retries before and after the deadline', () => {
     const start = submittingMessage(0, 0, { deadline: secondsFromNow(100) })
     for (const reports of [
       [callback('undelivered', 30003), callback('failed', 30001)],
@@ -151,7 +151,7 @@ describe('all orders end alike', () => {
     }
   })
 
-  test('of two failures on either side of the number of retries', () => {
+  test('for two failures, one within the number of retries and one beyond', () => {
     for (const reports of [
       [callback('undelivered', 30003, 2), callback('failed', 30001, 2)],
       [callback('undelivered', 30001, 2), callback('failed', 30003, 2)],
@@ -160,13 +160,13 @@ describe('all orders end alike', () => {
     }
   })
 
-  test('of a report, and of Twilio not having processed what it reports on', () => {
+  test('for a report, and an answer that Twilio did not process the same request', () => {
     const ends = endsOf(submittingMessage(), [callback('failed', 30001)], [notProcessed()])
     expect([...ends].slice(1)).toEqual([])
   })
 })
 
-/** Why the row contradicts itself; null if it does not. */
+/** Why the row is inconsistent; null if it is consistent. */
 function contradictionOf(message: Message): string | null {
   const { status, success, attempts, retryCount, nextRetryAt, reason } = message
   const last = attempts.at(-1)
@@ -186,7 +186,7 @@ function contradictionOf(message: Message): string | null {
   return null
 }
 
-/** Plays the sequence and returns what is wrong with it; null if nothing is. */
+/** Plays the sequence and returns a fault; null if there is none. */
 function faultOf(start: Message, sequence: readonly Event[]): string | null {
   let message = start
   for (const event of sequence) {
@@ -205,7 +205,7 @@ function faultOf(start: Message, sequence: readonly Event[]): string | null {
   return null
 }
 
-describe('no sequence of five events contradicts a rule, among', () => {
+describe('no sequence of five events breaks a rule, among', () => {
   const pending = buildMessage('pending', [buildAttempt(0, 'pending')])
 
   test.each<[string, Event[]]>([

@@ -1,4 +1,4 @@
-// An attempt belongs to the account that it was claimed for: another account knows nothing of it.
+// Tests that an attempt belongs to the account that it was claimed for: another account does not have it.
 import { describe, expect, test } from '@jest/globals'
 import { decide } from '../../src/delivery/decide.ts'
 import type { Attempt, Message } from '../../src/delivery/message.ts'
@@ -17,7 +17,7 @@ import {
 const OURS = `AC${'1'.repeat(32)}`
 const OTHER = `AC${'2'.repeat(32)}`
 
-/** Its attempt in this state, claimed a minute ago for this account. */
+/** A message whose attempt has this status and was claimed a minute ago for this account. */
 function claimedFor(account: string | null, message: Message, changes: Partial<Attempt> = {}): Message {
   const attempts = message.attempts.map((attempt) => ({ ...attempt, account, ...changes }))
   return { ...message, attempts, reconcileAt: secondsFromNow(-1) }
@@ -26,7 +26,7 @@ function claimedFor(account: string | null, message: Message, changes: Partial<A
 const look = (message: Message) =>
   decide(message, { kind: 'reconcile', isJobScheduled: false, account: OURS }, context())
 
-test('a claim names its account and its sender, and a later one names its own', () => {
+test('each claim records its own account and sender', () => {
   const waiting = buildMessage('pending', [buildAttempt(0, 'pending')])
   const event = { ...due(0), identity: { account: OURS, sender: '+12065550100' } }
   const claimed = outcomeOf(waiting, decide(waiting, event, context()))
@@ -34,12 +34,12 @@ test('a claim names its account and its sender, and a later one names its own', 
 })
 
 describe('an attempt in doubt', () => {
-  test('is looked for in the list of its own account, and where its row does not name one', () => {
+  test('is searched for in the list of its own account, or if its row has no account', () => {
     expect(look(claimedFor(OURS, submittingMessage())).kind).toBe('inquire')
     expect(look(claimedFor(null, submittingMessage())).kind).toBe('inquire')
   })
 
-  test('of another account stays in doubt, and says why', () => {
+  test('of another account stays in doubt, with a reason', () => {
     const message = claimedFor(OTHER, submittingMessage())
     const decision = look(message)
     expect(decision.kind).toBe('record')
@@ -50,7 +50,7 @@ describe('an attempt in doubt', () => {
   })
 })
 
-test('an attempt that another account accepted is not asked for: its 404 would mean nothing', () => {
+test('an attempt that another account accepted is not looked up, because a 404 would prove nothing', () => {
   const times = { sent: secondsFromNow(-4000).toISOString() }
   const sent = buildMessage('sent', [buildAttempt(0, 'sent', { times })])
   expect(look(claimedFor(OURS, sent)).kind).toBe('inquire')
@@ -69,7 +69,7 @@ const NOTHING_LISTED = {
   others: [],
 } as const
 
-test("a refusal in another account does not account for an entry of this one's list", () => {
+test("a refusal in another account does not account for an entry of this account's list", () => {
   const message = claimedFor(OURS, submittingMessage())
   const refused = claimedFor(OTHER, submittingMessage(), { status: 'failed', errorCode: 30007 })
   const listed = listedEntry({ sid: sidOf(0), status: 'failed', errorCode: 30007 })
@@ -79,7 +79,7 @@ test("a refusal in another account does not account for an entry of this one's l
   ])
 })
 
-test('that the list of a number which Twilio keeps in another form is empty is not believed', () => {
+test('an empty list for a number that Twilio stores in another form proves nothing', () => {
   const message = claimedFor(OURS, submittingMessage())
   const decided = (isRewritten: boolean) =>
     outcomeOf(message, decide(message, { ...NOTHING_LISTED, isRewritten }, context()))

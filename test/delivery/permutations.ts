@@ -1,6 +1,6 @@
-// Every order in which a few things can happen, without chance: small enough to go through all of them.
+// Generates every order of a few items, deterministically and completely.
 
-/** Every order of `items`; equal items are not told apart, so no order comes twice. */
+/** Every order of `items`. Equal items are not distinguished, so no order repeats. */
 export function* ordersOf<T>(items: readonly T[]): Generator<T[]> {
   if (items.length === 0) yield []
   for (const item of new Set(items)) {
@@ -9,7 +9,7 @@ export function* ordersOf<T>(items: readonly T[]): Generator<T[]> {
   }
 }
 
-/** `items` with up to `most` of them once more: [], [a], [b], [a, a], [a, b] ... appended. */
+/** `items` with up to `most` of them repeated: [], [a], [b], [a, a], [a, b] ... appended. */
 export function* withRepetitions<T>(items: readonly T[], most: number, from = 0): Generator<T[]> {
   yield [...items]
   if (most === 0) return

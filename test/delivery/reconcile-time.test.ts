@@ -1,4 +1,4 @@
-// Owns the tests of when a message is looked at if nothing happens to it. What is done then: reconcile.test.ts.
+// Tests when a message is reconciled if no event comes before. reconcile.test.ts tests what is done then.
 import { describe, expect, test } from '@jest/globals'
 import { decide } from '../../src/delivery/decide.ts'
 import type { Message } from '../../src/delivery/message.ts'
@@ -17,7 +17,7 @@ const FINAL = ['undelivered', 'failed', 'canceled', 'delivered', 'read', 'expire
 const WITH_TWILIO = ['accepted', 'scheduled', 'queued', 'sending', 'sent'] as const
 const HOURS_72 = 72 * 3600
 
-/** Since when the messages of the table are what they are; a waiting one is due at that time. */
+/** The last change of the messages in the table; a waiting one is due at that time. */
 const SINCE = addSeconds(NOW, -60)
 
 function messageIn(status: Message['status'], fields: Partial<Message> = {}): Message {
@@ -25,25 +25,25 @@ function messageIn(status: Message['status'], fields: Partial<Message> = {}): Me
   return { ...MESSAGES[status], reconcileAt: SINCE, ...waits, ...fields }
 }
 
-/** Seconds after SINCE at which the message is looked at, if it is decided upon `elapsed` seconds after SINCE. */
-function lookAfter(message: Message, elapsed: number, scale = 1): number | null | 'never' | 'on_hold' {
+/** Seconds from SINCE to the next check, if it is set `elapsed` seconds after SINCE. */
+function nextCheckAfter(message: Message, elapsed: number, scale = 1): number | null | 'never' | 'on_hold' {
   const at = reconcileTime(message, scale, addSeconds(SINCE, elapsed))
   if (at === null) return null
   return at instanceof Date ? secondsBetween(SINCE, at) : at
 }
 
-/** The times of all looks, if each finds nothing new. */
-function looksOf(message: Message, count: number, scale = 1): (number | null | 'never' | 'on_hold')[] {
-  const looks: (number | null | 'never' | 'on_hold')[] = [lookAfter(message, 0, scale)]
-  while (looks.length < count) {
-    const last = looks.at(-1)
+/** The times of all checks, if none has news. */
+function checksOf(message: Message, count: number, scale = 1): (number | null | 'never' | 'on_hold')[] {
+  const checks: (number | null | 'never' | 'on_hold')[] = [nextCheckAfter(message, 0, scale)]
+  while (checks.length < count) {
+    const last = checks.at(-1)
     if (typeof last !== 'number') break
-    looks.push(lookAfter(message, last, scale))
+    checks.push(nextCheckAfter(message, last, scale))
   }
-  return looks
+  return checks
 }
 
-describe('the times of the looks, in seconds', () => {
+describe('the times of the checks, in seconds,', () => {
   test.each<[string, Message['status'], (number | 'never')[]]>([
     ['of an attempt that waits', 'pending', [30, 60, 120, 240, 480, 960, 1860, 2760, 3660]],
     ['of a retry that waits, after it is due', 'retrying', [30, 60, 120, 240, 480, 960, 1860, 2760, 3660]],
@@ -58,47 +58,47 @@ describe('the times of the looks, in seconds', () => {
       [300, 600, 1200, 2400, 4800, 9600, 19_200, 38_400, 76_800, 153_600, HOURS_72, 'never'],
     ]),
   ])('%s', (_what, status, expected) => {
-    expect(looksOf(messageIn(status), expected.length)).toEqual(expected)
+    expect(checksOf(messageIn(status), expected.length)).toEqual(expected)
   })
 
-  test.each([...FINAL, 'unknown'] as const)('of a message that is %s: none', (status) => {
-    expect(lookAfter(messageIn(status), 0)).toBeNull()
+  test.each([...FINAL, 'unknown'] as const)('of a message that is %s are none', (status) => {
+    expect(nextCheckAfter(messageIn(status), 0)).toBeNull()
     expect(isOverdue(messageIn(status), 1, addSeconds(NOW, 10 * HOURS_72))).toBe(false)
   })
 
-  test('are a table of every status', () => {
+  test('are tested for every status', () => {
     expect(new Set([...FINAL, ...WITH_TWILIO, 'unknown', 'pending', 'submitting', 'retrying'])).toEqual(
       new Set(STATUSES),
     )
   })
 
-  test('a retry that is not due yet is looked at after it was to be made', () => {
+  test('a retry that is not due yet is checked after it was due', () => {
     const message = messageIn('retrying', { nextRetryAt: addSeconds(SINCE, 3600) })
-    expect(lookAfter(message, 0)).toBe(3630)
+    expect(nextCheckAfter(message, 0)).toBe(3630)
     expect(isOverdue(message, 1, addSeconds(SINCE, 3629))).toBe(false)
     expect(isOverdue(message, 1, addSeconds(SINCE, 3630))).toBe(true)
   })
 
-  test('an attempt claimed again starts anew: the last claim counts', () => {
+  test('the checks of an attempt that was claimed again start at the latest claim', () => {
     const [entry] = MESSAGES.submitting.attempts
     if (entry === undefined) throw new Error('the table has no attempt')
     const claimedAgain = {
       ...entry,
       times: { ...entry.times, submitting: addSeconds(SINCE, 500).toISOString() },
     }
-    expect(lookAfter(messageIn('submitting', { attempts: [claimedAgain] }), 500)).toBe(545)
+    expect(nextCheckAfter(messageIn('submitting', { attempts: [claimedAgain] }), 500)).toBe(545)
   })
 
-  test('without a time of its own, an attempt counts from the time of the row', () => {
+  test('the checks of an attempt without a time start at the time of the row', () => {
     const [entry] = MESSAGES.submitting.attempts
     if (entry === undefined) throw new Error('the table has no attempt')
     const attempts = [{ ...entry, times: {} }]
-    expect(lookAfter(messageIn('submitting', { attempts, createdAt: SINCE }), 0)).toBe(45)
+    expect(nextCheckAfter(messageIn('submitting', { attempts, createdAt: SINCE }), 0)).toBe(45)
   })
 })
 
-describe('while Twilio is asked and has not answered', () => {
-  const askAgainAfter = (status: Message['status'], elapsed: number, scale = 1): number =>
+describe('during a lookup at Twilio', () => {
+  const nextLookupAfter = (status: Message['status'], elapsed: number, scale = 1): number =>
     secondsBetween(SINCE, nextLookupTime(messageIn(status), scale, addSeconds(SINCE, elapsed)))
 
   test.each([
@@ -109,40 +109,43 @@ describe('while Twilio is asked and has not answered', () => {
     ['sent', 18 * 3600, 18 * 3600 + 900],
     ['sent', HOURS_72 - 1, HOURS_72],
     ['sent', HOURS_72, HOURS_72 + 900],
-  ] as const)('the next look is at most 15 minutes away: %s for %d s, at %d s', (status, elapsed, expected) => {
-    expect(askAgainAfter(status, elapsed)).toBe(expected)
+  ] as const)('the next check is at most 15 minutes away: %s for %d s, at %d s', (status, elapsed, expected) => {
+    expect(nextLookupAfter(status, elapsed)).toBe(expected)
   })
 
-  test('the scale shortens these as well', () => {
-    expect(askAgainAfter('sent', 18 * 3600, 0.1)).toBe(18 * 3600 + 90)
+  test('the delay scale shortens these times as well', () => {
+    expect(nextLookupAfter('sent', 18 * 3600, 0.1)).toBe(18 * 3600 + 90)
   })
 })
 
-describe('the scale', () => {
-  test('shortens all but the time that a request takes, and leaves a worker five seconds', () => {
+describe('the delay scale', () => {
+  test('shortens all times except that of a request, and leaves a worker five seconds', () => {
     expect([1, 0.5, 0.1, 0.001].map((scale) => firstLookupSeconds('pending', scale))).toEqual([30, 15, 5, 5])
     expect([1, 0.5, 0.1].map((scale) => firstLookupSeconds('submitting', scale))).toEqual([45, 30, 18])
     expect(firstLookupSeconds('submitting', 0.001)).toBeCloseTo(15.03)
-    expect(looksOf(messageIn('sent'), 3, 0.1)).toEqual([30, 60, 120])
-    const doubtful = looksOf(messageIn('submitting'), 8, 0.1)
+    expect(checksOf(messageIn('sent'), 3, 0.1)).toEqual([30, 60, 120])
+    const doubtful = checksOf(messageIn('submitting'), 8, 0.1)
     expect(doubtful).toEqual([18, 27, 40.5, 60.75, 91.125, 136.688, 205.032, 295.032])
   })
 
   test('shortens the three days as well', () => {
-    expect(lookAfter(messageIn('sent'), HOURS_72 / 10 - 1, 0.1)).toBe(HOURS_72 / 10)
-    expect(lookAfter(messageIn('sent'), HOURS_72 / 10, 0.1)).toBe('never')
+    expect(nextCheckAfter(messageIn('sent'), HOURS_72 / 10 - 1, 0.1)).toBe(HOURS_72 / 10)
+    expect(nextCheckAfter(messageIn('sent'), HOURS_72 / 10, 0.1)).toBe('never')
   })
 })
 
 describe('after three days', () => {
-  test.each(['submitting', ...WITH_TWILIO] as const)('a message that is %s is left as it is', (status) => {
-    expect(lookAfter(messageIn(status), HOURS_72 - 1)).toBe(HOURS_72)
-    expect(lookAfter(messageIn(status), HOURS_72)).toBe('never')
+  test.each([
+    'submitting',
+    ...WITH_TWILIO,
+  ] as const)('a message that is %s is never checked again', (status) => {
+    expect(nextCheckAfter(messageIn(status), HOURS_72 - 1)).toBe(HOURS_72)
+    expect(nextCheckAfter(messageIn(status), HOURS_72)).toBe('never')
   })
 
   test.each(['pending', 'retrying'] as const)('ours that is %s is never given up', (status) => {
     for (const elapsed of [HOURS_72, 10 * HOURS_72, 1000 * HOURS_72]) {
-      expect(lookAfter(messageIn(status), elapsed)).toBe(elapsed + 900)
+      expect(nextCheckAfter(messageIn(status), elapsed)).toBe(elapsed + 900)
     }
   })
 
@@ -151,10 +154,10 @@ describe('after three days', () => {
     'retrying',
     'submitting',
     ...WITH_TWILIO,
-  ] as const)('a row of others that is %s and was never looked at is given up at once', (status) => {
+  ] as const)('a row of the app that is %s and was never checked is not checked at all', (status) => {
     const left = messageIn(status, { reconcileAt: null })
-    expect(lookAfter(left, HOURS_72 - 1)).toEqual(expect.any(Number))
-    expect(lookAfter(left, HOURS_72)).toBe(isWaiting(left) ? 'on_hold' : 'never')
+    expect(nextCheckAfter(left, HOURS_72 - 1)).toEqual(expect.any(Number))
+    expect(nextCheckAfter(left, HOURS_72)).toBe(isWaiting(left) ? 'on_hold' : 'never')
   })
 })
 
@@ -168,7 +171,7 @@ describe('every decision with a message', () => {
 
   test.each([
     1, 0.001,
-  ])('says when it is looked at next: not if it is final, in the future otherwise (scale %d)', (scale) => {
+  ])('sets the next check in the future, or none if the message is final (scale %d)', (scale) => {
     for (const { message, event } of cells) {
       const decided = decide(message, event, context({ policy: { ...context().policy, delayScale: scale } }))
       if (decided.kind === 'ignore') continue
@@ -183,7 +186,7 @@ describe('every decision with a message', () => {
     }
   })
 
-  test('forgets the time at which a message was to be looked at once that is final', () => {
+  test('removes the time of the next check when the message is final', () => {
     const message = buildMessage('sent', MESSAGES.sent.attempts, { reconcileAt: NOW })
     const report = {
       kind: 'report',

@@ -1,5 +1,5 @@
-// Owns the tests of what is done once the time to look at a message has come. When that is: reconcile-time.test.ts. What
-// Twilio's list then makes of an attempt in doubt: listed.test.ts.
+// Tests the decision when a message is reconciled. reconcile-time.test.ts tests when that is, listed.test.ts the decision
+// after a search of Twilio's list.
 import { describe, expect, test } from '@jest/globals'
 import { decide } from '../../src/delivery/decide.ts'
 import type { Decision } from '../../src/delivery/decision.ts'
@@ -10,8 +10,8 @@ import { MESSAGES, STATUSES } from './decision-table.ts'
 
 const HOURS_72 = 72 * 3600
 
-/** The message when its time has come, `elapsed` seconds after it became what it is. */
-function look(message: Message, elapsed: number, fields: Partial<Message> = {}): Decision {
+/** Reconciles the message `elapsed` seconds after its last change. */
+function reconcile(message: Message, elapsed: number, fields: Partial<Message> = {}): Decision {
   const now = secondsFromNow(elapsed - 60)
   return decide(
     { ...message, reconcileAt: now, ...fields },
@@ -22,8 +22,8 @@ function look(message: Message, elapsed: number, fields: Partial<Message> = {}):
 
 const retrying = { ...MESSAGES.retrying, nextRetryAt: secondsFromNow(-60) }
 
-describe('a look', () => {
-  test.each(STATUSES)('before the time that the row says does nothing: %s', (status) => {
+describe('reconciling a message', () => {
+  test.each(STATUSES)('before the time in its row does nothing: %s', (status) => {
     const message = { ...MESSAGES[status], reconcileAt: secondsFromNow(1) }
     expect(decide(message, { kind: 'reconcile', isJobScheduled: false }, context()).kind).toBe('ignore')
   })
@@ -33,19 +33,19 @@ describe('a look', () => {
     ['retrying', retrying, 30],
     ['submitting', MESSAGES.submitting, 45],
     ['sent', MESSAGES.sent, 300],
-  ])('at a message that is not overdue only says when to look again: %s', (_what, message, overdueAfter) => {
-    const early = look(message, overdueAfter / 2, { reconcileAt: null })
+  ])('that is not overdue only sets the time of the next check: %s', (_what, message, overdueAfter) => {
+    const early = reconcile(message, overdueAfter / 2, { reconcileAt: null })
     expect(early).toEqual({
       kind: 'record',
       message: { ...message, reconcileAt: secondsFromNow(overdueAfter - 60) },
     })
-    expect(look(message, overdueAfter - 1, { reconcileAt: null }).kind).toBe('record')
-    expect(look(message, overdueAfter, { reconcileAt: null }).kind).not.toBe('record')
+    expect(reconcile(message, overdueAfter - 1, { reconcileAt: null }).kind).toBe('record')
+    expect(reconcile(message, overdueAfter, { reconcileAt: null }).kind).not.toBe('record')
   })
 
-  test('at the same time by two processes: the second does nothing', () => {
-    const first = look(MESSAGES.sent, 300)
-    if (first.kind !== 'inquire') throw new Error(`not asked: ${first.kind}`)
+  test('in two processes at the same time does nothing in the second one', () => {
+    const first = reconcile(MESSAGES.sent, 300)
+    if (first.kind !== 'inquire') throw new Error(`not looked up: ${first.kind}`)
     const now = secondsFromNow(300 - 60)
     expect(decide(first.message, { kind: 'reconcile', isJobScheduled: false }, context({ now })).kind).toBe(
       'ignore',
@@ -54,10 +54,10 @@ describe('a look', () => {
 
   test.each(
     STATUSES.filter((status) => !isFinal(status) && status !== 'unknown'),
-  )('never leaves a row overdue, or it would be looked at for ever: %s', (status) => {
+  )('always moves the time of the next check: %s', (status) => {
     for (const elapsed of [0, 1, 44, 45, 300, 5000, HOURS_72, 10 * HOURS_72]) {
       for (const reconcileAt of [null, secondsFromNow(elapsed - 60)]) {
-        const decision = look(MESSAGES[status], elapsed, { reconcileAt })
+        const decision = reconcile(MESSAGES[status], elapsed, { reconcileAt })
         if (decision.kind === 'ignore') throw new Error(`ignored after ${elapsed} s: ${decision.why}`)
         const { reconcileAt: next } = decision.message
         const isLater = next instanceof Date ? next > secondsFromNow(elapsed - 60) : next !== null
@@ -67,12 +67,12 @@ describe('a look', () => {
   })
 })
 
-describe('an attempt that waits and is overdue', () => {
+describe('an overdue attempt that waits', () => {
   test.each([
     ['the first', MESSAGES.pending, 0, 'pending'],
     ['a retry', retrying, 1, 'retrying'],
-  ])('gets a new alarm in place of the old one: %s', (_what, message, attempt, status) => {
-    const decision = look(message, 30)
+  ])('gets a new job that replaces the old one: %s', (_what, message, attempt, status) => {
+    const decision = reconcile(message, 30)
     expect(decision).toMatchObject({
       kind: 'schedule',
       at: message.nextRetryAt ?? secondsFromNow(30 - 60),
@@ -81,30 +81,30 @@ describe('an attempt that waits and is overdue', () => {
       message: { status, retryCount: attempt, reason: message.reason, success: message.success },
     })
     if (decision.kind !== 'schedule') return
-    expect(look(decision.message, 60)).toMatchObject({
+    expect(reconcile(decision.message, 60)).toMatchObject({
       job: { attempt, postponements: 2 },
       replaces: { attempt, postponements: 1 },
     })
   })
 
-  test('is made once, whichever of its alarms ring', () => {
-    const decision = look(retrying, 30)
+  test('is made once, whichever of its jobs run', () => {
+    const decision = reconcile(retrying, 30)
     if (decision.kind !== 'schedule') throw new Error('no job')
     expect(decide(decision.message, due(1), context()).kind).toBe('submit')
     expect(decide(play(decision.message, [due(1)]), due(1), context()).kind).toBe('ignore')
   })
 
-  test('of a row whose retry_count somebody changed is looked at later, and not before all others for ever', () => {
+  test('of a row whose retry_count somebody changed is checked later', () => {
     const [failed] = retrying.attempts
     const broken = { ...retrying, attempts: failed === undefined ? [] : [failed] }
-    expect(look(broken, 30)).toEqual({
+    expect(reconcile(broken, 30)).toEqual({
       kind: 'record',
       message: { ...broken, reconcileAt: secondsFromNow(60 - 60) },
     })
   })
 
-  test('of ours rings again however long ago it was due', () => {
-    expect(look(retrying, 10 * HOURS_72).kind).toBe('schedule')
+  test('of ours is rescheduled however long ago it was due', () => {
+    expect(reconcile(retrying, 10 * HOURS_72).kind).toBe('schedule')
   })
 
   test.each([
@@ -115,14 +115,14 @@ describe('an attempt that waits and is overdue', () => {
       'retrying, without entries',
       buildMessage('retrying', [], { retryCount: 1, nextRetryAt: secondsFromNow(-60) }),
     ],
-  ])('of somebody else, left behind three days ago, is not sent: %s', (_what, message) => {
-    const decision = look(message, HOURS_72, { reconcileAt: null })
+  ])('of a row that the app left three days ago is put on hold: %s', (_what, message) => {
+    const decision = reconcile(message, HOURS_72, { reconcileAt: null })
     expect(decision).toMatchObject({ kind: 'record', message: { reconcileAt: 'on_hold' } })
-    expect(look(message, HOURS_72 - 60, { reconcileAt: null }).kind).toBe('schedule')
+    expect(reconcile(message, HOURS_72 - 60, { reconcileAt: null }).kind).toBe('schedule')
   })
 })
 
-describe('an attempt that was made and is overdue', () => {
+describe('an overdue attempt that was made', () => {
   const asked = {
     messageId: 7,
     key: 'key_of-message_7',
@@ -131,8 +131,8 @@ describe('an attempt that was made and is overdue', () => {
     claimedAt: secondsFromNow(-60),
   }
 
-  test('in doubt is looked for in Twilio’s list', () => {
-    expect(look(MESSAGES.submitting, 45)).toEqual({
+  test('in doubt is searched for in Twilio’s list', () => {
+    expect(reconcile(MESSAGES.submitting, 45)).toEqual({
       kind: 'inquire',
       message: { ...MESSAGES.submitting, reconcileAt: secondsFromNow(67.5 - 60) },
       inquiry: { ...asked, sid: null },
@@ -146,29 +146,32 @@ describe('an attempt that was made and is overdue', () => {
     'sending',
     'sent',
   ] as const)('and is %s is asked for by its sid', (status) => {
-    expect(look(MESSAGES[status], 300)).toMatchObject({
+    expect(reconcile(MESSAGES[status], 300)).toMatchObject({
       kind: 'inquire',
       message: { status, reconcileAt: secondsFromNow(600 - 60) },
       inquiry: { ...asked, sid: sidOf(0) },
     })
   })
 
-  test('is the latest of several', () => {
+  test('is looked up only if it is the latest of several', () => {
     const attempts = [buildAttempt(0, 'undelivered', { errorCode: 30003 }), buildAttempt(1, 'sent')]
-    expect(look(buildMessage('sent', attempts), 300)).toMatchObject({
+    expect(reconcile(buildMessage('sent', attempts), 300)).toMatchObject({
       inquiry: { attempt: 1, sid: sidOf(1) },
     })
   })
 
-  test('of somebody else’s row: by the row’s sid, and not at all without one', () => {
+  test('of a row of the app is looked up by the row’s sid, and not at all without one', () => {
     const row = buildMessage('sent', [], { sid: sidOf(5) })
-    expect(look(row, 300)).toMatchObject({ kind: 'inquire', inquiry: { attempt: 0, sid: sidOf(5) } })
-    expect(look({ ...row, sid: null }, 300)).toMatchObject({ kind: 'record', message: { status: 'sent' } })
+    expect(reconcile(row, 300)).toMatchObject({ kind: 'inquire', inquiry: { attempt: 0, sid: sidOf(5) } })
+    expect(reconcile({ ...row, sid: null }, 300)).toMatchObject({
+      kind: 'record',
+      message: { status: 'sent' },
+    })
   })
 
-  test('in somebody else’s row of three days ago is not asked for', () => {
+  test('of a row that the app left three days ago is not looked up', () => {
     const row = buildMessage('sent', [], { sid: sidOf(5) })
-    expect(look(row, HOURS_72, { reconcileAt: null })).toMatchObject({
+    expect(reconcile(row, HOURS_72, { reconcileAt: null })).toMatchObject({
       kind: 'record',
       message: { status: 'sent', reconcileAt: 'never' },
     })

@@ -1,5 +1,5 @@
-// Owns the tests of how often and when a failed attempt is retried, and of attempts that Twilio did not process.
-// The deadline: deadline.test.ts. What late reports do to a retry: late-reports.test.ts.
+// Tests how often and when a failed attempt is retried, and attempts that Twilio did not process. See deadline.test.ts for
+// the deadline, and late-reports.test.ts for late reports.
 import { describe, expect, test } from '@jest/globals'
 import { decide } from '../../src/delivery/decide.ts'
 import type { Context, Decision } from '../../src/delivery/decision.ts'
@@ -24,7 +24,7 @@ import {
 const pending = (fields: Partial<Message> = {}): Message =>
   buildMessage('pending', [buildAttempt(0, 'pending')], fields)
 
-/** Lets every attempt fail until none is due any more, and returns how many were made, and the end. */
+/** Lets every attempt fail until none is due, and returns the number of attempts and the final message. */
 function failEveryAttempt(
   start: Message,
   failure: (attempt: number) => Event,
@@ -47,7 +47,7 @@ function failEveryAttempt(
   return { submissions, message }
 }
 
-describe('max_retries means what it says; of its cap and the code’s the smaller one wins', () => {
+describe('the smaller of max_retries and the limit of the code applies:', () => {
   const generous = { codes: { '30003': { retries: 10, baseDelaySeconds: 1 } } }
   test.each<[code: number | null, maxRetries: number, retries: number, overrides: RetryPolicyOverrides]>([
     [30001, 3, 3, {}],
@@ -64,7 +64,7 @@ describe('max_retries means what it says; of its cap and the code’s the smalle
     [30003, 10, 10, generous],
     [30003, 3, 3, generous],
     [99999, 3, 0, { default: 'stop' }],
-  ])('code %s, max_retries %i: %i retries', (code, maxRetries, retries, overrides) => {
+  ])('code %s with max_retries %i gets %i retries', (code, maxRetries, retries, overrides) => {
     for (const failure of [
       (attempt: number) => callback('undelivered', code, attempt),
       (attempt: number) => rejected(code, attempt),
@@ -82,7 +82,7 @@ describe('max_retries means what it says; of its cap and the code’s the smalle
     }
   })
 
-  test('the code of the latest failure counts: after two failures 30003 allows no third retry', () => {
+  test('the limit of the latest code applies, so 30003 allows no third retry', () => {
     const message = play(submittingMessage(2, 30001), [callback('undelivered', 30003, 2)])
     expect(message).toMatchObject({ status: 'undelivered', retryCount: 2, nextRetryAt: null })
   })
@@ -104,7 +104,7 @@ describe('the time of a retry', () => {
     expect(delayOf(callback('failed', 30001, attempt), submittingMessage(attempt))).toBe(seconds)
   })
 
-  test('has the jitter of the dice', () => {
+  test('includes random jitter', () => {
     const fields = { policy: createRetryPolicy(), random: 0.5 }
     expect(delayOf(rejected(30001), submittingMessage(), fields)).toBe(63)
   })
@@ -113,17 +113,17 @@ describe('the time of a retry', () => {
   test.each([
     [30023, 19 * 3600],
     [63038, 24 * 3600],
-  ])('after a daily limit (%i) is when the limit is reset, however far away', (code, seconds) => {
+  ])('after a daily limit (%i) is when the limit is reset, without a maximum', (code, seconds) => {
     expect(delayOf(rejected(code), submittingMessage())).toBe(seconds)
     expect(delayOf(callback('failed', code, 1), submittingMessage(1))).toBe(seconds)
   })
 
-  test('a failure schedules exactly one alarm, of the next attempt', () => {
+  test('is set by exactly one job, for the next attempt', () => {
     const decision = decide(submittingMessage(1), rejected(30001, 1), context())
     expect(decision).toMatchObject({ kind: 'schedule', job: { attempt: 2, postponements: 0 } })
   })
 
-  test('is not moved by another report of the same failure, nor by a second failure that allows a retry', () => {
+  test('is not moved by a repeated report, nor by a second failure that is retried', () => {
     const later = context({ now: secondsFromNow(40) })
     const failed = play(submittingMessage(), [callback('undelivered', 30001)])
     for (const event of [callback('undelivered', 30001), callback('failed', 30003)]) {
@@ -137,7 +137,7 @@ describe('an attempt that Twilio did not process', () => {
   const putOff = (message: Message, attempt: number, retryAfter: number | null = null): Decision =>
     decide(message, toLatestClaim(message, notProcessed(retryAfter, attempt)), context())
 
-  test('is tried again under its own number, and uses up no retry', () => {
+  test('is made again under the same number, and uses up no retry', () => {
     let message = pending()
     for (const [i, seconds] of [5, 10, 20, 40, 80].entries()) {
       const claimed = play(message, [due(0)], { now: message.nextRetryAt ?? context().now })
@@ -156,7 +156,7 @@ describe('an attempt that Twilio did not process', () => {
     expect(submissions).toBe(4)
   })
 
-  test('keeps the message retrying if it was a retry', () => {
+  test('leaves the message retrying if it was a retry', () => {
     expect(putOff(submittingMessage(2), 2)).toMatchObject({
       kind: 'schedule',
       job: { attempt: 2, postponements: 1 },
@@ -164,11 +164,11 @@ describe('an attempt that Twilio did not process', () => {
     })
   })
 
-  test('waits for as long as Retry-After says', () => {
+  test('waits for the time of Retry-After', () => {
     expect(putOff(submittingMessage(), 0, 40)).toMatchObject({ kind: 'schedule', at: secondsFromNow(40) })
   })
 
-  test('is not tried again after an earlier attempt was delivered', () => {
+  test('is not made again after an earlier attempt was delivered', () => {
     const delivered = play(submittingMessage(1), [callback('delivered'), notProcessed(null, 1)])
     expect(delivered).toMatchObject({ status: 'delivered', success: true, retryCount: 0, nextRetryAt: null })
     expect(delivered.attempts).toHaveLength(1)

@@ -1,5 +1,5 @@
-// Owns the tests of the delays and of the user's overrides. Which code gets which rule: error-codes.test.ts. When
-// clocks show a time of day: time-on-clock.test.ts.
+// Tests the delays and the user's overrides. See error-codes.test.ts for the rule of each code, and time-on-clock.test.ts for
+// times of day.
 import { describe, expect, test } from '@jest/globals'
 import type { RetryPolicyOverrides } from '../../src/delivery/policy-overrides.ts'
 import {
@@ -14,7 +14,7 @@ import type { RetryRule } from '../../src/delivery/retry-rule.ts'
 import { ConfigError } from '../../src/shared/errors.ts'
 
 const BASE_60: RetryRule = { action: 'retry', retries: 10, baseDelaySeconds: 60 }
-/** The largest number that the dice can show. */
+/** The largest random number. */
 const ALMOST_ONE = 1 - Number.EPSILON
 const NO_JITTER: RetryPolicyOverrides = { jitter: 0 }
 /** Noon in Los Angeles, twelve hours before midnight. */
@@ -28,15 +28,15 @@ const delays = (overrides: RetryPolicyOverrides, random: number, delayScale = 1)
 const DOUBLING = [60, 120, 240, 480, 960, 1920, 3840, 7680, 15360]
 
 describe('the delay before retry n', () => {
-  test('is the base, doubled for each further retry, and at most six hours', () => {
+  test('is the base delay, doubled for each further retry, and at most six hours', () => {
     expect(delays(NO_JITTER, ALMOST_ONE)).toEqual([...DOUBLING, 21600])
   })
 
-  test('without luck is the same with jitter: jitter only adds', () => {
+  test('is never shortened by jitter', () => {
     expect(delays({}, 0)).toEqual([...DOUBLING, 21600])
   })
 
-  test('gets up to 10% more, in proportion to the dice', () => {
+  test('gets up to 10% more by jitter', () => {
     const half = delays({}, 0.5).slice(0, 9)
     const most = delays({}, ALMOST_ONE).slice(0, 9)
     for (const [i, delay] of DOUBLING.entries()) {
@@ -46,7 +46,7 @@ describe('the delay before retry n', () => {
     }
   })
 
-  test('gets as much jitter as the policy says', () => {
+  test('gets the jitter of the policy', () => {
     expect(delays({ jitter: 1 }, 0.5)[0]).toBe(90)
     expect(delays({ jitter: 0 }, 0.5)[0]).toBe(60)
   })
@@ -57,12 +57,12 @@ describe('the delay before retry n', () => {
     expect(Math.max(...delays({ jitter: 1 }, ALMOST_ONE))).toBe(21600)
   })
 
-  test('is multiplied by delayScale at the very end, so that the longest shrinks as well', () => {
+  test('is multiplied by delayScale after the maximum is applied', () => {
     expect(delays(NO_JITTER, 0, 0.01)).toEqual([...DOUBLING, 21600].map((delay) => delay * 0.01))
   })
 })
 
-describe('the delay of a rule on the clock or on a rolling period', () => {
+describe('the delay of a rule with a time of day or a period', () => {
   const midnight: RetryRule = {
     action: 'retry',
     retries: 3,
@@ -73,13 +73,20 @@ describe('the delay of a rule on the clock or on a rolling period', () => {
   const hours = 3600
 
   test.each<[what: string, RetryRule, RetryPolicyOverrides, random: number, scale: number, seconds: number]>([
-    ['on the clock: until then', midnight, NO_JITTER, ALMOST_ONE, 1, 12 * hours],
-    ['on the clock, with jitter: up to six minutes more', midnight, {}, 0.5, 1, 12 * hours + 180],
-    ['on the clock, with full jitter: up to an hour more', midnight, { jitter: 1 }, 0.5, 1, 12.5 * hours],
-    ['on the clock, scaled: all of it', midnight, {}, 0.5, 0.01, 432 + 1.8],
-    ['on a period: all of it', day, NO_JITTER, ALMOST_ONE, 1, 24 * hours],
-    ['on a period, with jitter: up to a tenth more', day, {}, 0.5, 1, 24 * hours * 1.05],
-    ['on a period, scaled: all of it', day, {}, 0.5, 0.01, 864 * 1.05],
+    ['is the time until the time of day', midnight, NO_JITTER, ALMOST_ONE, 1, 12 * hours],
+    ['with jitter is up to six minutes longer for a time of day', midnight, {}, 0.5, 1, 12 * hours + 180],
+    [
+      'with full jitter is up to an hour longer for a time of day',
+      midnight,
+      { jitter: 1 },
+      0.5,
+      1,
+      12.5 * hours,
+    ],
+    ['is scaled as a whole for a time of day', midnight, {}, 0.5, 0.01, 432 + 1.8],
+    ['is the whole period', day, NO_JITTER, ALMOST_ONE, 1, 24 * hours],
+    ['with jitter is up to a tenth longer for a period', day, {}, 0.5, 1, 24 * hours * 1.05],
+    ['is scaled as a whole for a period', day, {}, 0.5, 0.01, 864 * 1.05],
   ])('%s', (_, rule, overrides, random, scale, seconds) => {
     const policy = createRetryPolicy(overrides, scale)
     for (const retry of [1, 2, 3]) {
@@ -87,7 +94,7 @@ describe('the delay of a rule on the clock or on a rolling period', () => {
     }
   })
 
-  test('is not cut by maxDelaySeconds, because before that the retry is known to fail', () => {
+  test('is not limited by maxDelaySeconds, because an earlier retry is known to fail', () => {
     const policy = createRetryPolicy({ jitter: 0, maxDelaySeconds: 60 })
     expect(retryDelaySeconds(policy, midnight, 1, NOON, 0)).toBe(12 * hours)
     expect(retryDelaySeconds(policy, day, 1, NOON, 0)).toBe(24 * hours)
@@ -100,23 +107,23 @@ describe('the delay of an attempt that Twilio did not process', () => {
   const postponed = (n: number, retryAfter: number | null, overrides = NO_JITTER, delayScale = 1): number =>
     postponedDelaySeconds(createRetryPolicy(overrides, delayScale), n, retryAfter, ALMOST_ONE)
 
-  test('doubles from 5 seconds to 5 minutes, and stays there however often', () => {
+  test('doubles from 5 seconds to 5 minutes, without a limit on the number', () => {
     expect([1, 2, 3, 4, 5, 6, 7, 8, 5000].map((n) => postponed(n, null))).toEqual([
       5, 10, 20, 40, 80, 160, 300, 300, 300,
     ])
   })
 
   test.each([
-    ['longer than ours: Twilio’s', 1, 40, 40],
-    ['shorter than ours: ours', 4, 3, 40],
-    ['zero: ours', 1, 0, 5],
-    ['longer than maxDelaySeconds: that', 1, 90_000, 21_600],
-    ['longer than our five minutes: Twilio’s', 1, 900, 900],
-  ])('with a Retry-After %s', (_, n, retryAfter, expected) => {
+    ['longer is Twilio’s', 1, 40, 40],
+    ['shorter is ours', 4, 3, 40],
+    ['zero is ours', 1, 0, 5],
+    ['longer than maxDelaySeconds is maxDelaySeconds', 1, 90_000, 21_600],
+    ['longer than five minutes is Twilio’s', 1, 900, 900],
+  ])('with a Retry-After that is %s', (_, n, retryAfter, expected) => {
     expect(postponed(n, retryAfter)).toBe(expected)
   })
 
-  test('has jitter, and is scaled; a Retry-After is not, because Twilio’s clock does not run faster', () => {
+  test('has jitter and is scaled, but a Retry-After is not', () => {
     expect(postponed(1, null, { jitter: 0.1 })).toBeCloseTo(5.5, 6)
     expect(postponed(1, null, NO_JITTER, 0.01)).toBeCloseTo(0.05, 6)
     expect(postponed(9, null, NO_JITTER, 0.01)).toBeCloseTo(3, 6)
@@ -140,15 +147,15 @@ describe('overrides', () => {
 
   test.each([
     ['a single code', 30003, { action: 'retry', retries: 5, baseDelaySeconds: 600 }],
-    ['a code that is not to be retried any more', 30001, { action: 'stop' }],
-    ['a code that the table does not name', 77777, { action: 'stop' }],
+    ['a code to one that is never retried', 30001, { action: 'stop' }],
+    ['a code that the table does not have', 77777, { action: 'stop' }],
     [
       'a back-off into a time on the clock',
       30022,
       { action: 'retry', retries: 2, after: '06:30', timeZone: 'Europe/Berlin' },
     ],
     ['a back-off into a rolling period', 30450, { action: 'retry', retries: 1, periodSeconds: 3600 }],
-    ['a time on the clock into a back-off', 30027, { action: 'retry', retries: 1, baseDelaySeconds: 60 }],
+    ['a time of day into a back-off', 30027, { action: 'retry', retries: 1, baseDelaySeconds: 60 }],
     ['the default, for unknown codes', 99999, { action: 'stop' }],
     ['the default, for failures without a code', null, { action: 'stop' }],
     [
@@ -160,7 +167,7 @@ describe('overrides', () => {
     expect(ruleFor(policy, code)).toEqual(rule)
   })
 
-  test('can allow what the table forbids', () => {
+  test('can allow retries that the table forbids', () => {
     const generous = createRetryPolicy({ codes: { '30008': { retries: 1, baseDelaySeconds: 3600 } } })
     expect(ruleFor(generous, 30008)).toEqual({ action: 'retry', retries: 1, baseDelaySeconds: 3600 })
   })
@@ -170,7 +177,7 @@ describe('overrides', () => {
     expect(maxRetriesOf(createRetryPolicy({ default: { retries: 7, baseDelaySeconds: 60 } }))).toBe(7)
   })
 
-  test('left out are the defaults: 10% jitter, six hours, no scale', () => {
+  test('that are left out mean the defaults: 10% jitter, six hours, no scale', () => {
     expect(createRetryPolicy()).toMatchObject({ jitter: 0.1, maxDelaySeconds: 21600, delayScale: 1 })
     expect(createRetryPolicy({})).toEqual(createRetryPolicy())
   })
@@ -191,17 +198,17 @@ function faultOf(overrides: unknown): string {
   throw new Error(`No fault was found in ${JSON.stringify(overrides)}`)
 }
 
-/** A rule on the clock for 30003, with some fields changed. */
+/** A rule with a time of day for 30003, with some fields changed. */
 const clockRule = (fields: object): object => ({
   codes: { '30003': { retries: 2, after: '00:00', timeZone: 'America/Los_Angeles', ...fields } },
 })
 
-/** A rule for 30003 that lacks nothing, with some fields changed. */
+/** A complete rule for 30003, with some fields changed. */
 const rule = (fields: object): object => ({
   codes: { '30003': { retries: 2, baseDelaySeconds: 60, ...fields } },
 })
 
-describe('wrong overrides are a ConfigError whose line names the place and what would be right', () => {
+describe('invalid overrides throw a ConfigError with the path and the valid values:', () => {
   test.each<[overrides: unknown, line: RegExp]>([
     [rule({ retries: 0 }), /codes\.30003\.retries: .*1/],
     [rule({ retries: 11 }), /codes\.30003\.retries: .*10/],
@@ -239,13 +246,13 @@ describe('wrong overrides are a ConfigError whose line names the place and what 
     ['stop', /policy: .*string/],
     [[], /policy: .*array/],
   ])('%j: %s', (overrides, line) => {
-    // The closing example names right values too, so only the lines of the faults count.
+    // The example at the end has valid values as well, so only the lines of the faults count.
     const lines = faultOf(overrides).split('\n').slice(1, -1)
     expect(lines.filter((each) => line.test(each))).toHaveLength(1)
     expect(lines).toHaveLength(1)
   })
 
-  test('all faults are reported at once, with an example that is itself right', () => {
+  test('all faults of the overrides are reported together, with a valid example', () => {
     const message = faultOf({
       default: { retries: 99, baseDelaySeconds: 1 },
       codes: { '30003': { retries: 0, baseDelaySeconds: -1 }, '30004': 'halt', busy: 'stop' },

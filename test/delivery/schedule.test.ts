@@ -1,5 +1,4 @@
-// Prints the default policy as a table, so that a reader gets a feeling for it, and holds the schedule of the
-// codes that the design fixes.
+// Prints the default policy as a table for readers, and tests the documented schedules.
 import { expect, test } from '@jest/globals'
 import { ERROR_CODES, reasonOf } from '../../src/delivery/error-codes.ts'
 import { createRetryPolicy, ruleFor, scheduleOf } from '../../src/delivery/retry-policy.ts'
@@ -24,7 +23,7 @@ function scheduleInWords(code: number | null): string {
   return 'after' in rule ? Array(rule.retries).fill(`${rule.after} ${rule.timeZone}`).join(' ') : 'unknown'
 }
 
-test('the schedule of every code, as a table', () => {
+test('prints the schedule of every code as a table', () => {
   const codes = [...Object.keys(ERROR_CODES).map(Number), null]
   const lines = codes.map((code) => {
     const cells = [`${code ?? 'none'}`.padEnd(6), scheduleInWords(code).padEnd(51), reasonOf(code)]
@@ -56,6 +55,6 @@ test.each([
   [30006, 'stop'],
   [30007, 'stop'],
   [30008, 'stop'],
-])('%s is tried again after: %s', (code, expected) => {
+])('%s is retried after %s', (code, expected) => {
   expect(scheduleInWords(code)).toBe(expected)
 })

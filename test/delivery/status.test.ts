@@ -1,4 +1,4 @@
-// Owns the tests of the vocabulary: which status outranks which, which are final, which are failures.
+// Tests the statuses: their ranks, which are final and which are failures.
 import { describe, expect, test } from '@jest/globals'
 import {
   type AttemptStatus,
@@ -19,8 +19,8 @@ const ATTEMPT_STATUSES: readonly AttemptStatus[] = ['pending', 'submitting', ...
 const ranked = (predicate: (status: AttemptStatus) => boolean): AttemptStatus[] =>
   ATTEMPT_STATUSES.filter(predicate)
 
-describe('the order of life', () => {
-  test('is pending, submitting, Twilio’s way to the carrier, failures, canceled, delivered, read', () => {
+describe('the rank of a status', () => {
+  test('rises from pending to submitting, Twilio’s progress, failures, canceled, delivered and read', () => {
     const byRank = ATTEMPT_STATUSES.toSorted((one, other) => (outranks(one, other) ? 1 : -1))
     expect(byRank).toEqual([
       'pending',
@@ -38,7 +38,7 @@ describe('the order of life', () => {
     ])
   })
 
-  test('of two different statuses exactly one outranks the other, and none outranks itself', () => {
+  test('is different for every status', () => {
     for (const one of ATTEMPT_STATUSES) {
       for (const other of ATTEMPT_STATUSES) {
         const winners = [outranks(one, other), outranks(other, one)].filter(Boolean)
@@ -47,13 +47,13 @@ describe('the order of life', () => {
     }
   })
 
-  test('delivered outranks everything but read, and only read outranks delivered', () => {
+  test('of delivered is above all others, and only that of read is higher', () => {
     expect(ranked((status) => outranks(status, 'delivered'))).toEqual(['read'])
     expect(ranked((status) => !outranks('delivered', status))).toEqual(['delivered', 'read'])
   })
 })
 
-describe('what a status means', () => {
+describe('a status', () => {
   const meanings: Record<DeliveryStatus, string> = {
     unknown: '',
     pending: '',
@@ -83,17 +83,17 @@ describe('what a status means', () => {
     expect(said.filter(Boolean).join(' ')).toBe(meaning)
   })
 
-  test('the list of delivery statuses has every one of them once', () => {
+  test('is in the list of delivery statuses once', () => {
     expect(DELIVERY_STATUSES.toSorted()).toEqual(Object.keys(meanings).toSorted())
   })
 
-  test('Twilio gives an attempt up with undelivered or failed, and with no other word', () => {
+  test('is a failed attempt if it is undelivered or failed, and otherwise not', () => {
     expect(ranked(isFailedAttempt)).toEqual(['undelivered', 'failed'])
   })
 })
 
-describe('words from outside', () => {
-  test('every status fits into the column final_status, VARCHAR(20)', () => {
+describe('a word from outside', () => {
+  test('that is a status fits into the column final_status, VARCHAR(20)', () => {
     expect(DELIVERY_STATUSES.filter((status) => status.length > 20)).toEqual([])
   })
 
@@ -108,7 +108,7 @@ describe('words from outside', () => {
     ['Sent', 'neither'],
     ['', 'neither'],
     ['constructor', 'neither'],
-  ])('%j is a word of %s', (word, whose) => {
+  ])('%j is a status of %s', (word, whose) => {
     const said = isTwilioStatus(word) ? 'Twilio’s and ours' : isDeliveryStatus(word) ? 'ours' : 'neither'
     expect(said).toBe(whose)
   })

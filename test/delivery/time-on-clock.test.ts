@@ -1,5 +1,5 @@
-// Owns the tests of when clocks next show a time of day. In 2026, US clocks skip 02:00 to 03:00 on 8 March and show
-// 01:00 to 02:00 twice on 1 November.
+// Tests when a time of day comes next. In 2026, US clocks skip 02:00 to 03:00 on 8 March and show 01:00 to 02:00 twice on 1
+// November.
 import { describe, expect, test } from '@jest/globals'
 import { isTimeZone, nextTimeOnClock } from '../../src/delivery/time-on-clock.ts'
 
@@ -12,18 +12,18 @@ const next = (now: string, timeOfDay: string, timeZone = PACIFIC): string =>
 const pst = (time: string): string => new Date(`${time}-08:00`).toISOString()
 const pdt = (time: string): string => new Date(`${time}-07:00`).toISOString()
 
-describe('midnight, US Pacific', () => {
+describe('the next midnight, US Pacific,', () => {
   test.each([
     ['in winter, at noon', pst('2026-01-15T12:00'), pst('2026-01-16T00:00')],
     ['in winter, a millisecond before', pst('2026-01-15T23:59:59.999'), pst('2026-01-16T00:00')],
-    ['in winter, on the dot: the next one', pst('2026-01-16T00:00'), pst('2026-01-17T00:00')],
+    ['in winter, exactly at midnight, is a day later', pst('2026-01-16T00:00'), pst('2026-01-17T00:00')],
     ['in winter, a millisecond after', pst('2026-01-16T00:00:00.001'), pst('2026-01-17T00:00')],
     ['in summer, at noon', pdt('2026-07-01T12:00'), pdt('2026-07-02T00:00')],
     ['at the end of a year', pst('2026-12-31T18:00'), pst('2027-01-01T00:00')],
     ['on 28 February', pst('2026-02-28T23:00'), pst('2026-03-01T00:00')],
 
     ['the day before the March change', pst('2026-03-07T12:00'), pst('2026-03-08T00:00')],
-    ['before the March change: 23 hours after', pst('2026-03-08T00:00'), pdt('2026-03-09T00:00')],
+    ['before the March change is 23 hours later', pst('2026-03-08T00:00'), pdt('2026-03-09T00:00')],
     ['just before the March change', pst('2026-03-08T01:59:59.999'), pdt('2026-03-09T00:00')],
     ['at the March change', pdt('2026-03-08T03:00'), pdt('2026-03-09T00:00')],
     [
@@ -34,7 +34,7 @@ describe('midnight, US Pacific', () => {
     ['at the first midnight of summer', pdt('2026-03-09T00:00'), pdt('2026-03-10T00:00')],
 
     ['the day before the November change', pdt('2026-10-31T12:00'), pdt('2026-11-01T00:00')],
-    ['before the November change: 25 hours after', pdt('2026-11-01T00:00'), pst('2026-11-02T00:00')],
+    ['before the November change is 25 hours later', pdt('2026-11-01T00:00'), pst('2026-11-02T00:00')],
     ['in the first 01:30', pdt('2026-11-01T01:30'), pst('2026-11-02T00:00')],
     ['in the second 01:30', pst('2026-11-01T01:30'), pst('2026-11-02T00:00')],
     [
@@ -47,7 +47,7 @@ describe('midnight, US Pacific', () => {
     expect(next(now, '00:00')).toBe(expected)
   })
 
-  test('is later than now and at most 25 hours away, whenever in the year it is asked for', () => {
+  test('is later than now and at most 25 hours away, at every time of the year', () => {
     const start = Date.parse('2026-01-01T00:00:00Z')
     const shown = new Intl.DateTimeFormat('en-GB', { timeZone: PACIFIC, timeStyle: 'medium' })
     const wrong: string[] = []
@@ -61,32 +61,32 @@ describe('midnight, US Pacific', () => {
   })
 })
 
-describe('a time that the clocks skip is the first moment after the gap', () => {
+describe('a time that the clocks skip becomes the first moment after the gap:', () => {
   test.each([
-    ['02:00, the first that is skipped', '02:00', pst('2026-03-08T01:00'), pdt('2026-03-08T03:00')],
+    ['02:00, the first skipped time', '02:00', pst('2026-03-08T01:00'), pdt('2026-03-08T03:00')],
     ['02:30', '02:30', pst('2026-03-08T01:00'), pdt('2026-03-08T03:00')],
     ['02:59', '02:59', pst('2026-03-07T12:00'), pdt('2026-03-08T03:00')],
-    ['01:59 is there', '01:59', pst('2026-03-08T01:00'), pst('2026-03-08T01:59')],
-    ['03:00 is there', '03:00', pst('2026-03-08T01:00'), pdt('2026-03-08T03:00')],
-    ['02:30, after the gap: the next day', '02:30', pdt('2026-03-08T03:00'), pdt('2026-03-09T02:30')],
-    ['02:30, the day before, after it', '02:30', pst('2026-03-07T02:30'), pdt('2026-03-08T03:00')],
+    ['01:59, which is not skipped', '01:59', pst('2026-03-08T01:00'), pst('2026-03-08T01:59')],
+    ['03:00, which is not skipped', '03:00', pst('2026-03-08T01:00'), pdt('2026-03-08T03:00')],
+    ['02:30, asked after the gap, a day later', '02:30', pdt('2026-03-08T03:00'), pdt('2026-03-09T02:30')],
+    ['02:30, asked exactly a day before', '02:30', pst('2026-03-07T02:30'), pdt('2026-03-08T03:00')],
   ])('%s', (_, timeOfDay, now, expected) => {
     expect(next(now, timeOfDay)).toBe(expected)
   })
 
-  test('also where midnight itself is skipped, in Chile', () => {
+  test('midnight in Chile, which is skipped', () => {
     expect(next('2026-09-05T12:00:00Z', '00:00', 'America/Santiago')).toBe('2026-09-06T04:00:00.000Z')
     expect(next('2026-09-06T04:00:00Z', '00:00', 'America/Santiago')).toBe('2026-09-07T03:00:00.000Z')
   })
 })
 
-describe('a time that the clocks show twice is the first of the two', () => {
+describe('a time that the clocks show twice is the first of the two,', () => {
   test.each([
-    ['before both', '01:30', pdt('2026-11-01T00:30'), pdt('2026-11-01T01:30')],
-    ['between the two: the next day', '01:30', pdt('2026-11-01T01:45'), pst('2026-11-02T01:30')],
-    ['after both: the next day', '01:30', pst('2026-11-01T01:45'), pst('2026-11-02T01:30')],
-    ['01:00, the first that comes twice', '01:00', pdt('2026-11-01T00:30'), pdt('2026-11-01T01:00')],
-    ['02:00 comes once', '02:00', pdt('2026-11-01T00:30'), pst('2026-11-01T02:00')],
+    ['asked before both', '01:30', pdt('2026-11-01T00:30'), pdt('2026-11-01T01:30')],
+    ['asked between the two, a day later', '01:30', pdt('2026-11-01T01:45'), pst('2026-11-02T01:30')],
+    ['asked after both, a day later', '01:30', pst('2026-11-01T01:45'), pst('2026-11-02T01:30')],
+    ['such as 01:00, the first that repeats', '01:00', pdt('2026-11-01T00:30'), pdt('2026-11-01T01:00')],
+    ['but 02:00 does not repeat', '02:00', pdt('2026-11-01T00:30'), pst('2026-11-01T02:00')],
   ])('%s', (_, timeOfDay, now, expected) => {
     expect(next(now, timeOfDay)).toBe(expected)
   })
@@ -99,7 +99,7 @@ test.each([
   ['Pacific/Pago_Pago', '2026-07-01T11:00:00Z', '00:00', '2026-07-02T11:00:00.000Z'],
   ['Australia/Lord_Howe', '2026-10-03T12:00:00Z', '02:15', '2026-10-03T15:30:00.000Z'],
   ['Europe/Berlin', '2026-03-28T23:30:00Z', '02:30', '2026-03-29T01:00:00.000Z'],
-])('%s, at %s, until %s: %s', (timeZone, now, timeOfDay, expected) => {
+])('in %s, at %s, the next %s is %s', (timeZone, now, timeOfDay, expected) => {
   expect(next(now, timeOfDay, timeZone)).toBe(expected)
 })
 

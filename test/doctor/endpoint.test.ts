@@ -44,9 +44,7 @@ test('the endpoint is found, with the token; the callbacks change no row', async
   expect(of(found, 'signature').map(({ result }) => result)).toEqual(['ok'])
   expect(await rows()).toEqual(before)
   // Without this, the callback would not have come as far as the table.
-  expect(world.log.map(({ message }) => message)).toContain(
-    'Status callback for a message that is not in the table',
-  )
+  expect(world.log.map(({ message }) => message)).toContain('Status callback for an unknown message')
 })
 
 describe('an endpoint of ours with other settings', () => {

@@ -131,5 +131,5 @@ test('what was brought forward and forced is made by a worker, and delivered', a
     return rows.length > 0 && rows.every(({ status }) => status === 'delivered')
   })
   expect(world.simulator.doubleSubmissions()).toEqual([])
-  expect(world.log.filter(({ message }) => message === 'Done by hand').length).toBeGreaterThanOrEqual(4)
+  expect(world.log.filter(({ message }) => message === 'Manual action done').length).toBeGreaterThanOrEqual(4)
 })

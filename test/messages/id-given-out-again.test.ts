@@ -39,7 +39,7 @@ const forget = (world: World): Promise<unknown> =>
   world.database.query('truncate sms_usage_logs restart identity')
 
 const strangersIn = ({ log }: World): object[] =>
-  log.filter(({ message: text }) => text === 'Status callback for a message that is not in the table')
+  log.filter(({ message: text }) => text === 'Status callback for an unknown message')
 
 async function sendOldThenNew(answer: Answering, to = OLD) {
   const { world, twilio } = await newWorldWith(answer)

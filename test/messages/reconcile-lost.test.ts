@@ -156,7 +156,7 @@ describe('a plan', () => {
     expect(plans.toSorted((one, other) => one.messageId - other.messageId)).toEqual([
       { messageId: doubtful, attempt: 0, status: 'submitting', plan: "look for it in Twilio's list" },
       { messageId: accepted, attempt: 0, status: 'queued', plan: 'ask Twilio for its status' },
-      { messageId: waiting, attempt: 0, status: 'pending', plan: 'set its alarm again, if it is gone' },
+      { messageId: waiting, attempt: 0, status: 'pending', plan: 'reschedule its job, if it is gone' },
     ])
     expect(plans.some(({ messageId }) => messageId === inTime)).toBe(false)
     expect(await planReconcile(deps, 2)).toHaveLength(2)

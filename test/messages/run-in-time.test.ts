@@ -54,7 +54,7 @@ describe('in time', () => {
       const claimed = (await rowsOf(world)).filter(({ final_status }) => final_status !== 'pending').length
       waits.push({ attempts, claimed })
     }
-    const runner = await newRunner(world, { atOnce: 2, wait })
+    const runner = await newRunner(world, { maxTogether: 2, wait })
     await runner.run(ids.map((id) => ({ message: id, attempt: 0 })))
     await runner.stop()
     expect(waits).toEqual([

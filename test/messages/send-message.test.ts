@@ -252,7 +252,7 @@ describe('a database that meddles with the row', () => {
     const failure = await world.sender.send(message()).catch((error: unknown) => error)
     expect(failure).toBeInstanceOf(DatabaseError)
     expect(failure).toMatchObject({
-      message: expect.stringMatching(/^Nothing was submitted, and sending it again does not help/),
+      message: expect.stringMatching(/^Nothing was submitted, and sending it again will not help/),
       written: 'no',
       scope: 'refused_row',
     })

@@ -14,7 +14,7 @@ import { newMetrics, seriesOf } from '../support/metrics.ts'
 async function snapshotWith(callbacks: number, lists: readonly number[]): Promise<Snapshot> {
   const metrics = newMetrics(POLICY)
   metrics.callbacks.recorded.inc(callbacks)
-  for (const list of lists) metrics.listed(list)
+  for (const list of lists) metrics.batched(list)
   // As it comes back from the database.
   return JSON.parse(JSON.stringify(await metrics.snapshot()))
 }

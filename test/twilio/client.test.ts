@@ -129,7 +129,7 @@ describe('not processed: something other than Twilio refused', () => {
   ])('HTTP %i with %j names its status', async (status, body) => {
     expect(await submitToTwilioThat(answerWith(status, body))).toEqual({
       outcome: 'not_processed',
-      reason: `HTTP ${status} without an error code of Twilio's`,
+      reason: `HTTP ${status} without a Twilio error code`,
       retryAfterSeconds: null,
     })
   })

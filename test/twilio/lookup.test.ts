@@ -166,7 +166,7 @@ describe('the pages of the list', () => {
     expect(agesIn(whole)).not.toContain('incomplete')
   })
 
-  test('are not read on once the process is being stopped: nothing is known', async () => {
+  test('stops reading the list when the process stops, and knows nothing', async () => {
     const stopping = new AbortController()
     const { listed, paths } = await listFrom(
       (response, post) => {
@@ -176,7 +176,7 @@ describe('the pages of the list', () => {
       100,
       stopping.signal,
     )
-    expect(listed).toEqual({ outcome: 'unavailable', reason: 'the process is being stopped' })
+    expect(listed).toEqual({ outcome: 'unavailable', reason: 'the process is stopping' })
     expect(paths).toHaveLength(2)
     const { paths: afterwards } = await listFrom(pages({ messages: [] }), 100, stopping.signal)
     expect(afterwards).toEqual([])
@@ -191,7 +191,7 @@ describe('the pages of the list', () => {
       100,
       AbortSignal.timeout(400),
     )
-    expect(listed).toEqual({ outcome: 'unavailable', reason: 'the list could not be read in time' })
+    expect(listed).toEqual({ outcome: 'unavailable', reason: "Twilio's message list took too long" })
     expect(paths.length).toBeLessThanOrEqual(3)
   })
 
@@ -226,23 +226,27 @@ describe('a list that is no list: nothing is known', () => {
   test.each<readonly [string, Answering, string]>([
     ...BROKEN,
     ['404', answerWith(404, errorBody(404, 20404, 'Not found'), DATE), 'HTTP 404'],
-    ['nothing', answerWith(200, '', DATE), 'the list cannot be read'],
-    ['HTML', answerWith(200, '<h1>Hello</h1>', DATE), 'the list cannot be read'],
-    ['JSON that is no object', answerWith(200, '3', DATE), 'the list cannot be read'],
-    ['no messages', answerWith(200, {}, DATE), 'the list cannot be read'],
-    ['messages that are no list', answerWith(200, { messages: {} }, DATE), 'the list cannot be read'],
+    ['nothing', answerWith(200, '', DATE), "Twilio's message list cannot be read"],
+    ['HTML', answerWith(200, '<h1>Hello</h1>', DATE), "Twilio's message list cannot be read"],
+    ['JSON that is no object', answerWith(200, '3', DATE), "Twilio's message list cannot be read"],
+    ['no messages', answerWith(200, {}, DATE), "Twilio's message list cannot be read"],
+    [
+      'messages that are no list',
+      answerWith(200, { messages: {} }, DATE),
+      "Twilio's message list cannot be read",
+    ],
     [
       'no date',
       (response, post) => {
         response.sendDate = false
         answerWith(200, { messages: [entry(1)] })(response, post)
       },
-      'the list cannot be read',
+      "Twilio's message list cannot be read",
     ],
     [
       'a date that is none',
       answerWith(200, { messages: [entry(1)] }, { Date: 'today' }),
-      'the list cannot be read',
+      "Twilio's message list cannot be read",
     ],
   ])('%s', async (_what, answer, reason) => {
     expect((await listFrom(answer)).listed).toEqual({ outcome: 'unavailable', reason })

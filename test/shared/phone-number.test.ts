@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module'
 import { expect, test } from '@jest/globals'
 import { getCountries, getExampleNumber } from 'libphonenumber-js/min'
-import { rewrittenForm } from '../../src/messages/number-form.ts'
+import { rewrittenForm } from '../../src/shared/phone-number.ts'
 
 test.each([
   ['+4407700900103', '+447700900103'],
