@@ -1,4 +1,4 @@
-// Configuration: what a wrong environment is told, that no value is ever repeated, and the defaults.
+// Tests the configuration: messages for an invalid environment, which never contain a value, and defaults.
 import { describe, expect, test } from '@jest/globals'
 import { type Env, envNames, type EnvName, parseConfig, type Requirement } from '../../src/config/config.ts'
 import { ConfigError } from '../../src/shared/errors.ts'
@@ -31,8 +31,8 @@ function faultsOf(env: Env, required: readonly Requirement[] = EVERYTHING): stri
   return ''
 }
 
-describe('a wrong environment', () => {
-  test('all faults come at once, by name, and the message says where to read on', () => {
+describe('an invalid environment', () => {
+  test('reports all faults together, by name, with where to read more', () => {
     const message = faultsOf({
       DATABASE_URL: 'mysql://localhost/app',
       DATABASE_SSL: 'maybe',
@@ -71,26 +71,26 @@ describe('a wrong environment', () => {
     expect(message).toContain('README')
   })
 
-  test('everything that is missing comes at once, each with an example', () => {
+  test('reports all missing settings together, each with an example', () => {
     const message = faultsOf({})
     for (const name of ['DATABASE_URL', 'PUBLIC_BASE_URL', 'TWILIO_ACCOUNT_SID', 'TWILIO_AUTH_TOKEN'])
       expect(message).toMatch(new RegExp(`^  ${name} is required, such as \\S+`, 'm'))
     expect(message).toMatch(/TWILIO_FROM_NUMBER \(such as \+15551234567\) or TWILIO_MESSAGING_SERVICE_SID/)
   })
 
-  test('what a program does not need may be missing', () => {
+  test('may lack settings that the program does not need', () => {
     expect(faultsOf({}, [])).toBe('')
     expect(faultsOf({ DATABASE_URL: GOOD['DATABASE_URL'] }, ['DATABASE_URL'])).toBe('')
   })
 
   test.each(ENV_NAMES.map((name) => [name]))('a wrong %s is never repeated in the message', (name) => {
     const value = `hush?${name}#hush`
-    // The other half of the API key is missing, so that a secret that cannot be wrong is in a fault as well.
+    // The sid of the API key is missing, so that its secret, which is never invalid, causes a fault as well.
     const message = faultsOf({ ...GOOD, NODE_ENV: 'production', [name]: value })
     expect(message).not.toContain('hush')
   })
 
-  test('every name wrong at once repeats no value', () => {
+  test('repeats no value, even if every setting is invalid', () => {
     const message = faultsOf(Object.fromEntries(ENV_NAMES.map((name) => [name, `hush-${name}-hush`])))
     expect(message).toContain('DATABASE_URL')
     expect(message).not.toContain('hush')
@@ -103,14 +103,14 @@ describe('a wrong environment', () => {
     ['TWILIO_API_KEY_SECRET', 'hunter2'],
     ['TWILIO_API_BASE_URL', 'ftp://user:hunter2@localhost'],
     ['PUBLIC_BASE_URL', 'https://user:hunter2@localhost?x'],
-  ])('%s with a secret in it is refused without it', (name, value) => {
+  ])('rejects %s without repeating the secret in it', (name, value) => {
     const message = faultsOf({ ...GOOD, [name]: value })
     expect(message).toContain(name)
     expect(message).not.toContain('hunter2')
   })
 })
 
-describe('each value', () => {
+describe('the value', () => {
   test.each<[EnvName, string, boolean]>([
     ['DATABASE_URL', 'postgres://localhost/app', true],
     ['DATABASE_URL', 'postgresql://localhost/app?sslmode=require', true],
@@ -159,7 +159,7 @@ describe('each value', () => {
     ['RETRY_DELAY_SCALE', 'Infinity', false],
     ['LOG_LEVEL', 'debug', true],
     ['LOG_LEVEL', 'DEBUG', false],
-  ])('%s=%s is fine: %p', (name, value, isFine) => {
+  ])('%s=%s is valid: %p', (name, value, isFine) => {
     const message = faultsOf({ ...GOOD, [name]: value })
     expect(message === '').toBe(isFine)
     if (!isFine) expect(message).toContain(name)
@@ -171,29 +171,29 @@ describe('each value', () => {
     ['http in production', { TWILIO_API_BASE_URL: 'http://127.0.0.1:4010', NODE_ENV: 'production' }, false],
     ['https in production', { TWILIO_API_BASE_URL: 'https://twilio.test', NODE_ENV: 'production' }, true],
     ['none in production', { NODE_ENV: 'production' }, true],
-  ])('TWILIO_API_BASE_URL: %s is fine: %p', (_what, env, isFine) => {
+  ])('of TWILIO_API_BASE_URL with %s is valid: %p', (_what, env, isFine) => {
     expect(faultsOf({ ...GOOD, ...env }) === '').toBe(isFine)
   })
 
   test.each<[string, Env, boolean]>([
     ['both', { TWILIO_API_KEY_SID: `SK${'1'.repeat(32)}`, TWILIO_API_KEY_SECRET: 's' }, true],
     ['neither', {}, true],
-    ['the sid alone', { TWILIO_API_KEY_SID: `SK${'1'.repeat(32)}` }, false],
-    ['the secret alone', { TWILIO_API_KEY_SECRET: 's' }, false],
+    ['only the sid', { TWILIO_API_KEY_SID: `SK${'1'.repeat(32)}` }, false],
+    ['only the secret', { TWILIO_API_KEY_SECRET: 's' }, false],
     [
       'the sid with an empty secret',
       { TWILIO_API_KEY_SID: `SK${'1'.repeat(32)}`, TWILIO_API_KEY_SECRET: ' ' },
       false,
     ],
-  ])('an API key, %s', (_what, env, isFine) => {
+  ])('of an API key with %s', (_what, env, isFine) => {
     const message = faultsOf({ ...GOOD, ...env })
     expect(message === '').toBe(isFine)
     if (!isFine) expect(message).toContain('TWILIO_API_KEY_SID and TWILIO_API_KEY_SECRET')
   })
 })
 
-describe('what a person pastes', () => {
-  /** With an invisible character in the middle of a good value. */
+describe('a pasted value', () => {
+  /** A valid value with an invisible character in the middle. */
   const withInvisible = (name: EnvName): string =>
     `${GOOD[name] ?? 'x'.repeat(8)}`.replace(/^.../, '$&\u200B')
 
@@ -215,17 +215,14 @@ describe('what a person pastes', () => {
     ['TWILIO_FROM_NUMBER', '0015551234567', /; write \+ in place of 00/],
     ['TWILIO_FROM_NUMBER', '12065550199', /; begin with \+ and the country code/],
     ['TWILIO_FROM_NUMBER', '+１５５５１２３４５６７', /it has a fullwidth character as character 2/],
-  ])('%s=%s is refused with what a person overlooks', (name, value, fault) => {
+  ])('%s=%s is rejected with a hint on what a person may overlook', (name, value, fault) => {
     expect(faultsOf({ ...GOOD, [name]: value })).toMatch(fault)
     expect(faultsOf({ ...GOOD, [name]: value })).not.toContain(value)
   })
 
   const FREE: readonly EnvName[] = ['DASHBOARD_USERNAME', 'DASHBOARD_PASSWORD', 'METRICS_TOKEN']
 
-  test.each([
-    "'",
-    '"',
-  ])('a pair of %s around every other value is dropped, as docker --env-file keeps it', (quote) => {
+  test.each(["'", '"'])('has a pair of %s around it removed, which docker --env-file keeps', (quote) => {
     const plain = {
       ...GOOD,
       PORT: '4000',
@@ -250,26 +247,26 @@ describe('what a person pastes', () => {
     expect(faultsOf({ ...both, [name]: 'a"hush"' })).toBe('')
   })
 
-  test('a URL object is taken for its text, as a program may give it', () => {
+  test('that is a URL object counts as its text', () => {
     const env = { PUBLIC_BASE_URL: new URL('https://sms.example.com') as unknown as string }
     expect(parseConfig(env, []).publicBaseUrl).toBe('https://sms.example.com')
   })
 
-  test('a DATABASE_URL that is refused says why', () => {
+  test('of DATABASE_URL that is rejected says why', () => {
     expect(faultsOf({ ...GOOD, DATABASE_URL: 'postgres://app:hunter2@one,two/app' })).toMatch(
       /^ {2}DATABASE_URL names several hosts: one host is supported/m,
     )
   })
 })
 
-describe('the result', () => {
-  test('an empty string, and one of blanks, is unset', () => {
+describe('the configuration', () => {
+  test('treats an empty or blank string as unset', () => {
     const blank = Object.fromEntries(ENV_NAMES.map((name, i) => [name, i % 2 === 0 ? '' : '  ']))
     expect(parseConfig(blank, [])).toEqual(parseConfig({}, []))
     expect(faultsOf(blank)).toBe(faultsOf({}))
   })
 
-  test('defaults', () => {
+  test('has defaults', () => {
     expect(parseConfig(GOOD, EVERYTHING)).toMatchObject({
       database: { url: GOOD['DATABASE_URL'], ssl: null, poolMax: 5 },
       twilio: {
@@ -291,24 +288,24 @@ describe('the result', () => {
     expect(parseConfig({ NODE_ENV: 'production' }, []).logFormat).toBe('json')
   })
 
-  test('is read from the environment alone: other names change nothing, ours are not invented', () => {
+  test('depends only on the given environment and our names', () => {
     expect(parseConfig({ ...GOOD, PATH: '/bin', TWILIO_TOKEN: 'x', toString: 'x' }, EVERYTHING)).toEqual(
       parseConfig(GOOD, EVERYTHING),
     )
   })
 
-  test('several auth tokens are a list, in order and without blanks', () => {
+  test('has several auth tokens as an array, in order and trimmed', () => {
     const tokens = ['a'.repeat(32), 'b'.repeat(32)]
     const { twilio } = parseConfig({ ...GOOD, TWILIO_AUTH_TOKEN: ` ${tokens.join(' , ')} ` }, EVERYTHING)
     expect(twilio.authTokens).toEqual(tokens)
   })
 
-  test('the base URL has no slash at the end, so that paths can be added', () => {
+  test('has the base URL without a slash at the end', () => {
     const { publicBaseUrl } = parseConfig({ PUBLIC_BASE_URL: 'https://sms.example.com/base//' }, [])
     expect(publicBaseUrl).toBe('https://sms.example.com/base')
   })
 
-  test('cannot be changed, sections included', () => {
+  test('is frozen, including its sections', () => {
     const config = parseConfig(GOOD, EVERYTHING)
     expect([config, config.database, config.twilio].map((part) => Object.isFrozen(part))).toEqual([
       true,

@@ -1,4 +1,4 @@
-// DATABASE_URL as people paste it: what pg reads of it is what was meant, or it is refused with what to change.
+// Tests DATABASE_URL as people paste it: pg reads what was meant, or the URL is rejected with what to change.
 import { describe, expect, test } from '@jest/globals'
 import pg from 'pg'
 import { parseConfig } from '../../src/config/config.ts'
@@ -13,7 +13,7 @@ function clientOf(url: string, ssl?: string): pg.Client {
 
 function faultOf(url: string): string {
   const read = readDatabaseUrl(url)
-  if ('url' in read) throw new Error('it was taken')
+  if ('url' in read) throw new Error('it was accepted')
   return read.fault
 }
 
@@ -45,7 +45,7 @@ const PASSWORDS = [
 ].flatMap((special) => [`a${special}b`, `12${special}b`, `${special}`, `a${special}`])
 
 describe.each([undefined, 'disable'])('a password, DATABASE_SSL %s', (ssl) => {
-  test.each(PASSWORDS)('%j is read as it is when it is escaped', (password) => {
+  test.each(PASSWORDS)('%j is read correctly if it is escaped', (password) => {
     const client = clientOf(`postgres://app:${encodeURIComponent(password)}@db.internal:5433/app`, ssl)
     expect(client).toMatchObject({ user: 'app', host: 'db.internal', port: 5433, database: 'app' })
     expect(client.password).toBe(password)
@@ -53,7 +53,7 @@ describe.each([undefined, 'disable'])('a password, DATABASE_SSL %s', (ssl) => {
 
   test.each(
     PASSWORDS,
-  )('%j is read as it is when it is not escaped, or refused with the escape', (password) => {
+  )('%j is read correctly if it is not escaped, or rejected with the escape', (password) => {
     const url = `postgres://app:${password}@db.internal:5433/app`
     let client: pg.Client
     try {
@@ -63,17 +63,17 @@ describe.each([undefined, 'disable'])('a password, DATABASE_SSL %s', (ssl) => {
       expect((error as Error).message).toMatch(/%2F|%3F|%23|%25/)
       return
     }
-    // What is an escape already is taken for one.
+    // A valid escape is decoded.
     const meant = /%[0-9a-f]{2}/i.test(password) ? decodeURIComponent(password) : password
     expect(client).toMatchObject({ user: 'app', password: meant, host: 'db.internal', port: 5433 })
   })
 })
 
-test('a % that is none of an escape leaves the escapes beside it what they are', () => {
+test('a bare % does not affect the escapes beside it', () => {
   expect(clientOf('postgres://app:50%25%2Fof%zz%C3%A9 @host/app').password).toBe('50%/of%zzé ')
 })
 
-describe('is refused, with what to change and without a part of it', () => {
+describe('an invalid DATABASE_URL is rejected with what to change, and without a part of it:', () => {
   test.each([
     ['postgres://app:hush#hush@host/app', /^has an unescaped # in the password: write %23/],
     ['postgres://app:hush/hush@host/app', /^has an unescaped \/ in the password: write %2F/],
@@ -105,7 +105,7 @@ describe('is refused, with what to change and without a part of it', () => {
     'postgres://app:hush@one:5432,two:5433/app?target_session_attrs=read-write',
     'postgres:///app?host=one,two',
     'postgres://app:hush@one/app?port=5432,5433',
-  ])('%s names several hosts', (url) => {
+  ])('%s is rejected for several hosts', (url) => {
     expect(faultOf(url)).toMatch(/^names several hosts: one host is supported.*DNS.*pooler.*virtual address/)
   })
 })
@@ -135,7 +135,7 @@ describe('a parameter', () => {
     ['sslmode=allow', /sslmode with an invalid value.*disable, prefer/],
     ['client_encoding=latin1', /client_encoding with an invalid value.*utf8/],
     ['foo=1&bar=2', /foo.*bar/],
-  ])('%s is refused by its name', (parameter, fault) => {
+  ])('%s is rejected by its name', (parameter, fault) => {
     const url = `postgres://app:hush@host/app?${parameter}`
     expect(faultOf(url)).toMatch(fault)
     expect(faultOf(url)).not.toContain('hush')

@@ -1,4 +1,4 @@
-// Holds .env.example and the configuration together: a name that is read is documented, and none else is.
+// Compares .env.example with the configuration: it documents exactly the names that are read.
 import { expect, test } from '@jest/globals'
 import { readFile } from 'node:fs/promises'
 import { envNames, parseConfig } from '../../src/config/config.ts'
@@ -7,7 +7,7 @@ const ENV_NAMES = envNames()
 
 const text = await readFile(new URL('../../.env.example', import.meta.url), 'utf8')
 
-/** `NAME=value`, also where the line is commented out. */
+/** `NAME=value`, even if the line is commented out. */
 const lines = [...text.matchAll(/^(?:# ?)?([A-Z][A-Z0-9_]*)=(.*)$/gm)].map(
   ([, name = '', value = '']) => [name, value] as const,
 )
@@ -18,6 +18,6 @@ test('.env.example lists every name that is read, each once, and no other', () =
   expect(lines.map(([name]) => name).toSorted()).toEqual(names.toSorted())
 })
 
-test('the values in .env.example are good ones', () => {
+test('the values in .env.example are valid', () => {
   expect(() => parseConfig(Object.fromEntries(lines), [])).not.toThrow()
 })

@@ -1,4 +1,4 @@
-// The file .env: what is read is what the person sees there, or the file is refused by line and name, never by value.
+// Tests the file .env: its values are read as a person sees them, or it is rejected by line and name, never by value.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -18,27 +18,27 @@ async function readText(text: string | Buffer): Promise<NodeJS.Dict<string>> {
   return readEnvFile(path)
 }
 
-describe('is understood', () => {
+describe('the file .env is read with', () => {
   test.each<[string, string | Buffer, NodeJS.Dict<string>]>([
     ['a byte order mark', '\uFEFFPORT=1\nHOST=::', { PORT: '1', HOST: '::' }],
     ['UTF-16', Buffer.from('\uFEFFPORT=1\r\nHOST=::', 'utf16le'), { PORT: '1', HOST: '::' }],
     ['line ends of Windows', 'PORT=1\r\nHOST=::\r\n', { PORT: '1', HOST: '::' }],
     ['line ends of an old Mac', 'PORT=1\rHOST=::', { PORT: '1', HOST: '::' }],
     ['quotes around a #', 'DASHBOARD_PASSWORD="ab#cd"', { DASHBOARD_PASSWORD: 'ab#cd' }],
-    ['a comment behind a value', 'PORT=1 # the port\nHOST=:: #', { PORT: '1', HOST: '::' }],
-    ['a comment in place of a value', 'PORT=# none yet', { PORT: '' }],
+    ['a comment after a value', 'PORT=1 # the port\nHOST=:: #', { PORT: '1', HOST: '::' }],
+    ['a comment instead of a value', 'PORT=# none yet', { PORT: '' }],
     ['a # in a name that is not ours', 'COLOR=a#fff', { COLOR: 'a' }],
     ['a name of another program with a hidden character', 'COLO\u200BR=1', { 'COLO\u200BR': '1' }],
   ])('%s', async (_what, text, values) => {
     expect(await readText(text)).toEqual(values)
   })
 
-  test('no file', () => {
+  test('no file at all', () => {
     expect(readEnvFile(join(folder, 'nothing'))).toEqual({})
   })
 })
 
-describe('is refused', () => {
+describe('the file .env is rejected with', () => {
   test.each<[string, string | Buffer, RegExp]>([
     [
       'a value that its # cuts off',
@@ -62,7 +62,7 @@ describe('is refused', () => {
   })
 })
 
-describe('where credentials of the environment are sent', () => {
+describe('the destination of credentials from the environment', () => {
   const TWILIO = { TWILIO_AUTH_TOKEN: 'hush' }
   const KEY = { TWILIO_API_KEY_SECRET: 'hush' }
   const URL_OF_DATABASE = { DATABASE_URL: 'postgres:///app?user=app&password=hush' }
@@ -88,7 +88,7 @@ describe('where credentials of the environment are sent', () => {
     ['DATABASE_SSL', 'disable', URL_OF_DATABASE],
     ['PGHOST', 'elsewhere.invalid', PASSWORD],
     ['DATABASE_URL', 'postgres://app@elsewhere.invalid/app', PASSWORD],
-  ])('%s=%s in .env is refused beside %j', (name, value, environment) => {
+  ])('is protected: %s=%s in .env is rejected beside %j', (name, value, environment) => {
     const refuse = (): void => requireOwnDestinations(environment, { PORT: '1', [name]: value })
     expect(refuse).toThrow(ConfigError)
     expect(refuse).toThrow(`  ${name}: set in the environment as well, or put `)
@@ -96,16 +96,20 @@ describe('where credentials of the environment are sent', () => {
   })
 
   test.each<[what: string, environment: Record<string, string>, fromFile: Record<string, string>]>([
-    ['all of it is in .env', {}, { ...TWILIO, TWILIO_API_BASE_URL: 'http://127.0.0.1:4010' }],
+    ['.env has both', {}, { ...TWILIO, TWILIO_API_BASE_URL: 'http://127.0.0.1:4010' }],
     ['the environment names the destination', { ...TWILIO, PGHOST: 'a' }, { PGHOST: 'b', TWILIO_EDGE: '' }],
-    ['the destination is of other credentials', PASSWORD, { TWILIO_API_BASE_URL: 'http://127.0.0.1:4010' }],
-    ['a credential without a value', { TWILIO_AUTH_TOKEN: '' }, { HTTPS_PROXY: 'http://proxy.example.com' }],
+    [
+      'the destination belongs to other credentials',
+      PASSWORD,
+      { TWILIO_API_BASE_URL: 'http://127.0.0.1:4010' },
+    ],
+    ['the credential has no value', { TWILIO_AUTH_TOKEN: '' }, { HTTPS_PROXY: 'http://proxy.example.com' }],
     [
       'the names of .env say nothing of it',
       { ...TWILIO, ...PASSWORD },
       { PORT: '1', TWILIO_ACCOUNT_SID: 'x' },
     ],
-  ])('is not changed if %s', (_what, environment, fromFile) => {
+  ])('is unchanged, so .env is accepted, if %s', (_what, environment, fromFile) => {
     expect(() => requireOwnDestinations(environment, fromFile)).not.toThrow()
   })
 })

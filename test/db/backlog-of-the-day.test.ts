@@ -1,5 +1,5 @@
-// After an outage of an hour, everything is due at once. SEND_RATE_PER_SECOND keeps all workers together from making
-// that a burst at Twilio. (Measured with 10,000 messages: docs/reliability.md. MESSAGES and RATE repeat that here.)
+// Tests the backlog after an outage of an hour: SEND_RATE_PER_SECOND prevents a burst of all workers at Twilio. Set MESSAGES
+// and RATE to repeat the measurement in docs/reliability.md.
 import { expect, test } from '@jest/globals'
 import { runWorker } from '../../src/processes/worker.ts'
 import { closeLater, newWorld, rowsOf } from '../support/world-with.ts'
@@ -8,10 +8,10 @@ import { waitFor } from '../support/wait-for.ts'
 const MESSAGES = Number(process.env['MESSAGES'] ?? 1_000)
 const RATE = Number(process.env['RATE'] ?? 200)
 const WORKERS = 2
-/** Of every ten messages, one is past its deadline. */
+/** One message in ten is past its deadline. */
 const PAST_DEADLINE = MESSAGES / 10
 
-test(`${MESSAGES} due attempts are made by ${WORKERS} workers at ${RATE} a second together; none past its deadline`, async () => {
+test(`${MESSAGES} due attempts are made by ${WORKERS} workers at ${RATE} a second in all, and none after its deadline`, async () => {
   const world = await newWorld({ env: { SEND_RATE_PER_SECOND: `${RATE}` } })
   await world.database.query(
     `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content, success,
@@ -48,8 +48,8 @@ test(`${MESSAGES} due attempts are made by ${WORKERS} workers at ${RATE} a secon
   expect(posts).toHaveLength(MESSAGES - PAST_DEADLINE)
   expect(world.simulator.doubleSubmissions()).toEqual([])
 
-  // At no time more than the rate allows since the start; a tenth of a second's attempts may start together in each
-  // worker, and the first request may have taken its time to arrive.
+  // Never more than the rate allows since the start. Each worker may start the attempts of a tenth of a second together, and
+  // the first request may arrive late.
   const times = posts.map(({ created_at_ms }) => created_at_ms).sort((one, other) => one - other)
   const startMs = times[0] ?? 0
   const allowance = RATE * (0.1 * WORKERS + 0.5)

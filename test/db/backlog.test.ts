@@ -1,4 +1,4 @@
-// What there is to be done: against rows of every kind, and at the same cost on a table of any size.
+// Tests the counts of the backlog for rows of every kind, and that their cost does not depend on the size of the table.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { readBacklog } from '../../src/db/backlog.ts'
 import type { Database } from '../../src/postgres/pool.ts'
@@ -22,7 +22,7 @@ beforeEach(() => own.query('truncate sms_usage_logs'))
 
 interface Given {
   readonly status: string
-  /** SQL. */
+  /** An SQL expression. */
   readonly nextRetryAt?: string
   readonly createdAt?: string
   readonly metadata?: string
@@ -56,7 +56,7 @@ async function backlog() {
   return { byStatus, oldestDueSeconds, counts: { due, deferred, inDoubt } }
 }
 
-test('an empty table has none of anything', async () => {
+test('the backlog of an empty table is empty', async () => {
   expect(await backlog()).toEqual({
     byStatus: {},
     oldestDueSeconds: null,
@@ -64,7 +64,7 @@ test('an empty table has none of anything', async () => {
   })
 })
 
-test('messages count that are not final and are ours', async () => {
+test('the backlog counts our messages that are not final', async () => {
   for (const status of ['sent', 'sent', 'queued', 'delivered', 'failed', 'unknown']) await insert({ status })
   await insert({ status: 'sent', direction: 'inbound' })
   expect((await backlog()).byStatus).toEqual({ sent: 2, queued: 1 })
@@ -77,25 +77,30 @@ test.each<[what: string, given: Given, counts: object, oldest: [least: number, m
     { due: 1 },
     [90, 150],
   ],
-  ['one that is not', { status: 'retrying', nextRetryAt: `now() + interval '90 s'` }, { deferred: 1 }, null],
-  ['one on hold', { status: 'retrying', nextRetryAt: `'infinity'` }, { deferred: 1 }, null],
-  ['one since ever', { status: 'retrying', nextRetryAt: `'-infinity'` }, { due: 1 }, null],
-  ['one in the year 10000', { status: 'retrying', nextRetryAt: `'10000-01-01'` }, { deferred: 1 }, null],
-  ['one since the year 44 BC', { status: 'retrying', nextRetryAt: `'0044-03-15 BC'` }, { due: 1 }, null],
   [
-    'a first attempt that waits, since the message was created',
+    'a retry that is not due',
+    { status: 'retrying', nextRetryAt: `now() + interval '90 s'` },
+    { deferred: 1 },
+    null,
+  ],
+  ['a retry on hold', { status: 'retrying', nextRetryAt: `'infinity'` }, { deferred: 1 }, null],
+  ['a retry at -infinity', { status: 'retrying', nextRetryAt: `'-infinity'` }, { due: 1 }, null],
+  ['a retry in the year 10000', { status: 'retrying', nextRetryAt: `'10000-01-01'` }, { deferred: 1 }, null],
+  ['a retry in the year 44 BC', { status: 'retrying', nextRetryAt: `'0044-03-15 BC'` }, { due: 1 }, null],
+  [
+    'a first attempt, which waits since the message was created',
     { status: 'pending', createdAt: `now() - interval '5 s'` },
     { due: 1 },
     [5, 60],
   ],
   [
-    'a first attempt that was put off',
+    'a postponed first attempt',
     { status: 'pending', createdAt: `now() - interval '5 s'`, nextRetryAt: `now() + interval '1 min'` },
     { deferred: 1 },
     null,
   ],
   [
-    'one that somebody else left behind long ago, and that is not sent',
+    'a first attempt on hold',
     {
       status: 'pending',
       createdAt: `now() - interval '30 days'`,
@@ -105,13 +110,13 @@ test.each<[what: string, given: Given, counts: object, oldest: [least: number, m
     null,
   ],
   [
-    'one that is looked at in the year 9998',
+    'a first attempt that is checked in the year 9998',
     { status: 'pending', createdAt: `now() - interval '5 s'`, metadata: `'{"reconcile_at": "9998"}'` },
     { due: 1 },
     [5, 60],
   ],
-  ['what is with Twilio waits for nothing', { status: 'sent', nextRetryAt: 'now()' }, {}, null],
-])('%s', async (_what, given, counts, oldest) => {
+  ['a message with Twilio', { status: 'sent', nextRetryAt: 'now()' }, {}, null],
+])('the backlog counts %s', async (_what, given, counts, oldest) => {
   await insert(given)
   const { counts: counted, oldestDueSeconds } = await backlog()
   expect(counted).toEqual({ inDoubt: 0, due: 0, deferred: 0, ...counts })
@@ -121,17 +126,17 @@ test.each<[what: string, given: Given, counts: object, oldest: [least: number, m
   expect(oldestDueSeconds).toBeLessThanOrEqual(most)
 })
 
-describe('in doubt', () => {
+describe('the number of messages in doubt counts', () => {
   test.each<[what: string, given: Given, inDoubt: number]>([
-    ['a claim of long ago', { status: 'submitting', metadata: claimed('40 s') }, 1],
+    ['an old claim', { status: 'submitting', metadata: claimed('40 s') }, 1],
     [
       'a claim of just now, whatever the attempts before',
       { status: 'submitting', metadata: claimed('1 s') },
       0,
     ],
     ['an answered claim', { status: 'sent', metadata: claimed('40 s') }, 0],
-    ['no entry, created long ago', { status: 'submitting', createdAt: `now() - interval '40 s'` }, 1],
-    ['no entry, created just now', { status: 'submitting' }, 0],
+    ['an old row without entries', { status: 'submitting', createdAt: `now() - interval '40 s'` }, 1],
+    ['a new row without entries', { status: 'submitting' }, 0],
     [
       'something else in its place, created just now',
       { status: 'submitting', metadata: `'{"attempts": "none"}'` },
@@ -148,7 +153,7 @@ describe('in doubt', () => {
   })
 })
 
-test('is read off the index of messages in flight, and no other row is looked at', async () => {
+test('the backlog is read from the index over messages in flight, and no other row is read', async () => {
   await own.query(
     `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, final_status)
      select 1, '+12065550100', 'outbound', 5, case when n % 100 = 0 then 'sent' else 'delivered' end

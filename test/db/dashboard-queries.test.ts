@@ -1,4 +1,4 @@
-// What the dashboard reads: against plain SQL of one question each, and by which index.
+// Tests the queries of the dashboard: their results against simple SQL, and their index.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { countInDoubt, readBacklog } from '../../src/db/backlog.ts'
 import { countFailures, MAX_CONSIDERED } from '../../src/db/failures.ts'
@@ -15,9 +15,9 @@ let own: TestDatabase
 let database: Database
 
 /**
- * A message every minute and a half, so that they reach back over more than 30 days; of every 20, one failed twice and
- * was delivered, one failed for good, one waits, one is canceled, one is being submitted, and one is not ours. Each claim
- * lies hours before or after the 30 s at which it is in doubt, so that the test's own duration does not matter.
+ * One message every 1.5 minutes, for more than 30 days. Of every 20, one failed twice and was delivered, one failed for
+ * good, one waits, one is canceled, one is being submitted, and one is not ours. No claim is close to the 30 s after which
+ * it is in doubt, so the duration of the test does not matter.
  */
 beforeAll(async () => {
   own = await createTestDatabase()
@@ -55,7 +55,7 @@ beforeAll(async () => {
               else '[]'::jsonb end)
        from (select n, n % 20 as kind from generate_series(1, ${ROWS}) as n) as s`,
   )
-  // Commits are not waited for here; but pages count as visible to all only once these are on disk.
+  // Commits are asynchronous here, but pages are marked all-visible only after the commits are on disk.
   await own.query('checkpoint')
   await own.query('vacuum analyze sms_usage_logs')
 }, 120_000)
@@ -78,8 +78,8 @@ describe.each([
   ['an hour', { seconds: 3600, bucketSeconds: 300 }],
   ['a day', { seconds: DAY, bucketSeconds: 3600 }],
   ['30 days', { seconds: 30 * DAY, bucketSeconds: DAY }],
-])('the last %s', (_what, span) => {
-  test('is counted as plain SQL counts it, and its parts add up', async () => {
+])('the overview of the last %s', (_what, span) => {
+  test('has the counts of simple SQL, and its parts add up', async () => {
     const { whole, buckets } = await countMessagesByTime(database, span)
     expect(whole).toEqual(await countMessages(database, span.seconds))
     expect(whole.messages).toBe(await truth(`count(*) filter (where ${within(span.seconds)})`))
@@ -103,7 +103,7 @@ describe.each([
     )
   })
 
-  test('its parts begin where a bucket begins, and have what was created in them', async () => {
+  test('has parts that begin with a bucket and count what was created in it', async () => {
     const { buckets } = await countMessagesByTime(database, span)
     const middle = buckets[Math.floor(buckets.length / 2)]
     const start = middle?.start.toISOString()
@@ -115,14 +115,14 @@ describe.each([
     )
   })
 
-  test('what is in doubt in it', async () => {
+  test('has the number of messages in doubt', async () => {
     const claimed = `(sms_metadata #>> '{attempts,0,times,submitting}')::timestamptz`
     const inDoubt = `count(*) filter (where ${within(span.seconds)} and final_status = 'submitting' and ${claimed} < now() - interval '30 s')`
     expect(await countInDoubt(database, span.seconds)).toBe(await truth(inDoubt))
   })
 })
 
-test('failures by code: how many, what was recovered, and what each retry made of it', async () => {
+test('failures are counted by code, with recovered messages and the outcome of each retry', async () => {
   const { codes, isComplete } = await countFailures(database, 20 * DAY)
   const [first, ...others] = codes
   expect(isComplete).toBe(true)
@@ -153,16 +153,16 @@ test('failures by code: how many, what was recovered, and what each retry made o
   ])
 })
 
-test('of more failures than anybody waits for, the newest ones', async () => {
+test('only the newest failures are counted if there are too many', async () => {
   const { codes, isComplete } = await countFailures(database, 30 * DAY)
   expect(isComplete).toBe(false)
   const messages = codes.filter(({ code }) => code !== 30006).reduce((sum, each) => sum + each.messages, 0)
-  // One in four of those with trouble is canceled, and has failed at nothing.
+  // One in four of these messages is canceled, and has no failure.
   expect(messages).toBeGreaterThan(MAX_CONSIDERED * 0.74)
   expect(messages).toBeLessThan(MAX_CONSIDERED * 0.76)
 })
 
-test('what an app wrote under our keys does not end the count', async () => {
+test('invalid values under our keys do not break the counts', async () => {
   const [row] = await own.query<{ id: number }>(
     `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, final_status, sms_metadata)
      select 1, '+12065550100', 'outbound', 0, 'failed', metadata
@@ -193,7 +193,7 @@ test('what an app wrote under our keys does not end the count', async () => {
   await own.query('delete from sms_usage_logs where id >= $1', [row?.id])
 })
 
-test('how long a retry waited is the mean of what the rows tell, and what is no time tells nothing', async () => {
+test('the delay of retries is the mean over all rows with valid times', async () => {
   const delaysOf = async (pauses: [failedAt: string, claimedAt: string][]): Promise<unknown> => {
     const [row] = await own.query<{ id: number }>(
       `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, final_status, success, retry_count, sms_metadata)
@@ -241,7 +241,7 @@ test('how long a retry waited is the mean of what the rows tell, and what is no 
   }
 })
 
-test('times to come, and times without end, are counted as of now', async () => {
+test('messages with future and infinite times count as of now', async () => {
   const span = { seconds: DAY, bucketSeconds: 3600 }
   const before = await countMessagesByTime(database, span)
   await own.query(
@@ -255,7 +255,7 @@ test('times to come, and times without end, are counted as of now', async () => 
   await own.query('delete from sms_usage_logs where user_id = 98')
 })
 
-test('only messages that have failed at nothing: there is trouble, and nothing to count', async () => {
+test('there are no failures to count if all messages are canceled', async () => {
   const other = await createTestDatabase()
   const db = open(other)
   await other.query(
@@ -267,7 +267,7 @@ test('only messages that have failed at nothing: there is trouble, and nothing t
   await other.drop()
 })
 
-test("a claim that is no time counts as one of the message's own time", async () => {
+test("an invalid time of a claim counts as the message's own time", async () => {
   const before = await readBacklog(database)
   await own.query(
     `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, final_status, created_at, sms_metadata)
@@ -281,7 +281,7 @@ test("a claim that is no time counts as one of the message's own time", async ()
   await own.query('delete from sms_usage_logs where user_id = 97')
 })
 
-test('the backlog: what is due, deferred and in doubt, and since when', async () => {
+test('the backlog has what is due, deferred and in doubt, with the oldest times', async () => {
   const backlog = await readBacklog(database)
   const claimed = `(sms_metadata #>> '{attempts,0,times,submitting}')::timestamptz`
   const inDoubt = `final_status = 'submitting' and ${claimed} < '${backlog.now.toISOString()}'::timestamptz - interval '30 s'`
@@ -320,7 +320,7 @@ async function searchAll(search: Search, pageSize: number): Promise<number[]> {
 
 describe('a search', () => {
   test.each<[string, Partial<Search>, string]>([
-    ['nothing in particular, for a day', { since: new Date(Date.now() - DAY * 1000) }, ''],
+    ['all messages of a day', { since: new Date(Date.now() - DAY * 1000) }, ''],
     ['a status', { statuses: ['submitting'] }, `and final_status = 'submitting'`],
     [
       'one of several statuses',
@@ -331,8 +331,8 @@ describe('a search', () => {
     ['a user and a code', { userId: 3, code: 30003 }, `and user_id = 3 and id % 20 in (1, 3)`],
     ['a code of a later attempt', { code: 30006 }, `and id % 20 = 2`],
     ['a time', { until: new Date(Date.now() - 39 * DAY * 1000) }, ''],
-    ['nothing that exists', { code: 11111 }, 'and false'],
-  ])('for %s finds, page by page, what plain SQL finds', async (_what, fields, condition) => {
+    ['a code that no message has', { code: 11111 }, 'and false'],
+  ])('for %s finds the same as simple SQL, page by page', async (_what, fields, condition) => {
     const search = { ...ALL, ...fields }
     const found = await searchAll(search, 97)
     const rows = await own.query<{ id: number }>(
@@ -347,7 +347,7 @@ describe('a search', () => {
     if (condition !== 'and false') expect(found.length).toBeGreaterThan(2)
   })
 
-  test('many messages of the same instant are paged without loss', async () => {
+  test('for many messages with the same time loses none between pages', async () => {
     await own.query(
       `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, final_status, created_at)
        select 99, '+12065550100', 'outbound', 0, 'failed', '2020-01-01' from generate_series(1, 50)`,
@@ -358,8 +358,8 @@ describe('a search', () => {
   })
 })
 
-describe('by which index', () => {
-  /** The nodes of the plan that read the table, with the index that they use. */
+describe('the query for', () => {
+  /** The nodes of the plan that read the table, with their index. */
   async function scansOf(run: (db: Db) => Promise<unknown>): Promise<string[]> {
     const scans: string[] = []
     const visit = (node: Record<string, unknown>): void => {

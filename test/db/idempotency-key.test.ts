@@ -1,4 +1,4 @@
-// One idempotency key, one row, however many insert it at once and however their transactions end.
+// Tests that an idempotency key has one row, with any number of concurrent inserts and any end of their transactions.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { findByIdempotencyKey, insertMessage } from '../../src/db/messages.ts'
 import type { Database } from '../../src/postgres/pool.ts'
@@ -20,7 +20,7 @@ afterAll(async () => {
   await own.drop()
 })
 
-test('a key inserted ten times at once is one row', async () => {
+test('ten concurrent inserts of one idempotency key make one row', async () => {
   const message = { ...NEW_MESSAGE, idempotencyKey: 'order-7' }
   const inserts = await Promise.all(Array.from({ length: 10 }, () => insertMessage(database, message)))
   const [inserted] = inserts.filter((insert) => insert !== null)
@@ -34,7 +34,7 @@ test('a key inserted ten times at once is one row', async () => {
 test.each([
   'commits',
   'rolls back',
-])('an insert waits for the transaction that has inserted its key, which %s', async (end) => {
+])('an insert waits for the transaction that inserted its idempotency key, which %s', async (end) => {
   const message = { ...NEW_MESSAGE, idempotencyKey: `order-${end}` }
   let second: ReturnType<typeof insertMessage> = Promise.resolve(null)
   const first = database.transaction(async (tx) => {
@@ -56,7 +56,7 @@ test.each([
   expect((await findByIdempotencyKey(database, message.idempotencyKey))?.id).toBe(firstId ?? secondId)
 })
 
-test('a key is compared letter by letter; a message without one is always new', async () => {
+test('idempotency keys are compared exactly, and a message without one is always new', async () => {
   const keys = ['a', 'A', 'a ', null, null, "a' or true --", '🎉']
   const ids: (number | undefined)[] = []
   for (const idempotencyKey of keys)

@@ -1,5 +1,4 @@
-// What the statements of every callback and every attempt cost the server beside their rows: they are planned once a
-// connection, and never read all of the table.
+// Tests the plans of the statements of callbacks and attempts: planned once per connection, and never a scan of the table.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals'
 import { lockMessages, updateMessages } from '../../src/db/messages.ts'
 import type { Database } from '../../src/postgres/pool.ts'
@@ -7,7 +6,7 @@ import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { open } from './original-table.ts'
 
 let own: TestDatabase
-/** One connection, which has planned nothing yet. */
+/** A new connection without plans. */
 let database: Database
 
 beforeAll(async () => {
@@ -56,7 +55,7 @@ async function writeAgainAndAgain({ ids, sids }: List, times: number): Promise<v
   }
 }
 
-/** The server plans a prepared statement for the values of each of so many executions, before it compares. */
+/** The server uses custom plans for this many executions of a prepared statement before it considers a generic one. */
 const TRIED_WITH_VALUES = 5
 
 test.each(LISTS)('a short list %s is planned no more after the first few times', async (_what, list) => {
@@ -75,7 +74,7 @@ test.each(LISTS)('a short list %s is planned no more after the first few times',
 
 test.each(
   LISTS,
-)('a list %s reads its rows alone, also if the table was small when it was planned', async (_what, list) => {
+)('a batch %s reads only its own rows, even if the table was small when it was planned', async (_what, list) => {
   await insertRows(20)
   await own.query('vacuum analyze sms_usage_logs')
   await writeAgainAndAgain(list, TRIED_WITH_VALUES + 5)
@@ -85,9 +84,9 @@ test.each(
   expect((await rowsRead()) - before).toBeLessThan(500)
 })
 
-/** Rows of the table and entries of its indexes, by the one connection. */
+/** The rows and index entries that the connection has read. */
 async function rowsRead(): Promise<number> {
-  // Otherwise a connection tells what it has read only now and then.
+  // Otherwise a connection reports its statistics only from time to time.
   await database.executeSql('select pg_stat_force_next_flush()')
   const [row] = await own.query<{ rows: number }>(
     `select (t.seq_tup_read + sum(i.idx_tup_read))::integer as "rows"

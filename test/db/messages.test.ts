@@ -1,5 +1,5 @@
-// The statements on single messages: which rows are ours, what is written of them and what the app
-// reads back. `sms_metadata` is in metadata.test.ts, the idempotency key in idempotency-key.test.ts.
+// Tests the statements on single messages: which rows are ours, and what is written and read. See metadata.test.ts for
+// `sms_metadata`, and idempotency-key.test.ts for the idempotency key.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import pg from 'pg'
 import {
@@ -66,7 +66,7 @@ describe.each([
 })
 
 describe('locked messages', () => {
-  test('come once each and in the order of their ids, however they are named', async () => {
+  test('are returned once each, ordered by id, whether by id or by sid', async () => {
     const sids = [newSid(), newSid(), newSid()]
     for (const sid of sids) await insertRow('outbound', 'sent', sid)
     const locked = await database.transaction((tx) =>
@@ -75,13 +75,13 @@ describe('locked messages', () => {
     expect(locked.map(({ message }) => message.id)).toEqual([1, 2, 3])
   })
 
-  test('cannot be changed by another transaction until theirs ends, and others can', async () => {
+  test('cannot be changed by another transaction, while others can', async () => {
     const locked = await insertRow('outbound', 'sent', newSid())
     const free = await insertRow('outbound', 'sent', newSid())
     const foreign = await insertRow('inbound', 'received', newSid())
     const change = (id: number) =>
       impatient.query('update sms_usage_logs set user_id = 2 where id = $1', [id])
-    // A lock on a row that should be free fails the test, rather than holding it up for ever.
+    // A lock on a row that should be free fails the test instead of blocking it.
     const impatient = new pg.Client({ connectionString: own.url, options: '-c lock_timeout=10s' })
     await impatient.connect()
     let isChanged = false
@@ -107,7 +107,7 @@ describe('locked messages', () => {
   })
 })
 
-test('no message in the table is changed but those that are written', async () => {
+test('updateMessages changes no other message', async () => {
   const ids = [
     await insertRow('outbound', 'sent', newSid()),
     await insertRow('outbound', 'sent', newSid()),
@@ -128,7 +128,7 @@ test('no message in the table is changed but those that are written', async () =
   expect(after[0]).not.toEqual(before[0])
 })
 
-test('what is written of a message is what is read back', async () => {
+test('a message is read as it was written', async () => {
   const inserted = await insertMessage(database, {
     ...NEW_MESSAGE,
     status: 'submitting',
@@ -183,7 +183,7 @@ test('what is written of a message is what is read back', async () => {
 })
 
 describe('a new message', () => {
-  test('has the columns that the app had before as well', async () => {
+  test('has values in the columns of the original table', async () => {
     const inserted = await insertMessage(database, { ...NEW_MESSAGE, body: 'Grüße 🎉' })
     const [row] = await own.query('select * from sms_usage_logs')
     expect(row).toMatchObject({
@@ -211,7 +211,7 @@ describe('a new message', () => {
     expect(stored?.attempts).toMatchObject([{ times: { [status]: inserted?.insertedAt.toISOString() } }])
   })
 
-  test('is to be looked at so many seconds later, by the clock of the database', async () => {
+  test('gets the time of its first check by the clock of the database', async () => {
     await insertMessage(database, { ...NEW_MESSAGE, reconcileAfterSeconds: 45.5 })
     const rows = await own.query(
       `select (sms_metadata ->> 'reconcile_at')::timestamptz = date_trunc('milliseconds', created_at at time zone 'UTC')
@@ -220,7 +220,7 @@ describe('a new message', () => {
     expect(rows).toEqual([{ isRight: true }])
   })
 
-  test('gets its deadline by the clock of the database; one without has none', async () => {
+  test('gets its deadline, if any, by the clock of the database', async () => {
     const withDeadline = await insertMessage(database, { ...NEW_MESSAGE, validForSeconds: 90 })
     const without = await insertMessage(database, NEW_MESSAGE)
     const rows = await own.query(
@@ -234,8 +234,8 @@ describe('a new message', () => {
   })
 })
 
-describe('the list', () => {
-  test('has the newest first, as many as asked for, and one status if one is asked for', async () => {
+describe('the list of messages', () => {
+  test('has the newest messages first, with a limit and an optional status', async () => {
     for (const status of ['sent', 'delivered', 'sent', 'failed', 'sent'])
       await insertRow('outbound', status, newSid())
     const ids = async (...[status, limit]: [Parameters<typeof listMessages>[1], number]) =>
@@ -246,7 +246,7 @@ describe('the list', () => {
     expect(await ids('canceled', 10)).toEqual([])
   })
 
-  test("has every status that a message is shown with: a row of nobody's is shown, and found, as unknown", async () => {
+  test('can be filtered by every status, including unknown', async () => {
     const id = await insertRow('outbound', null, newSid())
     const foreign = await insertRow('outbound', 'partially_sent', newSid())
     expect((await listMessages(database, null, 10)).map(({ status }) => status)).toEqual([
@@ -257,12 +257,12 @@ describe('the list', () => {
     expect((await findMessage(database, foreign))?.status).toBe('unknown')
   })
 
-  test('of unknown messages has those whose row has no status at all', async () => {
+  test('includes rows without a status among the unknown ones', async () => {
     const id = await insertRow('outbound', null, newSid())
     expect((await listMessages(database, 'unknown', 10)).map((message) => message.id)).toEqual([id])
   })
 
-  test('a message that is not there is null', async () => {
+  test('does not have a message that does not exist', async () => {
     expect(await findMessage(database, 1)).toBeNull()
     expect(await findMessage(database, 2 ** 40)).toBeNull()
   })

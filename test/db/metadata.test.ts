@@ -1,5 +1,5 @@
-// `sms_metadata` belongs to the app as well: whatever it keeps there survives everything that can happen to a
-// message, and nothing that it keeps there can stop a message.
+// Tests that `sms_metadata` also belongs to the app: its values survive every event, and no value of the app can break a
+// message.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { findMessage, insertMessage } from '../../src/db/messages.ts'
 import type { Database } from '../../src/postgres/pool.ts'
@@ -34,7 +34,7 @@ const policy = createRetryPolicy({ jitter: 0 })
 const record = (messageEvents: MessageEvent[]) =>
   recordEvents({ database, queue, policy, metrics: newMetrics(policy), random: () => 0 }, messageEvents)
 
-/** JSON as text, with numbers that JavaScript cannot hold: they would show if we ever parsed them. */
+/** JSON as text, with numbers that JavaScript cannot represent: they would change if we parsed them. */
 const APP_KEYS = {
   big: '12345678901234567890.123456789012345678901234567890',
   tiny: '1E-40',
@@ -55,11 +55,11 @@ const OWN_KEYS = '{retry_reason,retry_error,retry_strategy,idempotency_key,deadl
 interface Given {
   readonly status: string
   readonly sid?: string | null
-  /** JSON as text, or null for SQL's NULL. */
+  /** JSON as text; null for SQL's NULL. */
   readonly metadata: string | null
 }
 
-/** A row without entries of ours counts as claimed when it was made. */
+/** A row without entries counts as claimed when it was created. */
 const CLAIMED_AT = new Date()
 
 async function insertRow({ status, sid = null, metadata }: Given): Promise<number> {
@@ -73,7 +73,7 @@ async function insertRow({ status, sid = null, metadata }: Given): Promise<numbe
   return row?.id ?? 0
 }
 
-/** What the app finds, beside our keys, compared by the database itself. */
+/** Compares the app's keys in the database, without parsing them here. */
 async function appKeysAreKept(id: number): Promise<unknown> {
   const [row] = await own.query(
     `select (sms_metadata - $2::text[]) = $3::jsonb as "kept",
@@ -86,7 +86,7 @@ async function appKeysAreKept(id: number): Promise<unknown> {
   return row
 }
 
-/** Each test's own: no two rows have the same sid. */
+/** A new sid for each test, because sids are unique. */
 let sid = newSid()
 beforeEach(() => {
   sid = newSid()
@@ -108,7 +108,7 @@ const answer = (given: Extract<Event, { kind: 'answer' }>['answer']): Event => (
   processingTimeMs: 12,
 })
 
-describe('keys that are not ours survive', () => {
+describe('keys of the app survive', () => {
   test.each<[what: string, from: string, events: () => Event[], to: DeliveryStatus]>([
     ['a claim', 'pending', () => [{ kind: 'due', attempt: 0 }], 'submitting'],
     [
@@ -159,7 +159,7 @@ describe('keys that are not ours survive', () => {
     })
   })
 
-  test('the insert, also those whose value is null', async () => {
+  test('the insert, including those with the value null', async () => {
     const metadata = { campaign: 'may', nothing: null, nested: { nothing: null, list: [null] } }
     const inserted = await insertMessage(database, {
       key: 'key-of-a-message',
@@ -182,7 +182,7 @@ describe('keys that are not ours survive', () => {
     expect(row).toEqual({ rest: { ...metadata, callback_key: 'key-of-a-message' }, key: 'key' })
   })
 
-  test('and so do our own that a change does not concern: deadline and idempotency key', async () => {
+  test('an update, as do our deadline and idempotency key', async () => {
     const metadata = { deadline: '2100-01-01T00:00:00.000Z', idempotency_key: 'kept' }
     const id = await insertRow({ status: 'sent', metadata: JSON.stringify(metadata) })
     await record([{ target: { id }, event: callback('undelivered', 30003) }])
@@ -193,7 +193,7 @@ describe('keys that are not ours survive', () => {
     expect(row?.metadata).toMatchObject(metadata)
   })
 
-  test('while our keys of a failure go once the message gets through', async () => {
+  test('a delivery, while our keys of the failure are removed', async () => {
     const id = await insertRow({ status: 'sent', metadata: APP_METADATA })
     const ours = async () =>
       (
@@ -223,7 +223,7 @@ describe('metadata that is not an object', () => {
     ['"text"', 'text'],
     ['12.5', 12.5],
     ['false', false],
-  ])('%s is kept under a key of its own', async (metadata, kept) => {
+  ])('%s is kept under its own key', async (metadata, kept) => {
     const id = await insertRow({ status: 'sent', sid, metadata })
     for (const event of [callback('undelivered', 30003), callback('delivered')])
       await record([{ target: { id }, event }])
@@ -236,7 +236,7 @@ describe('metadata that is not an object', () => {
   })
 })
 
-describe("an app's own values under our keys do not stop its message", () => {
+describe('values of the app under our keys do not break its message:', () => {
   test.each([
     '{"attempts": 3}',
     '{"attempts": "many"}',
@@ -268,7 +268,7 @@ describe("an app's own values under our keys do not stop its message", () => {
     expect(await findMessage(database, id)).toMatchObject({ id, status: 'sent' })
     await report({ kind: 'reconcile', isJobScheduled: false })
     expect(await findMessage(database, id)).toMatchObject({ status: 'sent', reconcileAt: expect.any(Date) })
-    // The app has never told us of a failure: one is followed and retried as for any row with a sid.
+    // The row is followed and retried like any row with a sid.
     await report(callback('undelivered', 30003))
     expect(await findMessage(database, id)).toMatchObject({ status: 'retrying', retryCount: 1, sid })
     await report(callback('delivered'))
@@ -315,13 +315,13 @@ describe('the stored time of the next check', () => {
 test.each([
   ['4294967295', []],
   ['2147483648', [{ postponements: 2_147_483_648 }]],
-])('an attempt that is said to have been put off %s times counts as long as a job can be named by that', async (postponements, attempts) => {
+])('an attempt with %s postponements is read only if the number is in range', async (postponements, attempts) => {
   const metadata = `{"attempts": [{"number": 0, "status": "pending", "postponements": ${postponements}}]}`
   const id = await insertRow({ status: 'pending', metadata })
   expect((await findMessage(database, id))?.attempts).toMatchObject(attempts)
 })
 
-test('a text with NUL is refused by the database and spoils neither row nor pool', async () => {
+test('a text with NUL is refused by the database, and breaks neither the row nor the pool', async () => {
   const id = await insertRow({ status: 'sent', metadata: APP_METADATA })
   const event = { ...callback('undelivered', 30003), errorText: 'nul \0' } as Event
   await expect(record([{ target: { id }, event }])).rejects.toMatchObject({ code: 'DATABASE' })

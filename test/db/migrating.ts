@@ -1,4 +1,4 @@
-// What the tests of the migrations share: databases of their own that go with their test, and sessions beside them.
+// Helpers of the migration tests: databases that are dropped after their test, and concurrent sessions.
 import { afterEach } from '@jest/globals'
 import pg from 'pg'
 import { migrate } from '../../src/processes/migrate.ts'
@@ -14,7 +14,7 @@ afterEach(async () => {
   for (const database of databases.splice(0)) await database.drop()
 })
 
-/** One that was not migrated. */
+/** A database that was not migrated. */
 export async function databaseWith(...statements: string[]): Promise<TestDatabase> {
   const database = await createTestDatabase(null)
   databases.push(database)
@@ -29,7 +29,7 @@ export async function connect(database: TestDatabase): Promise<pg.Client> {
   return client
 }
 
-/** A session that holds up CREATE INDEX CONCURRENTLY at its end, but neither locks the table nor uses it. */
+/** A session that blocks the end of CREATE INDEX CONCURRENTLY, without locking or using the table. */
 export async function openSnapshot(database: TestDatabase): Promise<{ close(): Promise<void> }> {
   const client = await connect(database)
   await client.query('begin isolation level repeatable read')
@@ -40,7 +40,7 @@ export async function openSnapshot(database: TestDatabase): Promise<{ close(): P
 export const migrated = (database: TestDatabase): Promise<string[]> =>
   migrate(configOf(database), silentLogger)
 
-/** Null if it did not fail. */
+/** The error; null if there was none. */
 export const failureOf = (database: TestDatabase): Promise<unknown> =>
   migrated(database).then(
     () => null,

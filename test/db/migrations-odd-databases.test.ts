@@ -1,5 +1,4 @@
-// The migrations on databases whose parts are elsewhere than expected, got lost, belong to others, or have time-outs
-// of their own.
+// Tests migrations of unusual databases: objects in other schemas, lost objects, foreign objects, and time-outs.
 import { describe, expect, test } from '@jest/globals'
 import pg from 'pg'
 import { openDatabase } from '../../src/postgres/pool.ts'
@@ -9,13 +8,13 @@ import { waitFor } from '../support/wait-for.ts'
 import { databaseWith, failureOf, migrated, openSnapshot } from './migrating.ts'
 import { ALL_INDEXES_VALID, configOf, indexesOf, ORIGINAL_ROWS, ORIGINAL_TABLE } from './original-table.ts'
 
-/** For every session that begins from now on. */
+/** Applies to all later sessions. */
 const setForAll = (setting: string, value: string): string =>
   `do $$ begin
      execute format('alter database %I set ${setting} = ${value}', current_database());
    end $$`
 
-test('the table of another schema in the search path is completed, and not hidden by a second one', async () => {
+test('a table in another schema of the search path is migrated, and no second one is created', async () => {
   const database = await databaseWith(
     ORIGINAL_TABLE,
     ORIGINAL_ROWS,
@@ -36,7 +35,7 @@ test.each([
   'next_retry_at',
   'twilio_message_sid',
   'final_status',
-])('a column %s that got lost comes back, with the indexes that went with it', async (column) => {
+])('a lost column %s is restored with its indexes', async (column) => {
   const database = await databaseWith(ORIGINAL_TABLE, ORIGINAL_ROWS)
   await migrated(database)
   await database.query(`alter table sms_usage_logs drop column ${column}`)
@@ -46,7 +45,7 @@ test.each([
   expect(await migrated(database)).toEqual([])
 })
 
-test('a table that got lost comes back, whatever the bookkeeping says', async () => {
+test('a lost table is restored even if its migrations are recorded', async () => {
   const database = await databaseWith(ORIGINAL_TABLE)
   await migrated(database)
   const schema = await dumpSchema(database)
@@ -55,7 +54,7 @@ test('a table that got lost comes back, whatever the bookkeeping says', async ()
   expect(await dumpSchema(database)).toBe(schema)
 })
 
-test('a table restored from before sms-retry is completed, whatever the bookkeeping says', async () => {
+test('a table restored from a backup before sms-retry is migrated even if its migrations are recorded', async () => {
   const database = await databaseWith()
   await migrated(database)
   const schema = await dumpSchema(database)
@@ -71,7 +70,7 @@ test.each([
   'lock_timeout',
   'transaction_timeout',
   'idle_session_timeout',
-])('%s of the database cuts off neither the migration that waits for an older transaction, nor the next in turn', async (setting) => {
+])('%s of the database interrupts neither a migration that waits for a transaction, nor the next one', async (setting) => {
   const database = await databaseWith(ORIGINAL_TABLE, ORIGINAL_ROWS)
   const older = await openSnapshot(database)
   await database.query(setForAll(setting, '100'))
@@ -92,7 +91,7 @@ test.each([
 test.each([
   [0, '0'],
   [60_000, '5s'],
-])("a pool that waits %i ms for an answer (0: without end) has the owner's time-outs of 5 s at %s", async (timeoutMs, expected) => {
+])("a pool with an answer time-out of %i ms (0: none) changes the owner's time-outs of 5 s to %s", async (timeoutMs, expected) => {
   const database = await databaseWith(
     setForAll('statement_timeout', '5000'),
     setForAll('transaction_timeout', '5000'),
@@ -106,7 +105,7 @@ test.each([
   expect(rows).toEqual([{ statement: expected, transaction: expected }])
 })
 
-test('indexes that another table has are named, until they are out of the way', async () => {
+test('a migration names our indexes that another table has, until they are renamed', async () => {
   const database = await databaseWith(ORIGINAL_TABLE)
   await migrated(database)
   await database.query('alter table sms_usage_logs rename to sms_usage_logs_2024')
@@ -143,7 +142,7 @@ test.each([
   ["another role's table", 'must be owner', [LET_ANYBODY_CREATE, setForAll('role', 'pg_monitor')]],
   ["another role's database", 'permission denied', [setForAll('role', 'pg_monitor')]],
   ['a database that is read only', 'read-only', [setForAll('default_transaction_read_only', 'on')]],
-])('%s is refused with words for a person: what PostgreSQL says, and what to do', async (_what, says, statements) => {
+])('the migration of %s fails with what PostgreSQL says and what to do', async (_what, says, statements) => {
   const failure = await failureOf(await databaseWith(ORIGINAL_TABLE, ...statements))
   expect(failure).toBeInstanceOf(SchemaError)
   const { message, cause } = failure as Error
@@ -153,13 +152,13 @@ test.each([
   expect(message).toContain('Migrate as the owner')
 })
 
-describe("the queue's part", () => {
-  /** Our own files make no type; pg-boss makes one. */
+describe('the migration of the queue', () => {
+  /** Only pg-boss's migration creates a type, so this blocks it alone. */
   const onNewType = (statement: string): string => `
     create function on_new_type() returns event_trigger language plpgsql as $$ begin ${statement}; end $$;
     create event trigger on_new_type on ddl_command_start when tag in ('CREATE TYPE') execute function on_new_type()`
 
-  test('is refused with words for a person as well, and is made up for later', async () => {
+  test('fails with what to do, and succeeds later', async () => {
     const database = await databaseWith(onNewType("raise 'no types here'"))
     const failure = (await failureOf(database)) as Error
     expect(failure).toBeInstanceOf(SchemaError)
@@ -169,7 +168,7 @@ describe("the queue's part", () => {
     expect(await failureOf(database)).toBeNull()
   })
 
-  test('ends with the database, and says so', async () => {
+  test('fails with DatabaseError if the database ends the connection', async () => {
     const database = await databaseWith(onNewType('perform pg_terminate_backend(pg_backend_pid())'))
     const failure = (await failureOf(database)) as Error
     expect(failure).toBeInstanceOf(DatabaseError)

@@ -1,5 +1,5 @@
-// The migrations on tables that are not easy: large and in use, with rows that forbid an index, or left in the
-// middle by a migration that was cut off. What the easy ones become is in ../migrate.test.ts.
+// Tests migrations of difficult tables: large and in use, with rows that violate an index, or left by an interrupted
+// migration. processes/migrate.test.ts tests the ordinary ones.
 import { describe, expect, test } from '@jest/globals'
 import { SchemaError } from '../../src/shared/errors.ts'
 import type { TestDatabase } from '../support/database.ts'
@@ -27,7 +27,7 @@ const BUILDS = [
   'idx_sms_usage_logs_time',
 ]
 
-/** The index that a migration is building and that an older snapshot holds up. */
+/** The index that a migration is building and that an older snapshot blocks. */
 async function heldUpBuild(database: TestDatabase, unlike: readonly string[]): Promise<string> {
   return waitFor(`an index build that is held up, other than ${unlike.join(', ')}`, async () => {
     const [row] = await database.query<{ name: string }>(
@@ -42,7 +42,7 @@ async function heldUpBuild(database: TestDatabase, unlike: readonly string[]): P
   })
 }
 
-test(`a table of ${ROWS} rows is not rewritten, and the app writes to it while each index is built`, async () => {
+test(`a table of ${ROWS} rows is not rewritten, and the app can write to it while each index is built`, async () => {
   const database = await databaseWith(
     ORIGINAL_TABLE,
     `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content)
@@ -50,7 +50,7 @@ test(`a table of ${ROWS} rows is not rewritten, and the app writes to it while e
   )
   const file = await fileOf(database)
   const app = await connect(database)
-  // Rather fail than wait, should an index build lock the app out.
+  // Fail instead of waiting if an index build locks the app out.
   await app.query(`set lock_timeout = '10s'`)
 
   let snapshot = await openSnapshot(database)
@@ -64,7 +64,7 @@ test(`a table of ${ROWS} rows is not rewritten, and the app writes to it while e
     )
     expect(rowCount).toBe(1)
     expect((await app.query(`update sms_usage_logs set success = false where id = 1`)).rowCount).toBe(1)
-    // The next build finds its own older snapshot; this one waits for snapshots older than itself only.
+    // The build waits only for snapshots older than itself; the next build gets its own.
     const next = await openSnapshot(database)
     await snapshot.close()
     snapshot = next
@@ -81,7 +81,7 @@ test(`a table of ${ROWS} rows is not rewritten, and the app writes to it while e
   expect(count).toEqual({ all: ROWS + BUILDS.length, byApp: BUILDS.length })
 }, 180_000)
 
-test('a long transaction that uses the table is not held up for long: the migration gives up and says so', async () => {
+test('a migration fails with what to do instead of waiting for a long transaction', async () => {
   const database = await databaseWith(ORIGINAL_TABLE, ORIGINAL_ROWS)
   const app = await connect(database)
   await app.query('begin')
@@ -94,8 +94,8 @@ test('a long transaction that uses the table is not held up for long: the migrat
   expect(await indexesOf(database)).toEqual(ALL_INDEXES_VALID)
 })
 
-describe('a migration that was cut off inside CREATE INDEX CONCURRENTLY', () => {
-  /** Cuts the connection of the migration while it builds the index whose number is `nth` (from 0). */
+describe('a migration that was interrupted in CREATE INDEX CONCURRENTLY', () => {
+  /** Closes the connection of the migration while it builds index number `nth` (from 0). */
   async function cutOff(database: TestDatabase, nth: number): Promise<void> {
     let snapshot = await openSnapshot(database)
     const failing = failureOf(database)
@@ -116,7 +116,7 @@ describe('a migration that was cut off inside CREATE INDEX CONCURRENTLY', () => 
 
   test.each([
     ...BUILDS.entries(),
-  ])('number %i, leaves %s invalid, and the next one mends it', async (nth, name) => {
+  ])('(index %i) leaves %s invalid, and the next migration repairs it', async (nth, name) => {
     const database = await databaseWith(ORIGINAL_TABLE, ORIGINAL_ROWS)
     await cutOff(database, nth)
     expect(await indexesOf(database)).toContainEqual({ name, valid: false })
@@ -125,18 +125,18 @@ describe('a migration that was cut off inside CREATE INDEX CONCURRENTLY', () => 
   })
 })
 
-test('a migration that was cut off while it drops an invalid index is gone through with by the next', async () => {
+test('a migration that was interrupted while it drops an invalid index is completed by the next one', async () => {
   const database = await databaseWith(ORIGINAL_TABLE, ORIGINAL_ROWS)
   await migrated(database)
   const name = 'idx_sms_usage_logs_phone_number'
   await database.query(`delete from sms_retry.migrations where name = '007-phone-number-index'`)
   await database.query(`drop index ${name}`)
-  // As an interrupted build leaves it: the rows of the table forbid the index.
+  // As after an interrupted build: the rows violate the index.
   const building = database
     .query(`create unique index concurrently ${name} on sms_usage_logs (message_direction)`)
     .catch((error: Error) => error)
   expect(await building).toMatchObject({ code: '23505' })
-  // Whoever has used the table in a transaction that is still open may be using the index.
+  // An open transaction that has used the table may be using the index.
   const app = await connect(database)
   await app.query('begin')
   await app.query('select 1 from sms_usage_logs')
@@ -162,7 +162,7 @@ test.each([
     'made invalid',
     `update pg_index set indisvalid = false where indexrelid = 'idx_sms_usage_logs_retry'::regclass`,
   ],
-])('an index that was %s after its migration is built again', async (_what, statement) => {
+])('an index that was %s after its migration is rebuilt', async (_what, statement) => {
   const database = await databaseWith(ORIGINAL_TABLE, ORIGINAL_ROWS)
   await migrated(database)
   await database.query(statement)
@@ -171,7 +171,7 @@ test.each([
   expect(await migrated(database)).toEqual([])
 })
 
-test("an invalid index of the app's own is left alone", async () => {
+test('an invalid index of the app is not touched', async () => {
   const database = await databaseWith(ORIGINAL_TABLE, ORIGINAL_ROWS)
   const building = database
     .query('create unique index concurrently idx_sms_usage_logs_app on sms_usage_logs (message_direction)')
@@ -201,8 +201,8 @@ describe.each([
     again: `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, sms_metadata)
             values (9, '+12065550109', 'outbound', 0, '{"idempotency_key": "k"}')`,
   },
-])('two rows with one $what', ({ what, double, found, clear, again }) => {
-  test('are a SchemaError whose query finds them; once cleared, the database migrates', async () => {
+])('two rows with the same $what', ({ what, double, found, clear, again }) => {
+  test('cause a SchemaError with a query that finds them, and the migration succeeds once they are cleared', async () => {
     const database = await databaseWith(ORIGINAL_TABLE, COLUMNS_WITHOUT_ZONE, ORIGINAL_ROWS, double)
     const failure = await failureOf(database)
     expect(failure).toBeInstanceOf(SchemaError)
@@ -217,7 +217,7 @@ describe.each([
     await expect(database.query(again)).rejects.toMatchObject({ code: '23505' })
   })
 
-  test('stop the migration, and not the app, which may write a third until they are cleared', async () => {
+  test('stop the migration, but not the app, which can write a third one', async () => {
     const database = await databaseWith(ORIGINAL_TABLE, COLUMNS_WITHOUT_ZONE, ORIGINAL_ROWS, double)
     expect(await failureOf(database)).toBeInstanceOf(SchemaError)
     await database.query(again)

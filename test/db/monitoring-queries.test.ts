@@ -1,5 +1,5 @@
-// The two questions that people ask of the table, as plain SQL: how many retried messages got through, and how
-// long requests took by number of retries. The truth comes from the simulator's script and from the log.
+// Tests the two documented SQL queries for monitoring: the share of successful retries, and request times by number of
+// retries. The expected results come from the simulator's script and the log.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { createRetryPolicy, ruleFor } from '../../src/delivery/retry-policy.ts'
 import { isFinal } from '../../src/delivery/status.ts'
@@ -24,13 +24,13 @@ const RECIPIENTS = [
   // Fails once, twice, three times, then delivers; or fails more often than its code is retried.
   ...['+15553000301', '+15553000301', '+15553000302', '+15553000303', '+15553000309'],
   ...['+15553000101', '+15553000103', '+15553000104', '+15553000401', '+15553000403'],
-  // Refused by the API at once, or filtered: never retried.
+  // Refused by the API, or filtered: never retried.
   ...['+15552161001', '+15552121109', '+15553000701', '+15553000801'],
-  // A code that no table names.
+  // A code that the table does not have.
   ...['+15551234502', '+15551234503'],
 ]
 
-/** What becomes of a message to this number, by the script of the simulator and the policy alone. */
+/** The expected outcome for this number, from the simulator's script and the policy only. */
 function truthOf(to: string): { retries: number; succeeded: boolean } {
   const policy = createRetryPolicy()
   for (let attempt = 0; ; attempt += 1) {
@@ -57,7 +57,7 @@ beforeAll(async () => {
 
 afterAll(() => world.stop())
 
-test('the script has both outcomes with every number of retries, so that the answers can be wrong', () => {
+test('the script has both outcomes for every number of retries, so that the queries can fail', () => {
   const truths = RECIPIENTS.map(truthOf).map(({ retries, succeeded }) => `${retries} ${succeeded}`)
   expect([...new Set(truths)].toSorted()).toEqual([
     '0 false',
@@ -70,7 +70,7 @@ test('the script has both outcomes with every number of retries, so that the ans
   ])
 })
 
-test('the share of retried messages that succeeded is true', async () => {
+test('the query for the share of successful retries is correct', async () => {
   const retried = RECIPIENTS.map(truthOf).filter(({ retries }) => retries > 0)
   const succeeded = retried.filter((truth) => truth.succeeded).length
   expect(await world.database.query(SHARE_OF_RETRIED_THAT_SUCCEEDED)).toEqual([
@@ -78,8 +78,8 @@ test('the share of retried messages that succeeded is true', async () => {
   ])
 })
 
-test('counts and mean request time by number of retries are true', async () => {
-  // The log tells how long each attempt took; the row keeps the latest.
+test('the query for counts and mean request times by number of retries is correct', async () => {
+  // The log has the duration of each attempt; the row has only the latest.
   const latestMs = new Map<number, number>()
   for (const { message, fields } of world.log) {
     if (message !== 'Attempt submitted') continue
@@ -87,7 +87,7 @@ test('counts and mean request time by number of retries are true', async () => {
   }
   expect(latestMs.size).toBe(RECIPIENTS.length)
   const expected = [...new Set(RECIPIENTS.map((to) => truthOf(to).retries))].toSorted().map((retries) => {
-    // Ids are in the order of sending.
+    // Ids follow the order of sending.
     const times = RECIPIENTS.flatMap((to, i) =>
       truthOf(to).retries === retries ? [latestMs.get(i + 1)] : [],
     )

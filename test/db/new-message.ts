@@ -1,4 +1,4 @@
-// A message as the sender inserts it, for tests that change one thing about it.
+// A message as the sender inserts it, for tests that change one field.
 import type { NewMessage } from '../../src/db/messages.ts'
 
 export const NEW_MESSAGE: NewMessage = {

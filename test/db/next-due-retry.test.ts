@@ -1,4 +1,4 @@
-// Who of the workers watches for the next due retry, and when that is, by the database's clock.
+// Tests which worker watches for the next due retry, and when that retry is due, by the database's clock.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { randomUUID } from 'node:crypto'
 import { nextDueMs, takeWatch } from '../../src/db/next-due-retry.ts'
@@ -23,7 +23,7 @@ beforeEach(async () => {
   await own.query('truncate sms_usage_logs, sms_retry.due_watch')
 })
 
-describe('the watch', () => {
+describe('the watch for due retries', () => {
   const SECONDS = 600
   const [one, other] = [randomUUID(), randomUUID()]
   const take = (holder: string): Promise<boolean> => takeWatch(database, holder, SECONDS)
@@ -35,7 +35,7 @@ describe('the watch', () => {
     return own.query(`select holder, held_until > now() as "isHeld" from sms_retry.due_watch`)
   }
 
-  test('is had by the first one who takes it, and kept by it', async () => {
+  test('belongs to the first worker that takes it', async () => {
     expect([await take(one), await take(other), await take(one), await take(other)]).toEqual([
       true,
       false,
@@ -45,14 +45,14 @@ describe('the watch', () => {
     expect(await holders()).toEqual([{ holder: one, isHeld: true }])
   })
 
-  test('is had by one of twenty who take it at once', async () => {
+  test('belongs to one of twenty workers that take it at once', async () => {
     const all = Array.from({ length: 20 }, () => randomUUID())
     const taken = await Promise.all(all.map(take))
     expect(taken.filter(Boolean)).toHaveLength(1)
     expect(await holders()).toEqual([{ holder: all[taken.indexOf(true)], isHeld: true }])
   })
 
-  test('is held for longer each time its holder takes it', async () => {
+  test('is extended each time its holder takes it', async () => {
     await take(one)
     await holdUntil(`now() + interval '1 second'`)
     expect(await take(one)).toBe(true)
@@ -62,21 +62,21 @@ describe('the watch', () => {
     expect(row).toEqual({ isLonger: true })
   })
 
-  test('is taken over once its time is over, and the holder of before does not get it back', async () => {
+  test('is taken over after it expires, and not returned to the previous holder', async () => {
     await take(one)
     await holdUntil(`now() - interval '1 millisecond'`)
     expect([await take(other), await take(one)]).toEqual([true, false])
     expect(await holders()).toEqual([{ holder: other, isHeld: true }])
   })
 
-  test('is not taken over a moment earlier', async () => {
+  test('is not taken over before it expires', async () => {
     await take(one)
     await holdUntil(`now() + interval '1 minute'`)
     expect(await take(other)).toBe(false)
     expect(await holders()).toEqual([{ holder: one, isHeld: true }])
   })
 
-  test("is taken over if it is held for longer than anybody holds it: the database's clock was set back", async () => {
+  test("is taken over if it expires too far in the future, because the database's clock was set back", async () => {
     await take(one)
     await holdUntil(`now() + interval '1 day'`)
     expect([await take(other), await take(one)]).toEqual([true, false])
@@ -84,7 +84,7 @@ describe('the watch', () => {
   })
 })
 
-/** One failed message for each of these times; null for none. */
+/** One failed message for each of these times; null for no time. */
 async function insertFailed(...times: (string | null)[]): Promise<void> {
   for (const time of times) await insert(time, false)
 }
@@ -100,19 +100,19 @@ function insert(time: string | null, success: boolean | null): Promise<unknown> 
 describe('the next due retry', () => {
   const MINUTE_MS = 60_000
 
-  test('is none where nothing waits', async () => {
+  test('is null if nothing waits', async () => {
     expect(await nextDueMs(database)).toBeNull()
   })
 
   test('is the first one that is not due yet', async () => {
     await insertFailed('3 hours', '1 hour', '2 hours')
     const ms = await nextDueMs(database)
-    // Between the two statements some time has passed, a minute at most.
+    // At most a minute has passed between the two statements.
     expect(ms).toBeGreaterThan(59 * MINUTE_MS)
     expect(ms).toBeLessThanOrEqual(60 * MINUTE_MS)
   })
 
-  test('is none among messages that failed for good, that did not fail, or that are overdue', async () => {
+  test('is null for messages that failed for good, did not fail, or are overdue', async () => {
     await insertFailed(null, '-1 hour', '-1 day')
     await insert('1 minute', true)
     await insert('1 minute', null)
@@ -121,9 +121,9 @@ describe('the next due retry', () => {
     expect(await nextDueMs(database)).toBeGreaterThan(59 * MINUTE_MS)
   })
 
-  test('is one that is due this moment, or was a moment ago', async () => {
+  test('includes one that is due now, or became due just before', async () => {
     await insertFailed('1 hour')
-    // In one transaction time stands still.
+    // Within a transaction, now() does not change.
     const [now, before, tooLong] = await database.transaction(async (tx) => {
       const change = (time: string): Promise<unknown> =>
         tx.executeSql(`update sms_usage_logs set next_retry_at = now() ${time}`)
@@ -137,7 +137,7 @@ describe('the next due retry', () => {
     expect([now, before, tooLong]).toEqual([0, -50, null])
   })
 
-  test('is told to a fraction of a millisecond', async () => {
+  test('has a precision below a millisecond', async () => {
     await insertFailed('1 hour')
     const ms = await database.transaction(async (tx) => {
       await tx.executeSql(
@@ -149,7 +149,7 @@ describe('the next due retry', () => {
   })
 })
 
-test('the next due retry is read off the index: one entry, however many rows there are', async () => {
+test('the next due retry is read from one index entry, however large the table is', async () => {
   // A tenth is deferred, a tenth is overdue, and a tenth failed for good.
   await own.query(
     `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, success, next_retry_at)

@@ -1,4 +1,4 @@
-// The table as users had it before sms-retry (DESIGN.md, section 3), and what the migration tests do with it.
+// The table as users had it before sms-retry, and helpers for migration tests.
 import { openDatabase } from '../../src/postgres/pool.ts'
 import type { DatabaseConfig } from '../../src/config/config.ts'
 import type { TestDatabase } from '../support/database.ts'
@@ -18,7 +18,7 @@ export const ORIGINAL_TABLE = `
     created_at timestamp default current_timestamp
   )`
 
-/** The columns that sms-retry needs, as some users have added them themselves: without a time zone. */
+/** The columns of sms-retry, as some users have added them: without a time zone. */
 export const COLUMNS_WITHOUT_ZONE = `
   alter table sms_usage_logs
     add column retry_count integer default 0,
@@ -27,7 +27,7 @@ export const COLUMNS_WITHOUT_ZONE = `
     add column twilio_message_sid varchar(50),
     add column final_status varchar(20) default 'unknown'`
 
-/** Rows of every kind that an app may have written, the odd ones included. */
+/** Rows of every kind that an app may have written, including unusual ones. */
 export const ORIGINAL_ROWS = `
   insert into sms_usage_logs (
     user_id, phone_number, message_direction, message_length, message_content, success, processing_time_ms,
@@ -43,7 +43,7 @@ export function configOf(database: TestDatabase, poolMax = 4): DatabaseConfig {
   return { url: database.url, ssl: null, poolMax }
 }
 
-/** The app's own way to the database, as the code under test uses it. */
+/** A connection of the app, in the form that the code under test uses. */
 export function open(database: TestDatabase, poolMax = 4): ReturnType<typeof openDatabase> {
   return openDatabase(configOf(database, poolMax), () => undefined)
 }
@@ -57,7 +57,7 @@ export async function fileOf(database: TestDatabase): Promise<string> {
   return row.file
 }
 
-/** Names of the indexes of the table that the migrations make, and whether they can be used. */
+/** The table's indexes that the migrations create, and whether they are valid. */
 export function indexesOf(database: TestDatabase): Promise<{ name: string; valid: boolean }[]> {
   return database.query(
     `select c.relname as "name", i.indisvalid and i.indisready as "valid"
@@ -67,7 +67,7 @@ export function indexesOf(database: TestDatabase): Promise<{ name: string; valid
   )
 }
 
-/** What the migrations leave behind in the end. */
+/** The expected result of all migrations. */
 export const ALL_INDEXES_VALID = [
   'idx_sms_usage_logs_idempotency_key_is_unique',
   'idx_sms_usage_logs_in_flight',

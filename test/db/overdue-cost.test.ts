@@ -1,5 +1,5 @@
-// That the rows which are to be looked at, and those that an entry of Twilio's list may belong to, are found at the same
-// cost on a table of any size. Which ones they are: overdue.test.ts.
+// Tests that the cost of finding overdue messages, and rivals for an entry of Twilio's list, does not depend on the size of
+// the table. overdue.test.ts tests which ones are found.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { findOthers, findOverdue } from '../../src/db/overdue.ts'
 import { newSid } from '../support/callbacks.ts'
@@ -16,9 +16,9 @@ const MAX_READ = 50
 
 let own: TestDatabase
 
-describe('on a large table', () => {
-  // A tenth goes to one number, with five of them in doubt. One in 50 was retried, one in 50 waits for a retry, one in
-  // 100 is with Twilio.
+describe('in a large table', () => {
+  // A tenth of the messages goes to one number; five of these are in doubt. One in 50 was retried, one in 50 waits for a
+  // retry, one in 100 is with Twilio.
   beforeAll(async () => {
     own = await createTestDatabase()
     await own.query(
@@ -45,7 +45,7 @@ describe('on a large table', () => {
 
   afterAll(() => own.drop())
 
-  test('those overdue are read off the index', async () => {
+  test('overdue messages are read from the index', async () => {
     const { root, scans } = await planOf(own, (db) => findOverdue(db, 50))
     expect(root['Actual Rows']).toBe(50)
     expect(scans.map((node) => node['Index Name'])).toEqual(['idx_sms_usage_logs_reconcile'])
@@ -55,7 +55,7 @@ describe('on a large table', () => {
   test.each([
     ["for an empty part of Twilio's list", []],
     ['for some of its entries', Array.from({ length: 50 }, newSid)],
-  ])('others are read off the indexes, %s', async (_what, sids) => {
+  ])('rivals are read from the indexes %s', async (_what, sids) => {
     const others = { messageId: 1, to: NUMBER, since: new Date(PAST), sids }
     const { root, scans } = await planOf(own, (db) => findOthers(db, others))
     expect(root['Actual Rows']).toBe(5)
@@ -64,7 +64,7 @@ describe('on a large table', () => {
     expect(Math.max(...scans.map(rowsReadBy))).toBeLessThanOrEqual(MAX_READ)
   })
 
-  test('while a question without an index reads the whole table, and this shows', async () => {
+  test('a query without an index reads the whole table, so these tests can fail', async () => {
     const { scans } = await planOf(own, (db) =>
       db.executeSql('select from sms_usage_logs where user_id = $1', [2]),
     )

@@ -1,5 +1,5 @@
-// Which rows are looked at because their time has come, and which ones an entry of Twilio's list may belong to. What it
-// costs to find them: overdue-cost.test.ts.
+// Tests which messages are overdue, and which ones an entry of Twilio's list may belong to. overdue-cost.test.ts tests the
+// cost of finding them.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { iso } from '../../src/db/times.ts'
 import { areTooMany, findOthers, findOverdue } from '../../src/db/overdue.ts'
@@ -35,7 +35,7 @@ interface Given {
   readonly to?: string
   readonly sid?: string | null
   readonly retryCount?: number | null
-  /** JSON as text if it is a text. */
+  /** A string is JSON. */
   readonly metadata?: object | string | null
 }
 
@@ -57,7 +57,7 @@ async function insertRow(given: Given): Promise<number> {
   return row?.id ?? 0
 }
 
-describe('overdue', () => {
+describe('findOverdue', () => {
   beforeEach(empty)
 
   const overdueIds = async (limit = 100): Promise<number[]> =>
@@ -65,7 +65,7 @@ describe('overdue', () => {
 
   test.each(
     DELIVERY_STATUSES,
-  )('a message that is %s, if that is neither final nor unknown', async (status) => {
+  )('finds a message that is %s only if that is neither final nor unknown', async (status) => {
     const due = [
       await insertRow({ status, metadata: { reconcile_at: PAST } }),
       await insertRow({ status, metadata: { reconcile_at: PAST }, sid: newSid() }),
@@ -77,13 +77,13 @@ describe('overdue', () => {
     expect((await overdueIds()).toSorted()).toEqual(isLookedAt ? due : [])
   })
 
-  test("not a row that nobody has told us about, nor one with a status that is the app's own", async () => {
+  test('leaves out rows without a status and rows with a status of the app', async () => {
     await insertRow({ status: null, metadata: { reconcile_at: PAST }, sid: newSid() })
     await insertRow({ status: 'partially_sent', metadata: { reconcile_at: PAST }, sid: newSid() })
     expect(await overdueIds()).toEqual([])
   })
 
-  test('the longest first, and before them those that were never given a time', async () => {
+  test('returns the longest overdue first, after those that were never checked', async () => {
     const seconds = [30, 10, 20]
     const [third, first, second] = await Promise.all(
       seconds.map((second) => insertRow({ metadata: { reconcile_at: `2026-01-01T00:00:${second}.000Z` } })),
@@ -101,7 +101,7 @@ describe('overdue', () => {
     expect(await overdueIds()).toEqual([])
   })
 
-  test('from the very millisecond, by the clock of the database', async () => {
+  test('finds a message from the exact millisecond on, by the clock of the database', async () => {
     await insertRow({ metadata: {} })
     const set = `update sms_usage_logs
                     set sms_metadata = jsonb_build_object('reconcile_at', ${iso('now() + $1::interval')})`
@@ -125,7 +125,7 @@ describe('overdue', () => {
     '12.5',
     'false',
     '{"reconcile_at": null}',
-  ])('a message whose metadata is %s: it was never given a time', async (metadata) => {
+  ])('finds a message with the metadata %s, as never checked', async (metadata) => {
     const id = await insertRow({ metadata })
     expect(await findOverdue(database, 1)).toMatchObject([
       { message: { id, reconcileAt: null, attempts: [] } },
@@ -133,7 +133,7 @@ describe('overdue', () => {
   })
 })
 
-describe('others', () => {
+describe('findOthers', () => {
   const SINCE = '2026-03-01T12:00:00.000Z'
   const AFTER = '2026-03-01T12:00:00.001Z'
   const BEFORE = '2026-03-01T11:59:59.999Z'
@@ -155,25 +155,25 @@ describe('others', () => {
 
   test.each<[what: string, given: Given]>([
     ['has the sid', { sid: SID }],
-    ['has the sid, and was delivered at once', { sid: SID, status: 'delivered' }],
+    ['has the sid, and was delivered at the first attempt', { sid: SID, status: 'delivered' }],
     ['has the sid, and no status', { sid: SID, status: null }],
     ['has the sid, and another number', { sid: SID, to: '+12065550199' }],
-    ['has the sid, and metadata of its own kind', { sid: SID, metadata: '["text"]' }],
+    ['has the sid, and other metadata', { sid: SID, metadata: '["text"]' }],
     ['had the sid before its retry', { sid: newSid(), retryCount: 1, metadata: withSid }],
     ['had the sid before its retry was delivered', { status: 'delivered', retryCount: 2, metadata: withSid }],
-    ['has the sid in its attempt alone', { status: 'failed', metadata: withSid }],
+    ['has the sid in its attempt only', { status: 'failed', metadata: withSid }],
     ['was claimed since then', { status: 'submitting', metadata: claimed }],
-    ['was claimed just then', { status: 'submitting', metadata: attempts({ submitting: SINCE }) }],
+    ['was claimed exactly then', { status: 'submitting', metadata: attempts({ submitting: SINCE }) }],
     ['was refused since then', { status: 'failed', metadata: claimed }],
     ['was refused since then, and waits', { status: 'retrying', retryCount: 1, metadata: claimed }],
     ['was refused since then, and canceled before its retry', { status: 'canceled', metadata: claimed }],
     ['was refused since then, and has no time for a retry', { status: 'expired', metadata: claimed }],
-  ])('a message that %s', async (_what, given) => {
+  ])('finds a message that %s', async (_what, given) => {
     const id = await insertRow(given)
     expect(await othersIds([newSid(), SID])).toEqual([id])
   })
 
-  test('a message with several attempts, if one of them was claimed since then', async () => {
+  test('finds a message with several attempts if one was claimed since then', async () => {
     const times = [BEFORE, AFTER].map((submitting) => ({ times: { submitting } }))
     const id = await insertRow({ status: 'retrying', retryCount: 2, metadata: { attempts: times } })
     expect(await othersIds([])).toEqual([id])
@@ -181,18 +181,18 @@ describe('others', () => {
 
   test.each<[what: string, given: Given]>([
     ['another sid', { sid: newSid() }],
-    ['been claimed before', { status: 'submitting', metadata: earlier }],
+    ['been claimed before then', { status: 'submitting', metadata: earlier }],
     ['never been claimed', { status: 'retrying', retryCount: 1, metadata: attempts({ pending: AFTER }) }],
     ['another number', { status: 'submitting', to: '+12065550199', metadata: claimed }],
-    ['been delivered at once', { status: 'delivered', sid: newSid(), metadata: claimed }],
-    ['come in', { direction: 'inbound', sid: SID, retryCount: 1, metadata: claimed }],
-    ['nothing to do with us', { status: 'unknown', retryCount: 1, metadata: claimed }],
-    ['times that nobody can compare', { status: 'failed', metadata: attempts({ submitting: 9e9 }) }],
-    ['attempts that are none', { status: 'failed', metadata: { attempts: [{}, 'x', null] } }],
-    ['metadata that is a list', { status: 'failed', metadata: '[{"attempts": []}]' }],
-    ['metadata that is a text', { status: 'failed', metadata: '"attempts"' }],
+    ['been delivered at the first attempt', { status: 'delivered', sid: newSid(), metadata: claimed }],
+    ['been received', { direction: 'inbound', sid: SID, retryCount: 1, metadata: claimed }],
+    ['a status that is not ours', { status: 'unknown', retryCount: 1, metadata: claimed }],
+    ['invalid times', { status: 'failed', metadata: attempts({ submitting: 9e9 }) }],
+    ['invalid attempts', { status: 'failed', metadata: { attempts: [{}, 'x', null] } }],
+    ['an array as metadata', { status: 'failed', metadata: '[{"attempts": []}]' }],
+    ['a string as metadata', { status: 'failed', metadata: '"attempts"' }],
     ['no metadata', { status: 'submitting', metadata: null }],
-  ])('not a message that has %s', async (_what, given) => {
+  ])('leaves out a message that has %s', async (_what, given) => {
     await insertRow(given)
     expect(await othersIds([SID])).toEqual([])
   })
@@ -201,7 +201,7 @@ describe('others', () => {
     [1000, false],
     [1001, true],
     [1002, true],
-  ])('if there are %i, that they are too many is %s', async (count, expected) => {
+  ])('%i others are too many: %s', async (count, expected) => {
     await own.query(
       `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, final_status,
                                    sms_metadata)

@@ -1,4 +1,4 @@
-// The figures over many messages, against plain SQL of one question each.
+// Tests the counts over many messages against simple SQL.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import type { Database } from '../../src/postgres/pool.ts'
 import { countMessages, type Overview } from '../../src/db/overview.ts'
@@ -32,11 +32,11 @@ const NOTHING: Overview = {
   retries: 0,
 }
 
-test('an empty table has none of anything', async () => {
+test('the overview of an empty table has only zeros', async () => {
   expect(await countMessages(database)).toEqual(NOTHING)
 })
 
-/** What each figure means, as somebody would ask for it by hand. */
+/** Each count as simple SQL. */
 const QUESTIONS: Record<keyof Overview, string> = {
   messages: `select count(*) from ours`,
   deliveredAtFirst: `select count(*) from ours where final_status = any('{delivered,read}') and coalesce(retry_count, 0) = 0`,
@@ -51,8 +51,8 @@ const QUESTIONS: Record<keyof Overview, string> = {
   retries: `select coalesce(sum(retry_count), 0) from ours`,
 }
 
-test('rows of every status, direction and number of retries are counted as plain SQL counts them', async () => {
-  // Each combination a different number of times, so that no two figures are equal by chance.
+test('the overview has the counts of simple SQL for every status, direction and number of retries', async () => {
+  // Each combination occurs a different number of times, so that no two counts are equal by chance.
   await own.query(
     `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, final_status,
                                  retry_count, twilio_message_sid)

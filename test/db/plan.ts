@@ -1,4 +1,4 @@
-// How PostgreSQL carries out a statement: by which indexes, and how many rows it reads.
+// Reads the plan of a statement: which indexes it uses, and how many rows it reads.
 import { expect } from '@jest/globals'
 import type { Db } from '../../src/postgres/pool.ts'
 import type { TestDatabase } from '../support/database.ts'
@@ -13,7 +13,7 @@ export interface PlanNode {
   readonly Plans?: readonly PlanNode[]
 }
 
-/** Has PostgreSQL carry out the one statement that `run` makes, and tell how. */
+/** Runs EXPLAIN ANALYZE for the one statement that `run` executes. */
 export async function planOf(
   database: TestDatabase,
   run: (db: Db) => Promise<unknown>,
@@ -41,7 +41,7 @@ function nodesOf(node: PlanNode): PlanNode[] {
   return [node, ...(node.Plans ?? []).flatMap(nodesOf)]
 }
 
-/** Rows of the table or entries of an index, those included that were of no use. */
+/** The rows or index entries that were read, including discarded ones. */
 export function rowsReadBy(node: PlanNode): number {
   const ofNoUse = (node['Rows Removed by Filter'] ?? 0) + (node['Rows Removed by Index Recheck'] ?? 0)
   return (node['Actual Rows'] + ofNoUse) * node['Actual Loops']

@@ -1,5 +1,5 @@
-// Which messages are old enough to go, what of them goes, and at what cost they are found. Batches, stops and what
-// happens meanwhile: prune.test.ts.
+// Tests which messages are pruned, which of their data is deleted, and the cost of finding them. messages/prune.test.ts tests
+// batches, stops and concurrency.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Database } from '../../src/postgres/pool.ts'
 import { type PruneAct, type PrunedWindow, pruneWindow } from '../../src/db/prunable-messages.ts'
@@ -22,7 +22,7 @@ afterAll(async () => {
   await own.drop()
 })
 
-/** The first window of messages older than 90 days, if nothing has happened to them for 7. */
+/** Prunes the first window of messages older than 90 days. */
 const pruneFirst = (act: PruneAct, limit = 1000): Promise<PrunedWindow> =>
   pruneWindow(database, act, { createdBefore: daysAgo(90), after: null, limit })
 
@@ -35,7 +35,7 @@ interface Row {
   readonly created_at?: string | null
 }
 
-/** A row that was delivered a hundred days ago, with these changes. */
+/** A row that was delivered a hundred days ago, with changes. */
 async function insert(changes: Row = {}): Promise<number> {
   const row = {
     message_direction: 'outbound',
@@ -76,14 +76,14 @@ const GOES: readonly [what: string, row: Row][] = [
       [`${final_status}, never checked again, by an older version`, { final_status, sms_metadata: ON_HOLD }],
     ],
   ),
-  ['a row of others with a sid, once it is final', { twilio_message_sid: 'SM1', sms_metadata: null }],
+  ['a row of the app with a sid, once it is final', { twilio_message_sid: 'SM1', sms_metadata: null }],
   ['metadata that is not an object', { sms_metadata: ['a', 1] }],
-  ['times that are none', { sms_metadata: { attempts: [{ times: { delivered: 5, sent: null } }, 'x'] } }],
+  ['invalid times', { sms_metadata: { attempts: [{ times: { delivered: 5, sent: null } }, 'x'] } }],
 ]
 
 const STAYS: readonly [what: string, row: Row][] = [
-  ['younger', { created_at: YOUNG }],
-  ['without a time', { created_at: null }],
+  ['a younger message', { created_at: YOUNG }],
+  ['a message without a time', { created_at: null }],
   ...['pending', 'retrying', 'submitting', 'accepted', 'scheduled', 'queued', 'sending', 'sent'].map(
     (final_status): [string, Row] => [final_status, { final_status, sms_metadata: CHECKED_LATER }],
   ),
@@ -101,8 +101,8 @@ const STAYS: readonly [what: string, row: Row][] = [
 describe.each<[act: PruneAct, isGone: string]>([
   ['rows', 'not exists (select from sms_usage_logs where id = $1)'],
   ['content', 'exists (select from sms_usage_logs where id = $1 and message_content is null)'],
-])('%s', (act, isGone) => {
-  test.each(GOES)('goes: %s', async (_what, row) => {
+])('pruning %s', (act, isGone) => {
+  test.each(GOES)('includes: %s', async (_what, row) => {
     const id = await insert(row)
     expect((await pruneFirst(`count ${act as 'rows' | 'content'}`)).pruned).toBe(1)
     expect((await pruneFirst(act)).pruned).toBe(1)
@@ -120,7 +120,7 @@ describe.each<[act: PruneAct, isGone: string]>([
   })
 })
 
-describe('what goes with a text', () => {
+describe('pruning content', () => {
   const FAILED = { number: 0, status: 'failed', sid: 'SM4', error_code: 21211, times: { failed: OLD } }
 
   async function stripped(sms_metadata: unknown): Promise<unknown> {
@@ -128,13 +128,13 @@ describe('what goes with a text', () => {
     await pruneFirst('content')
     const [row] = await own.query('select * from sms_usage_logs where id = $1', [id])
     expect(row).toMatchObject({ phone_number: '+12065550100', message_length: 5, message_content: null })
-    // Once more there is nothing left to take away.
+    // A second run finds nothing.
     expect((await pruneFirst('content')).pruned).toBe(0)
     await own.query('truncate sms_usage_logs')
     return row?.['sms_metadata']
   }
 
-  test("Twilio's words on failures; codes, figures, the key and all that is the app's stay", async () => {
+  test("deletes Twilio's error texts, and keeps codes, numbers, the key and the app's values", async () => {
     const kept = {
       campaign: 'may',
       error_text: 'mine',
@@ -156,15 +156,15 @@ describe('what goes with a text', () => {
 
   test.each([
     ['nothing', null],
-    ['a list', [{ attempts: [{ error_text: 'mine' }], retry_error: 'mine' }]],
+    ['an array', [{ attempts: [{ error_text: 'mine' }], retry_error: 'mine' }]],
     ['a text', 'text'],
-    ['another thing under our key', { attempts: { error_text: 'mine' } }],
+    ['another value under our key', { attempts: { error_text: 'mine' } }],
     ['no attempts', { attempts: [] }],
-  ])("%s of the app's in the metadata stays", async (_what, metadata) => {
+  ])('keeps %s of the app in the metadata', async (_what, metadata) => {
     expect(await stripped(metadata)).toEqual(metadata)
   })
 
-  test('numbers that JavaScript cannot hold stay', async () => {
+  test('keeps numbers that JavaScript cannot represent', async () => {
     const id = await insert()
     await own.query(
       `update sms_usage_logs set sms_metadata = '{"n": 12345678901234567890.10, "retry_error": "x"}' where id = $1`,
@@ -199,7 +199,7 @@ describe('on a large table', () => {
     'count content',
     'content',
     'rows',
-  ])('%s: reads so many by the index over their times, and these by their ids', async (act) => {
+  ])('%s reads one window by the index over the times, and its rows by id', async (act) => {
     const { scans } = await planOf(own, (db) =>
       pruneWindow(db, act, {
         createdBefore: daysAgo(90),

@@ -1,5 +1,4 @@
-// Holds the schema that the migrations make against the one in test/schema.sql, so that no change of it goes
-// unnoticed.
+// Compares the schema that the migrations create with test/schema.sql, so that every change is visible.
 import { readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
@@ -20,11 +19,11 @@ beforeAll(async () => {
 
 afterAll(() => database.drop())
 
-test('the schema is the one in test/schema.sql', async () => {
+test('the migrations create the schema in test/schema.sql', async () => {
   const schema = HEADER + (await dumpSchema(database))
   if (process.env['UPDATE_SCHEMA'] === '1') await writeFile(FILE, schema)
   const expected = await readFile(FILE, 'utf8').catch(() => '')
-  // Jest shows the message of an error, and the difference of two strings, but not both.
+  // Jest shows either the message of an error or the difference of two strings.
   try {
     expect(schema).toBe(expected)
   } catch (error) {

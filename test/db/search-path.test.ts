@@ -1,4 +1,4 @@
-// `?schema=` in DATABASE_URL, as an ORM writes it: everything that connects uses the table of that schema, and no other.
+// Tests `?schema=` in DATABASE_URL, as ORMs write it: all connections use the table of that schema only.
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { openDatabase } from '../../src/postgres/pool.ts'
 import { readTableState } from '../../src/db/bookkeeping.ts'
@@ -17,7 +17,7 @@ afterEach(async () => {
   world = undefined
 })
 
-/** A name that is a different one without quotes, and ends the quotes. */
+/** A name that means another schema without quotes, and that contains a quote. */
 const SCHEMA = 'App"1; drop'
 const QUOTED = '"App""1; drop"'
 
@@ -36,15 +36,15 @@ async function tablesOf(database: TestDatabase): Promise<unknown[]> {
   return rows.map(({ schema }) => schema)
 }
 
-describe('the schema that the URL names', () => {
-  test('is the one that migrate makes the table in', async () => {
+describe('the schema in DATABASE_URL', () => {
+  test('is where migrate creates the table', async () => {
     const database = await databaseWith(`create schema ${QUOTED}`)
     await migrate(configOf(database, SCHEMA), silentLogger)
     expect(await tablesOf(database)).toEqual([QUOTED])
     expect(await migrate(configOf(database, SCHEMA), silentLogger)).toEqual([])
   })
 
-  test('is the one that sender, worker and web use, and its table the only one', async () => {
+  test('is the only one that sender, worker and web use', async () => {
     world = await startWorld({
       databaseUrl: async (database) => {
         await database.query(`create schema ${QUOTED}`)
@@ -73,7 +73,7 @@ describe('the schema that the URL names', () => {
     expect(await tablesOf(database)).toEqual([QUOTED])
   })
 
-  test('must exist: a name that is misspelt makes no second table', async () => {
+  test('must exist, so a misspelt name creates no second table', async () => {
     const database = await databaseWith()
     await migrate(configOf(database, 'public'), silentLogger)
     const failure: unknown = await migrate(configOf(database, 'pulbic'), silentLogger).catch(
@@ -84,7 +84,7 @@ describe('the schema that the URL names', () => {
     expect(await tablesOf(database)).toEqual(['public'])
   })
 
-  test('decides whether the table is there', async () => {
+  test('decides whether the table is found', async () => {
     const database = await databaseWith('create schema other')
     await migrate(configOf(database, 'public'), silentLogger)
     for (const [schema, kind] of [

@@ -1,5 +1,5 @@
-// The rate that all workers keep to together: who reserves gets moments that nobody else has, a pause saves none up,
-// and a clock that was set back holds nobody up for more than ten minutes. All times are the database's.
+// Tests the rate limit that all workers share: no slot is reserved twice, a pause saves no slots, and a clock that was set
+// back delays nobody for more than ten minutes. All times are the database's.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Database } from '../../src/postgres/pool.ts'
 import { reserveSends } from '../../src/db/send-rate.ts'
@@ -19,21 +19,21 @@ afterAll(async () => {
   await own.drop()
 })
 
-/** Whole microseconds, as PostgreSQL keeps them. */
+/** In whole microseconds, as PostgreSQL stores times. */
 const micros = (time: string): string => `(extract(epoch from ${time}) * 1000000)::bigint::text`
 
 interface Reservation {
-  /** From the first moment of it to the first moment of the next, in microseconds. */
+  /** From its first slot to the first slot of the next reservation, in microseconds. */
   readonly start: number
   readonly end: number
-  /** How long to wait for the first moment, in microseconds, as the caller is told. */
+  /** The returned wait for the first slot, in microseconds. */
   readonly wait: number
-  /** The database's clock before and after. */
+  /** The database's clock before and after the reservation. */
   readonly before: number
   readonly after: number
 }
 
-/** Reserves on a connection of its own, and reads in the same transaction what is reserved. */
+/** Reserves on its own connection, and reads the reservation in the same transaction. */
 function reserve(attempts: number, perSecond: number): Promise<Reservation> {
   return database.transaction(async (tx) => {
     const clock = await tx.executeSql<{ now: string }>(`select ${micros('clock_timestamp()')} as "now"`)
@@ -52,7 +52,7 @@ function reserve(attempts: number, perSecond: number): Promise<Reservation> {
   })
 }
 
-/** As if the last reservation had ended at this distance from now. */
+/** Sets the end of the last reservation to this distance from now. */
 async function lastEndsAt(distance: string): Promise<number> {
   const [row] = await own.query<{ end: string }>(
     `update sms_retry.send_rate set next_at = clock_timestamp() + $1::interval returning ${micros('next_at')} as "end"`,
@@ -63,10 +63,10 @@ async function lastEndsAt(distance: string): Promise<number> {
 
 const byStart = (one: Reservation, other: Reservation): number => one.start - other.start
 
-describe('many at once, each on its own connection', () => {
-  test('get moments that follow one another at the distance of the rate', async () => {
+describe('concurrent reservations, each on its own connection,', () => {
+  test('get consecutive slots at the interval of the rate', async () => {
     const first = await lastEndsAt('10 s')
-    // 31 attempts: 15.5 s, within the ten minutes that can be reserved.
+    // 31 attempts take 15.5 s, which is within the maximum of ten minutes.
     const sizes = [1, 3, 2, 1, 5, 1, 4, 1, 2, 1, 6, 4]
     const reservations = await Promise.all(sizes.map((attempts) => reserve(attempts, 2)))
     const inOrder = reservations.toSorted(byStart)
@@ -74,10 +74,10 @@ describe('many at once, each on its own connection', () => {
     expect(inOrder.at(-1)?.end).toBe(first + 31 * 500_000)
   })
 
-  test('are told how long it is until their own first moment', async () => {
+  test('return the wait until their first slot', async () => {
     await lastEndsAt('10 s')
     const reservations = await Promise.all(Array.from({ length: 12 }, () => reserve(1, 8)))
-    // The clock is read in between; two microseconds are lost in rounding.
+    // The clock is read in between, and rounding loses two microseconds.
     const wrong = reservations.filter(
       ({ start, wait, before, after }) => wait > start - before + 2 || wait < start - after - 2,
     )
@@ -85,7 +85,7 @@ describe('many at once, each on its own connection', () => {
     expect(new Set(reservations.map(({ start }) => start)).size).toBe(12)
   })
 
-  test('on a pool, without transactions of their own, lose none of the moments', async () => {
+  test('lose no slots on a pool without transactions', async () => {
     const first = await lastEndsAt('10 s')
     await Promise.all(Array.from({ length: 40 }, () => reserveSends(database, 1, 4)))
     const [row] = await own.query(`select ${micros('next_at')} as "end" from sms_retry.send_rate`)
@@ -97,7 +97,7 @@ test.each([
   '1 ms',
   '1 hour',
   '30 days',
-])('after a pause of %s, the first may start at once, and the next at the distance of the rate', async (pause) => {
+])('after a pause of %s, the first attempt may start now, and the next at the interval of the rate', async (pause) => {
   await lastEndsAt(`-${pause}`)
   const first = await reserve(1, 0.5)
   expect(first.wait).toBe(0)
@@ -107,8 +107,8 @@ test.each([
   expect(next.start).toBeGreaterThanOrEqual(first.before + 2_000_000)
 })
 
-describe('a last moment that is far ahead, because a clock was set back', () => {
-  test.each(['11 minutes', '1 day', '1000 years'])('by %s, counts as now', async (distance) => {
+describe('a last slot in the future, because a clock was set back', () => {
+  test.each(['11 minutes', '1 day', '1000 years'])('by %s, is ignored', async (distance) => {
     await lastEndsAt(distance)
     const { start, wait, before, after } = await reserve(1, 2)
     expect(start).toBeGreaterThanOrEqual(before)
@@ -120,12 +120,12 @@ describe('a last moment that is far ahead, because a clock was set back', () => 
     '50 s',
     '2 minutes',
     '9 minutes 50 s',
-  ])('by %s, counts as it is: so many may have been reserved', async (distance) => {
+  ])('by %s, is kept, because it may be reserved', async (distance) => {
     const last = await lastEndsAt(distance)
     expect((await reserve(1, 2)).start).toBe(last)
   })
 
-  test('and even then no two reservations have the same moment', async () => {
+  test('leads to no slot that is reserved twice', async () => {
     await lastEndsAt('1 day')
     const reservations = [await reserve(1, 2), await reserve(1, 2), await reserve(1, 2)]
     const [first, second, third] = reservations.toSorted(byStart)
@@ -134,7 +134,7 @@ describe('a last moment that is far ahead, because a clock was set back', () => 
   })
 })
 
-test('at the lowest rate, a second worker waits for the first, and a tenth for the nine before it', async () => {
+test('at the lowest rate, a second worker waits for the first, and a tenth for nine others', async () => {
   await lastEndsAt('0 s')
   const reservations = await Promise.all(Array.from({ length: 10 }, () => reserve(1, 0.1)))
   const inOrder = reservations.toSorted(byStart)
@@ -142,7 +142,7 @@ test('at the lowest rate, a second worker waits for the first, and a tenth for t
   expect(tooEarly).toEqual([])
 })
 
-test('a row that is missing, because somebody has emptied the table, is put back once', async () => {
+test('a missing row of the rate limit is created once', async () => {
   await own.query('truncate sms_retry.send_rate')
   const reservations = await Promise.all(Array.from({ length: 8 }, () => reserve(1, 0.5)))
   const inOrder = reservations.toSorted(byStart)

@@ -1,5 +1,5 @@
-// A table of numbers, and a pool of ours before it, of one connection: whatever state that is left in is what the next
-// one finds. The proxy between them can lose what is sent.
+// A table of numbers and a pool with one connection, so that each use finds the state that the previous one left. A proxy
+// between them can lose data.
 import { type Database, openDatabase } from '../../src/postgres/pool.ts'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
 import { type DatabaseProxy, startDatabaseProxy } from '../http/database-proxy.ts'
@@ -14,7 +14,7 @@ export interface Things {
   close(): Promise<void>
 }
 
-/** @param uniqueness "unique", or when that is looked at; a number must be below 100 as well */
+/** @param uniqueness "unique", or a deferred form of it; a number must also be below 100 */
 export async function openThings(uniqueness: string): Promise<Things> {
   const direct = await createTestDatabase(null)
   await direct.query(`create table thing (id integer ${uniqueness} check (id < 100))`)

@@ -1,5 +1,5 @@
-// Times are written, compared and read alike in sessions of every time zone, whatever types the table's columns have: an
-// enqueue runs in the caller's session, and behind a pooler any statement may run in a session with other settings.
+// Tests that times are written, compared and read in the same way in sessions of every time zone and with both column types.
+// An enqueue runs in the caller's session, and behind a pooler any session may have other settings.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import pg from 'pg'
 import { countInDoubt, readBacklog } from '../../src/db/backlog.ts'
@@ -16,14 +16,14 @@ import { open } from './original-table.ts'
 
 const ZONES = ['UTC', 'America/New_York', 'America/St_Johns', 'Asia/Tokyo', 'Pacific/Auckland']
 
-/** For both columns; an app's own types as well. */
+/** The types of both columns, including domains of the app. */
 const TYPES = ['timestamp', 'timestamptz', 'app_time', 'app_time_with_zone']
 const DOMAINS = [
   `create domain app_time as timestamp check (value > '2000-01-01')`,
   'create domain app_time_with_zone as timestamptz',
 ]
 
-/** A busy machine may take that long for a test; the nearest two zones are further apart. */
+/** The maximum duration of a test on a busy machine; the tested time zones differ by more. */
 const SOON_MS = 20 * 60_000
 const MINUTE_MS = 60_000
 
@@ -42,7 +42,7 @@ describe.each(TYPES)('with columns of type %s', (type) => {
   afterAll(() => own.drop())
   beforeEach(() => own.query('truncate sms_usage_logs'))
 
-  /** PostgreSQL's own answer, which knows no session: a `timestamp` is UTC. */
+  /** Computed independently of the session: a `timestamp` is in UTC. */
   async function epochMsOf(column: string, id: number): Promise<number> {
     const [row] = await own.query<{ ms: number | null }>(
       `select (extract(epoch from ${column}) * 1000)::float8 as "ms" from sms_usage_logs where id = $1`,
@@ -61,7 +61,7 @@ describe.each(TYPES)('with columns of type %s', (type) => {
       'set extra_float_digits = -15',
     ]
 
-    test("a message that the caller's transaction inserts has the time of its insertion, to the microsecond", async () => {
+    test("a message inserted in the caller's transaction has the exact time of its insertion", async () => {
       const caller = new pg.Client({ connectionString: own.url })
       await caller.connect()
       for (const setting of settings) await caller.query(setting)
@@ -78,9 +78,9 @@ describe.each(TYPES)('with columns of type %s', (type) => {
       expect(rows).toEqual([{ isSame: true, secondsLeft: 60 }])
     })
 
-    describe('a process of ours', () => {
+    describe('an sms-retry process', () => {
       let database: Database
-      /** A message of now, which waits for a retry in ten minutes, and one that was created an hour earlier. */
+      /** A new message that waits for a retry in ten minutes, and one that was created an hour earlier. */
       let [retrying, older] = [0, 0]
       let dueAt: Date
 
@@ -105,8 +105,8 @@ describe.each(TYPES)('with columns of type %s', (type) => {
       const insert = async (): Promise<number> =>
         (await insertMessage(database, { ...NEW_MESSAGE, status: 'submitting' }))?.id ?? 0
 
-      // In a statement each, a test of its own would only cost more tables.
-      test('writes and reads back the time of the next retry, to the millisecond', async () => {
+      // One test, because more tests would only need more tables.
+      test('writes and reads the exact time of the next retry', async () => {
         expect(await epochMsOf('next_retry_at', retrying)).toBe(dueAt.getTime())
         const [locked] = await database.transaction((tx) => lockMessages(tx, [retrying], []))
         expect(locked?.message.nextRetryAt).toEqual(dueAt)
@@ -115,7 +115,7 @@ describe.each(TYPES)('with columns of type %s', (type) => {
         await database.close()
       })
 
-      test('knows what is due, and when the next retry is', async () => {
+      test('finds what is due, and when the next retry is due', async () => {
         const dueMs = (await nextDueMs(database)) ?? Number.NaN
         expect(dueMs).toBeLessThanOrEqual(10 * MINUTE_MS)
         expect(dueMs).toBeGreaterThan(0)
@@ -126,7 +126,7 @@ describe.each(TYPES)('with columns of type %s', (type) => {
         await database.close()
       })
 
-      test('finds the messages of the last half hour, and those from before', async () => {
+      test('finds the messages of the last half hour, and older ones', async () => {
         const halfHour = 30 * 60
         const since = new Date(Date.now() - halfHour * 1000)
         expect(await countMessages(database, halfHour)).toMatchObject({ messages: 1, retrying: 1 })
@@ -136,7 +136,7 @@ describe.each(TYPES)('with columns of type %s', (type) => {
           '{"attempts": [{"number": 0, "status": "failed", "error_code": 30003}]}',
         ])
         expect((await countFailures(database, halfHour)).codes).toMatchObject([{ code: 30003, messages: 1 }])
-        // Without the time of a claim, the row's own time counts.
+        // Without the time of a claim, the time of the row counts.
         expect(await countInDoubt(database, halfHour)).toBe(0)
         expect(await countInDoubt(database, 4 * halfHour)).toBe(1)
 

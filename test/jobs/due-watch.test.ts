@@ -1,5 +1,5 @@
-// A worker's queue is woken when a retry is due: not earlier, by one worker only, and also after a while without a
-// database. That a retry's request starts in time is a matter of the worker as a whole.
+// Tests that a worker's queue is woken when a retry is due: not earlier, in one worker only, and also after a database
+// failure.
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { type Database, type Db, openDatabase } from '../../src/postgres/pool.ts'
 import { DueWatch } from '../../src/jobs/due-watch.ts'
@@ -26,9 +26,9 @@ afterEach(async () => {
 })
 
 interface Watching {
-  /** When it woke the queue: by the clock of this machine, which is the database's. */
+  /** When it woke the queue, by the clock of this machine, which the database shares. */
   readonly wokenAt: number[]
-  /** How often it has asked the database for something. */
+  /** The number of its statements. */
   readonly asked: () => number
   stop(): Promise<void>
 }
@@ -49,8 +49,8 @@ function watch(db: Db = database, log: LogLine[] = []): Watching {
 }
 
 /**
- * And further ones after it: on a machine that stands still for a moment, one may be missed, and is left to polling. As
- * are those that are scheduled less than half a second ahead while the watch is kept.
+ * Inserts a retry, and further ones after it: on a machine that pauses, the watch may miss one, which polling finds. It also
+ * misses retries that are scheduled less than half a second ahead.
  *
  * @returns when the first one is due
  */
@@ -66,7 +66,7 @@ async function retryIn(milliseconds: number): Promise<number> {
   return row.at.getTime()
 }
 
-/** The worker has made them. */
+/** Marks them as made by the worker. */
 async function made(): Promise<void> {
   await own.query('update sms_usage_logs set success = true, next_retry_at = null')
 }
@@ -74,7 +74,7 @@ async function made(): Promise<void> {
 const untilWoken = ({ wokenAt }: Watching): Promise<number> =>
   waitFor('the queue to be woken', () => wokenAt[0])
 
-/** @returns who has the watch */
+/** @returns the holder of the watch */
 function untilHeld(): Promise<string> {
   return waitFor('one to have the watch', async () => {
     const [row] = await own.query<{ holder: string }>('select holder::text from sms_retry.due_watch')
@@ -82,20 +82,20 @@ function untilHeld(): Promise<string> {
   })
 }
 
-/** Whoever has the watch gives it up, as a process that dies. */
+/** Releases the watch, as if its holder had died. */
 async function expire(): Promise<void> {
   await own.query(`update sms_retry.due_watch set held_until = now() - interval '1 second'`)
 }
 
 test.each([
   5, 300, 800,
-])('a retry that is due in %i ms wakes the queue, not before it is due', async (milliseconds) => {
+])('a retry that is due in %i ms wakes the queue, but not earlier', async (milliseconds) => {
   const dueAt = await retryIn(milliseconds)
   const watching = watch()
   expect(await untilWoken(watching)).toBeGreaterThanOrEqual(dueAt)
 })
 
-test('a retry that is scheduled while the watch is kept wakes the queue as well, not before it is due', async () => {
+test('a retry that is scheduled during the watch wakes the queue, but not earlier', async () => {
   const watching = watch()
   await retryIn(3_600_000)
   await untilHeld()
@@ -103,27 +103,27 @@ test('a retry that is scheduled while the watch is kept wakes the queue as well,
   expect(await untilWoken(watching)).toBeGreaterThanOrEqual(dueAt)
 })
 
-test('two retries wake it each when it is due', async () => {
+test('two retries each wake the queue when they are due', async () => {
   const firstAt = await retryIn(300)
   const watching = watch()
   expect(await untilWoken(watching)).toBeGreaterThanOrEqual(firstAt)
   await made()
   const asked = watching.asked()
-  // Until then the first ones may have been seen still as due.
+  // Until then the watch may still have seen the first ones.
   await waitFor('two looks', () => watching.asked() >= asked + 2)
   watching.wokenAt.length = 0
   const secondAt = await retryIn(800)
   expect(await untilWoken(watching)).toBeGreaterThanOrEqual(secondAt)
 })
 
-test('while nothing is due, nobody is woken', async () => {
+test('nothing wakes the queue while no retry is due', async () => {
   await retryIn(3_600_000)
   const watching = watch()
   await waitFor('some looks', () => watching.asked() > 4)
   expect(watching.wokenAt).toEqual([])
 })
 
-test('of two workers the one that has the watch is woken, and the other one is not', async () => {
+test('only the worker that has the watch is woken', async () => {
   const first = watch()
   await untilHeld()
   const second = watch()
@@ -134,7 +134,7 @@ test('of two workers the one that has the watch is woken, and the other one is n
   expect(second.asked()).toBeLessThan(first.asked())
 })
 
-test('when the one that has the watch stops, it asks for nothing any more, and the other one takes it over', async () => {
+test('when the holder of the watch stops, it runs no more statements, and another worker takes the watch over', async () => {
   const first = watch()
   const holder = await untilHeld()
   const second = watch()
@@ -149,7 +149,7 @@ test('when the one that has the watch stops, it asks for nothing any more, and t
   expect(first.asked()).toBe(asked)
 })
 
-test('one whose watch was taken over, as from a process that was suspended, does not go on with it', async () => {
+test('a worker whose watch was taken over while it was suspended does not continue it', async () => {
   const first = watch()
   await untilHeld()
   await own.query(
@@ -157,7 +157,7 @@ test('one whose watch was taken over, as from a process that was suspended, does
         set holder = gen_random_uuid(), held_until = clock_timestamp() + interval '5 seconds'`,
   )
   const holder = await untilHeld()
-  // It asks again whether the watch is its own after two seconds.
+  // It renews the watch after two seconds.
   await retryIn(2_500)
   await waitFor('the retry to have been due', async () => {
     const due = await own.query(`select from sms_usage_logs where next_retry_at < now() - interval '110 ms'`)
@@ -167,7 +167,7 @@ test('one whose watch was taken over, as from a process that was suspended, does
   expect(await untilHeld()).toBe(holder)
 })
 
-test('with the database away it goes on, and afterwards it wakes the queue again', async () => {
+test('after a database failure the watch wakes the queue again', async () => {
   const proxy = await startDatabaseProxy(own.url, await freePort())
   ends.push(() => proxy.close())
   const lossy = openDatabase({ url: proxy.url, ssl: null, poolMax: 1 }, () => undefined)
@@ -181,11 +181,11 @@ test('with the database away it goes on, and afterwards it wakes the queue again
   await proxy.set('there')
   const dueAt = await retryIn(700)
   expect(await untilWoken(watching)).toBeGreaterThanOrEqual(dueAt)
-  // Nobody has to do anything about it: without a watch, polling does.
+  // Debug only: without a watch, polling finds due jobs.
   expect(new Set(log.map(({ level }) => level))).toEqual(new Set(['debug']))
 })
 
-test('one that is stopped while it waits for a retry does not wake the queue before this is due', async () => {
+test('a watch that is stopped while it waits does not wake the queue', async () => {
   const dueAt = await retryIn(450)
   const watching = watch()
   await waitFor('the retry to be in sight', () => watching.asked() === 2)

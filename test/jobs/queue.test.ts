@@ -1,5 +1,4 @@
-// The alarm clocks: which job an alarm is, that there is one per job, and that it comes and goes with the
-// transaction that it was set in; and the one job of the sweeps.
+// Tests the job queue: the ids of jobs, adding and removing them in a transaction, and the one job of the sweeps.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Database, openDatabase } from '../../src/postgres/pool.ts'
 import type { JobRef } from '../../src/delivery/decision.ts'
@@ -68,9 +67,9 @@ describe('the id of a job', () => {
     jobId({ messageId, key, ...job })
   const ids = grid.flatMap(([message, job]) => KEYS.map((key) => idOf(message, job, key)))
 
-  test('is the same for the same alarm, whenever it is computed', () => {
+  test('is always the same for the same attempt', () => {
     expect(grid.flatMap(([message, job]) => KEYS.map((key) => idOf(message, { ...job }, key)))).toEqual(ids)
-    // Written out, because jobs of an older version are in users' databases.
+    // Literal ids, because databases of users have jobs of older versions.
     expect(idOf(42, { attempt: 3, postponements: 1 }, 'key-of-message_1')).toBe(
       'a973f8f6-2ef9-8c0b-83b2-4db98ad39b56',
     )
@@ -81,7 +80,7 @@ describe('the id of a job', () => {
     expect(new Set(ids).size).toBe(ids.length)
   })
 
-  test('is a valid UUID of version 8, for PostgreSQL as well', async () => {
+  test('is a valid UUID of version 8 that PostgreSQL accepts', async () => {
     const form = /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
     expect(ids.filter((id) => !form.test(id))).toEqual([])
     const [row] = await own.query<{ ids: string[] }>('select ($1::uuid[])::text[] as "ids"', [ids])
@@ -89,15 +88,15 @@ describe('the id of a job', () => {
   })
 })
 
-describe('scheduling', () => {
-  test('gives a job with ids only, at the time that was asked for', async () => {
+describe('schedule()', () => {
+  test('adds a job with ids only, at the given time', async () => {
     const at = new Date('2031-05-06T07:08:09.123Z')
     const job = newJob(at)
     await queue.schedule(database, [job])
     expect(await jobsOf(job)).toEqual([{ id: jobId(job), data: { message: job.messageId, attempt: 1 }, at }])
   })
 
-  test('the same alarm twice gives one job, and does not spoil the transaction', async () => {
+  test('adds the same job once if it is called twice, and does not abort the transaction', async () => {
     const first = newJob(new Date('2031-01-01T00:00:00Z'))
     const other = newJob(new Date('2031-01-01T00:00:00Z'))
     await queue.schedule(database, [first])
@@ -109,19 +108,19 @@ describe('scheduling', () => {
     expect(await jobsOf(other)).toHaveLength(1)
   })
 
-  test('the same alarm ten times at once gives one job', async () => {
+  test('adds the same job once if it is called ten times at once', async () => {
     const job = newJob(new Date('2031-01-01T00:00:00Z'))
     await Promise.all(Array.from({ length: 10 }, () => queue.schedule(database, [job])))
     expect(await jobsOf(job)).toHaveLength(1)
   })
 
-  test('an attempt that was put off is another alarm', async () => {
+  test('adds another job for a postponed attempt', async () => {
     const job = newJob(new Date('2031-01-01T00:00:00Z'))
     await queue.schedule(database, [job, { ...job, postponements: 1 }])
     expect(await jobsOf(job)).toHaveLength(2)
   })
 
-  test('is undone with its transaction', async () => {
+  test('is rolled back with its transaction', async () => {
     const job = newJob()
     const undone = database.transaction(async (tx) => {
       await queue.schedule(tx, [job])
@@ -132,15 +131,15 @@ describe('scheduling', () => {
   })
 })
 
-describe('unscheduling', () => {
-  test('removes the jobs that are named, and no other', async () => {
+describe('unschedule()', () => {
+  test('removes the given jobs only', async () => {
     const jobs = [newJob(), newJob(), newJob()]
     await queue.schedule(database, jobs)
     await queue.unschedule(database, jobs.slice(0, 2))
     expect((await Promise.all(jobs.map(jobsOf))).map(({ length }) => length)).toEqual([0, 0, 1])
   })
 
-  test('is undone with its transaction', async () => {
+  test('is rolled back with its transaction', async () => {
     const job = newJob()
     await queue.schedule(database, [job])
     const undone = database.transaction(async (tx) => {
@@ -151,35 +150,35 @@ describe('unscheduling', () => {
     expect(await jobsOf(job)).toHaveLength(1)
   })
 
-  test('of a job that is not there, or of none, does nothing', async () => {
+  test('does nothing for a missing job, and without jobs', async () => {
     await queue.unschedule(database, [newJob()])
     await queue.unschedule(database, [])
   })
 })
 
-test('a job whose handling throws rings again', async () => {
+test('a job whose handler throws runs again', async () => {
   const other = await createTestDatabase()
   const otherDatabase = open(other)
   const worker = await startQueue(otherDatabase, 'work', silentLogger)
-  const rung: (readonly AttemptJob[])[] = []
+  const runs: (readonly AttemptJob[])[] = []
   await worker.work({ batchSize: 10 }, async (jobs) => {
-    rung.push(jobs)
-    if (rung.length === 1) throw new Error('the database was away')
+    runs.push(jobs)
+    if (runs.length === 1) throw new Error('the database failed')
     return new Map()
   })
   await worker.schedule(otherDatabase, [{ messageId: 7, key: null, attempt: 2, postponements: 0, at: null }])
-  await waitFor('the job to ring again', () => rung.length >= 2)
+  await waitFor('the job to ring again', () => runs.length >= 2)
   await waitFor('the job to be done', async () => {
     const [job] = await other.query<{ state: string }>('select state from sms_retry_pgboss.job')
     return job?.state === 'completed'
   })
-  expect(rung).toEqual([[{ message: 7, attempt: 2 }], [{ message: 7, attempt: 2 }]])
+  expect(runs).toEqual([[{ message: 7, attempt: 2 }], [{ message: 7, attempt: 2 }]])
   await worker.stop(5_000)
   await otherDatabase.close()
   await other.drop()
 })
 
-test('of a batch of jobs, the one that failed runs again, and the others are done', async () => {
+test('only the failed job of a batch runs again', async () => {
   const other = await createTestDatabase()
   const otherDatabase = open(other)
   const worker = await startQueue(otherDatabase, 'work', silentLogger)
@@ -203,7 +202,7 @@ test('of a batch of jobs, the one that failed runs again, and the others are don
 })
 
 describe('sweeps', () => {
-  test('of two processes wait as one job, and go on if that is lost', async () => {
+  test('of two processes share one job, and continue if it is lost', async () => {
     const other = await createTestDatabase()
     const otherDatabase = open(other)
     const workers = await Promise.all([0, 1].map(() => startQueue(otherDatabase, 'work', silentLogger)))
@@ -228,7 +227,7 @@ describe('sweeps', () => {
   })
 })
 
-describe('a queue cannot be started', () => {
+describe('the queue does not start', () => {
   const failureOn = async (opened: Database, role: 'schedule' | 'work'): Promise<unknown> => {
     const failure = await startQueue(opened, role, silentLogger).then(
       () => null,
@@ -251,7 +250,7 @@ describe('a queue cannot be started', () => {
     await empty.drop()
   })
 
-  test('on a database with an older queue: SchemaError says what to run', async () => {
+  test('on a database with an older queue, and SchemaError says what to run', async () => {
     const older = await createTestDatabase()
     await older.query('update sms_retry_pgboss.version set version = version - 1')
     const failure = await failureOn(open(older), 'schedule')
@@ -260,7 +259,7 @@ describe('a queue cannot be started', () => {
     await older.drop()
   })
 
-  test('while the database is away: DatabaseError, because migrating would not help', async () => {
+  test('without a database, and throws DatabaseError because migrating would not help', async () => {
     const url = new URL(configOf(own).url)
     url.port = `${await freePort()}`
     const away = openDatabase({ url: url.toString(), ssl: null, poolMax: 1 }, () => undefined)

@@ -1,4 +1,4 @@
-// What a person asks for, on real rows and jobs: done once, however often it is asked for at the same time.
+// Tests manual retries and cancels on real rows and jobs: each is done once, even if it is requested several times at once.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { type ActionResult, type Action, actOnMessage } from '../../src/messages/act-on-message.ts'
 import { findMessage } from '../../src/db/messages.ts'
@@ -29,7 +29,7 @@ afterAll(async () => {
   await world.stop()
 })
 
-/** Refused by the API, as often as the number's last digits say. */
+/** The API refuses it as often as the last digits of the number say. */
 async function send(to: string): Promise<number> {
   return (await world.sender.send({ userId: 1, to, body: 'Hello' })).id
 }
@@ -49,7 +49,7 @@ const jobsOf = async (id: number): Promise<number[]> =>
 
 const outcomes = (acted: readonly ActionResult[]): string[] => acted.map(({ outcome }) => outcome).toSorted()
 
-/** As a page or a command has read it before. */
+/** The message as a page or a command read it before. */
 async function act(id: number, action: Action): Promise<ActionResult> {
   const found = await findMessage(deps.database, id)
   return actOnMessage(deps, found ?? { id, key: null, to: '+12065550100' }, action)
@@ -57,7 +57,7 @@ async function act(id: number, action: Action): Promise<ActionResult> {
 
 const retry = (force = false) => ({ kind: 'retry', seen: null, force }) as const
 
-test('retry now, ten times at once: one attempt with one job, beyond the limit, and the rest of the row stays', async () => {
+test('ten manual retries at once make one attempt with one job, even beyond the limit', async () => {
   const id = await send('+15552161001')
   await world.database.query(
     `update sms_usage_logs set max_retries = 0, sms_metadata = sms_metadata || '{"mine": "kept"}' where id = $1`,
@@ -78,7 +78,7 @@ test('retry now, ten times at once: one attempt with one job, beyond the limit, 
   expect(await jobsOf(id)).toEqual([1])
 })
 
-test('a retry that waits is brought forward: its old job goes, and a worker makes it once', async () => {
+test('a manual retry of a waiting message replaces its job, and a worker makes it once', async () => {
   const id = await send('+15552161101')
   expect(await rowOf(id)).toMatchObject({ status: 'retrying', retryCount: 1, isDue: false })
   expect((await act(id, retry())).outcome).toBe('done')
@@ -86,7 +86,7 @@ test('a retry that waits is brought forward: its old job goes, and a worker make
   expect(await jobsOf(id)).toEqual([1])
 })
 
-test('cancel, ten times at once: canceled once, and its job is gone; retry brings it back', async () => {
+test('ten cancels at once cancel a message once and remove its job, and a manual retry restores it', async () => {
   const id = await send('+15552161101')
   const acted = await Promise.all(Array.from({ length: 10 }, () => act(id, { kind: 'cancel' })))
   expect(outcomes(acted)).toEqual(['done', ...Array<string>(9).fill('nothing_to_do')])
@@ -96,9 +96,9 @@ test('cancel, ten times at once: canceled once, and its job is gone; retry bring
   expect(await jobsOf(id)).toEqual([1])
 })
 
-test('a retry whose first job has rung, put off and then called off, has an alarm again', async () => {
+test('a manual retry of a postponed and canceled attempt gets a job', async () => {
   const id = await send('+15552161101')
-  // As a worker leaves it: the first alarm is done, the attempt was put off.
+  // As after a worker: the first job is completed, and the attempt is postponed.
   await world.database.query(
     `update sms_retry_pgboss.job set state = 'completed', completed_on = now() where (data ->> 'message')::int = $1`,
     [id],
@@ -118,11 +118,11 @@ test('a retry whose first job has rung, put off and then called off, has an alar
   expect(states).toEqual([{ state: 'created' }])
 })
 
-test('a message that is not there is told as such', async () => {
+test('a message that does not exist is reported as unknown', async () => {
   expect(await act(2_000_000_000, retry())).toEqual({ outcome: 'unknown_message' })
 })
 
-test('what was brought forward and forced is made by a worker, and delivered', async () => {
+test('a forced retry and an early retry are made by a worker and delivered', async () => {
   await world.startWorker()
   await waitFor('all messages to be delivered', async () => {
     const rows = await world.database.query<{ status: string }>(

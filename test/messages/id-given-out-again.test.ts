@@ -1,5 +1,5 @@
-// A row's id comes again: after a restore, a truncate with restart identity, a failover. News of the message that had the
-// id before must not touch the one that has it now.
+// Tests rows whose id is reused after a restore, a truncate with restart identity or a failover: events of the previous
+// message must not change the current one.
 import { describe, expect, test } from '@jest/globals'
 import type { SendResult } from '../../src/messages/send-message.ts'
 import { callbackFields, newSid, postSigned } from '../support/callbacks.ts'
@@ -12,7 +12,7 @@ const OLD = '+12065550111'
 const NEW = '+12065550122'
 
 interface Callback {
-  /** As Twilio was told to call it. */
+  /** The URL that was given to Twilio. */
   readonly url: string
   readonly to: string
   readonly sid: string
@@ -51,11 +51,11 @@ async function sendOldThenNew(answer: Answering, to = OLD) {
   return { world, twilio, old, url, sending }
 }
 
-describe('a callback with the key of a message whose id was given out again', () => {
+describe('a callback with the key of an earlier message with the same id', () => {
   test.each([
     ['another number', NEW],
     ['the same number', OLD],
-  ])('does not settle the new one, which has %s and is retried when it fails', async (_what, to) => {
+  ])('does not change the new message, which has %s and is retried when it fails', async (_what, to) => {
     const { world, twilio, old, url, sending } = await sendOldThenNew(accept, to)
     const { id, sid } = (await sending) as SendResult & { sid: string }
     expect(id).toBe(old.id)
@@ -67,7 +67,7 @@ describe('a callback with the key of a message whose id was given out again', ()
     expect(await rowOf(world, id)).toMatchObject({ final_status: 'retrying', retry_count: 1 })
   })
 
-  test('does not have the new one sent again while its request is under way', async () => {
+  test('does not resend the new message while its request is running', async () => {
     const { answer, release } = holdBack(2)
     const { world, old, url, sending } = await sendOldThenNew(answer)
     const failure = { url, to: OLD, sid: `${old.sid}`, status: 'undelivered', code: '30003' }
@@ -79,7 +79,7 @@ describe('a callback with the key of a message whose id was given out again', ()
   })
 })
 
-/** Accepts everything, but holds its answer to the request of this number (from 1) back until it is released. */
+/** Accepts everything, but delays its answer to request `number` (from 1) until it is released. */
 function holdBack(number: number): { readonly answer: Answering; release(): void } {
   let requests = 0
   let release = (): void => undefined
@@ -94,7 +94,7 @@ function holdBack(number: number): { readonly answer: Answering; release(): void
   return { answer, release }
 }
 
-test("Twilio's answer to a message that is gone is not recorded for the one that has its id", async () => {
+test("Twilio's answer to a deleted message is not recorded for a new message with its id", async () => {
   const { answer, release } = holdBack(1)
   const { world, twilio } = await newWorldWith(answer)
   const old = world.sender.send(message({ to: OLD }))
@@ -109,7 +109,7 @@ test("Twilio's answer to a message that is gone is not recorded for the one that
   expect(row?.sms_metadata.attempts).toMatchObject([{ number: 0, sid }])
 })
 
-describe('a callback from before there were keys', () => {
+describe('a callback of a version without keys', () => {
   test.each([
     ['the same number', OLD, 'delivered', 0],
     ['the same number in the form of a channel', 'whatsapp:+12065550111', 'delivered', 0],
@@ -118,14 +118,14 @@ describe('a callback from before there were keys', () => {
     const { world } = await newWorldWith(accept)
     const { id } = await world.sender.send(message({ to: OLD }))
     const url = `${world.env['PUBLIC_BASE_URL']}/twilio/status?message=${id}&attempt=0`
-    // A sid that the row does not know: the answer to the request may still be on its way.
+    // A sid that the row does not have: the answer to the request may still be coming.
     expect(await call(world, { url, to, sid: newSid(), status: 'delivered' })).toBe(204)
     expect(await rowOf(world, id)).toMatchObject({ final_status: status })
     expect(strangersIn(world)).toHaveLength(strangers)
   })
 })
 
-test('a message whose key the app has overwritten is found by its number', async () => {
+test('a message whose key the app overwrote is matched by its number', async () => {
   const { world, twilio } = await newWorldWith(accept)
   const { id, sid } = await world.sender.send(message({ to: OLD }))
   await world.database.query(`update sms_usage_logs set sms_metadata = '{}'`)
@@ -134,7 +134,7 @@ test('a message whose key the app has overwritten is found by its number', async
   expect(await rowOf(world, id)).toMatchObject({ final_status: 'delivered' })
 })
 
-test('a row that the app wrote is followed by number, whatever the key in the URL', async () => {
+test('a row that the app wrote is matched by its number, whatever the key in the URL', async () => {
   const world = await newWorld()
   const [row] = await world.database.query<{ id: number }>(
     `insert into sms_usage_logs

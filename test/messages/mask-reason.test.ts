@@ -1,4 +1,4 @@
-// Why a message is where it is, as somebody sees it who may not see its number.
+// Tests that the reason of a message is shown without its number.
 import { expect, test } from '@jest/globals'
 import { maskReason } from '../../src/shared/log.ts'
 
@@ -19,6 +19,6 @@ test.each([
     'Error 30003 after 3 attempts on 2026-07-01',
     'Error 30003 after 3 attempts on 2026-07-01',
   ],
-])('to %s: %s', (to, reason, expected) => {
+])('the reason of a message to %s is masked: %s', (to, reason, expected) => {
   expect(maskReason(reason, to)).toBe(expected)
 })

@@ -1,5 +1,5 @@
-// What may be sent, checked through the real sender: bad input is refused before anything is written, and what
-// is at the edge of good is stored and submitted as it is.
+// Tests the validation of messages with the real sender: invalid input is rejected before anything is written, and valid
+// input at the limits is stored and submitted unchanged.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { OWN_METADATA_KEYS } from '../../src/db/message-row.ts'
 import { InvalidMessageError } from '../../src/shared/errors.ts'
@@ -38,7 +38,7 @@ function endless(): object {
   return { toJSON: () => ({ a: endless() }) }
 }
 
-/** As many as `depth`, the outermost one included. */
+/** `depth` nested objects, including the outermost one. */
 function nestedObjects(depth: number): Record<string, unknown> {
   let object: Record<string, unknown> = {}
   for (let i = 1; i < depth; i++) object = { object }
@@ -49,60 +49,60 @@ function nested(depth: number): Record<string, unknown> {
   return { value: JSON.parse('['.repeat(depth) + ']'.repeat(depth)) }
 }
 
-describe('bad input is refused, by name, before anything is written', () => {
+describe('invalid input is rejected by name, before anything is written:', () => {
   test.each<[fault: string, change: Record<string, unknown>, named: string]>([
     ['no number', { to: undefined }, 'to'],
     ['an empty number', { to: '' }, 'to'],
-    ['a number with a trunk zero', { to: '+4407700900103' }, 'to must be in the form +447700900103'],
+    ['a number with a trunk zero', { to: '+4407700900103' }, 'to must be +447700900103'],
     ['a number without plus', { to: '12065550199' }, 'to'],
-    ['a number with blanks', { to: '+1 206 555 0199' }, 'to'],
+    ['a number with spaces', { to: '+1 206 555 0199' }, 'to'],
     ['a number with a line break', { to: '+12065550199\n' }, 'to'],
     ['a number that begins with 0', { to: '+02065550199' }, 'to'],
     ['a number with 16 digits', { to: '+1234567890123456' }, 'to'],
     ['a number with 6 digits', { to: '+123456' }, 'to'],
-    ['a number of another script', { to: '+١٢٠٦٥٥٥٠١٩٩' }, 'to'],
+    ['a number with digits of another script', { to: '+١٢٠٦٥٥٥٠١٩٩' }, 'to'],
     ['another channel', { to: 'whatsapp:+12065550199' }, 'to'],
     ['several numbers', { to: ['+12065550199'] }, 'to'],
     ['no text', { body: undefined }, 'body'],
     ['an empty text', { body: '' }, 'body'],
-    ['null for a text', { body: null }, 'body'],
-    ['a number for a text', { body: 5 }, 'body'],
+    ['null as the text', { body: null }, 'body'],
+    ['a number as the text', { body: 5 }, 'body'],
     ['a text of 1,601 characters', { body: 'x'.repeat(1601) }, 'body'],
     ['a text with NUL', { body: 'a\0b' }, 'body'],
-    ['a text with half a surrogate pair', { body: 'a\ud83d' }, 'body'],
+    ['a text with a lone surrogate', { body: 'a\ud83d' }, 'body'],
     ['no user', { userId: undefined }, 'userId'],
-    ['a text for a user', { userId: '7' }, 'userId'],
-    ['half a user', { userId: 1.5 }, 'userId'],
-    ['a user beyond the column', { userId: 2_147_483_648 }, 'userId'],
-    ['NaN for a user', { userId: Number.NaN }, 'userId'],
+    ['a string as the user', { userId: '7' }, 'userId'],
+    ['a fraction as the user', { userId: 1.5 }, 'userId'],
+    ['a user above the range of the column', { userId: 2_147_483_648 }, 'userId'],
+    ['NaN as the user', { userId: Number.NaN }, 'userId'],
     ['an empty key', { idempotencyKey: '' }, 'idempotencyKey'],
-    ['null for a key', { idempotencyKey: null }, 'idempotencyKey'],
+    ['null as the key', { idempotencyKey: null }, 'idempotencyKey'],
     ['a key of 256 characters', { idempotencyKey: 'k'.repeat(256) }, 'idempotencyKey'],
     ['a key with NUL', { idempotencyKey: 'a\0' }, 'idempotencyKey'],
-    ['a key with half a surrogate pair', { idempotencyKey: '\udc00' }, 'idempotencyKey'],
-    ['no time to live', { validForSeconds: 0 }, 'validForSeconds'],
-    ['a negative time to live', { validForSeconds: -1 }, 'validForSeconds'],
-    ['half a second to live', { validForSeconds: 0.5 }, 'validForSeconds'],
-    ['more than 30 days to live', { validForSeconds: 2_592_001 }, 'validForSeconds'],
-    ['for ever to live', { validForSeconds: Number.POSITIVE_INFINITY }, 'validForSeconds'],
-    ['null for metadata', { metadata: null }, 'metadata'],
-    ['a list for metadata', { metadata: [1] }, 'metadata'],
-    ['a text for metadata', { metadata: 'x' }, 'metadata'],
-    ['a date for metadata, which is a text in JSON', { metadata: new Date(0) }, 'metadata'],
-    ['metadata that is a list in JSON', { metadata: { toJSON: () => [1] } }, 'metadata'],
-    ['metadata that is nothing in JSON', { metadata: { toJSON: () => undefined } }, 'metadata'],
+    ['a key with a lone surrogate', { idempotencyKey: '\udc00' }, 'idempotencyKey'],
+    ['a validity of zero', { validForSeconds: 0 }, 'validForSeconds'],
+    ['a negative validity', { validForSeconds: -1 }, 'validForSeconds'],
+    ['a validity of half a second', { validForSeconds: 0.5 }, 'validForSeconds'],
+    ['a validity above 30 days', { validForSeconds: 2_592_001 }, 'validForSeconds'],
+    ['an infinite validity', { validForSeconds: Number.POSITIVE_INFINITY }, 'validForSeconds'],
+    ['null as metadata', { metadata: null }, 'metadata'],
+    ['an array as metadata', { metadata: [1] }, 'metadata'],
+    ['a string as metadata', { metadata: 'x' }, 'metadata'],
+    ['a date as metadata, which is a string in JSON', { metadata: new Date(0) }, 'metadata'],
+    ['metadata that is an array in JSON', { metadata: { toJSON: () => [1] } }, 'metadata'],
+    ['metadata that is undefined in JSON', { metadata: { toJSON: () => undefined } }, 'metadata'],
     ['metadata with a cycle', { metadata: withCycle() }, 'metadata'],
     ['metadata with a BigInt', { metadata: { n: 1n } }, 'metadata'],
     ['metadata with NUL', { metadata: { a: { b: ['\0'] } } }, 'metadata'],
     ['metadata with NUL in a key', { metadata: { 'a\0': 1 } }, 'metadata'],
-    ['metadata with half a surrogate pair', { metadata: { a: '\ud800' } }, 'metadata'],
+    ['metadata with a lone surrogate', { metadata: { a: '\ud800' } }, 'metadata'],
     ['metadata of more than 16 KiB', { metadata: { a: 'x'.repeat(16_384) } }, 'metadata'],
     ...OWN_METADATA_KEYS.map((key): [string, Record<string, unknown>, string] => [
       `metadata with our key ${key}`,
       { metadata: { [key]: 1 } },
       key,
     ]),
-    ['a field that there is not', { recipient: '+12065550188' }, 'recipient'],
+    ['an unknown field', { recipient: '+12065550188' }, 'recipient'],
   ])('%s', async (_fault, change, named) => {
     const input = { ...GOOD, ...change } as MessageInput
     const before = { rows: await rowCount(), posts: twilio.posts.length }
@@ -130,16 +130,16 @@ describe('bad input is refused, by name, before anything is written', () => {
       { to: '\u202A+12065550199' },
       'U+202A LEFT-TO-RIGHT EMBEDDING as character 1',
     ],
-    ['a number with a line end', { to: '+12065550199\r' }, 'U+000D CARRIAGE RETURN as character 13'],
-    ['a number with a dash of typography', { to: '+1206\u2011555' }, 'U+2011 NON-BREAKING HYPHEN'],
+    ['a number with a carriage return', { to: '+12065550199\r' }, 'U+000D CARRIAGE RETURN as character 13'],
+    ['a number with a typographic dash', { to: '+1206\u2011555' }, 'U+2011 NON-BREAKING HYPHEN'],
     [
       'a number in fullwidth digits',
       { to: '+１２０６５５５０１９９' },
       'a fullwidth character as character 2',
     ],
-    ['a number as it is written', { to: '+1 (206) 555-0199' }, 'leave out spaces, brackets, dots, dashes'],
-    ['a number with 00', { to: '0012065550199' }, 'write + in place of 00'],
-    ['a number of this country', { to: '(206) 555-0199' }, 'begin with + and the country code'],
+    ['a number with punctuation', { to: '+1 (206) 555-0199' }, 'leave out spaces, brackets, dots, dashes'],
+    ['a number that begins with 00', { to: '0012065550199' }, 'write + in place of 00'],
+    ['a national number', { to: '(206) 555-0199' }, 'begin with + and the country code'],
     ['a link', { to: 'tel:+12065550199' }, 'leave out the word before the number'],
     [
       'metadata that is too deep',
@@ -151,10 +151,10 @@ describe('bad input is refused, by name, before anything is written', () => {
       { metadata: nested(8000) },
       'at most 1000 objects and lists inside each other',
     ],
-    ['objects that are too deep', { metadata: nestedObjects(1002) }, 'at most 1000 objects and lists'],
-    ['a toJSON without an end', { metadata: { a: endless() } }, 'at most 1000 objects and lists'],
+    ['too many nested objects', { metadata: nestedObjects(1002) }, 'at most 1000 nested objects and arrays'],
+    ['an endless toJSON', { metadata: { a: endless() } }, 'at most 1000 nested objects and arrays'],
     ['a cycle', { metadata: withCycle() }, 'must have no cycle'],
-    ['a cycle of two', { metadata: { a: [withCycle()] } }, 'must have no cycle'],
+    ['an indirect cycle', { metadata: { a: [withCycle()] } }, 'must have no cycle'],
     ['a BigInt', { metadata: { a: [1n] } }, 'must have no BigInt'],
     [
       'a toJSON that throws',
@@ -171,7 +171,7 @@ describe('bad input is refused, by name, before anything is written', () => {
       { metadata: { toJSON: () => ({ attempts: [] }) } },
       'the keys attempts',
     ],
-  ])('%s says what is wrong', async (_what, change, words) => {
+  ])('%s is rejected with what is wrong', async (_what, change, words) => {
     const input = { ...GOOD, ...change } as MessageInput
     const error: unknown = await world.sender.send(input).catch((thrown: unknown) => thrown)
     expect(error).toBeInstanceOf(InvalidMessageError)
@@ -179,7 +179,7 @@ describe('bad input is refused, by name, before anything is written', () => {
     expect((error as Error).message).not.toMatch(/hush|206/)
   })
 
-  test('every fault is named at once, and no value is repeated', async () => {
+  test('all faults of a message are reported together, without values', async () => {
     const input = { userId: 1.5, to: '+1-hush-number', body: '', idempotencyKey: `${'hush'.repeat(100)}` }
     const error = await world.sender.send(input).catch((thrown: Error) => thrown)
     expect(error).toBeInstanceOf(InvalidMessageError)
@@ -188,21 +188,21 @@ describe('bad input is refused, by name, before anything is written', () => {
     expect(text).not.toContain('hush')
   })
 
-  test.each([[undefined], [null], ['Hello'], [7]])('%p instead of a message', async (input) => {
+  test.each([[undefined], [null], ['Hello'], [7]])('%p instead of a message is rejected', async (input) => {
     await expect(world.sender.send(input as never)).rejects.toThrow(InvalidMessageError)
   })
 
-  /** Refusing must not even ask the database. */
+  /** Invalid input must not even reach the database. */
   const noDatabase = {
     executeSql: () => Promise.reject(new Error('the database was asked')),
   }
 })
 
-describe('good input at the edge is stored and submitted as it is', () => {
+describe('valid input at the limit is stored and submitted unchanged:', () => {
   test.each<[what: string, change: Partial<MessageInput>, column: string, stored: unknown]>([
     ['a text of 1,600 characters', { body: 'x'.repeat(1600) }, 'message_length', 1600],
     ['a text of 1,600 emoji', { body: '👍'.repeat(1600) }, 'message_length', 1600],
-    ['a text of a single blank', { body: ' ' }, 'message_content', ' '],
+    ['a text of a single space', { body: ' ' }, 'message_content', ' '],
     ['a text that looks like SQL', { body: `'); drop table x; -- $1` }, 'message_length', 23],
     ['the shortest number', { to: '+1234567' }, 'phone_number', '+1234567'],
     ['the longest number', { to: '+123456789012345' }, 'phone_number', '+123456789012345'],
@@ -223,22 +223,22 @@ describe('good input at the edge is stored and submitted as it is', () => {
   test.each<[string, Partial<MessageInput>]>([
     ['a key of 255 characters of four bytes', { idempotencyKey: '👍'.repeat(127) }],
     ['a key that looks like JSON', { idempotencyKey: '{"a": "\\u0000"}' }],
-    ['one second to live', { validForSeconds: 1 }],
-    ['30 days to live', { validForSeconds: 2_592_000 }],
+    ['a validity of one second', { validForSeconds: 1 }],
+    ['a validity of 30 days', { validForSeconds: 2_592_000 }],
     ['no metadata', { metadata: {} }],
     ['metadata without a prototype', { metadata: Object.assign(Object.create(null), { a: 1 }) }],
     ['metadata with a property that JSON leaves out', { metadata: { a: undefined, b: () => 1 } }],
-    ['metadata nested deeply', { metadata: nested(1000) }],
-    ['objects nested deeply', { metadata: nestedObjects(1001) }],
+    ['deeply nested metadata', { metadata: nested(1000) }],
+    ['deeply nested objects', { metadata: nestedObjects(1001) }],
     ['metadata with the same object twice', { metadata: { a: SHARED, b: [SHARED, SHARED] } }],
-    ['metadata with a key that every object has', { metadata: { constructor: 1, toString: 'x' } }],
+    ['metadata with a key of Object.prototype', { metadata: { constructor: 1, toString: 'x' } }],
     ['options that are undefined', { idempotencyKey: undefined, validForSeconds: undefined }],
   ])('%s', async (_what, change) => {
     expect(await world.sender.send({ ...GOOD, ...change })).toMatchObject({ status: 'accepted' })
   })
 })
 
-test('what was checked is what is stored, whatever toJSON says the next time', async () => {
+test('the metadata that was checked is stored, even if toJSON returns something else the next time', async () => {
   let times = 0
   const metadata = { order: { toJSON: () => (times++ === 0 ? 'first' : '\0') } }
   const { id } = await world.sender.send({ ...GOOD, metadata })

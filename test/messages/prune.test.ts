@@ -1,5 +1,5 @@
-// Pruning in small batches: that it can be stopped, killed and run twice at once, that callbacks and sends go on beside
-// it, and what a message is afterwards. Which messages go, and what of them: db/prune.test.ts. Needs dist/.
+// Tests pruning in batches: it can be stopped, killed and run twice at once, while callbacks and sends continue.
+// db/prunable-messages.test.ts tests which messages are deleted. Needs dist/.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import pg from 'pg'
 import type { Database } from '../../src/postgres/pool.ts'
@@ -48,7 +48,7 @@ const deps = () => ({
 
 const SIDS = Array.from({ length: 100 }, newSid)
 
-/** Messages that failed for good a hundred days ago; the first ones with these sids. */
+/** Messages that failed for good a hundred days ago. The first ones have these sids. */
 async function fill(count: number): Promise<void> {
   await own.query(
     `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content,
@@ -73,8 +73,8 @@ async function count(condition = 'true'): Promise<number> {
 const ROWS = { what: 'rows', olderThanDays: 90, batchSize: 10 } as const
 const CONTENT = { ...ROWS, what: 'content' } as const
 
-describe('batches', () => {
-  test('are no larger than asked for, and each is committed when it is told of', async () => {
+describe('pruning in batches', () => {
+  test('keeps to the batch size, and commits each batch before it is reported', async () => {
     await fill(35)
     const left: Promise<number>[] = []
     const told: Pruned[] = []
@@ -88,7 +88,7 @@ describe('batches', () => {
     expect(await count()).toBe(0)
   })
 
-  test('stop after the one under way; the next run goes on', async () => {
+  test('stops after the current batch, and the next run continues', async () => {
     await fill(35)
     const stop = new AbortController()
     const stopped = await prune(database, CONTENT, () => stop.abort(), stop.signal)
@@ -98,7 +98,7 @@ describe('batches', () => {
     expect(await prune(database, CONTENT)).toMatchObject({ pruned: 0, isComplete: true })
   })
 
-  test('a dry run says what a run does, and does nothing', async () => {
+  test('counts in a dry run, and changes nothing', async () => {
     await fill(35)
     for (const options of [CONTENT, ROWS])
       expect(await prune(database, { ...options, dryRun: true })).toMatchObject({
@@ -108,12 +108,12 @@ describe('batches', () => {
     expect(await count("message_content = 'Hello'")).toBe(35)
   })
 
-  test('less than seven days is a mistake', async () => {
+  test('rejects an age below seven days', async () => {
     await expect(prune(database, { ...ROWS, olderThanDays: 6 })).rejects.toThrow(RangeError)
     await expect(prune(database, { ...ROWS, olderThanDays: Number.NaN })).rejects.toThrow(RangeError)
   })
 
-  test('what the database refuses ends it with the reason; batches before stay done', async () => {
+  test('ends with the error if the database refuses a delete, and keeps completed batches', async () => {
     await fill(35)
     await own.query(
       `create table notes (message integer references sms_usage_logs (id));
@@ -124,15 +124,15 @@ describe('batches', () => {
   })
 })
 
-describe('beside others', () => {
-  test('two at once take each message once', async () => {
+describe('pruning beside others', () => {
+  test('in two processes prunes each message once', async () => {
     await fill(500)
     const [one, other] = await Promise.all([prune(database, ROWS), prune(database, ROWS)])
     expect(one.pruned + other.pruned).toBe(500)
     expect(await count()).toBe(0)
   })
 
-  test('a message that somebody has locked is left for the next run, without waiting for it', async () => {
+  test('leaves a locked message for the next run, without waiting for it', async () => {
     await fill(15)
     await database.transaction(async (tx) => {
       await tx.executeSql('select from sms_usage_logs order by created_at limit 3 for no key update')
@@ -141,7 +141,7 @@ describe('beside others', () => {
     expect((await prune(database, ROWS)).pruned).toBe(3)
   })
 
-  test('callbacks that come meanwhile are neither lost nor in the way', async () => {
+  test('neither loses nor blocks callbacks', async () => {
     await fill(100)
     const ids = (await own.query<{ id: number }>('select id from sms_usage_logs order by created_at')).map(
       ({ id }) => id,
@@ -165,12 +165,12 @@ describe('beside others', () => {
       prune(database, CONTENT),
     ])
     expect(recorded.flat().filter(({ known }) => !known)).toEqual([])
-    // What a callback had locked is there for the next run.
+    // Rows that a callback had locked are left for the next run.
     expect(await count("final_status = 'delivered'")).toBe(100)
     expect(await count('message_content is null')).toBe(first)
   })
 
-  test('a callback for a message that was deleted is for an unknown one; nothing fails', async () => {
+  test('makes later callbacks of a deleted message unknown, without an error', async () => {
     await fill(50)
     const late = SIDS.slice(0, 50).map(
       (sid): MessageEvent => ({
@@ -183,14 +183,14 @@ describe('beside others', () => {
       prune(database, ROWS),
     ])
     expect(recorded.flat()).toHaveLength(50)
-    // What is left was locked by its callback just then.
+    // The remaining rows were locked by their callbacks.
     expect(await count("final_status <> 'delivered'")).toBe(0)
     expect((await prune(database, ROWS)).isComplete).toBe(true)
     expect(await count()).toBe(0)
   })
 })
 
-describe('a message without its text', () => {
+describe('a message whose text was deleted', () => {
   const INPUT = { userId: 1, to: '+12065550100', body: 'Hello', idempotencyKey: 'order-1' }
 
   async function strippedMessage(): Promise<number> {
@@ -205,24 +205,24 @@ describe('a message without its text', () => {
     return id
   }
 
-  test('is not tried again by hand, and says why', async () => {
+  test('cannot be retried manually, with a reason', async () => {
     const id = await strippedMessage()
     const found = await findMessage(database, id)
-    if (found === null) throw new Error('the row is gone')
+    if (found === null) throw new Error('the row is missing')
     expect(await actOnMessage(deps(), found, { kind: 'retry', seen: null, force: true })).toEqual({
       outcome: 'nothing_to_do',
       why: 'the row has no text (message_content)',
     })
   })
 
-  test('protects by its idempotency key all the same: recipient and user are compared', async () => {
+  test('still reserves its idempotency key, for its recipient and user', async () => {
     const id = await strippedMessage()
     expect(await enqueueMessage(deps(), database, INPUT)).toEqual({ id, created: false })
     const other = { ...INPUT, to: '+12065550111' }
     await expect(enqueueMessage(deps(), database, other)).rejects.toThrow(IdempotencyKeyReusedError)
   })
 
-  test('a key goes with its row', async () => {
+  test('frees its idempotency key when its row is deleted', async () => {
     const id = await strippedMessage()
     await prune(database, ROWS)
     const again = await enqueueMessage(deps(), database, INPUT)
@@ -231,10 +231,10 @@ describe('a message without its text', () => {
   })
 })
 
-describe('the command', () => {
+describe('sms-retry prune', () => {
   const run = (...args: string[]) => runCli(['prune', ...args], { DATABASE_URL: own.url })
 
-  test('counts, strips, deletes', async () => {
+  test('counts messages, deletes texts, and deletes rows', async () => {
     await fill(3)
     const counted = await run('--older-than', '90d', '--dry-run')
     expect(counted).toEqual({
@@ -256,11 +256,17 @@ describe('the command', () => {
     expect(await count()).toBe(0)
   })
 
-  test.each([['6d'], ['90'], ['1y'], ['-90d'], ['']])('--older-than %p is wrong usage', async (age) => {
+  test.each([
+    ['6d'],
+    ['90'],
+    ['1y'],
+    ['-90d'],
+    [''],
+  ])('rejects --older-than %p as wrong usage', async (age) => {
     expect(await run('--older-than', age)).toMatchObject({ code: 2, stdout: '' })
   })
 
-  test('a table that was not migrated is left alone', async () => {
+  test('does not touch a table that was not migrated', async () => {
     await own.query("delete from sms_retry.migrations where name like '010%'")
     expect(await run('--older-than', '90d')).toMatchObject({
       code: 1,
@@ -268,7 +274,7 @@ describe('the command', () => {
     })
   })
 
-  /** Until the lock is let go, deleting the row in the middle of the second batch waits. */
+  /** Blocks the delete of a row in the second batch until the lock is released. */
   async function holdUp(): Promise<() => Promise<void>> {
     await fill(2500)
     await own.query(
@@ -295,7 +301,7 @@ describe('the command', () => {
   const untilHeldUp = () =>
     waitFor('the second batch to wait', async () => (await pruning()).some(({ waits }) => waits))
 
-  test('killed in the middle of a batch: it is there as a whole or not at all, and the next run does the rest', async () => {
+  test('that is killed during a batch commits it completely or not at all, and the next run continues', async () => {
     const letGo = await holdUp()
     const cli = startCli(['prune', '--older-than', '90d'], { DATABASE_URL: own.url })
     await untilHeldUp()
@@ -308,7 +314,7 @@ describe('the command', () => {
     expect(await count()).toBe(0)
   })
 
-  test('SIGTERM: stops after the batch under way, says how far it came, and exits with 1', async () => {
+  test('stops on SIGTERM after the current batch, reports its progress and exits with 1', async () => {
     const letGo = await holdUp()
     const cli = startCli(['prune', '--older-than', '90d', '--json'], { DATABASE_URL: own.url })
     await untilHeldUp()

@@ -1,5 +1,5 @@
-// Attempts in doubt, on the real database, against the simulator: each is found at Twilio or certainly not there, and
-// none is sent twice. No worker runs. What is decided of Twilio's list: delivery/doubt.test.ts, delivery/listed.test.ts.
+// Tests attempts in doubt with a real database and the simulator: each is found at Twilio or is certainly not there, and none
+// is sent twice. No worker runs. delivery/find-attempt.test.ts and delivery/listed.test.ts test the decisions.
 import { describe, expect, test } from '@jest/globals'
 import { reconcile } from '../../src/messages/reconcile.ts'
 import { AttemptRunner } from '../../src/messages/run-attempts.ts'
@@ -42,7 +42,7 @@ describe('an attempt in doubt that Twilio accepted', () => {
     expect(await jobsOf(world)).toEqual([])
   })
 
-  test('is not looked for before 45 seconds have passed', async () => {
+  test('is not searched for within 45 seconds', async () => {
     const world = await newTimedWorld()
     const id = await sendWith(world, { hang: 1 })
     await world.pass(40)
@@ -50,7 +50,7 @@ describe('an attempt in doubt that Twilio accepted', () => {
     expect(await rowOf(world, id)).toMatchObject({ final_status: 'submitting' })
   })
 
-  test('is found among more messages to one number than a page of the list holds', async () => {
+  test('is found even if the list has more messages than one page', async () => {
     const world = await newTimedWorld()
     const id = await sendWith(world, { hang: 1 }, { body: 'The oldest' })
     const others = Array.from({ length: 120 }, (_, i) => world.sender.send(message({ body: `Message ${i}` })))
@@ -62,7 +62,7 @@ describe('an attempt in doubt that Twilio accepted', () => {
     expect(world.simulator.messages()).toHaveLength(121)
   })
 
-  test('is told from another of the same text whose sid is known', async () => {
+  test('is distinguished from another one with the same text whose sid is known', async () => {
     const world = await newTimedWorld()
     await world.sender.send(message())
     const id = await sendWith(world, { hang: 1 })
@@ -74,7 +74,7 @@ describe('an attempt in doubt that Twilio accepted', () => {
     expect(await rowOf(world, id)).toMatchObject({ final_status: 'delivered', twilio_message_sid: sids[1] })
   })
 
-  test('stays in doubt beside another of the same text, one of which is at Twilio', async () => {
+  test('stays in doubt beside another one with the same text if Twilio has one of them', async () => {
     const world = await newTimedWorld()
     const deps = await newProcess(world)
     await sendWith(world, { hang: 1 })
@@ -90,7 +90,7 @@ describe('an attempt in doubt that Twilio accepted', () => {
     expect(await jobsOf(world)).toEqual([])
   })
 
-  test('as a refusal that Twilio lists: the policy decides', async () => {
+  test('and listed as refused is retried or not, by the policy', async () => {
     const world = await newTimedWorld({ listRefused: true })
     const id = await sendWith(world, { reset: 1 }, { to: '+15552161001' })
     expect(await rowOf(world, id)).toMatchObject({ final_status: 'submitting' })
@@ -100,7 +100,7 @@ describe('an attempt in doubt that Twilio accepted', () => {
     expect(await jobsOf(world)).toEqual([])
   })
 
-  test('as a refusal, beside another of the same text that was refused alike: the policy decides of both', async () => {
+  test('and listed as refused, beside an equal refusal, is resolved like the other one', async () => {
     const world = await newTimedWorld({ listRefused: true })
     const deps = await newProcess(world)
     const ids = [
@@ -121,8 +121,8 @@ describe('an attempt in doubt that Twilio accepted', () => {
   })
 })
 
-describe('two attempts in doubt of the same text that failed alike, a while apart', () => {
-  test('are both refused, and neither is submitted again', async () => {
+describe('two attempts in doubt with the same text that failed in the same way', () => {
+  test('are both resolved as refused, and not submitted again', async () => {
     const world = await newTimedWorld({ listRefused: true })
     const deps = await newProcess(world)
     const to = '+15552161001'
@@ -140,12 +140,12 @@ describe('two attempts in doubt of the same text that failed alike, a while apar
   })
 })
 
-describe('an attempt in doubt that never arrived', () => {
+describe('an attempt in doubt that never reached Twilio', () => {
   test.each([
     ['the connection hangs and is cut', { hangBefore: 1 }],
     ['Twilio is overloaded', { unavailable: 1 }],
     ['the answer is 500', { serverError: 1 }],
-  ])('is submitted again as the same attempt: %s', async (_what, chaos) => {
+  ])('is submitted again as the same attempt if %s', async (_what, chaos) => {
     const world = await newTimedWorld()
     const deps = await newProcess(world)
     const id = await sendWith(world, chaos)
@@ -159,7 +159,7 @@ describe('an attempt in doubt that never arrived', () => {
     expect(world.simulator.messages()).toHaveLength(2)
   })
 
-  test('of a message that is not to be sent any more is not', async () => {
+  test('is not submitted again if its message is no longer wanted', async () => {
     const world = await newTimedWorld()
     const id = await sendWith(world, { hangBefore: 1 }, { validForSeconds: 60 })
     await world.pass(45)
@@ -170,7 +170,7 @@ describe('an attempt in doubt that never arrived', () => {
     expect(await rowOf(world, id)).toMatchObject({ final_status: 'expired', success: false })
     expect(await jobsOf(world)).toEqual([])
   })
-  test('and was submitted again: what its first request comes to does not release the second', async () => {
+  test('is submitted again, and the answer to its first request does not affect the second', async () => {
     const answers: Answering[] = []
     const { world, twilio } = await newWorldWith(
       async (response, post) => {
@@ -204,7 +204,7 @@ describe('an attempt in doubt that never arrived', () => {
   })
 })
 
-test('a process that sleeps before it reads the list does not take what it cannot see any more for absent', async () => {
+test('a process that was suspended before it reads the list does not find an attempt absent', async () => {
   let aheadMs = 0
   const world = await newTimedWorld({ now: () => Date.now() + aheadMs })
   const id = await sendWith(world, { hang: 1 })
@@ -236,7 +236,7 @@ test('a process that sleeps before it reads the list does not take what it canno
   expect(world.simulator.messages()).toHaveLength(1)
 })
 
-test('an attempt of another account is not asked for, and not sent again', async () => {
+test('an attempt of another account is neither looked up nor sent again', async () => {
   const world = await newTimedWorld()
   const id = await sendWith(world, { hang: 1 })
   await world.pass(45)
@@ -263,10 +263,10 @@ test('an attempt of another account is not asked for, and not sent again', async
   expect(world.simulator.messages()).toHaveLength(1)
 })
 
-test('an empty list is not believed for a number that Twilio keeps in another form', async () => {
+test('an empty list proves nothing for a number that Twilio stores in another form', async () => {
   const world = await newTimedWorld()
   const id = await sendWith(world, { hang: 1 })
-  // As another program may have written it.
+  // As the app may have written it.
   await world.database.query(`update sms_usage_logs set phone_number = '+4407700900103' where id = ${id}`)
   await world.pass(45)
   expect(await reconcile(await newProcess(world))).toEqual({ ...NOTHING, looked: 1, asked: 1, undecided: 1 })

@@ -1,5 +1,5 @@
-// Jobs and callbacks that are lost, on the real database, against the simulator: no message is forgotten. When a message
-// is looked at, and what is decided then: delivery/reconcile-time.test.ts, delivery/reconcile.test.ts.
+// Tests lost jobs and lost callbacks with a real database and the simulator: no message is forgotten.
+// delivery/reconcile-time.test.ts and delivery/reconcile.test.ts test the decisions.
 import { describe, expect, test } from '@jest/globals'
 import { planReconcile, reconcile } from '../../src/messages/reconcile.ts'
 import { counting, jobsOf, newProcess, newTimedWorld, NOTHING, runDue } from '../support/timed-world.ts'
@@ -10,8 +10,8 @@ import { appClient, message, rowOf, rowsOf } from '../support/world-with.ts'
 describe('a due attempt whose job is lost', () => {
   test.each([
     ['deleted', 'delete from sms_retry_pgboss.job'],
-    ['completed, as it seems', `update sms_retry_pgboss.job set state = 'completed', completed_on = now()`],
-  ])('is made all the same: %s', async (_what, loseJob) => {
+    ['completed without effect', `update sms_retry_pgboss.job set state = 'completed', completed_on = now()`],
+  ])('is still made: %s', async (_what, loseJob) => {
     const world = await newTimedWorld({ chaos: { dropCallbacks: 0 } })
     const { id } = await world.sender.enqueue(message(), { db: await appClient(world) })
     await world.database.query(loseJob)
@@ -25,7 +25,7 @@ describe('a due attempt whose job is lost', () => {
     expect(world.simulator.messages()).toHaveLength(1)
   })
 
-  test('a retry keeps its number, and is not early', async () => {
+  test('keeps its number if it is a retry, and is not made early', async () => {
     const world = await newTimedWorld({ chaos: { dropCallbacks: 0 } })
     const { id } = await world.sender.send(message({ to: '+15553000301' }))
     await waitFor('the failure', async () => (await rowOf(world, id)).final_status === 'retrying')
@@ -44,7 +44,7 @@ describe('a due attempt whose job is lost', () => {
   })
 })
 
-describe('waiting rows of others', () => {
+describe('waiting rows of the app', () => {
   const insert = ({ database }: World, ago: string): Promise<object[]> =>
     database.query(
       `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content,
@@ -54,7 +54,7 @@ describe('waiting rows of others', () => {
       [ago],
     )
 
-  test('from long ago are not sent any more, and keep what they say', async () => {
+  test('from days ago are put on hold, and are otherwise unchanged', async () => {
     const world = await newTimedWorld()
     const deps = await newProcess(world)
     await insert(world, '73 hours')
@@ -66,7 +66,7 @@ describe('waiting rows of others', () => {
     expect(await reconcile(deps)).toEqual(NOTHING)
   })
 
-  test('that are new get their job', async () => {
+  test('that are recent get a job', async () => {
     const world = await newTimedWorld()
     await insert(world, '71 hours')
     expect(await reconcile(await newProcess(world))).toEqual({ ...NOTHING, looked: 1, rungAgain: 1 })
@@ -84,7 +84,7 @@ describe('a message whose callbacks were lost', () => {
       [{ state: 'created', attempt: 1, due: false }],
     ],
     ['undelivered, for good', '+15553000701', { final_status: 'undelivered', success: false }, []],
-  ])('gets its final status: %s', async (_what, to, row, jobs) => {
+  ])('gets its final status %s', async (_what, to, row, jobs) => {
     const world = await newTimedWorld()
     const deps = await newProcess(world)
     const { id } = await world.sender.send(message({ to }))
@@ -98,7 +98,7 @@ describe('a message whose callbacks were lost', () => {
     expect(await reconcile(deps)).toEqual(NOTHING)
   })
 
-  test('is asked for again 15 minutes after a question that failed; after an answer, pauses double', async () => {
+  test('is looked up again 15 minutes after a failed lookup, and after doubling pauses otherwise', async () => {
     const world = await newTimedWorld({ callbackDelayMs: 600_000, chaos: { lookupError: 1 } })
     const deps = await newProcess(world)
     const { id } = await world.sender.send(message())
@@ -116,7 +116,7 @@ describe('a message whose callbacks were lost', () => {
     expect(await reconcile(deps)).toEqual({ ...NOTHING, looked: 1, asked: 1, answered: 1 })
   })
 
-  test('and that Twilio does not know any more stays as it is, and after three days is left', async () => {
+  test('keeps its status if Twilio no longer has it, and is not checked after three days', async () => {
     const world = await newTimedWorld({ maxKept: 1 })
     const { id } = await world.sender.send(message())
     await world.sender.send(message({ to: '+12065550111' }))
@@ -136,8 +136,8 @@ describe('a message whose callbacks were lost', () => {
   })
 })
 
-describe('a plan', () => {
-  test('says what a sweep would do, and changes nothing', async () => {
+describe('planReconcile', () => {
+  test('returns what a sweep would do, and changes nothing', async () => {
     const world = await newTimedWorld({ chaos: { hang: 1 } })
     const { id: doubtful } = await world.sender.send(message())
     world.simulator.setChaos({ hang: 0 })

@@ -1,5 +1,4 @@
-// Rows in which others have written what no calendar and no attempt knows: they do not end a sweep, and nothing that is
-// on hold is sent.
+// Tests rows with invalid times or numbers that the app wrote: they do not stop a sweep, and messages on hold are not sent.
 import { describe, expect, test } from '@jest/globals'
 import { reconcile } from '../../src/messages/reconcile.ts'
 import { newProcess, newTimedWorld } from '../support/timed-world.ts'
@@ -23,13 +22,13 @@ test.each([
   ['next_retry_at infinity', ON_HOLD],
   ['next_retry_at -infinity', `next_retry_at = '-infinity', final_status = 'retrying', retry_count = 1`],
   ['created_at -infinity', `created_at = '-infinity', final_status = 'sent', twilio_message_sid = 'SM1'`],
-  ['a retry_count below zero', `retry_count = -1, final_status = 'retrying', next_retry_at = now()`],
-  ['a retry_count beyond all', `retry_count = 2147483647, final_status = 'retrying', next_retry_at = now()`],
+  ['a negative retry_count', `retry_count = -1, final_status = 'retrying', next_retry_at = now()`],
+  ['a huge retry_count', `retry_count = 2147483647, final_status = 'retrying', next_retry_at = now()`],
   [
-    'a time of an attempt far ahead',
+    'a time of an attempt far in the future',
     `final_status = 'sent', twilio_message_sid = 'SM1', sms_metadata = '{"attempts":[{"number":0,"status":"sent","sid":"SM1","times":{"sent":"+275760-09-13T00:00:00.000Z"}}]}'`,
   ],
-])('%s: the sweep goes on, and does not come back to it at once', async (_what, set) => {
+])('a row with %s does not stop the sweep, and is not checked again at once', async (_what, set) => {
   const world = await newTimedWorld()
   await insertRow(world, set)
   const deps = await newProcess(world)
@@ -37,16 +36,16 @@ test.each([
   expect(await reconcile(deps)).toMatchObject({ looked: 0 })
 })
 
-describe('a message on hold: its next_retry_at is infinity', () => {
+describe('a message on hold, with next_retry_at infinity,', () => {
   const columnTypes = ['timestamptz', 'timestamp']
 
-  /** The row without what is written at each look. */
+  /** The row without the metadata that each check writes. */
   const heldRow = async (world: World, id: number): Promise<object> => {
     const { sms_metadata: _, ...columns } = await rowOf(world, id)
     return columns
   }
 
-  /** Others are delivered meanwhile, one that waits for its job and one that waits for a sweep. */
+  /** Meanwhile two other messages are delivered: one that waits for its job, and one that waits for a sweep. */
   async function runWorkerForAWhile(world: World): Promise<void> {
     const overdue = await insertRow(
       world,

@@ -1,5 +1,5 @@
-// What a sweep must not be stopped by, and what it must not touch: rows that somebody has locked, rows that the database
-// does not let anybody write, jobs that are there. What becomes of single messages: reconcile-lost.test.ts.
+// Tests sweeps beside locked rows, rows that the database refuses to change, and existing jobs. reconcile-lost.test.ts tests
+// single messages.
 import { describe, expect, test } from '@jest/globals'
 import { jobIdOf } from '../support/job-id.ts'
 import { reconcile } from '../../src/messages/reconcile.ts'
@@ -10,7 +10,7 @@ import { appClient, message, rowOf } from '../support/world-with.ts'
 
 const NOT_RECORDED = expect.stringMatching(/^The database refuses to change a message/)
 
-/** Attempts whose jobs are gone, and which should have been made 30 s ago. */
+/** Attempts whose jobs are gone, and which were due 30 s ago. */
 async function lost(world: TimedWorld, count: number): Promise<number[]> {
   const ids: number[] = []
   for (let i = 0; i < count; i += 1) ids.push(await enqueue(world))
@@ -19,17 +19,17 @@ async function lost(world: TimedWorld, count: number): Promise<number[]> {
   return ids
 }
 
-const alarmsOf = ({ database }: World): Promise<{ id: string; state: string }[]> =>
+const jobsInOrder = ({ database }: World): Promise<{ id: string; state: string }[]> =>
   database.query(`select id, state from sms_retry_pgboss.job where name = 'attempt' order by id`)
 
-/** Statements of ours that wait for a lock, whether or not anybody waits for them. */
+/** Our statements that wait for a lock, even if their caller has given up. */
 const waitingForLocks = ({ database }: World): Promise<object[]> =>
   database.query(
     `select query from pg_stat_activity
       where datname = current_database() and application_name = 'sms-retry' and wait_event_type = 'Lock'`,
   )
 
-/** In the order of alarmsOf. */
+/** In the order of the jobs. */
 async function jobIds({ database }: World, ids: readonly number[]): Promise<string[]> {
   const job = { attempt: 0, postponements: 1 }
   return (await Promise.all(ids.map((id) => jobIdOf(database, id, job)))).toSorted()
@@ -38,7 +38,7 @@ async function jobIds({ database }: World, ids: readonly number[]): Promise<stri
 const errorsIn = ({ log }: World): object[] => log.filter(({ level }) => level === 'error')
 
 describe('a row that the app has locked', () => {
-  test('is left for the next sweep, and the others get their jobs', async () => {
+  test('is left for the next sweep, and the others get jobs', async () => {
     const world = await newTimedWorld()
     const [first, locked, last] = (await lost(world, 3)) as [number, number, number]
     const app = await appClient(world)
@@ -47,18 +47,18 @@ describe('a row that the app has locked', () => {
     const deps = await newProcess(world)
     const ofLocked = await rowOf(world, locked)
     expect(await reconcile(deps)).toEqual({ ...NOTHING, looked: 2, rungAgain: 2, leftOut: 1 })
-    expect(await alarmsOf(world)).toEqual(
+    expect(await jobsInOrder(world)).toEqual(
       (await jobIds(world, [first, last])).map((id) => ({ id, state: 'created' })),
     )
     expect(await rowOf(world, locked)).toEqual(ofLocked)
     expect(await waitingForLocks(world)).toEqual([])
-    // Nobody has waited for it and given up, either.
+    // And no statement has waited for it and timed out.
     expect(errorsIn(world)).toEqual([])
     await app.query('rollback')
     expect(await reconcile(deps)).toEqual({ ...NOTHING, looked: 1, rungAgain: 1 })
   })
 
-  test("while Twilio's word on it is to be recorded: it is asked again, and no statement goes on waiting", async () => {
+  test('during its lookup is looked up again later, and no statement keeps waiting', async () => {
     const world = await newTimedWorld()
     const { id } = await world.sender.send(message())
     await world.simulator.idle()
@@ -81,7 +81,7 @@ describe('a row that the app has locked', () => {
   }, 60_000)
 })
 
-test('a whole page of locked rows does not keep the others waiting', async () => {
+test('a whole page of locked rows does not block the other rows', async () => {
   const world = await newTimedWorld()
   const ids = await lost(world, 55)
   const app = await appClient(world)
@@ -95,7 +95,7 @@ test('a whole page of locked rows does not keep the others waiting', async () =>
   })
 })
 
-describe('a row that the database does not let us write', () => {
+describe('a row that the database refuses to change', () => {
   test.each([
     [
       'by a trigger',
@@ -110,7 +110,7 @@ describe('a row that the database does not let us write', () => {
       'by a constraint that is younger than the row',
       ['alter table sms_usage_logs add constraint "no 13" check (user_id <> 13) not valid'],
     ],
-  ])('%s does not stop the others, and each process logs it once', async (_what, refusing) => {
+  ])('by %s does not block the others, and each process logs it once', async (_what, refusing) => {
     const world = await newTimedWorld()
     const [first, refused, last] = (await lost(world, 3)) as [number, number, number]
     await world.database.query('update sms_usage_logs set user_id = 13 where id = $1', [refused])
@@ -119,7 +119,7 @@ describe('a row that the database does not let us write', () => {
     const deps = await newProcess(world)
     const sum = await reconcile(deps)
     expect(sum).toEqual({ ...NOTHING, looked: 2, rungAgain: 2, leftOut: 1 })
-    expect((await alarmsOf(world)).map(({ id }) => id)).toEqual(await jobIds(world, [first, last]))
+    expect((await jobsInOrder(world)).map(({ id }) => id)).toEqual(await jobIds(world, [first, last]))
     expect(await rowOf(world, refused)).toEqual(before)
     const once = { message: NOT_RECORDED, fields: expect.objectContaining({ messageId: refused }) }
     expect(errorsIn(world)).toMatchObject([once])
@@ -129,7 +129,7 @@ describe('a row that the database does not let us write', () => {
     expect(errorsIn(world)).toMatchObject([once, once])
   })
 
-  test('does not stop the others if a whole page of them comes first', async () => {
+  test('does not block the others if a whole page of them comes first', async () => {
     const world = await newTimedWorld()
     const ids = await lost(world, 55)
     const refused = ids.slice(0, 52)
@@ -149,18 +149,18 @@ describe('the job of an overdue attempt', () => {
   test.each([
     ['waits its turn', set("state = 'created'"), 'created'],
     ['has failed and is due again', set("state = 'retry', start_after = now() - interval '1 s'"), 'retry'],
-    ['has just been taken', set("state = 'active', started_on = now() - interval '10 s'"), 'active'],
-  ])('stays if it %s', async (_what, change, state) => {
+    ['was just started', set("state = 'active', started_on = now() - interval '10 s'"), 'active'],
+  ])('is kept if it %s', async (_what, change, state) => {
     const world = await newTimedWorld()
     const id = await enqueue(world)
     await world.database.query(change)
     await world.pass(30)
     const deps = await newProcess(world)
     expect(await reconcile(deps)).toEqual({ ...NOTHING, looked: 1 })
-    expect(await alarmsOf(world)).toEqual([
+    expect(await jobsInOrder(world)).toEqual([
       { id: await jobIdOf(world.database, id, { attempt: 0, postponements: 0 }), state },
     ])
-    // The row's own time has moved on.
+    // Only the row's time of the next check has moved.
     expect(await reconcile(deps)).toEqual(NOTHING)
     const entry = { number: 0, status: 'pending' }
     expect(await rowOf(world, id)).toMatchObject({
@@ -174,15 +174,15 @@ describe('the job of an overdue attempt', () => {
     ['has failed for good', set("state = 'failed', completed_on = now()")],
     ['is canceled', set("state = 'cancelled', completed_on = now()")],
     ['is deleted', "delete from sms_retry_pgboss.job where name = 'attempt'"],
-    ['was taken a minute ago', set("state = 'active', started_on = now() - interval '1 minute'")],
-    ['rings tomorrow', set("start_after = now() + interval '1 day'")],
+    ['was started a minute ago', set("state = 'active', started_on = now() - interval '1 minute'")],
+    ['is due tomorrow', set("start_after = now() + interval '1 day'")],
   ])('is replaced if it %s', async (_what, change) => {
     const world = await newTimedWorld()
     const id = await enqueue(world)
     await world.database.query(change)
     await world.pass(30)
     expect(await reconcile(await newProcess(world))).toEqual({ ...NOTHING, looked: 1, rungAgain: 1 })
-    expect(await alarmsOf(world)).toEqual([
+    expect(await jobsInOrder(world)).toEqual([
       { id: await jobIdOf(world.database, id, { attempt: 0, postponements: 1 }), state: 'created' },
     ])
   })

@@ -1,5 +1,5 @@
-// Reconciling on the real database under strain: several processes at once, a Twilio that is away or slow, rows that
-// nobody can read, a stop in the middle. What becomes of single messages: reconcile-doubt.test.ts, reconcile-lost.test.ts.
+// Tests reconciling under load and faults: several processes, an unavailable or slow Twilio, invalid rows, a stop in between.
+// reconcile-doubt.test.ts and reconcile-lost.test.ts test single messages.
 import { describe, expect, test } from '@jest/globals'
 import { type Reconciled, reconcile } from '../../src/messages/reconcile.ts'
 import { runWorker } from '../../src/processes/worker.ts'
@@ -17,8 +17,8 @@ import {
 import { waitFor } from '../support/wait-for.ts'
 import { closeLater, message, newWorldWith, rowOf, rowsOf } from '../support/world-with.ts'
 
-describe('several processes at the same time', () => {
-  test('ask for each message once', async () => {
+describe('several processes that reconcile at the same time', () => {
+  test('look up each message once', async () => {
     const world = await newTimedWorld()
     for (let i = 0; i < 60; i += 1) {
       const to = `+1206555${1000 + i}`
@@ -38,8 +38,8 @@ describe('several processes at the same time', () => {
   })
 })
 
-describe('while Twilio is away', () => {
-  test('nothing changes but the time of the next look; then all is found out', async () => {
+describe('while Twilio is unavailable', () => {
+  test('only the time of the next check changes, and all messages are resolved later', async () => {
     const world = await newTimedWorld({ chaos: { lookupError: 1 } })
     const deps = await newProcess(world)
     const doubtful = await sendWith(world, { hang: 1 }, { to: '+12065550111' })
@@ -59,7 +59,7 @@ describe('while Twilio is away', () => {
     expect(await rowOf(world, accepted)).toMatchObject({ final_status: 'delivered' })
     expect(world.simulator.messages()).toHaveLength(2)
   })
-  test('nothing is given up, not even after three days: Twilio is asked once it is back', async () => {
+  test('no message is given up, even after three days', async () => {
     const world = await newTimedWorld({ chaos: { lookupError: 1 } })
     const deps = await newProcess(world)
     const doubtful = await sendWith(world, { hangBefore: 1 }, { to: '+12065550111' })
@@ -77,8 +77,8 @@ describe('while Twilio is away', () => {
   })
 })
 
-describe('a row that cannot be dealt with does not hold up the others', () => {
-  test('a time in it that nobody can read', async () => {
+describe('invalid rows do not block the others:', () => {
+  test('an invalid time', async () => {
     const world = await newTimedWorld()
     const odd = await sendWith(world, { hang: 1 }, { to: '+12065550111' })
     const good = await sendWith(world, { hang: 1 })
@@ -113,10 +113,10 @@ describe('a row that cannot be dealt with does not hold up the others', () => {
   })
 })
 
-/** Twilio's own form, in whole seconds. */
+/** A time in Twilio's format, in whole seconds. */
 const rfc2822 = (ms: number): string => new Date(ms).toUTCString().replace('GMT', '+0000')
 
-test('a list whose pages come slowly: what is in it is found all the same', async () => {
+test('an attempt is found in a list whose pages come slowly', async () => {
   let createdAfterMs = Number.NaN
   const sid = newSid()
   const { world } = await newWorldWith(
@@ -124,7 +124,7 @@ test('a list whose pages come slowly: what is in it is found all the same', asyn
       if (post.fields['Body'] !== undefined) return void response.destroy()
       const nowMs = Date.now()
       const isFirst = !post.path.includes('Page=1')
-      // By ages in whole seconds, so that the list says what the clock does.
+      // Ages are in whole seconds, so the list agrees with the clock.
       const ageMs = Math.round((nowMs - createdAfterMs) / 1000) * 1000
       const entry = {
         ...createdMessage({ sid, status: 'sent' }),
@@ -146,13 +146,13 @@ test('a list whose pages come slowly: what is in it is found all the same', asyn
   const [row] = await world.database.query<{ claimedAt: string }>(
     `select sms_metadata #>> '{attempts,0,times,submitting}' as "claimedAt" from sms_usage_logs`,
   )
-  // The latest that Twilio could have accepted it is 45 s after the claim.
+  // Twilio can have accepted it up to 45 s after the claim.
   createdAfterMs = Date.parse(row?.claimedAt ?? '') + 45_000
   expect(await reconcile(await newProcess(world))).toMatchObject({ answered: 1 })
   expect(await rowOf(world, id)).toMatchObject({ final_status: 'sent', twilio_message_sid: sid })
 })
 
-test('a list that does not end, page by slow page, holds up a sweep for half a minute at most', async () => {
+test('an endless list with slow pages delays a sweep by half a minute at most', async () => {
   const { world } = await newWorldWith(
     async (response, post) => {
       if (post.fields['Body'] !== undefined) return void response.destroy()
@@ -175,8 +175,8 @@ test('a list that does not end, page by slow page, holds up a sweep for half a m
   expect(reasons).toContain('the list could not be read in time')
 }, 120_000)
 
-describe('a process that is being stopped', () => {
-  test('asks for no more than it is asking for already', async () => {
+describe('a process that stops while it reconciles', () => {
+  test('starts no further lookups', async () => {
     let isStopping = false
     const { world, twilio } = await newWorldWith(
       async (response, post) => {
@@ -198,7 +198,7 @@ describe('a process that is being stopped', () => {
     expect(asked()).toBe(10)
   })
 
-  test('reads a list no further, and takes nothing for absent by what it has read', async () => {
+  test('stops reading a list, and finds no attempt absent', async () => {
     const stopping = new AbortController()
     const { world, twilio } = await newWorldWith(
       (response, post) => {

@@ -1,5 +1,5 @@
-// What callbacks do to rows and jobs, by way of the real endpoint: repeated, at once, in any order, late, or for
-// rows that the app wrote without us. No worker runs, so that what is scheduled can be seen.
+// Tests the effect of callbacks on rows and jobs, through the real endpoint: repeated, concurrent, in any order, late, or for
+// rows that the app wrote. No worker runs, so scheduled jobs stay visible.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import * as endpoint from '../http/endpoint.ts'
 import { callbackFields, newSid, postSigned } from '../support/callbacks.ts'
@@ -48,8 +48,8 @@ async function jobsOf(id: number): Promise<number[]> {
 
 const FAILED = { status: 'undelivered', code: '30003' }
 
-describe('the same callback many times at once', () => {
-  test.each([2, 10, 50])('%i times: one decision, one job', async (times) => {
+describe('the same callback several times at once', () => {
+  test.each([2, 10, 50])('(%i times) leads to one decision and one job', async (times) => {
     const { id, sid } = await endpoint.insertSentRow(world.database)
     const answers = await Promise.all(
       Array.from({ length: times }, () => report({ ...FAILED, sid, message: id })),
@@ -69,7 +69,7 @@ describe('the same callback many times at once', () => {
     expect(decisions).toHaveLength(1)
   })
 
-  test('by message and by sid at once: one decision, one job', async () => {
+  test('by message and by sid leads to one decision and one job', async () => {
     const { id, sid } = await endpoint.insertSentRow(world.database)
     await Promise.all(
       Array.from({ length: 20 }, (_, i) => report({ ...FAILED, sid, message: i % 2 === 0 ? id : null })),
@@ -78,7 +78,7 @@ describe('the same callback many times at once', () => {
     expect(await jobsOf(id)).toEqual([1])
   })
 
-  test('undelivered and delivered, ten times each: delivered, and no job', async () => {
+  test('as undelivered and as delivered makes the message delivered, without a job', async () => {
     const { id, sid } = await endpoint.insertSentRow(world.database)
     const statuses = Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? FAILED : { status: 'delivered' }))
     await Promise.all(statuses.map((one) => report({ ...one, sid, message: id })))
@@ -95,8 +95,8 @@ const DELIVERED = {
   error_message: null,
 }
 
-describe('the order in which callbacks come does not matter', () => {
-  test('of a message that is delivered after all: it is, and no job waits', async () => {
+describe('the order of callbacks does not matter', () => {
+  test('for a message that is delivered in the end', async () => {
     for (const order of permutations(['queued', 'sent', 'undelivered', 'delivered'])) {
       const { id, sid } = await endpoint.insertSentRow(world.database)
       for (const status of order) await report({ ...codeFor(status), sid, message: id })
@@ -105,7 +105,7 @@ describe('the order in which callbacks come does not matter', () => {
     }
   })
 
-  test('of a message that failed: it is retried once, whatever comes afterwards', async () => {
+  test('for a message that failed, which is retried once', async () => {
     const failed = {
       final_status: 'retrying',
       success: false,
@@ -121,7 +121,7 @@ describe('the order in which callbacks come does not matter', () => {
   })
 })
 
-describe('a message that the app sent without us is followed by its sid', () => {
+describe('a message that the app sent is followed by its sid:', () => {
   test.each(['queued', 'sending', 'sent', 'delivered', 'canceled'])('%s is recorded', async (status) => {
     const { id, sid } = await endpoint.insertSentRow(world.database)
     expect(await report({ sid, status })).toBe(204)
@@ -129,7 +129,7 @@ describe('a message that the app sent without us is followed by its sid', () => 
     expect(await jobsOf(id)).toEqual([])
   })
 
-  test('a failure that can be retried is, and what else the app keeps on the row stays', async () => {
+  test('a failure that can be retried is retried, and the other values of the row are kept', async () => {
     const { id, sid } = await endpoint.insertSentRow(world.database)
     await world.database.query(`update sms_usage_logs set sms_metadata = '{"campaign": [1]}' where id = $1`, [
       id,
@@ -144,7 +144,7 @@ describe('a message that the app sent without us is followed by its sid', () => 
     expect(await jobsOf(id)).toEqual([1])
   })
 
-  test('a failure that must not be retried is not, and the row says why', async () => {
+  test('a failure that must not be retried is not retried, with a reason', async () => {
     const { id, sid } = await endpoint.insertSentRow(world.database)
     await report({ sid, status: 'undelivered', code: '30007' })
     expect(await read(id)).toMatchObject({
@@ -157,7 +157,7 @@ describe('a message that the app sent without us is followed by its sid', () => 
     expect(await jobsOf(id)).toEqual([])
   })
 
-  test('without its text it cannot be sent again, and the row says so', async () => {
+  test('without a text it is not retried, with a reason', async () => {
     const { id, sid } = await endpoint.insertSentRow(world.database)
     await world.database.query('update sms_usage_logs set message_content = null where id = $1', [id])
     await report({ ...FAILED, sid })
@@ -169,11 +169,11 @@ describe('a message that the app sent without us is followed by its sid', () => 
   })
 })
 
-describe("rows that are the app's own are never touched", () => {
+describe("the app's own rows are never changed:", () => {
   test.each([
-    ['an inbound one', { direction: 'inbound' }],
-    ['one of unknown status without a sid', { sid: null }],
-  ])('%s, by message or by sid, whatever is reported', async (_what, options) => {
+    ['an inbound row', { direction: 'inbound' }],
+    ['a row of unknown status without a sid', { sid: null }],
+  ])('%s, by message or by sid', async (_what, options) => {
     const { id, sid } = await endpoint.insertSentRow(world.database, options)
     const before = await endpoint.fingerprint(world.database)
     for (const status of ['queued', 'sent', 'delivered', 'read', 'undelivered', 'failed', 'canceled']) {
@@ -184,7 +184,7 @@ describe("rows that are the app's own are never touched", () => {
   })
 })
 
-describe('what a callback says of something else changes nothing', () => {
+describe('a callback that does not belong to the attempt changes nothing:', () => {
   test.each([
     ['another sid', { sid: newSid(), attempt: 0 }],
     ['an attempt that was never made', { attempt: 3 }],
@@ -196,7 +196,7 @@ describe('what a callback says of something else changes nothing', () => {
   })
 })
 
-test('if the job cannot be written, the row is not changed either, and Twilio is told to come again', async () => {
+test('if the job cannot be written, the row is not changed either, and Twilio gets 503', async () => {
   const { id, sid } = await endpoint.insertSentRow(world.database)
   const before = await endpoint.fingerprint(world.database)
   await world.database.query(
@@ -204,7 +204,7 @@ test('if the job cannot be written, the row is not changed either, and Twilio is
   )
   expect(await report({ ...FAILED, sid, message: id })).toBe(503)
   expect(await endpoint.fingerprint(world.database)).toEqual(before)
-  // The error is told, without the row's contents; it is taken out for the check after each test.
+  // The error is logged, without values of the row. It is removed for the check after each test.
   const told = world.log.splice(
     world.log.findIndex(({ level }) => level === 'error'),
     1,

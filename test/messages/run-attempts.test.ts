@@ -1,5 +1,4 @@
-// The worker: due attempts are made, each once, whatever workers, jobs and Twilio do. When they are made:
-// run-in-time.test.ts.
+// Tests that the worker makes each due attempt once, whatever workers, jobs and Twilio do. run-in-time.test.ts tests when.
 import { describe, expect, test } from '@jest/globals'
 import { accept, type Answering, answerWith } from '../support/fake-twilio.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -15,8 +14,8 @@ import {
   rowsOf,
 } from '../support/world-with.ts'
 
-describe('one attempt, at most one submission', () => {
-  test('two workers and fifty messages: each is submitted once and delivered', async () => {
+describe('an attempt is submitted at most once', () => {
+  test('by two workers with fifty messages, all of which are delivered', async () => {
     const world = await newWorld()
     const client = await appClient(world)
     await client.query('begin')
@@ -31,7 +30,7 @@ describe('one attempt, at most one submission', () => {
     expect(world.simulator.doubleSubmissions()).toEqual([])
   })
 
-  test('one job, handled by ten at the same time and twice in each batch, is one submission', async () => {
+  test('if its job is handled ten times at once and twice in each batch', async () => {
     const { world, twilio } = await newWorldWith(accept)
     const id = await enqueue(world)
     const runners = await Promise.all(Array.from({ length: 10 }, () => newRunner(world)))
@@ -46,8 +45,8 @@ describe('one attempt, at most one submission', () => {
     ['cuts the connection', (response) => response.destroy()],
     ['answers 500', answerWith(500, '')],
     ['accepts, but cannot say so', answerWith(201, '')],
-  ])('if Twilio %s, the attempt stays in doubt and another job does not submit it', async (_what, answer) => {
-    // Unscaled, so that reconciling (45 s after the claim) stays out of it.
+  ])('if Twilio %s, because it stays in doubt', async (_what, answer) => {
+    // Unscaled, so that no reconciling (45 s after the claim) interferes.
     const { world, twilio } = await newWorldWith(answer, { RETRY_DELAY_SCALE: '1' })
     const id = await enqueue(world)
     const worker = await newWorker(world)
@@ -67,11 +66,11 @@ describe('one attempt, at most one submission', () => {
   })
 
   test.each([
-    ['of an attempt that is done', 0],
+    ['of a completed attempt', 0],
     ['of an attempt that is not scheduled yet', 2],
-    ['of an attempt that there never was', 900],
+    ['of an attempt that never existed', 900],
   ])('a job %s submits nothing', async (_what, attempt) => {
-    // Unscaled, so that nobody asks this Twilio for the status.
+    // Unscaled, so that no status is looked up.
     const { world, twilio } = await newWorldWith(accept, { RETRY_DELAY_SCALE: '1' })
     const { id } = await world.sender.send(message())
     await ringAgain(world, id, attempt)
@@ -81,7 +80,7 @@ describe('one attempt, at most one submission', () => {
     expect(twilio.posts).toHaveLength(1)
   })
 
-  test('a job without a row is done with, and the next job is not held up', async () => {
+  test('a job without a row is completed, and does not block the next job', async () => {
     const world = await newWorld()
     await ringAgain(world, 999_999, 0)
     const id = await enqueue(world)
@@ -91,8 +90,8 @@ describe('one attempt, at most one submission', () => {
   })
 })
 
-describe('not processed', () => {
-  test('a 429 is tried again as the same attempt and uses up no retry', async () => {
+describe('an attempt that Twilio does not process', () => {
+  test('because of a 429 is made again as the same attempt, and uses up no retry', async () => {
     const world = await newWorld({ simulator: { chaos: { rateLimit: 1 }, retryAfterSeconds: 0 } })
     const id = await enqueue(world)
     await world.startWorker()
@@ -106,7 +105,7 @@ describe('not processed', () => {
     expect(world.simulator.submissionCounts().accepted).toBe(1)
   })
 
-  test('Retry-After is honoured as it stands, however short our own delay is', async () => {
+  test('honours Retry-After unscaled, even if our own delay is shorter', async () => {
     const tooMany = answerWith(429, { code: 20429 }, { 'Retry-After': '3600' })
     const { world } = await newWorldWith(tooMany)
     const id = await enqueue(world)
@@ -123,11 +122,11 @@ describe('not processed', () => {
   })
 })
 
-describe('stop', () => {
-  test('lets the request under way finish, and records its answer', async () => {
+describe('stopping a worker', () => {
+  test('waits for the running request, and records its answer', async () => {
     let idleConnections = 0
     const { world, twilio } = await newWorldWith(async (response, post) => {
-      // Late: a worker that does not wait has closed its connections by then.
+      // So late that a worker that does not wait has closed its connections.
       await waitFor('the end', async () => (await connectionCount(world)) <= idleConnections, 4_000).catch(
         () => undefined,
       )
@@ -142,14 +141,14 @@ describe('stop', () => {
       final_status: 'queued',
       twilio_message_sid: expect.stringMatching(/^SM/),
     })
-    // PostgreSQL notices a moment later that a connection was closed.
+    // PostgreSQL notices a closed connection with a delay.
     await waitFor(
       'the connections to be closed',
       async () => (await connectionCount(world)) === idleConnections,
     )
   })
 
-  test('what is enqueued afterwards waits for the next worker', async () => {
+  test('leaves messages that are enqueued afterwards to the next worker', async () => {
     const world = await newWorld()
     await world.startWorker()
     await world.worker()?.stop()
@@ -161,7 +160,7 @@ describe('stop', () => {
   })
 })
 
-describe('a claim that the database does not write is not submitted, and the row is left to a person', () => {
+describe('a claim that the database does not write is not submitted', () => {
   const TRIGGER = (body: string): string[] => [
     `create function meddle() returns trigger language plpgsql as $$ begin ${body} end $$`,
     'create trigger meddle before update on sms_usage_logs for each row execute function meddle()',
@@ -175,10 +174,10 @@ describe('a claim that the database does not write is not submitted, and the row
       ],
     ],
     ['a trigger that returns null', TRIGGER('return null;')],
-    ['a trigger that keeps the status', TRIGGER('new.final_status := old.final_status; return new;')],
-    ['a trigger that drops the attempts', TRIGGER(`new.sms_metadata := '{}'; return new;`)],
+    ['a trigger that restores the status', TRIGGER('new.final_status := old.final_status; return new;')],
+    ['a trigger that removes the attempts', TRIGGER(`new.sms_metadata := '{}'; return new;`)],
     ['a rule', ['create rule "no updates" as on update to sms_usage_logs do instead nothing']],
-  ])('by %s', async (_by, statements) => {
+  ])('because of %s, and is logged for a person', async (_by, statements) => {
     const { world, twilio } = await newWorldWith(accept)
     const id = await enqueue(world)
     for (const statement of statements) await world.database.query(statement)
@@ -202,7 +201,7 @@ describe('a claim that the database does not write is not submitted, and the row
   })
 })
 
-test('what pg-boss keeps of a claim that failed says nothing of the row', async () => {
+test('pg-boss stores no values of the row when a claim fails', async () => {
   const { world } = await newWorldWith(accept)
   const id = await enqueue(world, { to: '+12065550177', body: 'A text nobody may read' })
   const app = await appClient(world)

@@ -1,4 +1,4 @@
-// The worker: due attempts are made in time, never early, never after the deadline, and none whose claim is too old.
+// Tests that the worker makes due attempts in time: never early, never after the deadline, and none with an outdated claim.
 import { describe, expect, test } from '@jest/globals'
 import { accept, answerWith, errorBody } from '../support/fake-twilio.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -16,8 +16,8 @@ async function slowDownClaims({ database }: World, seconds: number): Promise<voi
   )
 }
 
-describe('in time', () => {
-  test('a claim that took more than 5 s makes no request: by then the attempt may be looked for', async () => {
+describe('the worker', () => {
+  test('makes no request if the claim took more than 5 s', async () => {
     const { world, twilio } = await newWorldWith(accept)
     const id = await enqueue(world)
     await slowDownClaims(world, 5.1)
@@ -31,7 +31,7 @@ describe('in time', () => {
     expect(row.sms_metadata.attempts).toMatchObject([{ status: 'pending', postponements: 1 }])
   })
 
-  test('a claim during which its deadline passed makes no request', async () => {
+  test('makes no request if the deadline passed during the claim', async () => {
     const { world, twilio } = await newWorldWith(accept)
     const id = await enqueue(world, { validForSeconds: 60 })
     await world.database.query(
@@ -46,7 +46,7 @@ describe('in time', () => {
     expect(await rowOf(world, id)).toMatchObject({ final_status: 'expired', success: false })
   })
 
-  test('with a pace, only so many are claimed together, and none before the pace allows it', async () => {
+  test('claims attempts together only within the rate limit', async () => {
     const { world, twilio } = await newWorldWith(accept)
     const ids = [await enqueue(world), await enqueue(world), await enqueue(world)]
     const waits: { attempts: number; claimed: number }[] = []
@@ -64,8 +64,8 @@ describe('in time', () => {
     expect(twilio.posts).toHaveLength(3)
   })
 
-  test('a retry is made, and never before it is due', async () => {
-    // 30003 waits 1.5 s and 3 s, longer than the worker's pauses between looking.
+  test('makes a retry, and never before it is due', async () => {
+    // 30003 waits 1.5 s and 3 s, longer than the polling interval of the worker.
     const world = await newWorld({ env: { RETRY_DELAY_SCALE: '0.005' } })
     await world.startWorker()
     const ids = await Promise.all(Array.from({ length: 5 }, () => enqueue(world, { to: '+15553000302' })))
@@ -86,7 +86,7 @@ describe('in time', () => {
     }
   })
 
-  test('an attempt whose row was moved to later waits for the row', async () => {
+  test('waits for the time of the row if it was moved', async () => {
     const { world, twilio } = await newWorldWith(accept)
     const id = await enqueue(world)
     await world.database.query(`update sms_usage_logs set next_retry_at = now() + interval '1 hour'`)
@@ -105,7 +105,7 @@ describe('in time', () => {
   test.each([
     ['a first attempt', 'pending', 0],
     ['a retry', 'retrying', 1],
-  ])('%s after the deadline is expired, not sent', async (_what, status, attempt) => {
+  ])('expires %s after the deadline, and does not send it', async (_what, status, attempt) => {
     const { world, twilio } = await newWorldWith(
       attempt === 0 ? accept : answerWith(400, errorBody(400, 21611, 'The queue is full')),
       {
@@ -131,7 +131,7 @@ describe('in time', () => {
     expect(twilio.posts).toHaveLength(attempt)
   })
 
-  test('what is left until the deadline is passed on to Twilio', async () => {
+  test('passes the time until the deadline on to Twilio', async () => {
     const { world, twilio } = await newWorldWith(accept)
     const id = await enqueue(world, { validForSeconds: 100_000 })
     await world.database.query(

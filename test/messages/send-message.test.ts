@@ -1,5 +1,5 @@
-// send(): what app code gets back, what is in the row by then, and that nothing is submitted that is not recorded
-// first. Idempotency and enqueue() are in sender.test.ts, bad input is in message-input.test.ts.
+// Tests send(): its result, the row at that time, and that every message is recorded before it is submitted. See
+// sender.test.ts for idempotency and enqueue(), and message-input.test.ts for invalid input.
 import { describe, expect, test } from '@jest/globals'
 import pg from 'pg'
 import { DatabaseError } from '../../src/shared/errors.ts'
@@ -7,8 +7,8 @@ import { accept } from '../support/fake-twilio.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { closeLater, jobCount, message, newWorld, newWorldWith, rowOf } from '../support/world-with.ts'
 
-describe('send', () => {
-  test('accepted: the sid is in the result and in the row, and nothing is scheduled', async () => {
+describe('send()', () => {
+  test('returns accepted with the sid, and schedules nothing', async () => {
     const world = await newWorld({ simulator: { chaos: { dropCallbacks: 1 } } })
     const result = await world.sender.send(message())
     const [submitted] = world.simulator.messages()
@@ -31,7 +31,7 @@ describe('send', () => {
     expect(await jobCount(world)).toBe(0)
   })
 
-  test('failed: a code that forbids a retry is a result, with the reason in the row', async () => {
+  test('returns failed for a code that is never retried, with the reason in the row', async () => {
     const world = await newWorld()
     const result = await world.sender.send(message({ to: '+15552161001' }))
     expect(result).toEqual({ id: expect.any(Number), status: 'failed', errorCode: 21610 })
@@ -45,7 +45,7 @@ describe('send', () => {
     expect(await jobCount(world)).toBe(0)
   })
 
-  test('retry_scheduled: a code that allows a retry has one job, due when the row says', async () => {
+  test('returns retry_scheduled for a code that is retried, with one job', async () => {
     const world = await newWorld({ env: { RETRY_DELAY_SCALE: '1' } })
     const result = await world.sender.send(message({ to: '+15552161101' }))
     expect(result).toEqual({
@@ -66,7 +66,7 @@ describe('send', () => {
     ])
   })
 
-  test('retry_scheduled: what Twilio did not process waits as the same attempt', async () => {
+  test('returns retry_scheduled if Twilio did not process the request, for the same attempt', async () => {
     const world = await newWorld({ simulator: { chaos: { rateLimit: 1 } }, env: { RETRY_DELAY_SCALE: '1' } })
     const result = await world.sender.send(message())
     expect(result).toEqual({
@@ -84,7 +84,7 @@ describe('send', () => {
     expect(await jobCount(world)).toBe(1)
   })
 
-  test('in_doubt: without an answer the row stays submitting, says why, and nothing is scheduled', async () => {
+  test('returns in_doubt without an answer, with a reason in the row, and schedules nothing', async () => {
     const world = await newWorld({
       simulator: { chaos: { hang: 1, dropCallbacks: 1 }, hangMs: 20 },
       env: { RETRY_DELAY_SCALE: '1' },
@@ -100,7 +100,7 @@ describe('send', () => {
     expect(world.simulator.submissionCounts()).toMatchObject({ hung: 1, accepted: 0 })
   })
 
-  test('the row is committed as submitting before the request, and no transaction is open meanwhile', async () => {
+  test('commits the row as submitting before the request, and keeps no transaction open', async () => {
     const seen: unknown[] = []
     const { world } = await newWorldWith(async (response, post) => {
       const rows = await world.database.query('select final_status, sms_metadata from sms_usage_logs')
@@ -127,7 +127,7 @@ describe('send', () => {
                   times: { submitting: expect.stringMatching(/Z$/) },
                 },
               ],
-              // Should this process die now, that is when somebody else looks at it.
+              // When another process reconciles it if this one dies now.
               callback_key: expect.stringMatching(/^[\w-]{16}$/),
               reconcile_at: expect.stringMatching(/Z$/),
             },
@@ -140,7 +140,7 @@ describe('send', () => {
     expect(sessions.filter(({ inTransaction }) => inTransaction)).toEqual([])
   })
 
-  test('validForSeconds is a deadline in the row and the rest of it is Twilio’s ValidityPeriod', async () => {
+  test('stores validForSeconds as a deadline, and passes the rest of it to Twilio as ValidityPeriod', async () => {
     const { world, twilio } = await newWorldWith(accept)
     const { id } = await world.sender.send(message({ validForSeconds: 600 }))
     const [row] = await world.database.query<{ seconds: number }>(
@@ -152,7 +152,7 @@ describe('send', () => {
     expect(twilio.posts.map(({ fields }) => fields['ValidityPeriod'])).toEqual(['600'])
   })
 
-  test('a message whose next try would come after its deadline is given up', async () => {
+  test('gives a message up if its next attempt would come after the deadline', async () => {
     const world = await newWorld({ simulator: { chaos: { rateLimit: 1 } }, env: { RETRY_DELAY_SCALE: '1' } })
     const result = await world.sender.send(message({ validForSeconds: 2 }))
     expect(result).toEqual({ id: expect.any(Number), status: 'failed' })
@@ -160,7 +160,7 @@ describe('send', () => {
     expect(await jobCount(world)).toBe(0)
   })
 
-  test('metadata stands beside our keys, before and after the answer and the callbacks', async () => {
+  test('keeps the metadata beside our keys, also after the answer and the callbacks', async () => {
     const world = await newWorld()
     const metadata = { campaign: 'spring', tags: ['a', { b: null }], empty: null, n: 1.5 }
     const { id } = await world.sender.send(message({ metadata }))
@@ -172,7 +172,7 @@ describe('send', () => {
     expect(delivered.sms_metadata).toMatchObject({ ...metadata, attempts: [{ status: 'delivered' }] })
   })
 
-  test('with the database away it rejects with DatabaseError, and nothing was submitted', async () => {
+  test('rejects with DatabaseError if the database is unavailable, and submits nothing', async () => {
     const { world, twilio } = await newWorldWith(accept)
     const name = new URL(world.database.url).pathname.slice(1)
     const admin = new URL(world.database.url)
@@ -185,11 +185,11 @@ describe('send', () => {
     await expect(world.sender.send(message())).rejects.toThrow(DatabaseError)
     expect(twilio.posts).toEqual([])
     await server.query(`alter database ${name} with allow_connections true`)
-    // It recovers by itself.
+    // It recovers without a restart.
     expect(await world.sender.send(message())).toMatchObject({ status: 'accepted' })
   })
 
-  test('an answer that cannot be recorded is in_doubt, not an exception and not a failure', async () => {
+  test('returns in_doubt, and does not throw, if the answer cannot be recorded', async () => {
     const { world, twilio } = await newWorldWith(async (response, post) => {
       await world.database.query('alter table sms_usage_logs rename to elsewhere')
       accept(response, post)
@@ -201,7 +201,7 @@ describe('send', () => {
     expect(twilio.posts).toHaveLength(1)
   })
 
-  test('one connection is enough for ten at once', async () => {
+  test('works with one connection for ten calls at once', async () => {
     const world = await newWorld({ env: { DATABASE_POOL_MAX: '1' } })
     const results = await Promise.all(
       Array.from({ length: 10 }, (_, i) => world.sender.send(message({ to: `+1555216110${i}` }))),
@@ -213,13 +213,13 @@ describe('send', () => {
   })
 })
 
-describe('a database that meddles with the row', () => {
+describe('send() with a database that changes or refuses the row', () => {
   const trigger = (when: string, body: string): string[] => [
     `create function meddle() returns trigger language plpgsql as $$ begin ${body} end $$`,
     `create trigger meddle ${when} on sms_usage_logs for each row execute function meddle()`,
   ]
 
-  test('an update that is kept out: the message is in doubt, not accepted, and was submitted once', async () => {
+  test('returns in_doubt if the update is discarded, and submits once', async () => {
     const { world, twilio } = await newWorldWith(accept)
     for (const statement of trigger('before update', 'return null;')) await world.database.query(statement)
     const result = await world.sender.send(message())
@@ -239,14 +239,20 @@ describe('a database that meddles with the row', () => {
         'alter table sms_usage_logs add constraint "user exists" foreign key (user_id) references app_user',
       ],
     ],
-    ['a check', ['alter table sms_usage_logs add constraint "no long texts" check (message_length < 5)']],
+    [
+      'a constraint',
+      ['alter table sms_usage_logs add constraint "no long texts" check (message_length < 5)'],
+    ],
     ['a trigger that keeps new rows out', trigger('before insert', 'return null;')],
     [
       'a trigger that changes the status',
       trigger('before insert', `new.final_status := 'unknown'; return new;`),
     ],
-    ['a trigger that drops our metadata', trigger('before insert', `new.sms_metadata := '{}'; return new;`)],
-  ])('a row that is refused by %s: nothing is submitted, and the error says that sending again does not help', async (_what, statements) => {
+    [
+      'a trigger that removes our metadata',
+      trigger('before insert', `new.sms_metadata := '{}'; return new;`),
+    ],
+  ])('submits nothing if the row is refused by %s, and says that sending again will not help', async (_what, statements) => {
     const { world, twilio } = await newWorldWith(accept)
     for (const statement of statements) await world.database.query(statement)
     const failure = await world.sender.send(message()).catch((error: unknown) => error)

@@ -1,4 +1,4 @@
-// Sending while the database hiccups, while hundreds send at once, and on a table that is not up to date.
+// Tests sending during short database failures, by hundreds of callers at once, and on an outdated table.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
@@ -50,11 +50,11 @@ function message(i: number): { userId: number; to: string; body: string } {
   return { userId: i, to: '+12065550199', body: `Text ${i}` }
 }
 
-test('an answer that comes while the database is away for a moment is recorded once it is back', async () => {
+test('an answer is recorded after a short database failure', async () => {
   const runtime = await runtimeWith(async (response, post) => {
     await proxy.set('away')
     REFUSAL(response, post)
-    // Long enough for the first try to fail, short enough for the last one.
+    // Long enough for the first try to fail, short enough for the last one to succeed.
     await sleep(600)
     await proxy.set('there')
   })
@@ -66,7 +66,7 @@ test('an answer that comes while the database is away for a moment is recorded o
   ])
 })
 
-test('an answer that cannot be recorded at all leaves the message in doubt, and says so', async () => {
+test('an answer that cannot be recorded leaves the message in doubt, and is logged', async () => {
   const runtime = await runtimeWith(async (response, post) => {
     await proxy.set('away')
     REFUSAL(response, post)
@@ -80,7 +80,7 @@ test('an answer that cannot be recorded at all leaves the message in doubt, and 
   ])
 })
 
-test('of hundreds that are sent at once, no more are under way than there are connections to Twilio', async () => {
+test('hundreds of concurrent sends use no more requests than the concurrency limit', async () => {
   let underWay = 0
   let most = 0
   const runtime = await runtimeWith(async (response, post) => {
@@ -94,14 +94,14 @@ test('of hundreds that are sent at once, no more are under way than there are co
   cleanUps.push(() => sender.close())
   const results = await Promise.all(Array.from({ length: 160 }, (_, i) => sender.send(message(i))))
   expect(new Set(results.map(({ status }) => status))).toEqual(new Set(['failed']))
-  // All turns are taken, and none too many.
+  // The limit is reached, and not exceeded.
   expect(most).toBe(runtime.config.twilio.concurrency)
 })
 
 test.each([
   ['a sender', openSender],
   ['a worker', runWorker],
-])('%s does not start on a table that lacks a migration, and says what to do', async (_what, start) => {
+])('%s does not start on an outdated table, and says what to do', async (_what, start) => {
   await database.query(`delete from sms_retry.migrations where name = '005-in-flight-index'`)
   const starting = start(await runtimeWith(REFUSAL))
   await expect(starting).rejects.toThrow(SchemaError)

@@ -1,4 +1,4 @@
-// Adding up what several processes have counted.
+// Tests adding up the metrics of several processes.
 import { expect, test } from '@jest/globals'
 import {
   gauge,
@@ -15,7 +15,7 @@ async function snapshotWith(callbacks: number, lists: readonly number[]): Promis
   const metrics = newMetrics(POLICY)
   metrics.callbacks.recorded.inc(callbacks)
   for (const list of lists) metrics.batched(list)
-  // As it comes back from the database.
+  // As it is read from the database.
   return JSON.parse(JSON.stringify(await metrics.snapshot()))
 }
 
@@ -31,26 +31,26 @@ test('counters and histograms of several processes are added up', async () => {
   expect(series.get('sms_retry_batch_size_bucket{le="+Inf"}')).toBe(3)
 })
 
-test('a series that only one of them has is kept', async () => {
+test('a series that only one process has is kept', async () => {
   const own = gauge('sms_retry_own', 'Own.', [{ value: 7, labels: { code: '30003' } }])
   const series = seriesOf(await toText([await snapshotWith(1, []), [own]]))
   expect(series.get('sms_retry_own{code="30003"}')).toBe(7)
   expect(series.get(RECORDED)).toBe(1)
 })
 
-test('a sum can be added to again, and what was added be taken away', async () => {
+test('a sum can be added to, and a summand subtracted again', async () => {
   const [one, other] = [await snapshotWith(2, [1]), await snapshotWith(3, [4])]
   const both = await sum([one, other])
   expect(await minus(both, other)).toEqual(await minus(one, []))
   expect(await sum([both, []])).toEqual(both)
 })
 
-test('of a process that is gone, counters and histograms are kept, gauges are not', async () => {
+test('counters and histograms of an exited process are kept, but not its gauges', async () => {
   const left = withoutGauges(await snapshotWith(1, [1]))
   expect(left.map(({ name }) => name)).toContain('sms_retry_batch_size')
   expect(left.map(({ name }) => name)).not.toContain('sms_retry_pool_connections')
 })
 
-test('nothing at all is a text as well', async () => {
+test('no snapshots give an empty text', async () => {
   expect((await toText([])).trim()).toBe('')
 })

@@ -1,4 +1,4 @@
-// What is counted when something is recorded, and that the number of series is bounded whatever Twilio says.
+// Tests what is counted, and that the number of series is bounded whatever Twilio sends.
 import { describe, expect, test } from '@jest/globals'
 import { createRetryPolicy } from '../../src/delivery/retry-policy.ts'
 import type { Answer, Event, Message } from '../../src/delivery/message.ts'
@@ -14,7 +14,7 @@ import {
 } from '../delivery/build-message.ts'
 import { newMetrics, seriesOf } from '../support/metrics.ts'
 
-/** The series that are not zero, without the buckets of histograms. */
+/** The series that are not zero, without histogram buckets. */
 async function counted(metrics: ReturnType<typeof newMetrics>): Promise<Record<string, number>> {
   const series = seriesOf(await toText([await metrics.snapshot()]))
   return Object.fromEntries([...series].filter(([name, value]) => value !== 0 && !name.includes('_bucket{')))
@@ -36,9 +36,9 @@ const sent = (fields: Partial<Message> = {}): Message =>
 const retried = (): Message =>
   buildMessage('sent', [buildAttempt(0, 'undelivered', { errorCode: 30003 }), buildAttempt(1, 'sent')])
 
-describe('what is decided', () => {
+describe('a decision is counted:', () => {
   test.each<[what: string, message: Message, events: Event[], expected: Record<string, number>]>([
-    ['a step on the way is no outcome', sent(), [callback('sent')], {}],
+    ['progress is no outcome', sent(), [callback('sent')], {}],
     [
       'a delivery, and how long it took since the message was created',
       sent({ createdAt: secondsFromNow(-90) }),
@@ -124,7 +124,7 @@ describe('requests to Twilio', () => {
     [refused(null), 'unlisted'],
     [{ outcome: 'not_processed', reason: 'x', retryAfterSeconds: null }, 'not_processed'],
     [{ outcome: 'unknown', reason: 'x' }, 'unknown'],
-  ])('%j is of the class %s', async (answer, errorClass) => {
+  ])('with the answer %j have the error class %s', async (answer, errorClass) => {
     const metrics = newMetrics(POLICY)
     metrics.submitted(answer, 250)
     expect(await counted(metrics)).toEqual({
@@ -134,7 +134,7 @@ describe('requests to Twilio', () => {
     })
   })
 
-  test('the class follows the policy in force', async () => {
+  test('have an error class by the current policy', async () => {
     const metrics = newMetrics(
       createRetryPolicy({ codes: { '29999': 'stop', '21211': { retries: 1, baseDelaySeconds: 9 } } }),
     )
@@ -148,10 +148,14 @@ describe('requests to Twilio', () => {
 })
 
 test.each<[what: string, fields: Partial<Message>, seconds: number]>([
-  ['a retry, since it was due', { nextRetryAt: secondsFromNow(-2) }, 2],
-  ['a first attempt, since the message was created', { nextRetryAt: null, createdAt: secondsFromNow(-3) }, 3],
-  ['never less than nothing, whatever the clocks say', { nextRetryAt: secondsFromNow(2) }, 0],
-])('lateness: %s', async (_what, fields, seconds) => {
+  ['a retry, from the time it was due', { nextRetryAt: secondsFromNow(-2) }, 2],
+  [
+    'a first attempt, from the creation of the message',
+    { nextRetryAt: null, createdAt: secondsFromNow(-3) },
+    3,
+  ],
+  ['never negative, whatever the clocks say', { nextRetryAt: secondsFromNow(2) }, 0],
+])('the lateness of an attempt is observed: %s', async (_what, fields, seconds) => {
   const metrics = newMetrics(POLICY)
   metrics.claimed(sent(fields), secondsFromNow(0))
   expect(await counted(metrics)).toEqual({
@@ -160,7 +164,7 @@ test.each<[what: string, fields: Partial<Message>, seconds: number]>([
   })
 })
 
-test('every series but those of codes is there from the start, so that its first increase is seen', async () => {
+test('every series except those of error codes exists from the start, so that Prometheus sees its first increase', async () => {
   const metrics = newMetrics(POLICY)
   const atStart = seriesOf(await toText([await metrics.snapshot()]))
   expect(atStart.get('sms_retry_callbacks_total{result="bad_signature"}')).toBe(0)
@@ -172,7 +176,7 @@ test('every series but those of codes is there from the start, so that its first
   expect([...later.keys()]).toEqual([...atStart.keys()])
 })
 
-test('codes that the policy does not name share one series, however many Twilio makes up', async () => {
+test('error codes that the policy does not have share one series', async () => {
   const metrics = newMetrics(POLICY)
   for (let code = 39_000; code < 39_500; code += 1) {
     metrics.decided(sent(), decide(sent(), callback('undelivered', code), context()))
@@ -180,7 +184,7 @@ test('codes that the policy does not name share one series, however many Twilio 
   expect(await counted(metrics)).toEqual({ 'sms_retry_retries_scheduled_total{code="other"}': 500 })
 })
 
-test('names and help follow the conventions', async () => {
+test('names and help texts of metrics follow the conventions', async () => {
   const text = await toText([await newMetrics(POLICY).snapshot()])
   const types = [...text.matchAll(/^# TYPE (\S+) (\w+)$/gm)].map(([, name = '', type = '']) => [name, type])
   expect(types.length).toBeGreaterThan(8)
@@ -191,7 +195,7 @@ test('names and help follow the conventions', async () => {
   }
 })
 
-test('two runtimes of one process count apart, and leave the global registry to the app', async () => {
+test('two runtimes in one process count separately, and do not use the global registry', async () => {
   const [one, other] = [newMetrics(POLICY), newMetrics(POLICY)]
   one.callbacks.recorded.inc()
   expect(await counted(other)).toEqual({})

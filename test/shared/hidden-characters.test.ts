@@ -1,4 +1,4 @@
-// Characters that a person cannot see are named, and those of any script that a person can see are not.
+// Tests that invisible characters are named, and visible ones of any script are not.
 import { describe, expect, test } from '@jest/globals'
 import { describeInvisible, describeUnusual, withoutUnusual } from '../../src/shared/hidden-characters.ts'
 
@@ -39,18 +39,18 @@ test.each([
   '東京',
   '👍',
   '~!@#$%^&*()',
-])('%j has neither', (text) => {
+])('%j has neither invisible nor lookalike characters', (text) => {
   expect(describeUnusual(text)).toBeNull()
 })
 
-describe('what the person meant', () => {
+describe('the text that a person meant', () => {
   test.each([
     ['\u2013to', '-to'],
     ['\u2014json', '-json'],
     ['DATABASE\u200B_URL', 'DATABASE_URL'],
     ['\uFEFFPORT', 'PORT'],
     ['as it is', 'as it is'],
-  ])('%j is %j', (text, meant) => {
+  ])('for %j is %j', (text, meant) => {
     expect(withoutUnusual(text)).toBe(meant)
   })
 })

@@ -1,4 +1,4 @@
-// Each outcome is one line above debug, with message and attempt; what is no outcome is none.
+// Tests that each outcome is logged in one line above debug, with message and attempt, and nothing else is.
 import { describe, expect, test } from '@jest/globals'
 import { callbackFields, newSid, postSigned } from '../support/callbacks.ts'
 import { accept, type Answering, answerWith, createdMessage, errorBody } from '../support/fake-twilio.ts'
@@ -7,10 +7,10 @@ import type { LogLine, World } from '../support/world.ts'
 import { message, newWorldWith } from '../support/world-with.ts'
 import { enqueue, newWorker, waitForStatus } from '../support/workers.ts'
 
-/** Unscaled, so that nothing else happens meanwhile. */
+/** Unscaled, so that nothing else happens in between. */
 const UNSCALED = { RETRY_DELAY_SCALE: '1' }
 
-/** Without those on the start and the end of processes. */
+/** Without the lines on the start and end of processes. */
 function outcomes(world: World): LogLine[] {
   return world.log.filter(({ level, message: text }) => level !== 'debug' && !/process|Worker/.test(text))
 }
@@ -31,7 +31,7 @@ function postCallback(
   )
 }
 
-describe('a submission', () => {
+describe('the log line of a submission', () => {
   test.each<[what: string, answer: Answering, level: string, fields: object]>([
     [
       'that Twilio accepts',
@@ -76,7 +76,7 @@ describe('a submission', () => {
     expect(JSON.stringify(world.log)).not.toMatch(/2065550199|Your order/)
   })
 
-  test('by a worker is one line as well, and so are its start and its end', async () => {
+  test('by a worker is one line, as are its start and end', async () => {
     const { world } = await newWorldWith(accept, UNSCALED)
     const id = await enqueue(world)
     const worker = await newWorker(world)
@@ -90,7 +90,7 @@ describe('a submission', () => {
     ])
   })
 
-  test('that came too late', async () => {
+  test('with an outdated claim says why', async () => {
     const { world } = await newWorldWith(accept, UNSCALED)
     const id = await enqueue(world, { validForSeconds: 3600 })
     await world.database.query(
@@ -108,7 +108,7 @@ describe('a submission', () => {
     ])
   })
 
-  test('that is asked for again with the same key is none', async () => {
+  test('is not repeated for a repeated idempotency key', async () => {
     const { world } = await newWorldWith(accept, UNSCALED)
     await world.sender.send(message({ idempotencyKey: 'order-1' }))
     const before = outcomes(world).length
@@ -117,18 +117,18 @@ describe('a submission', () => {
   })
 })
 
-describe('a status callback', () => {
+describe('the log line of a status callback', () => {
   test.each<[what: string, status: string, code: string | undefined, fields: object | null]>([
     ['of a delivery', 'delivered', undefined, { status: 'delivered' }],
     ['of a failure that is retried', 'undelivered', '30003', { status: 'retrying', errorCode: 30003 }],
     ['of a failure for good', 'undelivered', '30007', { status: 'undelivered', errorCode: 30007 }],
-    ['of a step on the way is none', 'sent', undefined, null],
+    ['of progress does not exist', 'sent', undefined, null],
   ])('%s', async (_what, status, code, fields) => {
     const sid = newSid()
     const { world } = await newWorldWith(answerWith(201, createdMessage({ sid })), UNSCALED)
     const { id } = await world.sender.send(message())
     const before = outcomes(world).length
-    // The second time, it says nothing new.
+    // The second callback is not new.
     for (const _ of [1, 2]) expect((await postCallback(world, id, sid, status, code)).status).toBe(204)
     expect(outcomes(world).slice(before)).toEqual(
       fields === null
@@ -143,7 +143,7 @@ describe('a status callback', () => {
     )
   })
 
-  test('without our query names message and attempt all the same', async () => {
+  test('without our query has message and attempt as well', async () => {
     const sid = newSid()
     const { world } = await newWorldWith(answerWith(201, createdMessage({ sid })), UNSCALED)
     const { id } = await world.sender.send(message())

@@ -1,4 +1,4 @@
-// The log: nothing personal in it, whoever hands it in; and one line, in the format that was asked for.
+// Tests that the log has no personal data, and one line in the configured format.
 import { describe, expect, test } from '@jest/globals'
 import { Writable } from 'node:stream'
 import winston from 'winston'
@@ -6,7 +6,7 @@ import { DatabaseError } from '../../src/shared/errors.ts'
 import { createLogger, errorFields, maskNumber, throttledLog } from '../../src/shared/log.ts'
 import { waitFor } from '../support/wait-for.ts'
 
-/** The real logger, with its lines taken where the console would get them. */
+/** The real logger, with its lines captured before the console. */
 function newLogger(options: { level?: string; format?: 'json' | 'text' } = {}) {
   const logger = createLogger({ level: 'debug', format: 'json', ...options }) as winston.Logger
   let text = ''
@@ -29,14 +29,14 @@ describe('phone numbers are masked', () => {
     ['in brackets and quotes', `(${NUMBER}) '${NUMBER}' to=${NUMBER}`, {}],
     ['in a field', 'Sent', { to: NUMBER }],
     ['in a nested field', 'Sent', { a: { b: { to: `for ${NUMBER}` } } }],
-    ['in a list', 'Sent', { numbers: [{ to: NUMBER }, NUMBER] }],
+    ['in an array', 'Sent', { numbers: [{ to: NUMBER }, NUMBER] }],
     ['in an error’s text', 'Failed', errorFields(new Error(`Invalid 'To' ${NUMBER}`))],
     [
       'in the cause of an error',
       'Failed',
       errorFields(new Error('x', { cause: new Error(`Key (phone)=(${NUMBER}) exists`) })),
     ],
-    ['in a thrown text', 'Failed', errorFields(`no route to ${NUMBER}`)],
+    ['in a thrown string', 'Failed', errorFields(`no route to ${NUMBER}`)],
   ])('%s', (_where, message, fields) => {
     for (const format of ['json', 'text'] as const) {
       const { logger, lines } = newLogger({ format })
@@ -46,13 +46,13 @@ describe('phone numbers are masked', () => {
     }
   })
 
-  test.each(['+1234567', '+123456789012345'])('the shortest and the longest number: %s', (number) => {
+  test.each(['+1234567', '+123456789012345'])('of minimum and maximum length, such as %s', (number) => {
     const { logger, lines } = newLogger()
     logger.info('Sent', { to: number })
     expect(lines()[0]).not.toContain(number.slice(1, -4))
   })
 
-  test('times, sids, counts and codes stay as they are', () => {
+  test('but times, sids, counts and codes are not', () => {
     const { logger, lines } = newLogger()
     const fields = {
       at: new Date('2026-01-02T03:04:05.678Z'),
@@ -68,27 +68,27 @@ describe('phone numbers are masked', () => {
     expect(JSON.parse(lines()[0] ?? '')).toMatchObject({ ...rest, at: fields.at.toISOString() })
   })
 
-  test('the caller’s own objects are left as they are', () => {
+  test('without changing the objects of the caller', () => {
     const { logger } = newLogger()
     const fields = { to: NUMBER, nested: { to: NUMBER } }
     logger.info('Sent', fields)
     expect(fields).toEqual({ to: NUMBER, nested: { to: NUMBER } })
   })
 
-  test('a frozen object is logged without an exception', () => {
+  test('in frozen objects as well', () => {
     const { logger, lines } = newLogger()
     logger.info('Sent', { frozen: Object.freeze({ to: NUMBER }) })
     expect(lines()[0]).toContain('…0199')
     expect(lines()[0]).not.toContain(NUMBER)
   })
 
-  test('a masked number tells two recipients apart and reaches nobody', () => {
+  test('except for the last digits, which distinguish recipients', () => {
     expect(maskNumber(NUMBER)).toBe('…0199')
   })
 })
 
-describe('what happens often', () => {
-  test('is logged at once, then once a period with the number of those between; none is lost', async () => {
+describe('a throttled log line', () => {
+  test('is logged at once, then once a period with the number of skipped lines', async () => {
     const lines: [message: string, fields: object][] = []
     const log = throttledLog((message, fields) => lines.push([message, fields]), 50)
     for (let n = 0; n < 100; n += 1) log('Refused', { n })
@@ -98,8 +98,8 @@ describe('what happens often', () => {
   })
 })
 
-describe('errors', () => {
-  test('the facts are logged, but not the row contents that PostgreSQL puts into `detail`', () => {
+describe('an error in the log', () => {
+  test('has its fields, but not PostgreSQL’s `detail`, which contains values of the row', () => {
     const cause = Object.assign(new Error('duplicate key'), {
       code: '23505',
       detail: 'Failing row contains (7, +12065550199, Your code is 1234).',
@@ -121,13 +121,18 @@ describe('errors', () => {
     expect(JSON.stringify(fields)).not.toMatch(/Your code|secret/)
   })
 
-  test.each([['a text'], [undefined], [null], [{ a: 1 }]])('%p that was thrown is logged', (thrown) => {
+  test.each([
+    ['a text'],
+    [undefined],
+    [null],
+    [{ a: 1 }],
+  ])('can be any thrown value, such as %p', (thrown) => {
     expect(errorFields(thrown)).toEqual({ error: String(thrown) })
   })
 })
 
-describe('format and level', () => {
-  test('json is one object a line, with level, message, time and fields', () => {
+describe('the log', () => {
+  test('as json has one object per line, with level, message, time and fields', () => {
     const { logger, lines } = newLogger({ format: 'json' })
     logger.warn('Attempt\nsubmitted', { message: 42, attempt: 0 })
     expect(lines()).toHaveLength(1)
@@ -138,7 +143,7 @@ describe('format and level', () => {
     })
   })
 
-  test('a field called `message`, which names the message, does not spoil the line’s own text', () => {
+  test('keeps its text if a field is called `message`', () => {
     for (const format of ['json', 'text'] as const) {
       const { logger, lines } = newLogger({ format })
       logger.info('Attempt submitted', { message: 42, attempt: 0 })
@@ -160,27 +165,31 @@ describe('format and level', () => {
     expect(lines().join('\n')).not.toMatch(/(?![\n\t])\p{Cc}|\p{Bidi_Control}/u)
   })
 
-  test('text is one line, with its fields', () => {
+  test('as text has one line with the fields', () => {
     const { logger, lines } = newLogger({ format: 'text' })
     logger.info('Sent', { attempt: 3, reason: 'two\nlines' })
     expect(lines()).toEqual([expect.stringMatching(/^\S+Z info Sent attempt=3 reason="two\\nlines"$/)])
   })
 
   test.each<[what: string, fields: object, text: string]>([
-    ['a word stands as it is', { status: 'queued', sid: 'SM1' }, 'status=queued sid=SM1'],
-    ['a sentence in quotes', { reason: 'Given up.' }, 'reason="Given up."'],
-    ['a time as in JSON', { at: new Date('2026-01-02T03:04:05.678Z') }, 'at=2026-01-02T03:04:05.678Z'],
-    ['what is not there is left out', { reason: null, nextRetryAt: undefined, attempt: 0 }, 'attempt=0'],
-    ['what is nested as JSON', { counts: { asked: 1 } }, 'counts={"asked":1}'],
-    ['nothing after the message, if there is nothing', {}, ''],
-  ])('text: %s', (_what, fields, text) => {
+    ['a word is not quoted', { status: 'queued', sid: 'SM1' }, 'status=queued sid=SM1'],
+    ['a sentence is quoted', { reason: 'Given up.' }, 'reason="Given up."'],
+    [
+      'a time is written as in JSON',
+      { at: new Date('2026-01-02T03:04:05.678Z') },
+      'at=2026-01-02T03:04:05.678Z',
+    ],
+    ['null and undefined are left out', { reason: null, nextRetryAt: undefined, attempt: 0 }, 'attempt=0'],
+    ['nested values are JSON', { counts: { asked: 1 } }, 'counts={"asked":1}'],
+    ['no fields add nothing', {}, ''],
+  ])('as text: %s', (_what, fields, text) => {
     const { logger, lines } = newLogger({ format: 'text' })
     logger.info('Sent', fields)
     expect(lines()).toEqual([expect.stringMatching(/^\S+Z info Sent/)])
     expect(lines()[0]?.replace(/^\S+ info Sent ?/, '')).toBe(text)
   })
 
-  test('text: an error with a code is one line with its causes; its stack is for JSON', () => {
+  test('as text has an error with a code and its causes on one line, without a stack', () => {
     const { logger, lines } = newLogger({ format: 'text' })
     const cause = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
     logger.error('Not recorded', { attempt: 1, ...errorFields(new DatabaseError('It failed', { cause })) })
@@ -191,7 +200,7 @@ describe('format and level', () => {
     ])
   })
 
-  test('text: an error without a code is a bug, and shows where it happened', () => {
+  test('as text has the stack of an error without a code, which is a bug', () => {
     const { logger, lines } = newLogger({ format: 'text' })
     logger.error('Failed', errorFields(new TypeError('x is\nno function')))
     const [first, ...stack] = lines()
@@ -204,7 +213,7 @@ describe('format and level', () => {
     ['warn', ['error', 'warn']],
     ['info', ['error', 'warn', 'info']],
     ['debug', ['error', 'warn', 'info', 'debug']],
-  ])('level %s logs %j', (level, logged) => {
+  ])('with the level %s has %j', (level, logged) => {
     const { logger, lines } = newLogger({ level })
     for (const each of ['error', 'warn', 'info', 'debug'] as const) logger[each]('x')
     expect(lines().map((line) => (JSON.parse(line) as { level: string }).level)).toEqual(logged)

@@ -1,4 +1,4 @@
-// What the commands print of rows that somebody has written to harm whoever looks at them.
+// Tests that the commands print malicious rows and arguments safely.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { clean, styled } from '../../src/shared/output.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -47,14 +47,14 @@ describe.each([
   })
 })
 
-test('JSON keeps the value that it escapes', async () => {
+test('JSON output keeps the value that it escapes', async () => {
   const { stdout } = await runCli(['show', `${id}`, '--json'], { DATABASE_URL: database.url })
   expect(JSON.parse(stdout)).toMatchObject({ body: `text ${HARM}`, sid: `SM${HARM}` })
 })
 
-test('our own colours stay, and no other', () => {
+test('the output has our colours only', () => {
   const green = '\u001b[32mdelivered\u001b[39m'
   expect(clean(`${green} \u001b[5m\u001b[8mhidden\u001b[28m`)).toBe(`${green} hidden`)
-  // Without a terminal there is no colour to keep.
+  // Without a terminal there are no colours.
   expect(clean(styled('red', 'failed'))).toContain('failed')
 })

@@ -1,4 +1,4 @@
-// Which numbers Twilio would keep in another form.
+// Tests which numbers Twilio would store in another form.
 import { createRequire } from 'node:module'
 import { expect, test } from '@jest/globals'
 import { getCountries, getExampleNumber } from 'libphonenumber-js/min'
@@ -9,33 +9,33 @@ test.each([
   ['+49015123456789', '+4915123456789'],
   ['+330612345678', '+33612345678'],
   ['+112065550199', '+12065550199'],
-])('%s is kept as %s', (number, form) => {
+])('Twilio stores %s as %s', (number, form) => {
   expect(rewrittenForm(number)).toBe(form)
 })
 
 test.each([
   '+447700900103',
-  // A zero that belongs to the number.
+  // This zero is part of the number.
   '+390612345678',
-  // Test numbers, and the simulator's scripts: invalid, and not judged.
+  // Test numbers and the simulator's numbers are invalid, but keep their form.
   '+15005550006',
   '+15551234567',
   '+15553000301',
   '+15552161001',
   '+12065550199',
   '+999123456789',
-])('%s stays as it is', (number) => {
+])('Twilio stores %s unchanged', (number) => {
   expect(rewrittenForm(number)).toBeNull()
 })
 
-test("every country's example of a mobile number stays as it is", () => {
+test('Twilio stores the example mobile number of every country unchanged', () => {
   const examples = createRequire(import.meta.url)('libphonenumber-js/examples.mobile.json')
   const numbers = getCountries().map((country) => getExampleNumber(country, examples)?.number ?? '')
   expect(numbers.length).toBeGreaterThan(200)
   expect(numbers.filter((number) => number === '' || rewrittenForm(number) !== null)).toEqual([])
 })
 
-test('so do the numbers of the simulator, whatever their code', () => {
+test('Twilio stores the numbers of the simulator unchanged', () => {
   const numbers = Array.from({ length: 100_000 }, (_, code) => `+1555${String(code).padStart(5, '0')}01`)
   expect(numbers.filter((number) => rewrittenForm(number) !== null)).toEqual([])
 })

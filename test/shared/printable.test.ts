@@ -1,15 +1,15 @@
-// What a text from outside can do to a terminal: nothing.
+// Tests that text from outside cannot affect a terminal.
 import { describe, expect, test } from '@jest/globals'
 import { printableJson, printableLine, printableLines } from '../../src/shared/printable.ts'
 
 const HARMFUL = /(?![\n\t])\p{Cc}|\p{Bidi_Control}/u
 
-describe('a text from outside', () => {
+describe('text from outside is made printable:', () => {
   test.each([
     ['colours', '\u001b[31mred\u001b[0m', 'red'],
     ['the title of the window', '\u001b]0;owned\u0007text', 'text'],
     ['a link', '\u001b]8;;http://x\u0007here\u001b]8;;\u0007', 'here'],
-    ['the same in the other spelling of ESC [', '\u009b31mred', 'red'],
+    ['colours with the other form of ESC [', '\u009b31mred', 'red'],
     [
       'an end of line over the line before',
       'Status delivered\rStatus failed',
@@ -17,20 +17,20 @@ describe('a text from outside', () => {
     ],
     ['a bell, a backspace and a delete', 'a\u0007b\bc\u007fd', 'a b c d'],
     ['a device control string', '\u001bPq\u001b\\', 'q \\'],
-    ['a line that is turned around', 'user\u202egnp.exe', 'usergnp.exe'],
+    ['a bidirectional override', 'user\u202egnp.exe', 'usergnp.exe'],
     ['an isolate', '\u2067abc\u2069', 'abc'],
-    ['what must stay: letters, emoji, accents', 'Ça va? 短信 👩‍👩‍👧 שלום', 'Ça va? 短信 👩‍👩‍👧 שלום'],
+    ['letters, emoji and accents stay', 'Ça va? 短信 👩‍👩‍👧 שלום', 'Ça va? 短信 👩‍👩‍👧 שלום'],
   ])('%s', (_what, text, expected) => {
     expect(printableLine(text)).toBe(expected)
     expect(printableLines(text)).toBe(expected)
   })
 
-  test('keeps its lines only where there may be several', () => {
+  test('line breaks are kept only by printableLines', () => {
     expect(printableLines('one\n\ttwo')).toBe('one\n\ttwo')
     expect(printableLine('one\n\ttwo')).toBe('one two')
   })
 
-  test('of any character, nothing harmful is left, and JSON has the same value', () => {
+  test('no harmful character is left of any character, and JSON keeps the value', () => {
     for (let code = 0; code < 0x3000; code += 1) {
       const text = `a${String.fromCharCode(code)}b`
       expect([code, HARMFUL.test(printableLines(text))]).toEqual([code, false])

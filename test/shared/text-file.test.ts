@@ -1,4 +1,4 @@
-// Text files as editors write them: every encoding that a person may have saved gives the same text, or is refused.
+// Tests text files as editors save them: every encoding gives the same text, or is rejected.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -29,20 +29,20 @@ test.each<[string, Buffer]>([
   ['UTF-16, little endian, without', Buffer.from(TEXT, 'utf16le')],
   ['UTF-16, big endian, with a byte order mark', bigEndian(MARK + TEXT)],
   ['UTF-16, big endian, without', bigEndian(TEXT)],
-])('%s is read', async (_encoding, bytes) => {
+])('a text file in %s is read', async (_encoding, bytes) => {
   expect(readTextFile(await written(bytes))).toBe(TEXT)
 })
 
-test('an empty file is an empty text', async () => {
+test('an empty file gives an empty text', async () => {
   expect(readTextFile(await written(Buffer.alloc(0)))).toBe('')
 })
 
-test('Latin-1 is refused with what to do', async () => {
+test('a text file in Latin-1 is rejected with what to do', async () => {
   const path = await written(Buffer.from(TEXT, 'latin1'))
   expect(() => readTextFile(path)).toThrow('it is neither UTF-8 nor UTF-16; save it as UTF-8')
 })
 
-test('the line of a hidden character is named, and tabs and line ends are none', () => {
+test('describeLine names the line of a hidden character, and ignores tabs and line ends', () => {
   expect(describeLine('{\r\n\t"a":\u00A01\n}', describeInvisible)).toBe(
     'line 2 has U+00A0 NO-BREAK SPACE as character 6',
   )

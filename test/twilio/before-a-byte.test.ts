@@ -1,4 +1,4 @@
-// Failures before a byte of the request was written: each is not processed, and names its cause.
+// Tests failures before the first byte of a request was written: each is "not processed", with its cause.
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -39,7 +39,7 @@ async function listen(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
-/** Twilio over TLS. */
+/** A server over TLS in place of Twilio. */
 async function secureTwilio(): Promise<{ port: number; requests: () => number }> {
   let requests = 0
   const server = createServer(KEYS, (request, response) => {
@@ -54,7 +54,7 @@ function submitTo(url: string, config: Partial<TwilioConfig> = {}) {
   return client.submit(SUBMISSION).then(({ answer }) => answer)
 }
 
-test('a certificate that is not trusted', async () => {
+test('an untrusted certificate is not processed', async () => {
   const { port, requests } = await secureTwilio()
   const answers = await Promise.all(Array.from({ length: 20 }, () => submitTo(`https://127.0.0.1:${port}`)))
   for (const answer of answers) {
@@ -69,19 +69,19 @@ test('a certificate that is not trusted', async () => {
   expect(requests()).toBe(0)
 })
 
-test('a certificate that TWILIO_CA_BUNDLE trusts', async () => {
+test('a certificate in TWILIO_CA_BUNDLE is trusted', async () => {
   const { port } = await secureTwilio()
   const answer = await submitTo(`https://127.0.0.1:${port}`, { caBundle: CERTIFICATE })
   expect(answer.outcome).toBe('accepted')
 })
 
-test('a TWILIO_CA_BUNDLE that cannot be read stops the process at its start', () => {
+test('a TWILIO_CA_BUNDLE that cannot be read prevents the start', () => {
   const config = configOf('https://127.0.0.1:1', { caBundle: pathOf('missing.crt') })
   expect(() => createTwilioClient(config, 'https://sms.example.com')).toThrow(ConfigError)
   expect(() => createTwilioClient(config, 'https://sms.example.com')).toThrow(/TWILIO_CA_BUNDLE.*ENOENT/)
 })
 
-test('a server that ends the connection instead of TLS', async () => {
+test('a connection that closes before TLS is not processed', async () => {
   const port = await listen(createTcpServer((socket) => socket.destroy()))
   expect(await submitTo(`https://127.0.0.1:${port}`)).toMatchObject({
     outcome: 'not_processed',
@@ -89,7 +89,7 @@ test('a server that ends the connection instead of TLS', async () => {
   })
 })
 
-test('a server that resets the connection in the middle of the handshake', async () => {
+test('a connection that is reset during the TLS handshake is not processed', async () => {
   const port = await listen(createTcpServer((socket) => socket.once('data', () => socket.resetAndDestroy())))
   expect(await submitTo(`https://127.0.0.1:${port}`)).toMatchObject({
     outcome: 'not_processed',
@@ -97,7 +97,7 @@ test('a server that resets the connection in the middle of the handshake', async
   })
 })
 
-test('TLS that never answers, and a turn that never comes: not processed once the time is over', async () => {
+test('a TLS handshake that times out, and a request that waits too long, are not processed', async () => {
   const silent = await listen(createTcpServer(() => undefined))
   const deaf = await listen(createHttpServer(() => undefined))
   const oneConnection = createTwilioClient(
@@ -113,9 +113,9 @@ test('TLS that never answers, and a turn that never comes: not processed once th
   expect(second).toMatchObject({ outcome: 'not_processed', reason: 'no connection within 10 s' })
 })
 
-test('no file descriptor left for a connection', async () => {
+test('a request without a free file descriptor is not processed', async () => {
   const { port, requests } = await secureTwilio()
-  // In a process of its own, whose limit can be set.
+  // In its own process, whose limit can be set.
   const script = `
     import { openSync } from 'node:fs'
     import { createTwilioClient } from '${new URL('../../dist/twilio/client.js', import.meta.url).href}'
@@ -132,13 +132,13 @@ test('no file descriptor left for a connection', async () => {
   expect(requests()).toBe(0)
 })
 
-describe('behind a proxy', () => {
+describe('with a proxy', () => {
   const NAMES = ['HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY']
   afterEach(() => {
     for (const name of NAMES) delete process.env[name]
   })
 
-  /** Opens tunnels if its answer is 200. */
+  /** Opens tunnels if `status` is 200. */
   async function proxyThat(status: number): Promise<{ url: string; asked: string[] }> {
     const asked: string[] = []
     const server = createHttpServer()
@@ -158,7 +158,7 @@ describe('behind a proxy', () => {
     return { url: `127.0.0.1:${await listen(server)}`, asked }
   }
 
-  test.each([407, 403, 502])('a tunnel that the proxy refuses with %i', async (status) => {
+  test.each([407, 403, 502])('a tunnel that the proxy refuses with %i is not processed', async (status) => {
     const { port } = await secureTwilio()
     const proxy = await proxyThat(status)
     process.env['HTTPS_PROXY'] = `http://${proxy.url}`
@@ -171,7 +171,7 @@ describe('behind a proxy', () => {
     expect(proxy.asked).toEqual([`127.0.0.1:${port}`])
   })
 
-  test.each(['HTTPS_PROXY', 'HTTP_PROXY'])('a request goes through the tunnel of %s', async (name) => {
+  test.each(['HTTPS_PROXY', 'HTTP_PROXY'])('a request uses the tunnel of %s', async (name) => {
     const { port } = await secureTwilio()
     const proxy = await proxyThat(200)
     process.env[name] = `http://user:p%40ss@${proxy.url}`
@@ -180,7 +180,7 @@ describe('behind a proxy', () => {
     expect(proxy.asked).toEqual([`127.0.0.1:${port} Basic ${Buffer.from('user:p@ss').toString('base64')}`])
   })
 
-  test('NO_PROXY goes past it', async () => {
+  test('a request to a host in NO_PROXY does not use it', async () => {
     const { port } = await secureTwilio()
     const proxy = await proxyThat(407)
     process.env['HTTPS_PROXY'] = `http://${proxy.url}`
@@ -189,7 +189,7 @@ describe('behind a proxy', () => {
     expect(proxy.asked).toEqual([])
   })
 
-  test('a proxy that is not there', async () => {
+  test('an unreachable proxy is not processed', async () => {
     process.env['HTTPS_PROXY'] = 'http://127.0.0.1:1'
     expect(await submitTo('https://127.0.0.1:2')).toMatchObject({
       outcome: 'not_processed',
@@ -197,7 +197,7 @@ describe('behind a proxy', () => {
     })
   })
 
-  test('a proxy that ends the connection instead of an answer', async () => {
+  test('a proxy that closes the connection is not processed', async () => {
     const port = await listen(createTcpServer((socket) => socket.once('data', () => socket.destroy())))
     process.env['HTTPS_PROXY'] = `http://127.0.0.1:${port}`
     expect(await submitTo('https://127.0.0.1:2')).toMatchObject({ outcome: 'not_processed' })

@@ -1,4 +1,4 @@
-// What the Twilio client puts on the wire: where it posts to, as whom, and every field.
+// Tests the requests of the Twilio client: URL, credentials and every field.
 import { expect, test } from '@jest/globals'
 import type { TwilioConfig } from '../../src/config/config.ts'
 import type { Submission } from '../../src/delivery/decision.ts'
@@ -16,7 +16,7 @@ async function postOf(config: Partial<TwilioConfig>, submission: Partial<Submiss
   return post
 }
 
-test('a first attempt has exactly these fields, and names message and attempt in its callback URL', async () => {
+test('a first attempt has exactly these fields, with message and attempt in the callback URL', async () => {
   const { fields, path } = await postOf({}, {})
   expect(path).toBe(`/2010-04-01/Accounts/${ACCOUNT_SID}/Messages.json`)
   expect(fields).toEqual({
@@ -28,7 +28,7 @@ test('a first attempt has exactly these fields, and names message and attempt in
   })
 })
 
-test('a retry says which attempt it is; Twilio counts from 1', async () => {
+test('a retry sends its number, which Twilio counts from 1', async () => {
   const { fields } = await postOf({}, { attempt: 2 })
   expect(fields).toMatchObject({ Attempt: '3', StatusCallback: expect.stringContaining('?attempt=2&') })
 })
@@ -37,21 +37,21 @@ test.each([
   [90, '90'],
   [36_000, '36000'],
   [100_000, '36000'],
-])('%i seconds until the deadline are ValidityPeriod %s', async (validitySeconds, period) => {
+])('%i seconds until the deadline give the ValidityPeriod %s', async (validitySeconds, period) => {
   const { fields } = await postOf({}, { validitySeconds })
   expect(fields['ValidityPeriod']).toBe(period)
 })
 
 test.each([
   ['alone', null, undefined],
-  ['beside a number of it', '+12065550100', '+12065550100'],
-])('a Messaging Service %s', async (_what, fromNumber, from) => {
+  ['with one of its numbers', '+12065550100', '+12065550100'],
+])('a Messaging Service is used %s', async (_what, fromNumber, from) => {
   const messagingServiceSid = `MG${'2'.repeat(32)}`
   const { fields } = await postOf({ fromNumber, messagingServiceSid }, {})
   expect([fields['MessagingServiceSid'], fields['From']]).toEqual([messagingServiceSid, from])
 })
 
-test('text of every kind arrives as it is', async () => {
+test('texts of every kind are sent unchanged', async () => {
   const body = '50 % & more = 1+1?\n“€” 👩‍👩‍👧 ünï %20'
   const { fields } = await postOf({}, { body })
   expect(fields['Body']).toBe(body)
@@ -66,13 +66,13 @@ test.each([
     { apiKey: { sid: `SK${'3'.repeat(32)}`, secret: 's' }, authTokens: [] },
     `SK${'3'.repeat(32)}:s`,
   ],
-])('the request is authenticated with %s, for the account', async (_what, config, credentials) => {
+])('requests are authenticated with %s, for the account', async (_what, config, credentials) => {
   const { authorization, path } = await postOf(config, {})
   expect(authorization).toBe(`Basic ${Buffer.from(credentials).toString('base64')}`)
   expect(path).toContain(`/Accounts/${ACCOUNT_SID}/`)
 })
 
-test('a base URL may end in a slash', async () => {
+test('the base URL may end with a slash', async () => {
   const fake = await twilioThat(accept)
   const client = createTwilioClient(configOf(`${fake.url}/`), 'https://sms.example.com')
   expect((await client.submit(SUBMISSION)).answer.outcome).toBe('accepted')

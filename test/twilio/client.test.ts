@@ -1,5 +1,5 @@
-// The Twilio client against real HTTP servers, good ones and broken ones: which of the four outcomes it reads off
-// an answer. What it puts on the wire is in client-request.test.ts.
+// Tests which of the four outcomes the Twilio client derives from an answer, with real HTTP servers, correct and broken ones.
+// client-request.test.ts tests its requests.
 
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
@@ -19,7 +19,7 @@ function cutAfter(start: string): Answering {
   return (response) => response.socket?.write(start, () => response.destroy())
 }
 
-/** A server below HTTP: it does with the socket what it likes. */
+/** A server below HTTP, with direct access to the socket. */
 async function serverThat(onConnection: (socket: Socket) => void): Promise<{ url: string }> {
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
@@ -44,17 +44,17 @@ function submitTo(url: string): Promise<Answer> {
 async function submitToTwilioThat(answer: Answering): Promise<Answer> {
   const fake = await twilioThat(answer)
   const read = await submitTo(fake.url)
-  // Trying again is not the client's business, whatever came back.
+  // The client never retries, whatever the answer.
   expect(fake.posts).toHaveLength(1)
   return read
 }
 
-describe('accepted: 2xx with a sid', () => {
+describe('a 2xx with a sid is accepted:', () => {
   test.each([
     ['queued', 'queued'],
     ['accepted', 'accepted'],
     ['scheduled', 'scheduled'],
-    ['a word that Twilio may add', 'accepted'],
+    ['a status that Twilio may add', 'accepted'],
     [undefined, 'accepted'],
   ])('status %j is recorded as %s', async (status, recorded) => {
     const answer = await submitToTwilioThat(answerWith(201, createdMessage({ sid: SID, status })))
@@ -67,7 +67,7 @@ describe('accepted: 2xx with a sid', () => {
     })
   })
 
-  test('an error that Twilio reports with the message is kept', async () => {
+  test('an error in the answer is kept', async () => {
     const body = createdMessage({
       sid: SID,
       status: 'failed',
@@ -83,7 +83,7 @@ describe('accepted: 2xx with a sid', () => {
     })
   })
 
-  test('the request time is measured', async () => {
+  test('the duration of the request is measured', async () => {
     const fake = await twilioThat(accept)
     const client = createTwilioClient(configOf(fake.url), 'https://sms.example.com')
     const { processingTimeMs } = await client.submit(SUBMISSION)
@@ -91,7 +91,7 @@ describe('accepted: 2xx with a sid', () => {
   })
 })
 
-describe('rejected: Twilio refused the message', () => {
+describe('a refusal by Twilio is rejected:', () => {
   test.each([
     [400, errorBody(400, 21211, "Invalid 'To'"), 21211, "Invalid 'To'"],
     [404, errorBody(404, 20404, 'Not found'), 20404, 'Not found'],
@@ -104,14 +104,14 @@ describe('rejected: Twilio refused the message', () => {
     expect(answer).toEqual({ outcome: 'rejected', errorCode, errorText })
   })
 
-  test('text that PostgreSQL cannot store is cleaned, and endless text is cut', async () => {
+  test('a text that PostgreSQL cannot store is cleaned, and a long text is truncated', async () => {
     const text = `a\0b\ud800${'x'.repeat(10_000)}`
     const answer = await submitToTwilioThat(answerWith(400, errorBody(400, 21211, text)))
     expect(answer).toMatchObject({ outcome: 'rejected', errorText: `ab\ufffd${'x'.repeat(497)}` })
   })
 })
 
-describe('not processed: something other than Twilio refused', () => {
+describe('a refusal by something in between is not processed:', () => {
   test.each<[number, unknown]>([
     [400, ''],
     [400, 'null'],
@@ -126,7 +126,7 @@ describe('not processed: something other than Twilio refused', () => {
     [407, '<html>Proxy authentication required</html>'],
     [413, '<html>Too large</html>'],
     [451, ''],
-  ])('HTTP %i with %j names its status', async (status, body) => {
+  ])('HTTP %i with %j, with its status as the reason', async (status, body) => {
     expect(await submitToTwilioThat(answerWith(status, body))).toEqual({
       outcome: 'not_processed',
       reason: `HTTP ${status} without a Twilio error code`,
@@ -135,14 +135,14 @@ describe('not processed: something other than Twilio refused', () => {
   })
 })
 
-describe('not processed: it is safe to submit again', () => {
+describe('not processed, so safe to submit again, is', () => {
   const tooMany = errorBody(429, 20429, 'Too Many Requests')
 
   test.each([
     ['429 with Retry-After in seconds', answerWith(429, tooMany, { 'Retry-After': '7' }), 7],
     ['429 with Retry-After 0', answerWith(429, tooMany, { 'Retry-After': '0' }), 0],
     ['429 without Retry-After', answerWith(429, tooMany), null],
-    ['429 with Retry-After that cannot be read', answerWith(429, tooMany, { 'Retry-After': 'soon' }), null],
+    ['429 with an invalid Retry-After', answerWith(429, tooMany, { 'Retry-After': 'soon' }), null],
     [
       '429 with a date that has passed',
       answerWith(429, tooMany, { 'Retry-After': new Date(0).toUTCString() }),
@@ -161,17 +161,17 @@ describe('not processed: it is safe to submit again', () => {
     const inTwoHours = new Date(Date.now() + 7_200_000).toUTCString()
     const answer = await submitToTwilioThat(answerWith(429, tooMany, { 'Retry-After': inTwoHours }))
     if (answer.outcome !== 'not_processed') throw new Error(`not processed, not ${answer.outcome}`)
-    // The date has whole seconds, and the test takes its own time.
+    // The date is in whole seconds, and the test takes some time.
     expect(answer.retryAfterSeconds).toBeGreaterThan(7_000)
     expect(answer.retryAfterSeconds).toBeLessThanOrEqual(7_200)
   })
 
-  test('a connection that is refused', async () => {
+  test('a refused connection', async () => {
     const answer = await submitTo(`http://127.0.0.1:${await freePort()}`)
     expect(answer).toMatchObject({ outcome: 'not_processed', retryAfterSeconds: null })
   })
 
-  test('a connection that is refused on every address of the host', async () => {
+  test('a connection that every address of the host refuses', async () => {
     const answer = await submitTo(`http://localhost:${await freePort()}`)
     expect(answer).toMatchObject({ outcome: 'not_processed', retryAfterSeconds: null })
   })
@@ -182,12 +182,12 @@ describe('not processed: it is safe to submit again', () => {
   })
 })
 
-describe('unknown: Twilio may have the message, so it must not be submitted again', () => {
+describe('unknown, because Twilio may have the message, is', () => {
   const html = { 'Content-Type': 'text/html' }
 
   test.each<[string, Answering]>([
     ['201 without a sid', answerWith(201, createdMessage({ sid: undefined }))],
-    ['201 with something else as the sid', answerWith(201, createdMessage({ sid: 'SM1' }))],
+    ['201 with an invalid sid', answerWith(201, createdMessage({ sid: 'SM1' }))],
     ['201 with garbage', answerWith(201, '{"sid": "SM')],
     ['201 with HTML', answerWith(201, '<html>Created</html>', html)],
     ['201 without a body', answerWith(201, '')],
@@ -205,9 +205,9 @@ describe('unknown: Twilio may have the message, so it must not be submitted agai
     ['503 with code 20503', answerWith(503, errorBody(503, 20503, 'Not available'))],
     ['503 with Retry-After', answerWith(503, '', { 'Retry-After': '5' })],
     ['504', answerWith(504, '')],
-    ['a connection that is cut before the answer', (response) => response.destroy()],
-    ['a connection that is cut in the middle of the head', cutAfter('HTTP/1.1 201 Cre')],
-    ['a connection that is cut in the middle of the answer', cutAfter(HALF_AN_ANSWER)],
+    ['a connection that closes before the answer', (response) => response.destroy()],
+    ['a connection that closes during the headers', cutAfter('HTTP/1.1 201 Cre')],
+    ['a connection that closes during the body', cutAfter(HALF_AN_ANSWER)],
     ['a connection that is reset', (response) => response.socket?.resetAndDestroy()],
     ['an answer that is not HTTP', cutAfter('220 smtp.example.com ESMTP\r\n\r\n')],
   ])('%s', async (_what, answering) => {
@@ -215,7 +215,7 @@ describe('unknown: Twilio may have the message, so it must not be submitted agai
     expect(answer).toEqual({ outcome: 'unknown', reason: expect.stringMatching(/\S/) })
   })
 
-  test('no answer, not a byte of the request read, and one that never ends: each is given up', async () => {
+  test('a request that times out: without an answer, unread, or with an endless answer', async () => {
     const accepted = await twilioThat(() => undefined)
     const deaf = await serverThat((socket) => socket.pause())
     const trickling = await serverThat((socket) => {
@@ -225,17 +225,17 @@ describe('unknown: Twilio may have the message, so it must not be submitted agai
     })
     const answers = await Promise.all([accepted, deaf, trickling].map(({ url }) => submitTo(url)))
     expect(answers.map(({ outcome }) => outcome)).toEqual(['unknown', 'unknown', 'unknown'])
-    // Nobody tries again behind our back.
+    // No layer below retries.
     expect(accepted.posts).toHaveLength(1)
   })
 })
 
-describe('submit never rejects, and what Twilio has is accepted', () => {
+describe('submit() never rejects, and accepts', () => {
   test.each([
-    ['an error_message that is no text', { error_message: 42 }],
+    ['an error_message that is no string', { error_message: 42 }],
     ['an error_code that is no number', { error_code: 'none' }],
-    ['a status that is no text', { status: { is: 'queued' } }],
-    ['dates that are none', { date_created: 17, date_sent: 'yesterday' }],
+    ['a status that is no string', { status: { is: 'queued' } }],
+    ['invalid dates', { date_created: 17, date_sent: 'yesterday' }],
   ])('a message with %s', async (_what, oddity) => {
     const answer = await submitToTwilioThat(answerWith(201, createdMessage({ sid: SID, ...oddity })))
     expect(answer).toMatchObject({ outcome: 'accepted', sid: SID, errorCode: null })

@@ -1,5 +1,5 @@
-// The Twilio client over TLS, as it speaks to Twilio itself: its connections have limits there, and an end, that they
-// have not over plain HTTP. (The key and the certificate are of these tests alone.)
+// Tests the Twilio client over TLS: limits and resets of its connections, which plain HTTP does not have. (The key and the
+// certificate are only for these tests.)
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:https'
@@ -16,11 +16,11 @@ const CERTIFICATE = pathOf('localhost.crt')
 
 interface SecureTwilio {
   readonly client: TwilioClient
-  /** How each connection ended, as the server saw it. */
+  /** How each connection ended, on the server's side. */
   readonly ends: string[]
 }
 
-/** A client with this concurrency, and a server that hands each request on, to be answered whenever the test likes. */
+/** A client with this concurrency, and a server whose requests the test answers when it wants. */
 async function secureTwilio(
   concurrency: number,
   onRequest: (answer: () => void) => void,
@@ -50,7 +50,7 @@ async function secureTwilio(
   return { client: createTwilioClient(config, 'https://sms.example.com'), ends }
 }
 
-test('a connection is used again, and reset once its request is given up: nothing is left for the kernel to send', async () => {
+test('a connection is reused, and reset when its request times out, so the kernel sends nothing later', async () => {
   let requests = 0
   const { client, ends } = await secureTwilio(10, (answer) => {
     requests += 1
@@ -65,7 +65,7 @@ test('a connection is used again, and reset once its request is given up: nothin
   expect(requests).toBe(3)
 })
 
-test('as many requests are made at once as SEND_CONCURRENCY says', async () => {
+test('the number of concurrent requests is SEND_CONCURRENCY', async () => {
   const concurrency = 130
   const unanswered: (() => void)[] = []
   const { client } = await secureTwilio(concurrency, (answer) => unanswered.push(answer))
@@ -76,7 +76,7 @@ test('as many requests are made at once as SEND_CONCURRENCY says', async () => {
   expect(new Set(outcomes)).toEqual(new Set(['accepted']))
 })
 
-test('where nobody listens, nothing is processed', async () => {
+test('a port without a listener is not processed', async () => {
   const client = createTwilioClient(configOf('https://localhost:1'), 'https://sms.example.com')
   expect((await client.submit(SUBMISSION)).answer).toMatchObject({ outcome: 'not_processed' })
 })

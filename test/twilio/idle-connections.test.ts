@@ -1,5 +1,5 @@
-// Connections that the server closes while they are idle: a request that meets such an end must not be in doubt where it
-// is certain that it was not sent.
+// Tests connections that the server closes while they are idle: a request on one must not be in doubt if it was certainly not
+// sent.
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,7 +8,7 @@ import { createTwilioClient } from '../../src/twilio/client.ts'
 import { createdMessage } from '../support/fake-twilio.ts'
 import { closeLater, configOf, SUBMISSION } from './with-twilio.ts'
 
-/** Answers each request, and closes its connection when that has been idle for so long. Sends no Keep-Alive header. */
+/** Answers each request, and closes the connection after this idle time. Sends no Keep-Alive header. */
 async function serverThatCloses(
   afterMs: number,
 ): Promise<{ url: string; requests: () => number; connections: () => number }> {
@@ -44,7 +44,7 @@ async function serverThatCloses(
   return { url, requests: () => requests, connections: () => connections }
 }
 
-test('a server that closes connections after 5 ms leaves only those in doubt from which this was learned', async () => {
+test('a server that closes idle connections after 5 ms leaves only the first requests in doubt', async () => {
   const server = await serverThatCloses(5)
   const client = createTwilioClient(configOf(server.url), 'https://sms.example.com')
   let inDoubt = 0
@@ -53,12 +53,12 @@ test('a server that closes connections after 5 ms leaves only those in doubt fro
     if (answer.outcome !== 'accepted') inDoubt += 1
     await sleep(4 + (i % 3))
   }
-  // From 4 s on, the time for which connections are kept idle is halved with each that the server closes first.
+  // The idle time starts at 4 s, and is halved each time the server closes a connection first.
   expect(inDoubt).toBeLessThanOrEqual(10)
   expect(server.requests()).toBe(200 - inDoubt)
 })
 
-test('a connection is used again where the server keeps it', async () => {
+test('a connection is reused if the server keeps it open', async () => {
   const server = await serverThatCloses(60_000)
   const client = createTwilioClient(configOf(server.url), 'https://sms.example.com')
   for (let i = 0; i < 20; i += 1) await client.submit(SUBMISSION)

@@ -1,4 +1,4 @@
-// Asking Twilio what became of the message with a sid, against real HTTP servers, good ones and broken ones.
+// Tests the lookup of a message by its sid, with real HTTP servers, correct and broken ones.
 import { describe, expect, test } from '@jest/globals'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
 import { createTwilioClient } from '../../src/twilio/client.ts'
@@ -9,7 +9,7 @@ import { ACCOUNT_SID, BROKEN, configOf, twilioThat } from './with-twilio.ts'
 
 const SID = `SM${'5'.repeat(32)}`
 
-describe('a message by its sid', () => {
+describe('a message looked up by its sid', () => {
   async function fetchFrom(answer: Answering): Promise<FetchAnswer> {
     const fake = await twilioThat(answer)
     const client = createTwilioClient(configOf(fake.url), 'https://sms.example.com')
@@ -20,7 +20,7 @@ describe('a message by its sid', () => {
     return fetched
   }
 
-  test('is found, with what Twilio says of it', async () => {
+  test('is found, with its status and error', async () => {
     const resource = createdMessage({ sid: SID, status: 'failed', error_code: 30001, error_message: 'Full' })
     expect(await fetchFrom(answerWith(200, resource))).toEqual({
       outcome: 'found',
@@ -28,7 +28,7 @@ describe('a message by its sid', () => {
     })
   })
 
-  test('is missing if Twilio does not know it', async () => {
+  test('is missing if Twilio does not have it', async () => {
     expect(await fetchFrom(answerWith(404, errorBody(404, 20404, 'Not found')))).toEqual({
       outcome: 'missing',
     })
@@ -40,18 +40,18 @@ describe('a message by its sid', () => {
     ['no sid', answerWith(200, {}), 'the answer cannot be read'],
     ['nothing', answerWith(200, ''), 'the answer cannot be read'],
     ['HTML', answerWith(200, '<h1>Hello</h1>'), 'the answer cannot be read'],
-  ])('is neither if Twilio answers with %s', async (_what, answer, reason) => {
+  ])('is unavailable if Twilio answers with %s', async (_what, answer, reason) => {
     expect(await fetchFrom(answer)).toEqual({ outcome: 'unavailable', reason })
   })
 
   test.each([
-    ['a 404 page of something in between', '<h1>Not found</h1>'],
+    ['a 404 page of a proxy', '<h1>Not found</h1>'],
     ["a 404 in JSON that is not Twilio's", { code: 404, message: 'no such route', status: 404 }],
   ])('is not missing because of %s', async (_what, body) => {
     expect(await fetchFrom(answerWith(404, body))).toEqual({ outcome: 'unavailable', reason: 'HTTP 404' })
   })
 
-  test('is neither without a connection', async () => {
+  test('is unavailable without a connection', async () => {
     const client = createTwilioClient(
       configOf(`http://127.0.0.1:${await freePort()}`),
       'https://sms.example.com',

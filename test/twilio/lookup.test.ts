@@ -1,5 +1,5 @@
-// Asking Twilio for its message list, against real HTTP servers, good ones and broken ones. What an entry of it means is
-// left to delivery/doubt.test.ts. Asking for one message by its sid: lookup-by-sid.test.ts.
+// Tests reading Twilio's message list, with real HTTP servers, correct and broken ones. delivery/find-attempt.test.ts tests the
+// matching, and lookup-by-sid.test.ts the lookup by sid.
 import { describe, expect, test } from '@jest/globals'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
 import { createTwilioClient } from '../../src/twilio/client.ts'
@@ -9,19 +9,19 @@ import { ACCOUNT_SID, BROKEN, configOf, SUBMISSION, twilioThat } from './with-tw
 
 const SID = `SM${'5'.repeat(32)}`
 const LIST_PATH = `/2010-04-01/Accounts/${ACCOUNT_SID}/Messages.json`
-/** Not ours: ages are by Twilio's clock alone. */
+/** Not our time: ages depend on Twilio's clock only. */
 const TWILIOS_NOW = Date.parse('2021-03-04T05:06:07Z')
 const DATE = { Date: new Date(TWILIOS_NOW).toUTCString() }
 
 type Page = Readonly<{ messages: unknown; next_page_uri?: unknown }>
 
-/** As the list shows a message that was created so many seconds ago. */
+/** An entry of the list for a message created `ageSeconds` ago. */
 function entry(ageSeconds: number, changes: Readonly<Record<string, unknown>> = {}): object {
   const created = new Date(TWILIOS_NOW - ageSeconds * 1000).toUTCString().replace('GMT', '+0000')
   return { ...createdMessage(), body: SUBMISSION.body, date_created: created, ...changes }
 }
 
-/** Answers with the pages one after the other, each linked to the next. */
+/** Answers with the pages in turn, each linked to the next. */
 function pages(...bodies: Page[]): Answering {
   return (response, { path }) => {
     const number = Number(new URL(path, 'http://twilio').searchParams.get('Page') ?? '0')
@@ -49,7 +49,7 @@ async function listFrom(
   return { listed, paths: fake.posts.map(({ path }) => path) }
 }
 
-/** Ages of the messages that were listed; "incomplete" behind them if they are not all. */
+/** The ages of the listed messages, followed by "incomplete" if messages are missing. */
 function agesIn(listed: ListAnswer): (number | string)[] {
   if (listed.outcome === 'unavailable') return [listed.reason]
   const ages = listed.messages.map(({ ageSeconds }) => ageSeconds)
@@ -57,12 +57,12 @@ function agesIn(listed: ListAnswer): (number | string)[] {
 }
 
 describe('the message list', () => {
-  test('is asked for by number alone, a hundred at once', async () => {
+  test('is requested by number only, with a hundred entries per page', async () => {
     const { paths } = await listFrom(pages({ messages: [] }))
     expect(paths).toEqual([`${LIST_PATH}?To=%2B12065550199&PageSize=100`])
   })
 
-  test('gives what Twilio says of each message, its age by Twilio’s clock', async () => {
+  test('has the status of each message, and its age by Twilio’s clock', async () => {
     const words = { status: 'undelivered', error_code: 30003, error_message: 'Unreachable', sid: SID }
     const { listed } = await listFrom(pages({ messages: [entry(12, words)] }))
     expect(listed).toEqual({
@@ -82,8 +82,8 @@ describe('the message list', () => {
   })
 
   test.each([
-    ['a text that is hidden', { body: null }, { body: '' }],
-    ['a status that we do not know', { status: 'partially_delivered' }, { status: 'accepted' }],
+    ['a redacted text', { body: null }, { body: '' }],
+    ['an unknown status', { status: 'partially_delivered' }, { status: 'accepted' }],
     ['an error code of zero', { error_code: 0 }, { errorCode: null }],
     ['an error code as text', { error_code: '30003' }, { errorCode: 30003 }],
   ])('reads %s', async (_what, changes, expected) => {
@@ -91,7 +91,7 @@ describe('the message list', () => {
     expect(listed).toMatchObject({ isComplete: true, messages: [expected] })
   })
 
-  test('leaves out what came in: a message to a number of one’s own is listed twice', async () => {
+  test('leaves out inbound entries, because a message to a number of the account is listed twice', async () => {
     const direction = { direction: 'inbound' }
     const { listed } = await listFrom(
       pages({
@@ -117,7 +117,7 @@ describe('the message list', () => {
 })
 
 describe('the pages of the list', () => {
-  test('are followed to the last', async () => {
+  test('are read to the last one', async () => {
     const { listed, paths } = await listFrom(
       pages({ messages: [entry(1), entry(2)] }, { messages: [entry(3)] }, { messages: [entry(4)] }),
     )
@@ -125,12 +125,12 @@ describe('the pages of the list', () => {
     expect(paths.slice(1)).toEqual([1, 2].map((page) => `${LIST_PATH}?To=%2B12065550199&Page=${page}`))
   })
 
-  test('are followed beyond an empty one', async () => {
+  test('are read beyond an empty one', async () => {
     const { listed } = await listFrom(pages({ messages: [] }, { messages: [entry(3)] }))
     expect(agesIn(listed)).toEqual([3])
   })
 
-  test('are not followed beyond one that is older as a whole; what is older is left out', async () => {
+  test('are not read beyond one with old entries only, and old entries are left out', async () => {
     const { listed, paths } = await listFrom(
       pages({ messages: [entry(1), entry(100)] }, { messages: [entry(102), entry(101)] }, { messages: [] }),
     )
@@ -140,10 +140,10 @@ describe('the pages of the list', () => {
 
   test.each([
     ['a message', entry(100)],
-    ['one that came in', entry(100, { direction: 'inbound' })],
-    ['one whose age is not known', entry(100, { date_created: null, direction: 'inbound' })],
-  ])('are followed beyond one that ends in what is older, while %s in it is not', async (_what, young) => {
-    // By the date of sending, which what is not sent yet does not have.
+    ['an inbound message', entry(100, { direction: 'inbound' })],
+    ['a message of unknown age', entry(100, { date_created: null, direction: 'inbound' })],
+  ])('are read beyond one that ends with old entries, if %s in it is not old', async (_what, young) => {
+    // The list is ordered by the date of sending, which a queued message does not have.
     const { listed, paths } = await listFrom(
       pages(
         { messages: [entry(500), young, entry(101)] },
@@ -157,7 +157,7 @@ describe('the pages of the list', () => {
     expect(paths).toHaveLength(3)
   })
 
-  test('are twenty at most: then the list is incomplete', async () => {
+  test('are limited to twenty, and more make the list incomplete', async () => {
     const endless = Array.from({ length: 30 }, (_, page) => ({ messages: [entry(page)] }))
     const { listed, paths } = await listFrom(pages(...endless))
     expect(agesIn(listed)).toEqual([...Array.from({ length: 20 }, (_, page) => page), 'incomplete'])
@@ -166,7 +166,7 @@ describe('the pages of the list', () => {
     expect(agesIn(whole)).not.toContain('incomplete')
   })
 
-  test('stops reading the list when the process stops, and knows nothing', async () => {
+  test('are not read on when the process stops, and the list is unavailable', async () => {
     const stopping = new AbortController()
     const { listed, paths } = await listFrom(
       (response, post) => {
@@ -182,7 +182,7 @@ describe('the pages of the list', () => {
     expect(afterwards).toEqual([])
   })
 
-  test('are not read on once the time is up: nothing is known', async () => {
+  test('are not read on after the time limit, and the list is unavailable', async () => {
     const { listed, paths } = await listFrom(
       async (response, post) => {
         await new Promise((resolve) => setTimeout(resolve, 150))
@@ -195,7 +195,7 @@ describe('the pages of the list', () => {
     expect(paths.length).toBeLessThanOrEqual(3)
   })
 
-  test('of which one cannot be had: nothing is known', async () => {
+  test('make the list unavailable if one cannot be read', async () => {
     const { listed } = await listFrom((response, post) => {
       const answer = post.path.includes('Page=1')
         ? answerWith(500, '')
@@ -206,14 +206,14 @@ describe('the pages of the list', () => {
   })
 })
 
-describe('an entry that cannot be read makes the list incomplete', () => {
+describe('an invalid entry makes the list incomplete:', () => {
   test.each([
-    ['no object', 'SM'],
-    ['nothing', null],
+    ['not an object', 'SM'],
+    ['null', null],
     ['without a sid', entry(2, { sid: undefined })],
     ['with another kind of sid', entry(2, { sid: `CA${'5'.repeat(32)}` })],
     ['without its date', entry(2, { date_created: null })],
-    ['with a date that is none', entry(2, { date_created: 'yesterday' })],
+    ['with an invalid date', entry(2, { date_created: 'yesterday' })],
   ])('%s', async (_what, odd) => {
     const { listed } = await listFrom(
       pages({ messages: [entry(1), odd, entry(3)] }, { messages: [entry(4)] }),
@@ -222,7 +222,7 @@ describe('an entry that cannot be read makes the list incomplete', () => {
   })
 })
 
-describe('a list that is no list: nothing is known', () => {
+describe('an invalid list is unavailable:', () => {
   test.each<readonly [string, Answering, string]>([
     ...BROKEN,
     ['404', answerWith(404, errorBody(404, 20404, 'Not found'), DATE), 'HTTP 404'],

@@ -1,4 +1,4 @@
-// Who may report: the signature as Twilio documents it, and every near miss.
+// Tests the signature of status callbacks as Twilio documents it, and invalid ones.
 import { describe, expect, test } from '@jest/globals'
 import webhooks from 'twilio/lib/webhooks/webhooks.js'
 import { isSignedByTwilio, isSignedInAnySpelling } from '../../src/twilio/signature.ts'
@@ -19,28 +19,25 @@ test("Twilio's published example is accepted", () => {
   expect(isSignedByTwilio([TOKEN], SIGNATURE, URL, FIELDS)).toBe(true)
 })
 
-test('the order of the fields does not matter', () => {
+test('the order of the fields does not affect the signature', () => {
   const reversed = Object.fromEntries(Object.entries(FIELDS).reverse())
   expect(isSignedByTwilio([TOKEN], SIGNATURE, URL, reversed)).toBe(true)
 })
 
-// The URL's port comes from PUBLIC_BASE_URL and not from the request, so that this opens nothing.
-test.each([
-  ':443',
-  ':8443',
-])('the port %s of our URL may be missing in what was signed, as Twilio does both', (port) => {
+// This is safe, because the port comes from PUBLIC_BASE_URL and not from the request.
+test.each([':443', ':8443'])('the port %s of our URL may be missing in the signed URL', (port) => {
   expect(isSignedByTwilio([TOKEN], SIGNATURE, URL.replace('.com/', `.com${port}/`), FIELDS)).toBe(true)
 })
 
-describe.each([isSignedByTwilio, isSignedInAnySpelling])('a signature is refused by %p', (isSigned) => {
+describe.each([isSignedByTwilio, isSignedInAnySpelling])('%p rejects a signature', (isSigned) => {
   test.each([
     ['when it is missing', undefined],
     ['when it is empty', ''],
     ['when one character differs', `M${SIGNATURE.slice(1)}`],
-    ['when it is cut short', SIGNATURE.slice(0, -1)],
-    ['when something follows it', `${SIGNATURE}A`],
-    ['when it comes twice, as two headers are joined', `${SIGNATURE}, ${SIGNATURE}`],
-    ['when it has characters of more than one byte', '\u{1f600}'.repeat(14)],
+    ['when it is truncated', SIGNATURE.slice(0, -1)],
+    ['when text follows it', `${SIGNATURE}A`],
+    ['when it is repeated, as in two joined headers', `${SIGNATURE}, ${SIGNATURE}`],
+    ['when it has multi-byte characters', '\u{1f600}'.repeat(14)],
   ])('%s', (_when, signature) => {
     expect(isSigned([TOKEN], signature, URL, FIELDS)).toBe(false)
   })
@@ -52,9 +49,9 @@ describe.each([isSignedByTwilio, isSignedInAnySpelling])('a signature is refused
     ['another query', URL.replace('foo=1', 'foo=2')],
     ['no query', 'https://example.com/myapp.php'],
     ['the parameters of the query in another order', 'https://example.com/myapp.php?bar=2&foo=1'],
-    ['something that is no URL', 'not a URL'],
-    ['nothing', ''],
-  ])('when it was made for the example, and the URL is %s', (_what, url) => {
+    ['a text that is no URL', 'not a URL'],
+    ['an empty URL', ''],
+  ])('of the example for %s', (_what, url) => {
     expect(isSigned([TOKEN], SIGNATURE, url, FIELDS)).toBe(false)
   })
 
@@ -63,7 +60,7 @@ describe.each([isSignedByTwilio, isSignedInAnySpelling])('a signature is refused
     ['a field has a space at its end', { ...FIELDS, Digits: '1234 ' }],
     ['a field is missing', { ...FIELDS, Digits: undefined }],
     ['a field was added', { ...FIELDS, Status: 'delivered' }],
-    ['a field came twice with different values', { ...FIELDS, Digits: ['1234', '1235'] }],
+    ['a field is repeated with another value', { ...FIELDS, Digits: ['1234', '1235'] }],
     ["a field's name has another case", { ...FIELDS, Digits: undefined, digits: '1234' }],
     ['there are no fields', {}],
   ])('when %s', (_what, fields) => {
@@ -73,7 +70,7 @@ describe.each([isSignedByTwilio, isSignedInAnySpelling])('a signature is refused
     expect(isSigned([TOKEN], SIGNATURE, URL, sent)).toBe(false)
   })
 
-  test('when no auth token is known', () => {
+  test('without an auth token', () => {
     expect(isSigned([], SIGNATURE, URL, FIELDS)).toBe(false)
   })
 })
@@ -83,19 +80,19 @@ test.each([
   ['the first of two', [TOKEN, '54321'], true],
   ['the second of two', ['54321', TOKEN], true],
   ['none of two', ['54321', '123456'], false],
-])('while a token is rotated: signed with %s', (_which, tokens, accepted) => {
+])('during the rotation of a token, a signature with %s', (_which, tokens, accepted) => {
   expect(isSignedByTwilio(tokens, SIGNATURE, URL, FIELDS)).toBe(accepted)
 })
 
-/** Escapes that `new URL()` writes otherwise: what Twilio is known to sign is either. */
-test("a URL whose escapes were signed as a browser would write them is found among the package's spellings", () => {
+/** Escapes that `new URL()` writes in another form. Twilio signs either form. */
+test('isSignedInAnySpelling accepts escapes as a browser writes them', () => {
   const url = "https://example.com/a?who=O'Hara"
   const signature = webhooks.getExpectedTwilioSignature(TOKEN, 'https://example.com/a?who=O%27Hara', FIELDS)
   expect(isSignedByTwilio([TOKEN], signature, url, FIELDS)).toBe(false)
   expect(isSignedInAnySpelling([TOKEN], signature, url, FIELDS)).toBe(true)
 })
 
-// What is decided without the package's own check must never be stricter, where a URL of ours is concerned.
+// For our URLs, isSignedByTwilio must never be stricter than the package.
 test.each([
   'https://sms.example.com',
   'https://sms.example.com:8443',
@@ -104,7 +101,7 @@ test.each([
   'http://127.0.0.1:3000',
   'http://[::1]:3000',
   'https://user:pass@sms.example.com:8443',
-])('for URLs below %s it says what the package says', (base) => {
+])('isSignedByTwilio agrees with the package for URLs below %s', (base) => {
   const url = `${base}/twilio/status?message=42&attempt=1`
   const spellings = [
     url,

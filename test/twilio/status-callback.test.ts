@@ -1,4 +1,4 @@
-// The wire format of status callbacks: what is read, and that nothing is guessed.
+// Tests the format of status callbacks: what is read, and that nothing is guessed.
 import { describe, expect, test } from '@jest/globals'
 import { TWILIO_STATUSES } from '../../src/delivery/status.ts'
 import { parseStatusCallback, statusCallbackUrl } from '../../src/twilio/status-callback.ts'
@@ -8,7 +8,7 @@ const ACCOUNT = `AC${'0123456789abcdef'.repeat(2)}`
 const SID = newSid()
 const SEARCH = '?message=41&attempt=2'
 
-/** The plain callback with these fields instead; undefined takes a field away. */
+/** A callback with changed fields; undefined removes a field. */
 function parse(extra: Record<string, string | string[] | undefined> = {}, search = SEARCH) {
   const fields = Object.entries({ ...callbackFields(ACCOUNT, SID, 'undelivered'), ...extra })
   return parseStatusCallback(search, Object.fromEntries(fields.filter(([, value]) => value !== undefined)))
@@ -19,28 +19,28 @@ const KEY = 'Zk3-_0aBcDeFgHiJ'
 test.each([
   [KEY, `attempt=2&key=${KEY}&message=41`],
   [null, 'attempt=2&message=41'],
-])('the URL that we give to Twilio names message and attempt with the key %s, and comes back so', (key, query) => {
+])('the callback URL has message and attempt with the key %s, and is parsed back', (key, query) => {
   const origin = { messageId: 41, attempt: 2, key }
   const url = new URL(statusCallbackUrl('https://sms.example.com/prefix', origin))
   expect(url.href.replace(url.hash, '')).toBe(`https://sms.example.com/prefix/twilio/status?${query}`)
   expect(parse({}, url.search)).toMatchObject({ origin })
 })
 
-test('a proxy that sorts the query leaves our URL as it is', () => {
+test('a proxy that sorts the query does not change the callback URL', () => {
   const url = new URL(statusCallbackUrl('https://sms.example.com', { messageId: 41, attempt: 2, key: KEY }))
   const { href } = url
   url.searchParams.sort()
   expect(url.href).toBe(href)
 })
 
-test('its fragment asks Twilio for as many tries as it allows, also after a 5xx and when time runs out', () => {
+test('the fragment of the callback URL asks Twilio for the maximum of retries, also after a 5xx or a time-out', () => {
   const { hash } = new URL(
     statusCallbackUrl('https://sms.example.com', { messageId: 41, attempt: 2, key: null }),
   )
   expect(hash).toBe('#ct=2000&rt=5000&rc=5&rp=5xx,ct,rt')
 })
 
-test('a failure is read with its code and text', () => {
+test('a callback of a failure is read with its code and text', () => {
   expect(parse({ ErrorCode: '30003', ErrorMessage: 'Unreachable' })).toEqual({
     accountSid: ACCOUNT,
     sid: SID,
@@ -56,15 +56,15 @@ test.each(TWILIO_STATUSES)('the status %s is read', (status) => {
   expect(parse({ MessageStatus: status, SmsStatus: status })).toMatchObject({ status })
 })
 
-test('fields that nobody knows are ignored: Twilio adds some without notice', () => {
+test('unknown fields of a callback are ignored, because Twilio adds some without notice', () => {
   expect(parse({ RawDlrDoneDate: '2401011200', ChannelToAddress: '+1XXX', NewThing: '1' })).toEqual(parse())
 })
 
-test('the older names of sid and status may be missing', () => {
+test('a callback may lack the older names of sid and status', () => {
   expect(parse({ SmsSid: undefined, SmsStatus: undefined })).toEqual(parse())
 })
 
-describe('the query says which message and attempt, or nothing at all', () => {
+describe('the query of a callback identifies message and attempt, or nothing:', () => {
   test.each([
     ['', null],
     ['?', null],
@@ -106,27 +106,27 @@ describe('the query says which message and attempt, or nothing at all', () => {
     '?message=9999999999999999&attempt=0',
     '?message=NaN&attempt=Infinity',
     "?message=1'--&attempt=0",
-  ])('%s is unreadable', (search) => {
+  ])('%s is invalid', (search) => {
     expect(parse({}, search)).toEqual({ unreadable: expect.stringContaining('in the URL') })
   })
 })
 
-describe('what cannot be read is refused, and no value is repeated', () => {
+describe('an invalid callback is rejected without repeating a value:', () => {
   test.each([
     ['no AccountSid', { AccountSid: undefined }],
-    ['an AccountSid that has swallowed its neighbour', { AccountSid: `${ACCOUNT}ApiVersion2010-04-01` }],
+    ['an AccountSid that contains the next field', { AccountSid: `${ACCOUNT}ApiVersion2010-04-01` }],
     ['an AccountSid with a line break', { AccountSid: `${ACCOUNT}\n` }],
-    ['a sid under its older name only', { MessageSid: undefined }],
-    ['a MessageSid that has swallowed the status', { MessageSid: `${SID}MessageStatusundelivered` }],
-    ['a MessageSid that is cut short', { MessageSid: SID.slice(0, -1) }],
+    ['a sid with its older name only', { MessageSid: undefined }],
+    ['a MessageSid that contains the status', { MessageSid: `${SID}MessageStatusundelivered` }],
+    ['a truncated MessageSid', { MessageSid: SID.slice(0, -1) }],
     ['a MessageSid with a line break', { MessageSid: `${SID}\n` }],
-    ['a sid of something else', { MessageSid: SID.replace('SM', 'CA') }],
-    ['a status under its older name only', { MessageStatus: undefined }],
-    ['two names with different statuses', { SmsStatus: 'delivered' }],
+    ['a sid of another resource', { MessageSid: SID.replace('SM', 'CA') }],
+    ['a status with its older name only', { MessageStatus: undefined }],
+    ['two names of the status with different values', { SmsStatus: 'delivered' }],
     ['a status of an inbound message', { MessageStatus: 'received' }],
     ['a status in capitals', { MessageStatus: 'DELIVERED' }],
     ['a status with a space', { MessageStatus: 'delivered ' }],
-    ['a field that came twice', { To: ['+12065550199', '+12065550199'] }],
+    ['a repeated field', { To: ['+12065550199', '+12065550199'] }],
     ['a NUL byte in a field that is read', { ErrorMessage: 'a\0b' }],
     ['a NUL byte in a field that is not read', { To: '\0' }],
   ])('%s', (_what, extra) => {
@@ -150,14 +150,14 @@ describe('what cannot be read is refused, and no value is repeated', () => {
     expect(parse({ ErrorCode })).toEqual({ unreadable: expect.stringContaining('ErrorCode') })
   })
 
-  // Fields are signed as one string, so that a field can be hidden in the one before it.
+  // Fields are signed as one string, so a field can be hidden inside the previous one.
   test.each([
-    ['the value before it has swallowed', { ApiVersion: '2010-04-01ErrorCode30007' }],
-    ['the name before it has swallowed', { ChannelPrefixsmsErrorCode: '30007' }],
-    ['the name before it has swallowed, value and all', { ChannelPrefixsmsErrorCode30007: '' }],
-    ['the two around it share', { ApiVersion: '2010-04-01Error', Code30007: '' }],
-    ['was cut too late', { ErrorCode3: '0007' }],
-    ['was cut too early', { ErrorCod: 'e30007' }],
+    ['the previous value contains', { ApiVersion: '2010-04-01ErrorCode30007' }],
+    ['the previous name contains', { ChannelPrefixsmsErrorCode: '30007' }],
+    ['the previous name contains, with its value', { ChannelPrefixsmsErrorCode30007: '' }],
+    ['is split between the fields around it', { ApiVersion: '2010-04-01Error', Code30007: '' }],
+    ['has too long a name', { ErrorCode3: '0007' }],
+    ['has too short a name', { ErrorCod: 'e30007' }],
   ])('an ErrorCode that %s', (_what, extra) => {
     expect(parse(extra)).toEqual({ unreadable: expect.any(String) })
   })
@@ -172,29 +172,29 @@ describe('what cannot be read is refused, and no value is repeated', () => {
     'a-b',
     'a\0',
     '2&attempt',
-  ])('a field with the odd name %j, which could be a part of the URL or of a value', (name) => {
+  ])('a field with the invalid name %j, which could be a part of the URL or of a value', (name) => {
     expect(parse({ [name]: '' })).toEqual({ unreadable: expect.any(String) })
   })
 })
 
 test.each([
-  ['nothing', undefined, null],
-  ['an empty text', '', null],
+  ['missing', undefined, null],
+  ['empty', '', null],
   ['0, which means none', '0', null],
   ['a code', '30008', 30008],
-])('as error code, %s', (_what, ErrorCode, errorCode) => {
+])('the error code of a callback can be %s', (_what, ErrorCode, errorCode) => {
   expect(parse({ ErrorCode })).toMatchObject({ errorCode })
 })
 
-describe("Twilio's words on an error are kept as PostgreSQL can store them", () => {
+describe("Twilio's error text is kept as PostgreSQL can store it:", () => {
   test.each([
     ['other scripts', 'Nicht zustellbar: 電話, مشغول, \u{1f4f5}', 'Nicht zustellbar: 電話, مشغول, \u{1f4f5}'],
-    ['half of a surrogate pair', 'a\ud800b', 'a\ufffdb'],
-    ['the other half', 'a\udc00', 'a\ufffd'],
-    ['marks that turn the text around', '\u202eabc', '\u202eabc'],
+    ['a high surrogate', 'a\ud800b', 'a\ufffdb'],
+    ['a low surrogate', 'a\udc00', 'a\ufffd'],
+    ['bidirectional controls', '\u202eabc', '\u202eabc'],
     ['nothing', '', null],
-    ['an endless text', 'x'.repeat(5000), 'x'.repeat(500)],
-    ['a pair that the limit would cut', `${'x'.repeat(499)}\u{1f4f5}`, `${'x'.repeat(499)}\ufffd`],
+    ['a long text', 'x'.repeat(5000), 'x'.repeat(500)],
+    ['a pair at the limit', `${'x'.repeat(499)}\u{1f4f5}`, `${'x'.repeat(499)}\ufffd`],
   ])('%s', (_what, ErrorMessage, errorText) => {
     expect(parse({ ErrorMessage })).toMatchObject({ errorText })
   })
@@ -205,7 +205,7 @@ test.each([
   'teleported',
   'retrying',
   'constructor',
-])('the status %s, which Twilio may have added, is told from what cannot be read', (status) => {
+])('the status %s, which Twilio may have added, is unknown but not invalid', (status) => {
   const parsed = parse({ MessageStatus: status, SmsStatus: status })
   expect(parsed).toEqual({ unknownStatus: status, accountSid: expect.stringMatching(/^AC/), sid: SID })
 })

@@ -1,4 +1,4 @@
-// A client and the server that it talks to, ended after the test.
+// A client and its server, which are closed after the test.
 import { afterEach } from '@jest/globals'
 import type { TwilioConfig } from '../../src/config/config.ts'
 import type { Submission } from '../../src/delivery/decision.ts'
@@ -15,7 +15,7 @@ export const AUTH_TOKEN = 'a'.repeat(32)
 
 const closing: (() => Promise<unknown>)[] = []
 
-/** Ends it after the test. */
+/** Closes it after the test. */
 export function closeLater(close: () => Promise<unknown>): void {
   closing.push(close)
 }
@@ -56,12 +56,12 @@ export const SUBMISSION: Submission = {
 
 const DATE = { Date: new Date('2021-03-04T05:06:07Z').toUTCString() }
 
-/** Answers to a question that are none, and how the lookup calls them. */
+/** Unusable answers to a lookup, and the resulting reason. */
 export const BROKEN: readonly (readonly [string, Answering, string])[] = [
   ['500', answerWith(500, errorBody(500, 20500, 'Oops'), DATE), 'HTTP 500'],
   ['503 with HTML', answerWith(503, '<h1>Away</h1>', DATE), 'HTTP 503'],
   ['429', answerWith(429, errorBody(429, 20429, 'Too many'), DATE), 'HTTP 429'],
   ['401', answerWith(401, errorBody(401, 20003, 'Authenticate'), DATE), 'HTTP 401'],
-  ['a redirect that leads nowhere', answerWith(302, '', DATE), 'HTTP 302'],
-  ['a connection that is cut', (response) => response.destroy(), 'ECONNRESET'],
+  ['a redirect', answerWith(302, '', DATE), 'HTTP 302'],
+  ['a connection that closes', (response) => response.destroy(), 'ECONNRESET'],
 ]
