@@ -1,57 +1,89 @@
-// One connection while somebody has it, from the pool and back.
+// One connection of the pool, from checkout to release, and the statements that are sent on it.
 import type pg from 'pg'
-import { rethrowFailed } from './database-failure.ts'
-import type { PreparedStatements } from './prepared.ts'
-import type { RowReaders } from './row-reader.ts'
+import { isAnswer, rethrowFailed } from './database-failure.ts'
+import { isLostStatement, type PreparedStatements } from './prepared.ts'
 
 export interface ConnectionSource {
   readonly pool: pg.Pool
   readonly prepared: PreparedStatements
-  readonly rowReaders: RowReaders
-  /** For each wait for an answer; 0 for none. */
+  /** For each wait for an answer; 0 for no limit. */
   readonly queryTimeoutMs: number
 }
 
-/** A connection while it is somebody's. */
-export interface Connection {
-  readonly client: pg.PoolClient
-  /** It is in an unknown state: it is used no more, and thrown away in the end. */
-  breakWith(error: Error): void
-  isBroken(): boolean
+/** pg takes 0 for "not set", and would use the time-out of the URL or of `pg.defaults`. This is the longest timer of Node. */
+const NO_TIMEOUT_MS = 2 ** 31 - 1
+
+/** In pipeline mode, pg closes the connection of a query that times out. */
+export function toQuery(
+  { prepared, queryTimeoutMs }: ConnectionSource,
+  text: string,
+  values?: unknown[],
+): pg.QueryConfig & { readonly query_timeout: number } {
+  return { ...prepared.toQuery(text, values), query_timeout: queryTimeoutMs || NO_TIMEOUT_MS }
 }
 
-export async function onConnection<T>(
-  { pool }: ConnectionSource,
-  use: (connection: Connection) => Promise<T>,
-): Promise<T> {
-  // Not even a login that is refused says anything about what was to be asked.
-  const client = await pool.connect().catch(rethrowFailed)
-  let broken: Error | undefined
-  const breakWith = (error: Error): void => {
-    broken = error
-  }
-  // Without a listener, a connection that breaks between two statements would end the process.
-  client.on('error', breakWith)
-  try {
-    return await use({ client, breakWith, isBroken: () => broken !== undefined })
-  } finally {
-    client.off('error', breakWith)
-    client.release(broken)
-  }
-}
+export class Connection {
+  readonly #client: pg.PoolClient
+  readonly #source: ConnectionSource
+  #failure: Error | undefined
+  /** Set if the connection must not be used again. */
+  #broken: Error | undefined
 
-/** A query whose wait is limited. For all queries of a pool, pg's option would be one for a whole transaction as well. */
-export function limited<Query extends pg.QueryConfig>(
-  query: Query,
-  { queryTimeoutMs }: Pick<ConnectionSource, 'queryTimeoutMs'>,
-): Query & { readonly query_timeout: number } {
-  return { ...query, query_timeout: queryTimeoutMs }
+  constructor(client: pg.PoolClient, source: ConnectionSource) {
+    this.#client = client
+    this.#source = source
+  }
+
+  /** Checks out a connection for `use`. */
+  static async with<T>(source: ConnectionSource, use: (connection: Connection) => Promise<T>): Promise<T> {
+    // A refused login says nothing about the statements that were to follow.
+    const client = await source.pool.connect().catch(rethrowFailed)
+    const connection = new Connection(client, source)
+    const onError = (error: Error): void => connection.breakWith(error)
+    // Without a listener, a connection that breaks between two statements would end the process.
+    client.on('error', onError)
+    try {
+      return await use(connection)
+    } finally {
+      client.off('error', onError)
+      if (client.getTransactionStatus() !== 'I')
+        connection.breakWith(new Error('A transaction is still open'))
+      client.release(connection.#broken)
+    }
+  }
+
+  /** What failed first: later statements of the transaction fail because of it. */
+  get failure(): Error | undefined {
+    return this.#failure
+  }
+
+  get isBroken(): boolean {
+    return this.#broken !== undefined
+  }
+
+  breakWith(error: Error): void {
+    this.#broken ??= error
+  }
+
+  /** Sends a statement at once, whether or not those before it are answered. A failed one sets `failure`. */
+  send<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<pg.QueryResult<Row>> {
+    return new Promise((resolve, reject) => {
+      // pg calls back before `query` returns if it cannot write a value.
+      this.#client.query<Row>(toQuery(this.#source, text, values), (error: Error | null, result) => {
+        if (error === null) return resolve(result)
+        this.#failure ??= error
+        // Not refused by the server: pg and the server may disagree about what is prepared.
+        if (!isAnswer(error) || isLostStatement(error)) this.breakWith(error)
+        reject(error)
+      })
+    })
+  }
 }
 
 export interface Connections {
   readonly total: number
   readonly idle: number
-  /** Who waits until somebody gives one back. */
+  /** Callers that wait for a connection. */
   readonly waiting: number
 }
 
@@ -61,6 +93,6 @@ export function connectionsOf({
   waitingCount,
   options,
 }: pg.Pool): Connections {
-  // Who has just asked counts as waiting for a moment, even if one is free or can be made.
+  // A new caller counts as waiting for a moment, even if a connection is free or can be opened.
   return { total, idle, waiting: Math.max(0, waitingCount - idle - (options.max - total)) }
 }

@@ -1,51 +1,61 @@
-// Which statements are prepared, and so parsed and planned once a connection instead of each time.
+// Prepared statements: the server parses and plans each of them once per connection. They can get lost, above all behind
+// a pooler; then the work runs again without them.
 import { createHash } from 'node:crypto'
 import pg from 'pg'
 
-/** Each stays in the server's memory for as long as its connection lives. Ours and pg-boss's are about forty. */
+/** Each stays in the server's memory as long as its connection. Ours and pg-boss's are about forty. */
 const MAX_PREPARED = 100
+
+/** How long nothing is prepared after a loss. Behind a pooler that loses them always, one transaction a minute pays for it. */
+const PAUSE_MS = 60_000
 
 export class PreparedStatements {
   readonly #names = new Map<string, string>()
   readonly #onLost: (error: Error) => void
-  #isUsable = true
+  readonly #nowMs: () => number
+  #pausedUntilMs = Number.NEGATIVE_INFINITY
 
-  /** @param onLost told once, if they cannot be used any more */
-  constructor(onLost: (error: Error) => void) {
+  /** @param onLost called at most once a minute */
+  constructor(onLost: (error: Error) => void, nowMs = () => performance.now()) {
     this.#onLost = onLost
+    this.#nowMs = nowMs
   }
 
-  /** Without values a text may hold several statements, which cannot be prepared. */
+  /** A text without values may hold several statements, which cannot be prepared. */
   toQuery(text: string, values: unknown[] | undefined): pg.QueryConfig {
     if (values === undefined || values.length === 0) return { text }
-    const name = this.nameOf(text)
+    const name = this.#isPaused() ? undefined : this.#nameOf(text)
     return name === undefined ? { text, values } : { name, text, values }
   }
 
   /**
-   * Runs `work`, and once more without prepared statements if it failed because these got lost.
+   * Runs `work`. If it fails because a prepared statement got lost, preparing pauses and `work` runs once more.
    *
-   * @param work must have done nothing if it fails so
+   * @param work must leave nothing written when it fails like this
    */
   async run<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work()
     } catch (error) {
-      if (!isLost(error)) throw error
-      if (this.#isUsable) this.#onLost(error)
-      this.#isUsable = false
+      if (!isLostStatement(error)) throw error
+      this.#pause(error)
       return work()
     }
   }
 
-  /**
-   * The name of the prepared statement with this text, made from the text itself: behind a pooler, another process may
-   * have prepared on the same connection.
-   *
-   * @returns undefined if it is not to be prepared
-   */
-  nameOf(text: string): string | undefined {
-    if (!this.#isUsable) return undefined
+  #isPaused(): boolean {
+    return this.#nowMs() < this.#pausedUntilMs
+  }
+
+  /** Statements that were under way fail together: the first failure starts the pause. */
+  #pause(error: Error): void {
+    if (this.#isPaused()) return
+    this.#pausedUntilMs = this.#nowMs() + PAUSE_MS
+    this.#onLost(error)
+  }
+
+  /** Derived from the text: behind a pooler, another process may have prepared the same name on the same connection. */
+  #nameOf(text: string): string | undefined {
     const known = this.#names.get(text)
     if (known !== undefined || this.#names.size === MAX_PREPARED) return known
     const name = `sms_retry_${createHash('sha256').update(text).digest('hex').slice(0, 32)}`
@@ -55,13 +65,13 @@ export class PreparedStatements {
 }
 
 /**
- * 26000 and 42P05: a pooler gave us another connection to the server than the one that we prepared on (PgBouncer in
- * transaction mode before 1.21, or with `max_prepared_statements = 0`). 0A000: a column has changed its type.
+ * 26000 and 42P05: the pooler switched to another server connection than the one that prepared it (PgBouncer in
+ * transaction mode before 1.21, or with `max_prepared_statements = 0`). 0A000: a column changed its type.
  */
 const LOST = new Set(['26000', '42P05'])
 const FEATURE_NOT_SUPPORTED = '0A000'
 
-function isLost(error: unknown): error is Error {
+export function isLostStatement(error: unknown): error is Error {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
   if (!(cause instanceof pg.DatabaseError)) return false
   const isStale = cause.code === FEATURE_NOT_SUPPORTED && cause.routine === 'RevalidateCachedQuery'

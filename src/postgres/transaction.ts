@@ -1,10 +1,13 @@
-// Transactions that end one way or the other, and tell which.
-import { setTimeout as sleep } from 'node:timers/promises'
+// A transaction: committed, rolled back, or neither is known, and the caller learns which.
+//
+// Its statements are pipelined: they go out without waiting for each other's answers. But PostgreSQL treats each of them
+// as a unit: if one fails, it goes on with the next. So nothing that changes data goes out before `begin` is answered,
+// and the command tag of the commit decides whether anything was written.
+import type pg from 'pg'
 import { DatabaseError } from '../shared/errors.ts'
-import { type Connection, type ConnectionSource, limited, onConnection } from './connection.ts'
-import { rethrowNotWritten, rethrowMaybeWritten } from './database-failure.ts'
-import { beginStatements } from './session-settings.ts'
-import { TransactionQuery } from './transaction-query.ts'
+import { Connection, type ConnectionSource } from './connection.ts'
+import { isAnswer, rethrowNotWritten, toDatabaseError } from './database-failure.ts'
+import { beginStatement } from './session-settings.ts'
 
 /** Runs one statement: a pool, a client inside a transaction, or an adapter of an ORM's transaction. */
 export interface Db {
@@ -13,11 +16,16 @@ export interface Db {
 
 export interface Transaction extends Db {
   /**
-   * For the last statements, whose results nobody needs: they are sent together with the commit, once `work` has
-   * returned, and cost no round trip of their own. Each seems to give no rows.
+   * For a first statement that reads or locks: it is sent together with `begin` and saves a round trip. It must not
+   * change data: should `begin` fail, it runs outside the transaction.
+   */
+  readonly atBegin: Db
+  /**
+   * For the last statements, whose results nobody needs: they are sent together with the commit once `work` has
+   * returned, and save a round trip. Each seems to return no rows.
    */
   readonly atCommit: Db
-  /** The same for one statement whose rows are needed: `onRows` has them before the transaction resolves. */
+  /** The same for one statement whose rows are needed: `onRows` gets them before the transaction resolves. */
   executeAtCommit<Row extends object>(
     text: string,
     values: unknown[],
@@ -30,120 +38,147 @@ export type RunTransaction = <T>(
   lockTimeoutMs?: number | null,
 ) => Promise<T>
 
+/** @throws DatabaseError if the database failed; whatever `work` throws otherwise */
 export async function inTransaction<T>(
-  { client, breakWith, isBroken }: Connection,
   source: ConnectionSource,
   work: (tx: Transaction) => Promise<T>,
   lockTimeoutMs: number | null = null,
 ): Promise<T> {
-  const { prepared, rowReaders, queryTimeoutMs } = source
-  const query = new TransactionQuery(prepared, rowReaders, queryTimeoutMs, beginStatements(lockTimeoutMs))
-  const atCommit: typeof query.executeAtCommit = (statement, onRows) => {
+  return Connection.with(source, async (connection) => {
+    const pipeline = new TransactionPipeline(connection, lockTimeoutMs)
     try {
-      query.executeAtCommit(statement, onRows)
+      const result = await work(pipeline)
+      await pipeline.commit()
+      return result
     } catch (error) {
-      rethrowNotWritten(error as Error)
-    }
-  }
-  try {
-    client.query(query)
-    const result = await work({
-      executeSql: (text, values) => query.execute<never>({ text, values }).catch(rethrowNotWritten),
-      atCommit: {
-        executeSql: async (text, values) => {
-          atCommit({ text, values })
-          return { rows: [] }
-        },
-      },
-      executeAtCommit: (text, values, onRows) => atCommit({ text, values }, onRows),
-    })
-    await query
-      .commit()
-      .catch((error: Error) => (query.isCommitSent ? rethrowMaybeWritten(error) : rethrowNotWritten(error)))
-    if (query.failure !== undefined) breakWith(query.failure)
-    return result
-  } catch (error) {
-    query.end()
-    const isRolledBack =
-      !isBroken() && (await isDone(client.query(limited({ text: 'rollback' }, source)), breakWith))
-    if (!isRolledBack) query.abandon()
-    if (!query.isCommitSent || isRolledBack || !(error instanceof DatabaseError)) throw error
-    // A server that refuses a commit and dies of it may find it in its log when it starts again.
-    throw new DatabaseError(error.message, { cause: error.cause, written: 'unknown' })
-  }
-}
-
-function isDone(statement: Promise<unknown>, onFailure: (error: Error) => void): Promise<boolean> {
-  return statement.then(
-    () => true,
-    (error: Error) => {
-      onFailure(error)
-      return false
-    },
-  )
-}
-
-/** How a transaction is found again whose commit got no answer. */
-export interface Confirmation<T> {
-  /** A name that no other transaction has: it is locked until the transaction ends. */
-  readonly name: string
-  /** Whether the result of `work` is in the database. Asked on the server that the database's address leads to then. */
-  readonly isWritten: (tx: Db, result: T) => Promise<boolean>
-}
-
-/**
- * Not by the transaction's number: after a failover, the new primary gives the numbers out again that it has not seen. The
- * lock is what tells a transaction that is still committing (it waits for a synchronous standby) from one that is lost.
- */
-export async function inConfirmedTransaction<T>(
-  source: ConnectionSource,
-  work: (tx: Db) => Promise<T>,
-  { name, isWritten }: Confirmation<T>,
-): Promise<T> {
-  let done: { readonly result: T } | undefined
-  try {
-    await onConnection(source, (on) =>
-      inTransaction(on, source, async (tx) => {
-        const [, result] = await Promise.all([tx.executeSql(LOCK_NAME, [name]), work(tx)])
-        done = { result }
-      }),
-    )
-  } catch (error) {
-    if (!(error instanceof DatabaseError) || error.written === 'no' || done === undefined) throw error
-    const { result } = done
-    const wasWritten = await lookUpCommit(source, name, (tx) => isWritten(tx, result))
-    if (wasWritten === false) throw new DatabaseError(error.message, { cause: error.cause, written: 'no' })
-    if (wasWritten === null) throw error
-  }
-  if (done === undefined) throw new Error('a transaction was committed whose work had not ended')
-  return done.result
-}
-
-const LOCK_NAME = 'select pg_advisory_xact_lock(hashtextextended($1, 0))'
-
-const ASK_AGAIN_AFTER_MS = [100, 400, 1_000, 2_000, 4_000]
-
-/** Null if the database did not come back in time, or has only a standby to answer, which may lack the latest commits. */
-async function lookUpCommit(
-  source: ConnectionSource,
-  name: string,
-  isWritten: (tx: Db) => Promise<boolean>,
-): Promise<boolean | null> {
-  for (const delayMs of ASK_AGAIN_AFTER_MS) {
-    await sleep(delayMs)
-    const answer = await onConnection(source, (on) =>
-      inTransaction(on, source, async (tx) => {
-        await tx.executeSql(LOCK_NAME, [name])
-        const { rows } = await tx.executeSql<{ isStandby: boolean }>(IS_STANDBY)
-        return rows[0]?.isStandby === false ? await isWritten(tx) : null
-      }),
-    ).catch((error: unknown) => {
-      if (error instanceof DatabaseError) return null
+      await pipeline.end()
       throw error
-    })
-    if (answer !== null) return answer
-  }
-  return null
+    }
+  })
 }
 
-const IS_STANDBY = 'select pg_is_in_recovery() as "isStandby"'
+interface LastStatement {
+  readonly text: string
+  readonly values: unknown[] | undefined
+  readonly onRows: ((rows: readonly never[]) => void) | undefined
+}
+
+class TransactionPipeline implements Transaction {
+  readonly #connection: Connection
+  readonly #begun: Promise<unknown>
+  readonly #last: LastStatement[] = []
+  #isOver = false
+
+  constructor(connection: Connection, lockTimeoutMs: number | null) {
+    this.#connection = connection
+    this.#begun = connection.send(beginStatement(lockTimeoutMs))
+    // Each statement and the commit throw the failure.
+    this.#begun.catch(() => undefined)
+  }
+
+  readonly atBegin: Db = {
+    executeSql: async (text, values) => {
+      this.#refuseIfOver()
+      const sent = this.#connection.send<never>(text, values)
+      const [, { rows }] = await Promise.all([this.#begun, sent]).catch(rethrowNotWritten)
+      return { rows }
+    },
+  }
+
+  readonly atCommit: Db = {
+    executeSql: async (text, values) => {
+      this.#refuseIfOver()
+      this.#last.push({ text, values, onRows: undefined })
+      return { rows: [] }
+    },
+  }
+
+  async executeSql<Row extends object>(text: string, values?: unknown[]): Promise<{ rows: Row[] }> {
+    await this.#begun.catch(rethrowNotWritten)
+    this.#refuseIfOver()
+    const sent = this.#connection.send<Row & pg.QueryResultRow>(text, values)
+    const { rows } = await sent.catch(rethrowNotWritten)
+    return { rows }
+  }
+
+  executeAtCommit<Row extends object>(
+    text: string,
+    values: unknown[],
+    onRows: (rows: readonly Row[]) => void,
+  ): void {
+    this.#refuseIfOver()
+    // The caller knows which rows its statement returns.
+    this.#last.push({ text, values, onRows: onRows as LastStatement['onRows'] })
+  }
+
+  /** @throws DatabaseError, also if an earlier statement failed and `work` went on */
+  async commit(): Promise<void> {
+    await this.#begun.catch(rethrowNotWritten)
+    this.#refuseIfOver()
+    this.#isOver = true
+    const writes = this.#sendLast()
+    const { command } = await this.#connection.send('commit').catch((error: Error) => this.#failCommit(error))
+    if (command !== 'COMMIT') {
+      rethrowNotWritten(this.#connection.failure ?? new Error('The database rolled the transaction back'))
+    }
+    // Committed, and yet pg cannot read the rows of a statement, or the caller cannot.
+    await writes.catch((error: Error) => {
+      throw new DatabaseError(`The result cannot be read: ${error.message}`, {
+        cause: error,
+        written: 'unknown',
+      })
+    })
+  }
+
+  /** @throws DatabaseError if pg cannot write a value: the server does not know of it and would commit the others */
+  #sendLast(): Promise<unknown> {
+    const sent: Promise<unknown>[] = []
+    for (const { text, values, onRows } of this.#last) {
+      const answer = this.#connection.send<never>(text, values)
+      sent.push(onRows === undefined ? answer : answer.then(({ rows }) => onRows(rows)))
+      const { failure } = this.#connection
+      if (failure !== undefined) break
+    }
+    const all = Promise.all(sent)
+    // The commit's own answer comes after all of theirs.
+    all.catch(() => undefined)
+    this.#refuseIfFailed()
+    return all
+  }
+
+  /** A server that refuses a commit and crashes because of it may still find the commit in its log. */
+  async #failCommit(error: Error): Promise<never> {
+    const isRefused = isAnswer(error) && (await this.#rollBack())
+    throw toDatabaseError(error, isRefused ? 'no' : 'unknown')
+  }
+
+  /** Rolls back unless the commit was sent. Never rejects. */
+  async end(): Promise<void> {
+    // Statements that wait for `begin` go out first.
+    await this.#begun.catch(() => undefined)
+    if (!this.#isOver) await this.#rollBack()
+  }
+
+  /** @returns whether the server confirmed it; if it did not, the connection is broken */
+  async #rollBack(): Promise<boolean> {
+    this.#isOver = true
+    if (this.#connection.isBroken) return false
+    return this.#connection.send('rollback').then(
+      () => true,
+      (error: Error) => {
+        this.#connection.breakWith(error)
+        return false
+      },
+    )
+  }
+
+  #refuseIfOver(): void {
+    this.#refuseIfFailed()
+    if (this.#isOver) throw new DatabaseError('The transaction is over')
+  }
+
+  #refuseIfFailed(): void {
+    const { failure } = this.#connection
+    if (failure !== undefined) rethrowNotWritten(failure)
+  }
+}

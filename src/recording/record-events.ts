@@ -71,7 +71,7 @@ async function recordTogether(
 ): Promise<PromiseSettledResult<RecordResult>[]> {
   const { lockedRows, lockTimeoutMs } = lockWait
   const { batch, recorded } = await deps.database.transaction(async (tx) => {
-    const batch = new Batch(await lockRows(tx, messageEvents, lockedRows))
+    const batch = new Batch(await lockRows(tx.atBegin, messageEvents, lockedRows))
     const recorded = messageEvents.map((messageEvent) => batch.apply(messageEvent, deps))
     await batch.write(tx, deps.queue)
     return { batch, recorded }

@@ -98,7 +98,7 @@ export async function startDatabaseProxy(databaseUrl: string, port: number): Pro
           if (then === 'reported') client.end(SERVER_CONN_CRASHED)
           resolve(then === 'away' ? shut() : undefined)
         }
-        const name = new PreparedStatements(() => undefined).nameOf(text)
+        const name = new PreparedStatements(() => undefined).toQuery(text, [null]).name
         // Our settings have the word as well (synchronous_commit); a text that ends has a NUL behind it.
         const whole = text === 'commit' ? 'commit\0' : text
         trap = { texts: [whole, name ?? whole], which, spring }

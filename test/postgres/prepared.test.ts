@@ -2,7 +2,6 @@
 // all the same, once.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { type Database, type Db, openDatabase } from '../../src/postgres/pool.ts'
-import { beginStatements } from '../../src/postgres/session-settings.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { configOf } from '../db/original-table.ts'
 
@@ -63,12 +62,7 @@ describe('what is prepared', () => {
       await insert(tx.atCommit, 3)
     })
     expect(await find(3)).toEqual([{ id: 3, name: 'thing 3' }])
-    expect((await preparedBy()).map(({ text }) => text)).toEqual([
-      INSERT,
-      ...beginStatements(null),
-      FIND,
-      'commit',
-    ])
+    expect((await preparedBy()).map(({ text }) => text)).toEqual([INSERT, FIND])
     expect(await things()).toEqual([1, 2, 3])
   })
 
