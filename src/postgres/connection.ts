@@ -68,7 +68,6 @@ export class Connection {
   /** Sends a statement at once, whether or not those before it are answered. A failed one sets `failure`. */
   send<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<pg.QueryResult<Row>> {
     return new Promise((resolve, reject) => {
-      // pg calls back before `query` returns if it cannot write a value.
       this.#client.query<Row>(toQuery(this.#source, text, values), (error: Error | null, result) => {
         if (error === null) return resolve(result)
         this.#failure ??= error

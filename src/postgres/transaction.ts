@@ -117,6 +117,9 @@ class TransactionPipeline implements Transaction {
     this.#refuseIfOver()
     this.#isOver = true
     const writes = this.#sendLast()
+    // By then pg has reported a value that it cannot write. The server, which did not get it, would commit the others.
+    await new Promise<void>((resolve) => process.nextTick(resolve))
+    this.#refuseIfFailed()
     const { command } = await this.#connection.send('commit').catch((error: Error) => this.#failCommit(error))
     if (command !== 'COMMIT') {
       rethrowNotWritten(this.#connection.failure ?? new Error('The database rolled the transaction back'))
@@ -130,19 +133,14 @@ class TransactionPipeline implements Transaction {
     })
   }
 
-  /** @throws DatabaseError if pg cannot write a value: the server does not know of it and would commit the others */
   #sendLast(): Promise<unknown> {
-    const sent: Promise<unknown>[] = []
-    for (const { text, values, onRows } of this.#last) {
-      const answer = this.#connection.send<never>(text, values)
-      sent.push(onRows === undefined ? answer : answer.then(({ rows }) => onRows(rows)))
-      const { failure } = this.#connection
-      if (failure !== undefined) break
-    }
+    const sent = this.#last.map(async ({ text, values, onRows }) => {
+      const { rows } = await this.#connection.send<never>(text, values)
+      onRows?.(rows)
+    })
     const all = Promise.all(sent)
-    // The commit's own answer comes after all of theirs.
+    // `commit` throws it as soon as it has its own answer, which comes last.
     all.catch(() => undefined)
-    this.#refuseIfFailed()
     return all
   }
 

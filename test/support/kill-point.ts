@@ -1,5 +1,5 @@
 // Loaded before a process under test (node --import): ends it by SIGKILL when it first comes to the point that
-// KILL_AT names. It watches the statements and requests that the real packages make, and changes none of them.
+// KILL_AT names. It watches the statements and requests of the real packages and changes none of them.
 import { subscribe } from 'node:diagnostics_channel'
 import { writeSync } from 'node:fs'
 import pg from 'pg'
@@ -49,68 +49,55 @@ onMessages('undici:request:create', (method) => method === 'GET' && reach('befor
 onMessages('undici:request:bodySent', (method) => method === 'POST' && reach('in request'))
 onMessages('undici:request:trailers', (method) => answered.add(method))
 
-/** The parts of pg's connection by which every statement reaches the server. */
-interface Wire {
-  parse(statement: { readonly text: string; readonly name?: string | undefined }): void
-  bind(bound: {
-    readonly statement?: string | undefined
-    readonly values?: readonly unknown[] | undefined
-  }): void
-  emit(event: string, ...told: unknown[]): boolean
-}
-
-/** What each connection has parsed, by name. */
-const parsed = new WeakMap<Wire, Map<string, string>>()
-
 /** What the transaction that is open on a connection has written to messages, as JSON. */
-const written = new WeakMap<Wire, string>()
+const written = new WeakMap<pg.Client, string>()
 
-function beforeStatement(connection: Wire, text: string, values: readonly unknown[]): void {
+function beforeStatement(client: pg.Client, text: string, values: readonly unknown[]): void {
   const [first] = values
   if (text.startsWith('begin')) {
-    written.delete(connection)
+    written.delete(client)
     if (answered.has('POST')) reach('before record')
     if (answered.has('GET')) reach('before finding')
   }
-  if (text.startsWith('update sms_usage_logs')) written.set(connection, String(first))
+  if (text.startsWith('update sms_usage_logs')) written.set(client, String(first))
   if (text.startsWith('insert into sms_usage_logs')) {
     const [, , , , , status] = values
-    written.set(connection, JSON.stringify({ status }))
+    written.set(client, JSON.stringify({ status }))
   }
-  if (text === 'commit' && isClaim(connection)) reach('before claim')
-  if (text === 'commit' && isFailure(connection)) reach('in callback')
+  if (text === 'commit' && isClaim(client)) reach('before claim')
+  if (text === 'commit' && isFailure(client)) reach('in callback')
   if (/\bset\b[^;]*state = 'completed'/i.test(text) && first === 'attempt') reach('before complete')
 }
 
-function afterCommit(connection: Wire): void {
-  if (isClaim(connection)) reach('after claim')
-  if (isFailure(connection)) reach('after callback')
+function afterCommit(client: pg.Client): void {
+  if (isClaim(client)) reach('after claim')
+  if (isFailure(client)) reach('after callback')
 }
 
-function isClaim(connection: Wire): boolean {
-  return written.get(connection)?.includes('"status":"submitting"') === true
+function isClaim(client: pg.Client): boolean {
+  return written.get(client)?.includes('"status":"submitting"') === true
 }
 
-function isFailure(connection: Wire): boolean {
-  return written.get(connection)?.includes('"status":"retrying"') === true
+function isFailure(client: pg.Client): boolean {
+  return written.get(client)?.includes('"status":"retrying"') === true
 }
 
-const wire = pg.Connection.prototype as unknown as Wire
-const { parse, bind, emit } = wire
+type Callback = (error: Error | null, result?: pg.QueryResult) => void
+type Query = (this: pg.Client, config: string | pg.QueryConfig, ...rest: unknown[]) => unknown
 
-wire.parse = function (this: Wire, statement) {
-  const texts = parsed.get(this) ?? new Map<string, string>()
-  parsed.set(this, texts.set(statement.name ?? '', statement.text))
-  parse.call(this, statement)
-}
+const prototype = pg.Client.prototype as unknown as { query: Query }
+const { query } = prototype
 
-wire.bind = function (this: Wire, bound) {
-  beforeStatement(this, parsed.get(this)?.get(bound.statement ?? '') ?? '', bound.values ?? [])
-  bind.call(this, bound)
-}
-
-wire.emit = function (this: Wire, event, ...told) {
-  const [message] = told as [{ readonly text?: string }?]
-  if (event === 'commandComplete' && message?.text === 'COMMIT') afterCommit(this)
-  return emit.call(this, event, ...told)
+prototype.query = function (config, ...rest) {
+  const { text, values } = typeof config === 'string' ? { text: config, values: [] } : config
+  beforeStatement(this, text, values ?? [])
+  const told = rest.map((each) => {
+    if (typeof each !== 'function') return each
+    const callback: Callback = (error, result) => {
+      if (result?.command === 'COMMIT') afterCommit(this)
+      ;(each as Callback)(error, result)
+    }
+    return callback
+  })
+  return query.call(this, config, ...told)
 }
