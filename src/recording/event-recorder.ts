@@ -1,5 +1,5 @@
-// Natural batches: what happens while one list of events is being written is the next list. There is no timer, so an
-// event that comes alone is written at once; and the more there are, the less each of them costs.
+// Natural batching: events that arrive while one batch is being written form the next one. There is no timer: a single
+// event is written immediately, and the more events arrive, the less each of them costs.
 import { DatabaseError, OverloadedError } from '../shared/errors.ts'
 import type { Logger } from '../shared/log.ts'
 import type { RefusedRows } from './refused-rows.ts'
@@ -12,20 +12,20 @@ import {
   WAIT_FOR_LOCKS,
 } from './record-events.ts'
 
-/** A transaction of so many takes about as long as a disk's flush; more would only make the first one wait. */
+/** A transaction of this size takes about as long as a flush of the disk. A larger one would only delay its first event. */
 const MAX_BATCH_SIZE = 100
 
-/** Beyond it, whoever brings one is better told to come again. */
+/** Beyond this, shed load. */
 const MAX_WAITING = 2_000
 
-/** Lists of events whose rows somebody has locked. Each holds a connection while it waits, for seconds if it must. */
+/** Batches of events whose rows are locked. Each holds a connection while it waits, if necessary for seconds. */
 const LOCKED_BATCHES = 2
 const MAX_LOCKED = 1_000
 
-/** For the lists: what is locked, by the app or by a trigger of its own, waits aside. */
+/** The first try must not wait for locks: an event whose row is locked moves to the second queue. */
 const SKIP_LOCKED: LockWait = { lockedRows: 'skip', lockTimeoutMs: 1_000 }
 
-/** What the use cases need that record single events. */
+/** The dependencies of use cases that record single events. */
 export interface RecordingDeps extends RecordDeps {
   readonly recorder: EventRecorder
   readonly refused: RefusedRows
@@ -43,7 +43,7 @@ export class EventRecorder {
   readonly #batches: BatchQueue
   readonly #lockedBatches: BatchQueue
 
-  /** @param connections how many the process has: lists and locked rows leave one to everything else, if they can */
+  /** @param connections the size of the pool. If it has three or more, one stays free for everything else */
   constructor(deps: RecordDeps, connections: number) {
     this.#deps = deps
     const locked = Math.min(Math.max(connections - 2, 1), LOCKED_BATCHES)
@@ -54,10 +54,11 @@ export class EventRecorder {
   }
 
   /**
-   * Records one event, beside others, and resolves once it is committed. One that the database refuses fails alone.
+   * Records one event in a batch with others and resolves once it is committed. If the database refuses it, only this
+   * event fails.
    *
-   * @throws DatabaseError if the database failed: then it was not recorded, or `written` is `unknown`
-   * @throws OverloadedError if too many wait already, or too many for rows that are locked: then it was not recorded
+   * @throws DatabaseError if the database failed: the event was not recorded, or `written` is `unknown`
+   * @throws OverloadedError if too many events wait, in total or for locked rows: the event was not recorded
    */
   record(messageEvent: MessageEvent): Promise<RecordResult> {
     return new Promise((resolve, reject) => this.#batches.add({ messageEvent, resolve, reject }))
@@ -71,7 +72,7 @@ export class EventRecorder {
       for (const [i, entry] of entries.entries()) {
         const result = results[i]
         if (result === undefined) entry.reject(new Error('an event has no result'))
-        // Blocked, locked (all others would wait as well), or not there at all, which is rare.
+        // Skipped because its row is locked, blocked by another lock, or not in the table, which is rare.
         else if (lockWait === SKIP_LOCKED && isBlocked(result)) this.#lockedBatches.add(entry)
         else if (result.status === 'rejected') entry.reject(result.reason)
         else entry.resolve(result.value)
@@ -85,10 +86,10 @@ function isBlocked(result: PromiseSettledResult<RecordResult>): boolean {
   return result.reason instanceof DatabaseError && result.reason.scope === 'busy_row'
 }
 
-/** Tells all of a list what has become of their events. */
+/** Resolves or rejects the entries of a batch. */
 type Settle = () => void
 
-/** Entries that wait, and are written in lists: so many lists at once, each as long as what has come meanwhile. */
+/** Waiting entries, written in batches. Each batch takes the entries that have arrived by then. */
 class BatchQueue {
   readonly #concurrency: number
   readonly #maxWaiting: number
@@ -98,12 +99,12 @@ class BatchQueue {
   #writing = 0
 
   constructor(
-    listsAtOnce: number,
-    mostWaiting: number,
+    concurrency: number,
+    maxWaiting: number,
     write: (entries: readonly Entry[]) => Promise<Settle>,
   ) {
-    this.#concurrency = listsAtOnce
-    this.#maxWaiting = mostWaiting
+    this.#concurrency = concurrency
+    this.#maxWaiting = maxWaiting
     this.#write = write
   }
 
@@ -115,15 +116,15 @@ class BatchQueue {
     this.#waiting.push(entry)
     if (this.#writing === this.#concurrency) return
     this.#writing += 1
-    // Not before all that has arrived by now has been read: a list of due attempts, requests of several connections.
+    // Events that have already arrived join this batch: due attempts of one poll, requests on several connections.
     setImmediate(() => void this.#writeAll())
   }
 
   async #writeAll(): Promise<void> {
     while (this.#waiting.length > 0) {
-      const tell = await this.#write(this.#waiting.splice(0, MAX_BATCH_SIZE))
-      // Once the next list has been sent: dozens of answers take as long as the database does for a list.
-      setImmediate(tell)
+      const settle = await this.#write(this.#waiting.splice(0, MAX_BATCH_SIZE))
+      // After the next batch is sent: dozens of HTTP answers take as long as the database needs for a batch.
+      setImmediate(settle)
     }
     this.#writing -= 1
   }

@@ -1,55 +1,39 @@
-// The one path by which anything that happens to messages reaches the database: lock the rows, decide each
-// event, write rows and jobs, all in one transaction. It takes a list, so that under load one transaction
-// serves many events.
+// The only path by which events change messages in the database: lock the rows, decide each event, write rows and jobs, all
+// in one transaction. It takes a batch, so that one transaction records many events under load.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { lockMessages, updateMessages } from '../db/messages.ts'
-import type { Database, Db, Transaction } from '../postgres/pool.ts'
-import { decide } from '../delivery/decide.ts'
-import type { JobRef, Context, Decision } from '../delivery/decision.ts'
-import { isAbout, type Proof } from '../delivery/message-proof.ts'
-import type { Event, Message } from '../delivery/message.ts'
+import { lockMessages } from '../db/messages.ts'
 import type { RetryPolicy } from '../delivery/retry-policy.ts'
-import { DatabaseError } from '../shared/errors.ts'
+import type { Queue } from '../jobs/queue.ts'
 import type { Metrics } from '../metrics/metrics.ts'
-import { jobId, type MessageJob, type Queue, type ScheduledJob } from '../jobs/queue.ts'
+import type { Database, Db } from '../postgres/pool.ts'
+import { DatabaseError } from '../shared/errors.ts'
+import { EventBatch, type MessageEvent, type RecordResult } from './event-batch.ts'
 
 export interface RecordDeps {
   readonly database: Database
   readonly queue: Queue
   readonly policy: RetryPolicy
   readonly metrics: Metrics
-  /** Draws in [0, 1), for the jitter. */
+  /** Returns a random number in [0, 1), for the jitter. */
   readonly random: () => number
 }
 
-/**
- * Something that happened to a message. The message is named by its id, with what proves that the id is still this
- * message's; by its id alone, if it does no harm to meet another; or, where the id is not known, by its sid.
- */
-export interface MessageEvent {
-  readonly target: { readonly id: number; readonly proof?: Proof } | { readonly sid: string }
-  readonly event: Event
-}
-
-export type RecordResult =
-  | { readonly known: false }
-  /** `before` is the message as the event found it. */
-  | { readonly known: true; readonly before: Message; readonly decision: Decision }
+export type { MessageEvent, RecordResult }
 
 export interface LockWait {
-  /** Whether to wait for messages that somebody else has locked, or to leave them out. */
+  /** Whether to wait for messages that another transaction has locked, or to skip them. */
   readonly lockedRows: 'wait' | 'skip'
-  /** The longest wait for a lock, such as one that a trigger of the app's takes. Null for the session's time-out. */
+  /** The longest wait for a lock, such as one taken by a trigger of the app. Null for the session's time-out. */
   readonly lockTimeoutMs: number | null
 }
 
 export const WAIT_FOR_LOCKS: LockWait = { lockedRows: 'wait', lockTimeoutMs: null }
 
 /**
- * Records what happened, in order, in one transaction, and returns what was decided of each.
+ * Records the events in order, in one transaction, and returns the decision on each.
  *
- * @throws DatabaseError if the database failed: then nothing was recorded, or `written` is `unknown`; or if it did not
- *   change one of the rows
+ * @throws DatabaseError if the database failed (nothing was recorded, or `written` is `unknown`), or if it kept a change
+ *   out of a row
  */
 export async function recordEvents(
   deps: RecordDeps,
@@ -71,7 +55,7 @@ async function recordTogether(
 ): Promise<PromiseSettledResult<RecordResult>[]> {
   const { lockedRows, lockTimeoutMs } = lockWait
   const { batch, recorded } = await deps.database.transaction(async (tx) => {
-    const batch = new Batch(await lockRows(tx.atBegin, messageEvents, lockedRows))
+    const batch = new EventBatch(await lockRows(tx.atBegin, messageEvents, lockedRows))
     const recorded = messageEvents.map((messageEvent) => batch.apply(messageEvent, deps))
     await batch.write(tx, deps.queue)
     return { batch, recorded }
@@ -89,21 +73,21 @@ async function recordTogether(
 }
 
 const NOT_WRITTEN =
-  'The database kept the change out of the row, without an error: a trigger, a rule or row-level security of ' +
-  'sms_usage_logs does so'
+  'The database ignored the change of the row without an error. Check the triggers, rules and row-level security of ' +
+  'sms_usage_logs'
 
-/** What could not be written together is tried again in pieces of this size, then one by one. */
+/** A batch that fails is retried in pieces of this size, then one event at a time. */
 const PIECE_SIZE = 10
 
-/** A row that somebody blocks must not hold up the others of its batch for long. */
+/** A blocked row must not delay the rest of its batch for long. */
 const PIECE_LOCK_TIMEOUT_MS = 100
 
-/** Twilio waits 15 seconds for the answer to a callback. What was not tried again by then fails with its batch. */
+/** Twilio waits 15 seconds for the answer to a callback. Events not retried in time fail with the batch's error. */
 const ISOLATE_WITHIN_MS = 4_000
 
 /**
- * The same, but what concerns one row (a constraint, a trigger of the app's, a lock, a conflict, a time-out) fails alone:
- * the batch is tried again in pieces until the row is found. If the database is lost, all fail.
+ * The same, but an event whose row causes the failure (by a constraint, a trigger of the app, a lock, a conflict, a
+ * time-out) fails alone: the batch is retried in pieces until the row is found. If the database is lost, all events fail.
  */
 export async function recordIsolated(
   deps: RecordDeps,
@@ -129,24 +113,24 @@ async function recordInPieces(
   messageEvents: readonly MessageEvent[],
   lockWait: LockWait,
   failure: unknown,
-  givenUpMs: number,
+  deadlineMs: number,
 ): Promise<PromiseSettledResult<RecordResult>[]> {
   if (messageEvents.length <= 1 || !concernsRows(failure))
     return messageEvents.map(() => ({ status: 'rejected', reason: failure }))
   const size = messageEvents.length > PIECE_SIZE ? PIECE_SIZE : 1
   const results: PromiseSettledResult<RecordResult>[] = []
-  let lost: unknown
+  let databaseFailure: unknown
   for (let start = 0; start < messageEvents.length; start += size) {
     const piece = messageEvents.slice(start, start + size)
-    if (lost !== undefined || performance.now() > givenUpMs) {
-      results.push(...piece.map(() => ({ status: 'rejected' as const, reason: lost ?? failure })))
+    if (databaseFailure !== undefined || performance.now() > deadlineMs) {
+      results.push(...piece.map(() => ({ status: 'rejected' as const, reason: databaseFailure ?? failure })))
       continue
     }
     try {
       results.push(...(await recordTogether(deps, piece, lockWait)))
     } catch (error) {
-      if (!concernsRows(error)) lost = error
-      results.push(...(await recordInPieces(deps, piece, lockWait, error, givenUpMs)))
+      if (!concernsRows(error)) databaseFailure = error
+      results.push(...(await recordInPieces(deps, piece, lockWait, error, deadlineMs)))
     }
   }
   return results
@@ -157,11 +141,11 @@ function concernsRows(error: unknown): boolean {
 }
 
 /**
- * What only this process knows must not be lost to a database that is away for a moment, nor to a commit whose answer
- * got lost: it is recorded again, which does no harm if it was recorded already. Not what the database refuses.
+ * Records again after a database error, for facts that only this process knows: the database may be away for a moment, or
+ * the answer to a commit may be lost. Recording twice does no harm. A refusal is not retried.
  *
- * @param afterMs the pauses before each further try
- * @param withinMs no further try starts later
+ * @param afterMs the pause before each retry
+ * @param withinMs no retry starts later
  * @throws DatabaseError if the last try failed as well
  */
 export async function retryOnDatabaseError<T>(
@@ -190,96 +174,4 @@ async function lockRows(
   const ids = messageEvents.flatMap(({ target }) => ('id' in target ? [target.id] : []))
   const sids = messageEvents.flatMap(({ target }) => ('sid' in target ? [target.sid] : []))
   return lockMessages(tx, ids, sids, lockedRows)
-}
-
-/** Messages and jobs as a batch of events leaves them. Several events of one message build on each other. */
-class Batch {
-  readonly #now = new Map<number, Date>()
-  readonly #messages = new Map<number, Message>()
-  readonly #idsBySid = new Map<string, number>()
-  readonly #changed = new Set<number>()
-  readonly #written = new Set<number>()
-  readonly #scheduled = new Map<string, ScheduledJob>()
-  readonly #unscheduled = new Map<string, MessageJob>()
-
-  constructor(rows: Awaited<ReturnType<typeof lockMessages>>) {
-    for (const { message, now } of rows) {
-      this.#messages.set(message.id, message)
-      this.#now.set(message.id, now)
-      if (message.sid !== null) this.#idsBySid.set(message.sid, message.id)
-    }
-  }
-
-  apply(
-    { target, event }: MessageEvent,
-    { policy, random }: Pick<RecordDeps, 'policy' | 'random'>,
-  ): RecordResult {
-    const id = 'id' in target ? target.id : this.#idsBySid.get(target.sid)
-    const before = id === undefined ? undefined : this.#messages.get(id)
-    const now = id === undefined ? undefined : this.#now.get(id)
-    if (before === undefined || now === undefined) return { known: false }
-    if ('id' in target && target.proof !== undefined && !isAbout(before, target.proof))
-      return { known: false }
-    const context: Context = { policy, now, random: random() }
-    const decision = decide(before, event, context)
-    this.#carryOut(decision)
-    return { known: true, before, decision }
-  }
-
-  #carryOut(decision: Decision): void {
-    switch (decision.kind) {
-      case 'ignore':
-        return
-      case 'record':
-      case 'submit':
-      case 'inquire':
-        this.#change(decision.message)
-        return
-      case 'schedule': {
-        const { message, job, at, replaces } = decision
-        this.#change(message)
-        if (replaces !== null) this.#unschedule(message, replaces)
-        const scheduled = { ...toMessageJob(message, job), at }
-        this.#scheduled.set(jobId(scheduled), scheduled)
-        return
-      }
-      case 'unschedule': {
-        const { message, job } = decision
-        this.#change(message)
-        this.#unschedule(message, job)
-        return
-      }
-    }
-  }
-
-  #unschedule(message: Message, job: JobRef): void {
-    const unscheduled = toMessageJob(message, job)
-    const id = jobId(unscheduled)
-    // Scheduled by an earlier event of this batch, it does not exist yet.
-    if (!this.#scheduled.delete(id)) this.#unscheduled.set(id, unscheduled)
-  }
-
-  #change(message: Message): void {
-    this.#messages.set(message.id, message)
-    this.#changed.add(message.id)
-  }
-
-  async write(tx: Transaction, queue: Queue): Promise<void> {
-    if (this.#changed.size === 0) return
-    await queue.unschedule(tx, [...this.#unscheduled.values()])
-    const changed = [...this.#messages.values()].filter(({ id }) => this.#changed.has(id))
-    updateMessages(tx, changed, (ids) => {
-      for (const id of ids) this.#written.add(id)
-    })
-    await queue.schedule(tx.atCommit, [...this.#scheduled.values()])
-  }
-
-  /** Once the transaction is committed: whether the row is as it was decided. */
-  isWritten(id: number): boolean {
-    return this.#written.has(id)
-  }
-}
-
-function toMessageJob({ id: messageId, key }: Message, job: JobRef): MessageJob {
-  return { messageId, key, ...job }
 }

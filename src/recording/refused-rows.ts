@@ -1,15 +1,15 @@
-// Rows that the database refuses to change, by a constraint, a trigger, a rule or row-level security. A process leaves such
-// a row to a person: it reports it once, and tries it again only now and then.
+// Rows that the database refuses to change, because of a constraint, a trigger, a rule or row-level security. A person has
+// to fix such a row: the process reports it once and retries it every ten minutes.
 import { errorFields, type Logger } from '../shared/log.ts'
 
-const TRY_AGAIN_AFTER_MS = 600_000
+const RETRY_AFTER_MS = 600_000
 
-/** More rows than a person can look at. The ones that were refused first are tried again first. */
+/** More rows than a person can look at. Beyond this, the rows that were refused first are retried early. */
 const MAX_ROWS = 10_000
 
 export class RefusedRows {
   readonly #logger: Logger
-  /** When each was refused last, by a clock that does not go back; the oldest first. */
+  /** When each row was refused last, on a monotonic clock; oldest first. */
   readonly #refusedMs = new Map<number, number>()
   readonly #reported = new Set<number>()
 
@@ -21,20 +21,20 @@ export class RefusedRows {
     this.#refusedMs.delete(messageId)
     this.#refusedMs.set(messageId, performance.now())
     dropFirst(this.#refusedMs)
-    const isNews = !this.#reported.has(messageId)
+    const isNew = !this.#reported.has(messageId)
     this.#reported.add(messageId)
     dropFirst(this.#reported)
-    this.#logger[isNews ? 'error' : 'debug'](
+    this.#logger[isNew ? 'error' : 'debug'](
       'The database refuses to change a message: nothing is sent for it. Remove the cause, then run: sms-retry retry <id>',
       { messageId, ...errorFields(reason) },
     )
   }
 
-  /** The rows that are not tried now. */
+  /** The ids of the rows to skip now. */
   current(): readonly number[] {
     const nowMs = performance.now()
     for (const [id, refusedMs] of this.#refusedMs) {
-      if (nowMs - refusedMs < TRY_AGAIN_AFTER_MS) break
+      if (nowMs - refusedMs < RETRY_AFTER_MS) break
       this.#refusedMs.delete(id)
     }
     return [...this.#refusedMs.keys()]

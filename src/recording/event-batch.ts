@@ -1,0 +1,115 @@
+// A batch of events, decided one after the other on the locked messages, and written in the same transaction.
+import { type LockedMessage, updateMessages } from '../db/messages.ts'
+import { decide } from '../delivery/decide.ts'
+import type { Context, Decision, JobRef } from '../delivery/decision.ts'
+import { isAbout, type Proof } from '../delivery/message-proof.ts'
+import type { Event, Message } from '../delivery/message.ts'
+import type { RetryPolicy } from '../delivery/retry-policy.ts'
+import { jobId, type MessageJob, type Queue, type ScheduledJob } from '../jobs/queue.ts'
+import type { Transaction } from '../postgres/pool.ts'
+
+/**
+ * Something that happened to a message. The target is an id, with a proof that the id still belongs to this message; an id
+ * alone, if hitting another message does no harm; or a sid, if the id is unknown.
+ */
+export interface MessageEvent {
+  readonly target: { readonly id: number; readonly proof?: Proof } | { readonly sid: string }
+  readonly event: Event
+}
+
+export type RecordResult =
+  | { readonly known: false }
+  /** `before` is the message before the event. */
+  | { readonly known: true; readonly before: Message; readonly decision: Decision }
+
+/** Messages and jobs as a batch of events leaves them. Several events of one message build on each other. */
+export class EventBatch {
+  readonly #now = new Map<number, Date>()
+  readonly #messages = new Map<number, Message>()
+  readonly #idsBySid = new Map<string, number>()
+  readonly #changed = new Set<number>()
+  readonly #written = new Set<number>()
+  readonly #scheduled = new Map<string, ScheduledJob>()
+  readonly #unscheduled = new Map<string, MessageJob>()
+
+  constructor(rows: readonly LockedMessage[]) {
+    for (const { message, now } of rows) {
+      this.#messages.set(message.id, message)
+      this.#now.set(message.id, now)
+      if (message.sid !== null) this.#idsBySid.set(message.sid, message.id)
+    }
+  }
+
+  apply(
+    { target, event }: MessageEvent,
+    { policy, random }: { readonly policy: RetryPolicy; readonly random: () => number },
+  ): RecordResult {
+    const id = 'id' in target ? target.id : this.#idsBySid.get(target.sid)
+    const before = id === undefined ? undefined : this.#messages.get(id)
+    const now = id === undefined ? undefined : this.#now.get(id)
+    if (before === undefined || now === undefined) return { known: false }
+    if ('id' in target && target.proof !== undefined && !isAbout(before, target.proof))
+      return { known: false }
+    const context: Context = { policy, now, random: random() }
+    const decision = decide(before, event, context)
+    this.#carryOut(decision)
+    return { known: true, before, decision }
+  }
+
+  #carryOut(decision: Decision): void {
+    switch (decision.kind) {
+      case 'ignore':
+        return
+      case 'record':
+      case 'submit':
+      case 'inquire':
+        this.#change(decision.message)
+        return
+      case 'schedule': {
+        const { message, job, at, replaces } = decision
+        this.#change(message)
+        if (replaces !== null) this.#unschedule(message, replaces)
+        const scheduled = { ...toMessageJob(message, job), at }
+        this.#scheduled.set(jobId(scheduled), scheduled)
+        return
+      }
+      case 'unschedule': {
+        const { message, job } = decision
+        this.#change(message)
+        this.#unschedule(message, job)
+        return
+      }
+    }
+  }
+
+  #unschedule(message: Message, job: JobRef): void {
+    const unscheduled = toMessageJob(message, job)
+    const id = jobId(unscheduled)
+    // An earlier event of this batch may have scheduled it: then it does not exist yet.
+    if (!this.#scheduled.delete(id)) this.#unscheduled.set(id, unscheduled)
+  }
+
+  #change(message: Message): void {
+    this.#messages.set(message.id, message)
+    this.#changed.add(message.id)
+  }
+
+  async write(tx: Transaction, queue: Queue): Promise<void> {
+    if (this.#changed.size === 0) return
+    await queue.unschedule(tx, [...this.#unscheduled.values()])
+    const changed = [...this.#messages.values()].filter(({ id }) => this.#changed.has(id))
+    updateMessages(tx, changed, (ids) => {
+      for (const id of ids) this.#written.add(id)
+    })
+    await queue.schedule(tx.atCommit, [...this.#scheduled.values()])
+  }
+
+  /** Whether the row is as decided. Known once the transaction is committed. */
+  isWritten(id: number): boolean {
+    return this.#written.has(id)
+  }
+}
+
+function toMessageJob({ id: messageId, key }: Message, job: JobRef): MessageJob {
+  return { messageId, key, ...job }
+}
