@@ -1,5 +1,5 @@
-// How the columns that our statements give are read. pg's own parsers are the whole process's, and many an app has set
-// some of them, above all those of times, of JSON and of bigint.
+// How the columns that our statements return are read. pg's own parsers belong to the whole process, and many apps replace
+// some of them, above all those of times, JSON and bigint.
 import pg from 'pg'
 
 const { BOOL, FLOAT8, INT4, INT8, JSON: JSON_TEXT, JSONB, TIMESTAMP, TIMESTAMPTZ } = pg.types.builtins
@@ -7,27 +7,27 @@ const { BOOL, FLOAT8, INT4, INT8, JSON: JSON_TEXT, JSONB, TIMESTAMP, TIMESTAMPTZ
 const PARSERS: ReadonlyMap<number, (text: string) => unknown> = new Map([
   [BOOL, (text) => text === 't'],
   [INT4, Number],
-  // Users' tables may have it for any of our integers; none of them comes near 2^53.
+  // A user's table may use bigint for any of our integers. None of them comes near 2^53.
   [INT8, Number],
   [FLOAT8, Number],
   [JSON_TEXT, (text) => JSON.parse(text)],
   [JSONB, (text) => JSON.parse(text)],
-  // The column types of users' tables differ: both are UTC, which every session of ours runs in.
+  // Users' tables have either type. Both are UTC, the time zone of all our sessions.
   [TIMESTAMP, readTime],
   [TIMESTAMPTZ, readTime],
 ])
 
-/** All others are read as the app has set them, as far as it has. */
+/** All other types are read by the parsers of the app, or by those of pg. */
 export const columnTypes = {
   getTypeParser: (oid: number, format: 'text' | 'binary' = 'text') =>
     (format === 'text' ? PARSERS.get(oid) : undefined) ?? pg.types.getTypeParser(oid, format as 'text'),
 } as pg.CustomTypesConfig
 
-/** In the years that have four digits; `+00`, or `+05:30`, comes behind a time that has a zone. */
+/** A time in a year of four digits. A time with a zone ends in `+00` or `+05:30`. */
 const TIME = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?)(?:([+-]\d\d)(:\d\d)?)?$/
 
 /**
- * What is beyond those years is a number, as the two infinities are to pg.
+ * Times outside those years become an infinite number, as pg reads the two infinities.
  *
  * @throws if the session's DateStyle is not ISO
  */
@@ -36,5 +36,5 @@ function readTime(text: string): Date | number {
   if (day !== undefined) return new Date(`${day}T${time}${hours === undefined ? 'Z' : hours + minutes}`)
   if (/^-infinity$|BC$/.test(text)) return -Infinity
   if (/^infinity$|^\d{5,}-/.test(text)) return Infinity
-  throw new Error(`PostgreSQL gave a time that cannot be read: ${text}`)
+  throw new Error(`PostgreSQL returned a time that cannot be read; DateStyle must be ISO: ${text}`)
 }

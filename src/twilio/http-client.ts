@@ -1,5 +1,5 @@
-// The HTTP below the twilio package, over undici: a limit on each whole request, and errors that say whether Twilio can
-// have seen it. What an answer means is not known here.
+// The HTTP client below the twilio package, over undici: a time limit on each request, and errors that say whether Twilio
+// may have received it. It does not interpret answers.
 import { readFileSync } from 'node:fs'
 import type { Agent, Dispatcher } from 'undici'
 import type { TwilioConfig } from '../config/config.ts'
@@ -13,7 +13,7 @@ export interface HttpResponse {
   readonly headers: Readonly<Record<string, unknown>>
 }
 
-/** What the twilio package hands over. */
+/** A request as the twilio package passes it. */
 export interface HttpRequest {
   readonly method: string
   readonly uri: string
@@ -29,10 +29,10 @@ export interface HttpClient {
   request(request: HttpRequest): Promise<HttpResponse>
 }
 
-/** There is no whole answer. */
+/** The request got no complete answer. */
 export class RequestError extends Error {
   readonly code: string
-  /** False if the request was certainly not sent as a whole: then nobody has processed it. */
+  /** False if the request was not sent completely: then Twilio has not processed it. */
   readonly maybeSent: boolean
   constructor(message: string, details: { code: string; maybeSent: boolean; cause?: unknown }) {
     super(message, { cause: details.cause })
@@ -43,11 +43,11 @@ export class RequestError extends Error {
 
 const TIMEOUT_MS = REQUEST_TIMEOUT_SECONDS * 1000
 
-/** Many times what a page of the message list has. */
+/** Many times the size of a page of the message list. */
 const MAX_RESPONSE_BYTES = 16 * 2 ** 20
 
-/** Each time certainly not sent, because its connection had been closed while it was idle. */
-const MAX_TRIES = 4
+/** A connection that the server closed while it was idle fails before the request is sent: another one is taken. */
+const MAX_CONNECTIONS_TRIED = 4
 
 /** @throws ConfigError if TWILIO_CA_BUNDLE cannot be read */
 export function readCertificates({ caBundle }: TwilioConfig): Buffer | null {
@@ -69,18 +69,18 @@ type Undici = typeof import('undici')
 
 let loaded: Promise<Undici> | undefined
 
-/** When the first request is about to be made, and once for all clients of the process. */
+/** Loads undici with the first request, once for all clients of the process. */
 export function loadUndici(): Promise<Undici> {
   loaded ??= import('undici')
   return loaded
 }
 
-/** So long a connection is kept while it is idle: most servers keep theirs for five seconds or more. */
+/** How long an idle connection is kept. Most servers keep theirs for five seconds or more. */
 const MAX_IDLE_MS = 4_000
-/** After so many requests on which the server closed no connection first, connections are kept twice as long again. */
+/** After this many requests without a connection closed by the server, idle connections are kept twice as long. */
 const TRUSTED_AFTER_REQUESTS = 1_000
 
-/** @param connections how many it opens at most; further requests wait, within their time-out */
+/** @param connections the maximum; further requests wait for one, within their time limit */
 export async function createHttpClient(
   certificates: Buffer | null,
   connections: number,
@@ -96,15 +96,15 @@ export async function createHttpClient(
       connections,
       connect,
       keepAliveTimeout: idleMs,
-      // A server's own hint shortens it only.
+      // A Keep-Alive header of the server can only shorten it.
       keepAliveMaxTimeout: idleMs,
-      // The limit on the whole request is below.
+      // `Limit` covers the whole request.
       headersTimeout: 0,
       bodyTimeout: 0,
       maxResponseSize: MAX_RESPONSE_BYTES,
     })
-    // A request that meets the end of its connection is in doubt: so whenever the server is the first to close one, all
-    // are kept half as long, until we are the first. Many that are closed at once count once.
+    // A request on a connection that is just being closed is in doubt. So whenever the server closes an idle connection
+    // before we do, all are kept half as long. Connections that are closed together count once.
     opened.on('disconnect', (_origin, _targets, error) => {
       if (error.code !== CLOSED_BY_US && opened === agent) reopen(idleMs / 2)
     })
@@ -114,7 +114,7 @@ export async function createHttpClient(
   function reopen(nextIdleMs: number): void {
     idleMs = Math.min(Math.max(nextIdleMs, 1), MAX_IDLE_MS)
     requests = 0
-    // What is under way, or waits, comes to its end.
+    // Requests that are under way or wait still finish.
     void agent.close()
     agent = open()
   }
@@ -130,7 +130,7 @@ export async function createHttpClient(
             return await dispatch(agent, toOptions(request), limit)
           } catch (error) {
             const isStale = error instanceof RequestError && error.code === WRITE_FAILED
-            if (!isStale || tries === MAX_TRIES) throw error
+            if (!isStale || tries === MAX_CONNECTIONS_TRIED) throw error
           }
         }
       } finally {
@@ -140,7 +140,7 @@ export async function createHttpClient(
   }
 }
 
-/** undici's code for connections that it ends itself: idle for too long, aborted, or not to be kept. */
+/** undici's code for connections that it closes itself: idle for too long, aborted, or not reusable. */
 const CLOSED_BY_US = 'UND_ERR_INFO'
 
 function toOptions(request: HttpRequest): Dispatcher.DispatchOptions {
@@ -157,17 +157,17 @@ function toOptions(request: HttpRequest): Dispatcher.DispatchOptions {
   }
 }
 
-/** A list is its name with each of its values. */
+/** A list becomes one pair for each value, with the same name. */
 function toPairs(fields: object = {}): [string, string][] {
   return Object.entries(fields).flatMap(([name, value]) =>
     [value].flat().flatMap((each): [string, string][] => (each == null ? [] : [[name, String(each)]])),
   )
 }
 
-/** A request's own time, over all its tries. */
+/** The time limit of one request, over all connections that it tries. */
 class Limit {
   isOver = false
-  /** Called once, if the time is over. */
+  /** Called once, when the time is over. */
   onOver: () => void = () => undefined
   readonly #timer = setTimeout(() => {
     this.isOver = true
@@ -189,7 +189,7 @@ function dispatch(
   limit: Limit,
 ): Promise<HttpResponse> {
   return new Promise((resolve, reject) => {
-    /** Set just before the first byte is written. */
+    /** Set just before undici writes the first byte. */
     let started: Dispatcher.DispatchController | null = null
     let head: Pick<HttpResponse, 'statusCode' | 'headers'> = { statusCode: 0, headers: {} }
     const chunks: Buffer[] = []
@@ -201,7 +201,7 @@ function dispatch(
     limit.onOver = () => {
       const error = late()
       reject(error)
-      // Ends its connection. One that waits for a connection is not sent when it gets one.
+      // Closes the connection. A request that still waits for one is not sent later.
       started?.abort(error)
     }
     agent.dispatch(options, {
@@ -235,12 +235,12 @@ function toRequestError(
     const message = error instanceof NotConnectedError ? error.message : `no connection (${code})`
     return new RequestError(message, { code, maybeSent: false, cause: error })
   }
-  // The kernel did not take all of it over, and nobody processes a part.
+  // The kernel did not accept the whole request, and Twilio does not process a part of one.
   if (error.syscall === 'write') {
     const message = `the connection was closed before the request was sent (${code})`
     return new RequestError(message, { code: WRITE_FAILED, maybeSent: false, cause: error })
   }
-  // Named as Node's own client does: the connection ended before the answer did.
+  // The connection ended before the answer did. Node's own client uses this name.
   const known = code === 'UND_ERR_SOCKET' ? 'ECONNRESET' : code
   return new RequestError(known, { code: known, maybeSent: true, cause: error })
 }

@@ -1,5 +1,5 @@
-// A transaction that must not be done twice: whatever happens to its connection, it is known whether it was
-// committed, or it is said that this is not known.
+// A transaction that must not be done twice: whatever happens to its connection, the caller learns whether it was
+// committed, or that nobody knows.
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
@@ -37,7 +37,7 @@ function confirmed<T>(work: (tx: Db) => Promise<T>, isWritten: (tx: Db) => Promi
 }
 
 const neverAsked = async (): Promise<boolean> => {
-  throw new Error('the commit was answered, or never sent')
+  throw new Error('the lookup ran although the commit was answered or never sent')
 }
 
 const isThere =
@@ -73,13 +73,13 @@ async function expectUsable(): Promise<void> {
   expect((await Promise.all(answers)).map(({ rows }) => rows)).toEqual(Array(6).fill([{ one: 1 }]))
 }
 
-describe('nothing goes wrong', () => {
-  test('what was written is there', async () => {
+describe('without a failure', () => {
+  test('the row is in the table', async () => {
     expect(await insertThing()).toBe('inserted')
     expect(await things()).toBe(1)
   })
 
-  test('an error of the work comes out as it is, and nothing is written', async () => {
+  test('an error of the work reaches the caller unchanged, and nothing is written', async () => {
     const changedItsMind = new Error('changed its mind')
     const work = confirmed(async (tx) => {
       await tx.executeSql('insert into thing values (1)')
@@ -91,7 +91,7 @@ describe('nothing goes wrong', () => {
   })
 })
 
-describe('the server refuses the commit: nothing is written, for certain', () => {
+describe('the server refuses the commit: written is no', () => {
   test('because of a deferred constraint', async () => {
     await direct.query('insert into thing values (1)')
     await expectFailure(await insertThing(), 'no')
@@ -101,7 +101,7 @@ describe('the server refuses the commit: nothing is written, for certain', () =>
 
   test.each([
     ['an error', 'P0001'],
-    // As of a server that is shut down in the middle, of which nobody knows how far it came.
+    // A server that shuts down reports it like this, at any point of the commit.
     ['the end of the server', '57P01'],
   ])('because of a deferred trigger that raises %s', async (_what, code) => {
     await direct.query(
@@ -118,7 +118,7 @@ describe('the server refuses the commit: nothing is written, for certain', () =>
   })
 })
 
-describe.each([[1], [4]])('the connection is lost, of a pool of %s', (poolMax) => {
+describe.each([[1], [4]])('a connection of a pool of %s is lost', (poolMax) => {
   beforeEach(async () => {
     await database.close()
     database = open(poolMax)
@@ -129,7 +129,7 @@ describe.each([[1], [4]])('the connection is lost, of a pool of %s', (poolMax) =
     'insert into thing',
     'pg_advisory_xact_lock',
     'commit',
-  ])('before the server gets "%s": nothing is written, for certain', async (text) => {
+  ])('before the server receives "%s": written is no', async (text) => {
     const lost = proxy.loseAt(text, 'never')
     await expectFailure(await insertThing(), 'no')
     await lost
@@ -137,7 +137,7 @@ describe.each([[1], [4]])('the connection is lost, of a pool of %s', (poolMax) =
     await expectUsable()
   })
 
-  test('with the answer to the commit: it is found out that it was committed, once', async () => {
+  test('with the answer to the commit: the lookup finds the row', async () => {
     const lost = proxy.loseAt('commit', 'unanswered')
     expect(await insertThing()).toBe('inserted')
     await lost
@@ -145,11 +145,11 @@ describe.each([[1], [4]])('the connection is lost, of a pool of %s', (poolMax) =
     await expectUsable()
   })
 
-  test('with the answer to the commit, while the database is away for a moment', async () => {
+  test('with the answer to the commit, while the database is away for a moment: the lookup finds the row', async () => {
     const lost = proxy.loseAt('commit', 'unanswered', 'away')
     const inserting = insertThing()
     await lost
-    // The first question is put in vain, and the next one is answered.
+    // The first lookup fails, the next one is answered.
     await sleep(300)
     await proxy.set('there')
     expect(await inserting).toBe('inserted')
@@ -158,7 +158,7 @@ describe.each([[1], [4]])('the connection is lost, of a pool of %s', (poolMax) =
   })
 })
 
-test('a pooler answers the commit, which it has lost the server at: it is found out that it was committed', async () => {
+test('a pooler loses the server at the commit and reports an error: the lookup finds the row', async () => {
   const lost = proxy.loseAt('commit', 'unanswered', 'reported')
   const inserted = await insertThing()
   await lost
@@ -167,7 +167,7 @@ test('a pooler answers the commit, which it has lost the server at: it is found 
   await expectUsable()
 })
 
-test('the answer to the commit never comes, on a connection that stays open', async () => {
+test('the answer to the commit never comes on an open connection: the lookup finds the row', async () => {
   const lost = proxy.loseAt('commit', 'unanswered', 'silence')
   const inserting = insertThing()
   await lost
@@ -177,7 +177,7 @@ test('the answer to the commit never comes, on a connection that stays open', as
   await expectUsable()
 })
 
-test('the server crashes after the commit, whose answer is lost', async () => {
+test('the server crashes after the commit, and its answer is lost: the lookup waits and succeeds', async () => {
   const server = await startEmbeddedPostgres(['fsync=off', 'listen_addresses=127.0.0.1'])
   const crashing = await startDatabaseProxy(server.url('postgres'), await freePort())
   const survivor = openDatabase({ url: crashing.url, ssl: null, poolMax: 1 }, () => undefined)
@@ -200,7 +200,7 @@ test('the server crashes after the commit, whose answer is lost', async () => {
   }
 })
 
-test('the server ends the connection before the commit: nothing is written, for certain', async () => {
+test('the server ends the connection before the commit: written is no', async () => {
   const inserting = confirmed(async (tx) => {
     await tx.executeSql('insert into thing values (1)')
     await direct.query(
@@ -213,11 +213,11 @@ test('the server ends the connection before the commit: nothing is written, for 
   await expectUsable()
 })
 
-describe('the database stays away: it is said that this is not known', () => {
+describe('the database stays away: written is unknown', () => {
   test.each([
     ['unanswered', 1],
     ['never', 0],
-  ] as const)('the commit arrived %s', async (which, written) => {
+  ] as const)('the commit was %s', async (which, written) => {
     const lost = proxy.loseAt('commit', which, 'away')
     await expectFailure(await insertThing(), 'unknown')
     await lost
@@ -227,7 +227,7 @@ describe('the database stays away: it is said that this is not known', () => {
   })
 })
 
-test('ten in a row, each of whose answers is lost, are all committed once', async () => {
+test('ten transactions in a row that each lose the answer to the commit are committed once each', async () => {
   for (let number = 1; number <= 10; number += 1) {
     const lost = proxy.loseAt('commit', 'unanswered')
     await insert(number)

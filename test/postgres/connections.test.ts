@@ -1,4 +1,4 @@
-// How many connections there are, and who waits for one: what the metrics tell of the pool.
+// The figures of the pool for the metrics: connections, and callers that wait for one.
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import type { Database } from '../../src/postgres/pool.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -18,7 +18,7 @@ afterEach(async () => {
   await own.drop()
 })
 
-/** A transaction that keeps its connection until it is told to end. */
+/** A transaction that keeps its connection until `end` is called. */
 function hold(): { end: () => Promise<void> } {
   const { promise, resolve } = Promise.withResolvers<void>()
   const held = database.transaction(async (tx) => {
@@ -33,13 +33,13 @@ function hold(): { end: () => Promise<void> } {
   }
 }
 
-test('there are none before they are needed, and then as many as are', async () => {
+test('a connection is opened when it is first needed', async () => {
   expect(database.connections()).toEqual({ total: 0, idle: 0, waiting: 0 })
   await database.executeSql('select 1')
   expect(database.connections()).toEqual({ total: 1, idle: 1, waiting: 0 })
 })
 
-test('who asks while one is free, or can be made, does not wait', async () => {
+test('a caller does not count as waiting while a connection is free or can be opened', async () => {
   const asking = [database.executeSql('select 1'), database.executeSql('select 1')]
   expect(database.connections().waiting).toBe(0)
   await Promise.all(asking)
@@ -48,7 +48,7 @@ test('who asks while one is free, or can be made, does not wait', async () => {
   await Promise.all(again)
 })
 
-test('who asks while all are in use waits until one is given back', async () => {
+test('a caller waits while all connections are in use', async () => {
   const held = [hold(), hold()]
   await waitFor('both to be in use', () => {
     const { total, idle } = database.connections()

@@ -1,6 +1,6 @@
-// pg's parsers are the whole process's, and many an app has set some of them: times, JSON or numbers as text. What we
-// read has to be the same in such an app; here with a table whose integers are all bigint, on a database that writes its
-// times in the German way.
+// pg's parsers belong to the whole process, and many apps replace some of them: times, JSON or numbers as text. Our
+// results must be the same in such an app; here with a table whose integers are all bigint, on a database whose DateStyle
+// is German.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { isDeepStrictEqual } from 'node:util'
 import pg from 'pg'
@@ -66,7 +66,7 @@ const untilDelivered = (id: number): Promise<unknown> =>
 
 const complaints = (): LogLine[] => world.log.filter(({ level }) => level === 'warn' || level === 'error')
 
-test('a message that fails twice gets through, sent and enqueued', async () => {
+test('a message that fails twice is delivered, whether it was sent or enqueued', async () => {
   const message = { userId: 1, to: '+15553000302', body: 'Hello', idempotencyKey: 'one' }
   const { id } = await world.sender.send(message)
   expect(id).toBe(1)
@@ -94,9 +94,9 @@ test('a message that fails twice gets through, sent and enqueued', async () => {
   expect(complaints()).toEqual([])
 })
 
-test('what is overdue is found, and how long it is until the next retry', async () => {
+test('overdue messages and the time until the next retry are found', async () => {
   expect(await readClock(ours)).toBeInstanceOf(Date)
-  // The worker's sweep is to see nothing of it.
+  // In a transaction, so that the worker's sweep does not see the rows.
   const [[overdue], dueMs] = await ours.transaction(async (tx) => {
     await tx.executeSql(
       `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content, success,
@@ -127,7 +127,7 @@ test.each([
   '/messages',
   '/messages/1',
   '/queue',
-])('the page %s is what it is in any other process', async (path) => {
+])('the dashboard page %s looks the same as in any other process', async (path) => {
   const pageOf = async (): Promise<[number, string]> => {
     const { status, text } = await get(world.web, path)
     return [status, text]
@@ -152,7 +152,7 @@ test.each([
   ['0044-03-15 00:00:00 BC', 'UTC', -Infinity],
   ['infinity', 'UTC', Infinity],
   ['-infinity', 'UTC', -Infinity],
-])('%s in UTC, in a session in %s, is the same with a zone and without', async (time, zone, expected) => {
+])('%s in UTC, read in a session in %s, is the same with and without a zone', async (time, zone, expected) => {
   const found = await ours.transaction(async (tx) => {
     await tx.executeSql(`set local time zone '${zone}'`)
     return tx.executeSql(

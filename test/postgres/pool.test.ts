@@ -1,4 +1,4 @@
-// How a connection is made from DATABASE_URL and DATABASE_SSL: what the latter says is what happens.
+// How DATABASE_URL and DATABASE_SSL become a connection: DATABASE_SSL decides about TLS.
 import { describe, expect, test } from '@jest/globals'
 import pg from 'pg'
 import { parseConfig } from '../../src/config/config.ts'
@@ -7,7 +7,7 @@ import { ConfigError } from '../../src/shared/errors.ts'
 
 const URL_WITHOUT = 'postgres://user:secret@localhost:5432/app'
 
-/** What the driver makes of it in the end. */
+/** The `ssl` option that the driver ends up with. */
 function sslOf(url: string, ssl?: string): unknown {
   const { database } = parseConfig({ DATABASE_URL: url, DATABASE_SSL: ssl }, ['DATABASE_URL'])
   return (new pg.Client(connectionOptions(database)) as unknown as { ssl: unknown }).ssl
@@ -25,15 +25,15 @@ describe.each([
     ['disable', false],
     ['require', { rejectUnauthorized: false }],
     ['verify', { rejectUnauthorized: true }],
-  ])('%s wins', (ssl, expected) => {
+  ])('DATABASE_SSL=%s wins', (ssl, expected) => {
     expect(sslOf(URL_WITHOUT + query, ssl)).toEqual(expected)
   })
 })
 
-describe.each([undefined, 'disable'])('a URL that names its host as a parameter, DATABASE_SSL %s', (ssl) => {
+describe.each([undefined, 'disable'])('a URL with its host as a parameter, and DATABASE_SSL %s', (ssl) => {
   const configOf = (url: string) => parseConfig({ DATABASE_URL: url, DATABASE_SSL: ssl }, []).database
 
-  test('means the socket that it names', () => {
+  test('names a socket', () => {
     const url = 'postgresql://user:p%40%2F@/app?host=/cloudsql/project:region:instance'
     expect(new pg.Client(connectionOptions(configOf(url)))).toMatchObject({
       ...{ host: '/cloudsql/project:region:instance', user: 'user', password: 'p@/', database: 'app' },
@@ -52,26 +52,22 @@ describe.each([undefined, 'disable'])('a URL that names its host as a parameter,
   })
 })
 
-test('its certificates and DATABASE_SSL contradict each other as well', () => {
+test('certificates in a URL with a socket contradict DATABASE_SSL', () => {
   const url = 'postgres://user:secret@/app?host=/cloudsql/a:b:c&sslcert=/etc/ssl/some.pem'
   expect(() => parseConfig({ DATABASE_URL: url, DATABASE_SSL: 'verify' }, [])).toThrow('sslcert')
 })
 
-test('a password with a slash that is not encoded is a fault still, and sends nobody to another host', () => {
+test('an unencoded slash in the password is refused and never leads to another host', () => {
   const url = 'postgres://user:p@/ss@db.internal/app'
   expect(() => parseConfig({ DATABASE_URL: url }, [])).toThrow(ConfigError)
 })
 
-test('without DATABASE_SSL the URL decides', () => {
+test('without DATABASE_SSL, the URL decides about TLS', () => {
   expect(sslOf(URL_WITHOUT)).toBe(false)
   expect(sslOf(`${URL_WITHOUT}?sslmode=no-verify`)).toEqual({ rejectUnauthorized: false })
 })
 
-test.each([
-  'sslrootcert',
-  'sslcert',
-  'sslkey',
-])('%s in the URL and DATABASE_SSL contradict each other', (name) => {
+test.each(['sslrootcert', 'sslcert', 'sslkey'])('%s in the URL contradicts DATABASE_SSL', (name) => {
   const env = { DATABASE_URL: `${URL_WITHOUT}?${name}=/etc/ssl/some.pem`, DATABASE_SSL: 'verify' }
   expect(() => parseConfig(env, [])).toThrow(ConfigError)
   expect(() => parseConfig(env, [])).toThrow(name)

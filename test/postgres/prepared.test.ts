@@ -1,7 +1,8 @@
-// Statements are prepared once a connection; and when these get lost, as behind a pooler, what was asked for is done
-// all the same, once.
+// Statements are prepared once per connection. When they get lost, as behind a pooler, the work is still done once.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import pg from 'pg'
 import { type Database, type Db, openDatabase } from '../../src/postgres/pool.ts'
+import { PreparedStatements } from '../../src/postgres/prepared.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { configOf } from '../db/original-table.ts'
 
@@ -21,7 +22,7 @@ afterEach(async () => {
   await own.drop()
 })
 
-/** With one connection, its prepared statements can be seen. */
+/** With a single connection, a test can look at its prepared statements. */
 function open(poolMax = 1): Database {
   return openDatabase(configOf(own, poolMax), (what) => troubles.push(what))
 }
@@ -53,8 +54,8 @@ async function things(): Promise<number[]> {
   return rows.map(({ id }) => id)
 }
 
-describe('what is prepared', () => {
-  test('is each text with values, once, and each text of a transaction', async () => {
+describe('prepared statements', () => {
+  test('each text with values is prepared once', async () => {
     await insert(database, 1)
     await insert(database, 2)
     await database.transaction(async (tx) => {
@@ -66,14 +67,14 @@ describe('what is prepared', () => {
     expect(await things()).toEqual([1, 2, 3])
   })
 
-  test('is no text without values outside a transaction, which may hold several statements', async () => {
+  test('a text without values is not prepared: it may hold several statements', async () => {
     await database.executeSql('insert into thing values (1); insert into thing values (2)')
     await database.executeSql('insert into thing values (3); insert into thing values (4)', [])
     expect(await preparedBy()).toEqual([])
     expect(await things()).toEqual([1, 2, 3, 4])
   })
 
-  test('has a name that follows from its text: other processes give it the same', async () => {
+  test('all processes derive the same name from a text', async () => {
     const other = open()
     await insert(database, 1)
     await find(1)
@@ -86,7 +87,7 @@ describe('what is prepared', () => {
     expect(theirs).toEqual(ours.toReversed())
   })
 
-  test('is not without limit: more different texts work, and are not prepared', async () => {
+  test('at most 100 texts are prepared; further ones run unprepared', async () => {
     const numbers = Array.from({ length: 150 }, (_, i) => i)
     const ask = async (): Promise<number[]> => {
       const answers = numbers.map((n) =>
@@ -100,12 +101,12 @@ describe('what is prepared', () => {
   })
 })
 
-/** As a pooler does that hands on another connection to the server. */
+/** As a pooler does that switches to another server connection. */
 async function forget(): Promise<void> {
   await database.executeSql('deallocate all')
 }
 
-/** As a pooler does whose connection was another process's before. */
+/** As a pooler does whose server connection another process used before. */
 async function prepareAlready(): Promise<void> {
   const other = open()
   await insert(other, 90)
@@ -115,15 +116,15 @@ async function prepareAlready(): Promise<void> {
   for (const { name, text } of prepared) await database.executeSql(`prepare ${name} as ${text}`)
 }
 
-/** As a migration of the app's does. */
+/** As a migration of the app does. */
 async function changeType(): Promise<void> {
   await own.query('alter table thing alter column name type text')
 }
 
 describe.each([
-  ['they were forgotten', forget, true],
+  ['prepared statements are gone', forget, true],
   ['a column has changed its type', changeType, true],
-  ['somebody else has prepared the same', prepareAlready, false],
+  ['another process has prepared the same statement', prepareAlready, false],
 ])('when %s', (_what, lose, isPreparedBefore) => {
   beforeEach(async () => {
     if (isPreparedBefore) {
@@ -133,7 +134,7 @@ describe.each([
     await lose()
   })
 
-  test('the same statement succeeds, and this is told once', async () => {
+  test('the statement succeeds, and the loss is reported once', async () => {
     const expected = [{ id: 90, name: 'thing 90' }]
     expect([await find(90), await find(90)]).toEqual([expected, expected])
     await insert(database, 1)
@@ -141,14 +142,14 @@ describe.each([
     expect(troubles).toHaveLength(1)
   })
 
-  test('many at once succeed, each once, and this is told once', async () => {
+  test('many concurrent statements run once each, and the loss is reported once', async () => {
     const ids = Array.from({ length: 20 }, (_, i) => i)
     await Promise.all(ids.flatMap((id) => [insert(database, id), find(id)]))
     expect(await things()).toEqual([...ids, 90])
     expect(troubles).toHaveLength(1)
   })
 
-  test('a transaction is done once, and as a whole', async () => {
+  test('a transaction runs once and completely', async () => {
     const result = await database.transaction(async (tx) => {
       await tx.executeSql('insert into thing values ($1)', [1])
       const found = await find(90, tx)
@@ -160,7 +161,7 @@ describe.each([
     expect(troubles).toHaveLength(1)
   })
 
-  test('a transaction whose last statements are sent with the commit is done once, and as a whole', async () => {
+  test('a transaction with statements at the commit runs once and completely', async () => {
     await database.transaction(async (tx) => {
       await tx.executeSql('insert into thing values ($1)', [1])
       await find(90, tx.atCommit)
@@ -170,7 +171,7 @@ describe.each([
     expect(troubles).toHaveLength(1)
   })
 
-  test('a transaction that must not be done twice is done once, and as a whole', async () => {
+  test('a confirmed transaction runs once and completely', async () => {
     const work = async (tx: Db): Promise<void> => {
       await tx.executeSql('insert into thing values ($1)', [1])
       await find(90, tx)
@@ -182,14 +183,14 @@ describe.each([
   })
 })
 
-test('when they get lost on several connections at once, each transaction succeeds, and this is told once', async () => {
+test('prepared statements get lost on several connections together: each transaction succeeds, and the loss is reported once', async () => {
   const several = open(4)
   const onEach = (): Promise<unknown[]> => {
     const begun: Promise<unknown>[] = []
     const transactions = Array.from({ length: 4 }, (_, id) =>
       several.transaction(async (tx) => {
         begun.push(tx.executeSql('select 1'))
-        // None ends before all have begun, so that each has a connection of its own.
+        // Each must have a connection of its own, so none ends before all have begun.
         while (begun.length < 4) await new Promise(setImmediate)
         await insert(tx, id)
         return find(90, tx)
@@ -206,13 +207,13 @@ test('when they get lost on several connections at once, each transaction succee
   expect(troubles).toHaveLength(1)
 })
 
-test('any other error is told as it is, and what is prepared stays in use', async () => {
+test('any other error reaches the caller, and prepared statements stay in use', async () => {
   await insert(database, 1)
   await expect(database.executeSql(INSERT, [2, 'a name that is too long'])).rejects.toMatchObject({
     code: 'DATABASE',
     written: 'no',
   })
-  // Not supported at all, which has the code of a statement that has gone stale.
+  // The same code as a stale plan, for a feature that does not exist.
   await expect(database.executeSql('create table t (a int check (a > (select 1)))')).rejects.toMatchObject({
     cause: { code: '0A000' },
   })
@@ -220,4 +221,46 @@ test('any other error is told as it is, and what is prepared stays in use', asyn
   expect(await things()).toEqual([1, 3])
   expect(troubles).toEqual([])
   expect((await preparedBy()).map(({ text }) => text)).toContain(INSERT)
+})
+
+test('the connection that lost them is replaced', async () => {
+  const pidOf = async (): Promise<unknown> => {
+    const { rows } = await database.executeSql<{ pid: number }>('select pg_backend_pid() as pid')
+    return rows[0]?.pid
+  }
+  await insert(database, 1)
+  const before = await pidOf()
+  await forget()
+  await insert(database, 2)
+  expect(await pidOf()).not.toBe(before)
+  expect(await things()).toEqual([1, 2])
+})
+
+test('statements are prepared again after a minute, and the next loss is reported again', async () => {
+  let nowMs = 0
+  const reported: string[] = []
+  const prepared = new PreparedStatements(
+    ({ message }) => reported.push(message),
+    () => nowMs,
+  )
+  const name = (): string | undefined => prepared.toQuery(FIND, [1]).name
+  const lost = Object.assign(new pg.DatabaseError('gone', 0, 'error'), { code: '26000' })
+  const loseOnce = async (): Promise<string | undefined> => {
+    let isFirst = true
+    return prepared.run(async () => {
+      if (!isFirst) return name()
+      isFirst = false
+      throw lost
+    })
+  }
+  const given = name()
+  expect(given).toEqual(expect.stringMatching(/^sms_retry_/))
+  expect(await loseOnce()).toBeUndefined()
+  nowMs = 59_999
+  expect(await loseOnce()).toBeUndefined()
+  expect(reported).toEqual(['gone'])
+  nowMs = 60_000
+  expect(name()).toBe(given)
+  expect(await loseOnce()).toBeUndefined()
+  expect(reported).toEqual(['gone', 'gone'])
 })

@@ -1,4 +1,4 @@
-// Correctness does not rest on the settings that a database's owner, or a pooler, leaves us with.
+// Correctness does not depend on the settings of the database's owner or of a pooler.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Database, Db } from '../../src/postgres/pool.ts'
 import { openSender } from '../../src/processes/sender.ts'
@@ -9,7 +9,7 @@ import { open } from '../db/original-table.ts'
 const setForAll = (database: TestDatabase, setting: string, value: string): Promise<unknown> =>
   database.query(`alter database ${new URL(database.url).pathname.slice(1)} set ${setting} = '${value}'`)
 
-describe('a database whose transactions are serializable by default', () => {
+describe('on a database whose transactions are serializable by default', () => {
   let world: World
   beforeAll(async () => {
     world = await startWorld({
@@ -22,7 +22,7 @@ describe('a database whose transactions are serializable by default', () => {
   })
   afterAll(() => world.stop())
 
-  test('tells the outcome of 50 sends at once by several processes, and fails none of them by a conflict', async () => {
+  test('50 concurrent sends by several processes all succeed without a conflict', async () => {
     const senders = await Promise.all(Array.from({ length: 5 }, () => openSender(world.openRuntime())))
     const sent = await Promise.all(
       Array.from({ length: 50 }, (_, i) =>
@@ -53,7 +53,7 @@ describe.each([
   ['remote_write', 'on'],
   ['on', 'on'],
   ['remote_apply', 'remote_apply'],
-])('synchronous_commit = %s of the database', (theirs, ours) => {
+])('with synchronous_commit = %s set on the database, ours', (theirs, ours) => {
   let own: TestDatabase
   let database: Database
   beforeAll(async () => {
@@ -80,11 +80,11 @@ describe.each([
     expect(await readSettings(database)).toEqual(expected)
   })
 
-  test(`is ${ours} in a transaction on a pooler's connection, which never had our session's settings`, async () => {
+  test(`is ${ours} in a transaction on a pooler's connection without our session settings`, async () => {
     await database.executeSql('reset all')
     expect(await readSettings(database)).toEqual({ isolation: 'repeatable read', commit: theirs })
     expect(await database.transaction(readSettings)).toEqual(expected)
-    // Nor are ours left to the pooler's other clients.
+    // The pooler's other clients do not inherit ours.
     expect(await readSettings(database)).toEqual({ isolation: 'repeatable read', commit: theirs })
   })
 })

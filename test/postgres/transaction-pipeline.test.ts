@@ -180,7 +180,7 @@ test('a statement that may change data waits until begin has succeeded', async (
   expect(await findAll()).toEqual([1, 2])
 })
 
-describe('begin fails on a connection that stays open: nothing is written, for certain', () => {
+describe('begin fails on a connection that stays open: written is no, and nothing is written by', () => {
   const work = async (tx: Transaction): Promise<void> => {
     const writing = Promise.all([insert(tx, 1), insert(tx.atCommit, 2)])
     await Promise.all([tx.atBegin.executeSql(FIND, [[1]]), writing])
@@ -190,7 +190,7 @@ describe('begin fails on a connection that stays open: nothing is written, for c
   test.each<[string, (work: (tx: Transaction) => Promise<void>) => Promise<unknown>]>([
     ['a transaction', (run) => database.transaction(run)],
     [
-      'a transaction whose work ignores it',
+      'a transaction whose work ignores the error',
       (run) => database.transaction((tx) => run(tx).catch(() => undefined)),
     ],
     [
@@ -213,7 +213,7 @@ describe('begin fails on a connection that stays open: nothing is written, for c
   })
 })
 
-test('statements that are asked for together are sent together, and each gets its own answer', async () => {
+test('concurrent statements of a transaction each get their own answer', async () => {
   await direct.query(`insert into thing values (1, 'thing 1'), (2, 'thing 2')`)
   const found = await database.transaction((tx) =>
     Promise.all([
@@ -231,12 +231,12 @@ test('statements that are asked for together are sent together, and each gets it
   ])
 })
 
-test('a transaction in which nothing is asked for is one all the same', async () => {
+test('a transaction without statements begins and commits', async () => {
   expect(await database.transaction(async () => 'done')).toBe('done')
   expect(typesOf(sent)).toBe('QQ')
 })
 
-test('the next one on the same connection waits until the server is ready for it', async () => {
+test('the next transaction on the same connection waits until the server is ready', async () => {
   ready = 'late'
   await Promise.all([readAndWrite(1), readAndWrite(2)])
   expect(await findAll()).toEqual([1, 2])
@@ -251,14 +251,14 @@ describe.each([
     ready = how
   }
 
-  test('nobody knows whether it is written, and the next transaction gets another connection', async () => {
+  test('written is unknown, and the next transaction gets another connection', async () => {
     await expect(database.transaction(setReady)).rejects.toMatchObject({ written: 'unknown' })
     ready = 'at once'
     await readAndWrite(2)
     expect(await findAll()).toEqual([1, 2])
   })
 
-  test('a confirmed transaction finds out that it is', async () => {
+  test('a confirmed transaction looks the row up and succeeds', async () => {
     const work = async (tx: Db): Promise<string> => {
       await insert(tx, 1)
       ready = how
@@ -304,7 +304,7 @@ test.each([
   expect(await findAll()).toEqual([1])
 })
 
-describe('after a statement fails, the connection or its successor has no stale prepared statements', () => {
+describe('after a failure, later transactions and statements run as usual: a statement fails', () => {
   const others = ['delete from thing where id = $1', 'update thing set name = name where id = $1']
 
   test.each([
@@ -352,7 +352,7 @@ describe('after a statement fails, the connection or its successor has no stale 
   })
 })
 
-test('a parser of the app that throws fails the transaction, and not the process', async () => {
+test('a parser of the app that throws fails the transaction and not the process', async () => {
   const parse = pg.types.getTypeParser(pg.types.builtins.NUMERIC)
   pg.types.setTypeParser(pg.types.builtins.NUMERIC, () => {
     throw new Error('too large for me')
@@ -370,7 +370,7 @@ test('a parser of the app that throws fails the transaction, and not the process
   expect(await findAll()).toEqual([2])
 })
 
-test('a parser of the app that throws on rows at the commit: it says that it may be written', async () => {
+test('a parser of the app that throws on rows at the commit leaves written unknown', async () => {
   const parse = pg.types.getTypeParser(pg.types.builtins.NUMERIC)
   pg.types.setTypeParser(pg.types.builtins.NUMERIC, () => {
     throw new Error('too large for me')
@@ -383,8 +383,8 @@ test('a parser of the app that throws on rows at the commit: it says that it may
   expect(await findAll()).toEqual([1])
 })
 
-describe('rows are read as they are described now, not as they once were', () => {
-  test('when the app has given pg another parser', async () => {
+describe('rows are read as the server describes them now', () => {
+  test('after the app has set another parser', async () => {
     const parse = pg.types.getTypeParser(pg.types.builtins.NUMERIC)
     const read = (): Promise<unknown> =>
       database.transaction((tx) => tx.executeSql('select $1::numeric as one, 2 as two', [1]))
@@ -399,10 +399,10 @@ describe('rows are read as they are described now, not as they once were', () =>
   })
 
   test.each([
-    ['has another name', 'alter table thing rename column name to title', { id: 1, title: 'one' }],
-    ['has come', 'alter table thing add column more integer default 7', { id: 1, name: 'one', more: 7 }],
-    ['has gone', 'alter table thing drop column name', { id: 1 }],
-  ])('when a column %s, on a new connection', async (_what, change, expected) => {
+    ['was renamed', 'alter table thing rename column name to title', { id: 1, title: 'one' }],
+    ['was added', 'alter table thing add column more integer default 7', { id: 1, name: 'one', more: 7 }],
+    ['was dropped', 'alter table thing drop column name', { id: 1 }],
+  ])('after a column %s, on a new connection', async (_what, change, expected) => {
     const read = (): Promise<unknown> =>
       database.transaction((tx) => tx.executeSql('select * from thing where id = $1', [1]))
     await direct.query('alter table thing drop column at')
@@ -419,7 +419,7 @@ describe('rows are read as they are described now, not as they once were', () =>
   })
 })
 
-test('a statement without a command has an answer as well', async () => {
+test('an empty statement gets an answer', async () => {
   const found = await database.transaction(async (tx) => {
     const answers = [tx.executeSql(''), tx.executeSql('-- nothing'), tx.executeSql('select 5 as five')]
     await tx.atCommit.executeSql('')
@@ -430,7 +430,7 @@ test('a statement without a command has an answer as well', async () => {
   expect(await findAll()).toEqual([1])
 })
 
-test('the work fails while a statement is under way: it is waited for, and rolled back', async () => {
+test('the work fails while a statement is under way: the transaction is rolled back after it', async () => {
   let answered: Promise<unknown> | undefined
   const failing = database.transaction(async (tx) => {
     answered = tx.executeSql('select from pg_sleep(0.3)')
@@ -443,7 +443,7 @@ test('the work fails while a statement is under way: it is waited for, and rolle
   expect(await findAll()).toEqual([2])
 })
 
-test('what is asked for after the commit is refused, and gets into nothing that comes later', async () => {
+test('a statement after the commit is refused and reaches no later transaction', async () => {
   let late: Transaction | undefined
   await database.transaction(async (tx) => {
     late = tx
@@ -455,7 +455,7 @@ test('what is asked for after the commit is refused, and gets into nothing that 
   expect(await findAll()).toEqual([1, 3])
 })
 
-test('an app that traces pg sees each statement of a transaction and how it ends', async () => {
+test('an app that traces pg sees each statement of a transaction and its outcome', async () => {
   const ended: unknown[] = []
   const prototype = pg.Client.prototype as unknown as { query(...given: unknown[]): unknown }
   const { query } = prototype

@@ -1,5 +1,5 @@
-// A transaction ends one way or the other, and it is told which: also for the statements that are sent together with
-// the commit. What must not be done twice: certain-transaction.test.ts.
+// A transaction is committed or rolled back, and its caller learns which, also for statements that are sent with the
+// commit. Work that must not be done twice: confirmed-transaction.test.ts.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { type Database, type Db, openDatabase, type Transaction } from '../../src/postgres/pool.ts'
 import { DatabaseError } from '../../src/shared/errors.ts'
@@ -25,7 +25,7 @@ async function failureOf(work: (tx: Transaction) => Promise<unknown>): Promise<D
   return failure as DatabaseError
 }
 
-/** The same connection, if it is one still, takes no more of what was before. */
+/** The pool works, and its connection has nothing left of the transaction before. */
 async function expectUsable(): Promise<void> {
   await database.transaction(async (tx) => {
     await insert(tx, 50)
@@ -35,7 +35,7 @@ async function expectUsable(): Promise<void> {
 }
 
 describe('statements that are sent with the commit', () => {
-  test('are committed together with those before, after them, in their order', async () => {
+  test('are committed in their order, after the other statements and together with them', async () => {
     const result = await database.transaction(async (tx) => {
       const [first, second] = [
         insert(tx.atCommit, 2),
@@ -53,7 +53,7 @@ describe('statements that are sent with the commit', () => {
     expect(transactions).toHaveLength(1)
   })
 
-  test('are not sent if the work fails, with an error that comes out as it is', async () => {
+  test('are not sent if the work fails, and its error reaches the caller unchanged', async () => {
     const changedItsMind = new Error('changed its mind')
     const work = database.transaction(async (tx) => {
       await insert(tx.atCommit, 1)
@@ -69,12 +69,12 @@ describe('statements that are sent with the commit', () => {
     ['the first', [100, 2, 3]],
     ['one between', [1, 100, 3]],
     ['the last', [1, 2, 100]],
-  ])('roll everything back if %s is refused: nothing is written, for certain', async (_which, ids) => {
+  ])('roll everything back if %s is refused: written is no', async (_which, ids) => {
     const failure = await failureOf(async (tx) => {
       await insert(tx, 10)
       for (const id of ids) await insert(tx.atCommit, id)
     })
-    // The cause is told, not what comes of it.
+    // The first error is the cause, not those that follow from it.
     expect(failure).toMatchObject({ written: 'no', isRefusal: true, cause: { code: '23514' } })
     expect(await things.list()).toEqual([])
     await expectUsable()
@@ -85,7 +85,7 @@ describe.each<
   [told: string, isRefusal: boolean, refusals: readonly (readonly [by: string, ...statements: string[]])[]]
 >([
   [
-    'concerns this transaction alone',
+    'concerns one row',
     true,
     [
       ['a constraint', 'insert into thing values (100)'],
@@ -93,18 +93,18 @@ describe.each<
     ],
   ],
   [
-    'may concern all others as well',
+    'may concern other rows as well',
     false,
     [
       ['a deadlock', `do $$ begin raise exception 'no' using errcode = '40P01'; end $$`],
-      ['a lack of room', `do $$ begin raise exception 'no' using errcode = '53100'; end $$`],
-      ['a lock that is not to be had', 'set local lock_timeout = 1', 'lock table thing'],
+      ['a full disk', `do $$ begin raise exception 'no' using errcode = '53100'; end $$`],
+      ['a lock that another transaction holds', 'set local lock_timeout = 1', 'lock table thing'],
       ['a statement that takes too long', 'set local statement_timeout = 1', 'select pg_sleep(9)'],
       ['a database that cannot be written to', 'set transaction read only', 'delete from thing'],
     ],
   ],
 ])('a refusal that %s', (_told, isRefusal, refusals) => {
-  test.each(refusals)('by %s: this is told, at the commit as before it', async (_by, ...statements) => {
+  test.each(refusals)('by %s has the same meaning at the commit as before it', async (_by, ...statements) => {
     const app = openDatabase({ url: things.direct.url, ssl: null, poolMax: 1 }, () => undefined)
     await app.transaction(async (theirs) => {
       await theirs.executeSql('lock table thing in row exclusive mode')
@@ -124,7 +124,7 @@ describe('the connection is lost', () => {
   test.each([
     ['before the commit arrives', 'never', []],
     ['with the answer to the commit', 'unanswered', [1, 2]],
-  ] as const)('%s: nobody knows whether it is written', async (_when, which, written) => {
+  ] as const)('%s: written is unknown', async (_when, which, written) => {
     const lost = things.proxy.loseAt('commit', which)
     const failure = await failureOf(async (tx) => {
       await insert(tx, 1)
@@ -136,7 +136,7 @@ describe('the connection is lost', () => {
     await expectUsable()
   })
 
-  test.each(['begin', INSERT])('at "%s", before the end: nothing is written, for certain', async (text) => {
+  test.each(['begin', INSERT])('at "%s", before the commit: written is no', async (text) => {
     const lost = things.proxy.loseAt(text, 'unanswered')
     const failure = await failureOf(async (tx) => {
       await insert(tx, 1)
@@ -149,11 +149,11 @@ describe('the connection is lost', () => {
   })
 })
 
-describe('a statement fails, and the work goes on as if it had not', () => {
+describe('a statement fails, and the work ignores it', () => {
   test.each([
     ['with nothing', []],
     ['with statements at the commit', [2]],
-  ])('%s: it is not told as committed', async (_how, later) => {
+  ])('%s: the transaction fails', async (_how, later) => {
     const failure = await failureOf(async (tx) => {
       await insert(tx, 1)
       await insert(tx, 100).catch(() => undefined)
@@ -164,7 +164,7 @@ describe('a statement fails, and the work goes on as if it had not', () => {
     await expectUsable()
   })
 
-  test('afterwards: it gets into nothing that comes later', async () => {
+  test('a later statement of that work does not reach the next transaction', async () => {
     const { promise: isOver, resolve: end } = Promise.withResolvers<void>()
     let late: Promise<unknown> | undefined
     await database
@@ -183,7 +183,7 @@ describe('a statement fails, and the work goes on as if it had not', () => {
 test.each([
   ['3D000', { pathname: '/there_is_none' }],
   ['28000', { username: 'nobody_here' }],
-])('a login that is refused with %s is no refusal of what was to be asked', async (_code, changes) => {
+])('a login that is refused with %s is no refusal of a row', async (_code, changes) => {
   const url = Object.assign(new URL(things.direct.url), changes)
   const other = openDatabase({ url: url.toString(), ssl: null, poolMax: 1 }, () => undefined)
   const failure = await other.transaction((tx) => tx.executeSql('select 1')).catch((error: unknown) => error)
@@ -191,7 +191,7 @@ test.each([
   expect(failure).toMatchObject({ written: 'no', isRefusal: false })
 })
 
-test('the server (of PostgreSQL 17 or later) ends a transaction of ours in which nothing happens, and frees its rows', async () => {
+test('the server (PostgreSQL 17 or later) ends an idle transaction and frees its rows', async () => {
   await database.executeSql(INSERT, [1])
   const locked = Promise.withResolvers<void>()
   const over = Promise.withResolvers<void>()
