@@ -1,5 +1,5 @@
-// A worker is killed in the middle of an attempt, with the default settings: another one makes it, or finds out that
-// it was made. How long that took, by the database's clock, is printed; the promise is a minute.
+// A worker is killed in the middle of an attempt, with the default settings: another one makes the attempt, or finds out
+// that it was made. The test prints how long that took, by the database's clock; the promise is a minute.
 import { expect, test } from '@jest/globals'
 import type { ChaosChange } from '../../src/simulator/simulator.ts'
 import type { KillPoint } from '../support/kill-point.ts'
@@ -10,9 +10,9 @@ interface Scene {
   readonly what: string
   readonly point: KillPoint
   readonly chaos: ChaosChange
-  /** How the dead worker leaves the messages. */
+  /** The status in which the killed worker leaves the messages. */
   readonly left: string
-  /** What Twilio has done by then with the first request that it got; null if it got none. */
+  /** How Twilio handled the first request by then; null if it received none. */
   readonly answer: string | null
 }
 
@@ -62,7 +62,7 @@ test.concurrent(
 )
 
 test.concurrent.each(SCENES)(
-  'killed: $what',
+  'a worker is killed with an attempt $what: another worker continues it',
   ({ what, point, chaos, left, answer }) =>
     withKillWorld(1, { chaos }, async (world) => {
       const killedAt = await killWorker(world, point)
@@ -74,7 +74,7 @@ test.concurrent.each(SCENES)(
         expect(first.answer).toBe(answer)
       }
       const seconds = await expectRecovery(world, `${what} (${point})`, killedAt)
-      // Twilio may be at work on a request for half a minute after its client has gone.
+      // Twilio may process a request for half a minute after its client is gone.
       if (left === 'submitting') expect(Math.min(...seconds)).toBeGreaterThanOrEqual(30)
     }),
   180_000,
@@ -86,7 +86,7 @@ async function killWorker(world: KillWorld, point: KillPoint): Promise<Date> {
   return world.untilKilled(worker, point)
 }
 
-/** @returns for each message, the seconds from the kill until it went on */
+/** @returns for each message, the seconds from the kill until it continued */
 async function expectRecovery(world: KillWorld, what: string, killedAt: Date): Promise<number[]> {
   world.endFaults()
   world.launch('worker')
@@ -95,7 +95,7 @@ async function expectRecovery(world: KillWorld, what: string, killedAt: Date): P
   expect(world.simulator.doubleSubmissions()).toEqual([])
   const seconds = await world.secondsUntilContinued(killedAt)
   process.stderr.write(
-    `${what}: went on ${seconds.map((each) => each.toFixed(1)).join(', ')} s after the kill\n`,
+    `${what}: continued ${seconds.map((each) => each.toFixed(1)).join(', ')} s after the kill\n`,
   )
   return seconds
 }

@@ -1,5 +1,5 @@
-// A system of real processes, one of which is killed at a named point (kill-point.ts); the others are to recover
-// everything. What became of the messages is read from the database and from the simulator, which is the recipient.
+// A system of real processes, one of which is killed at a named point (kill-point.ts); the others must recover everything.
+// The outcome is read from the database and from the simulator, which stands for Twilio and the recipients.
 import pLimit from 'p-limit'
 import pg from 'pg'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
@@ -35,7 +35,7 @@ export interface KillWorldOptions extends SimulatorOptions {
   readonly killWebAt?: KillPoint
 }
 
-/** Worlds start one after the other: all at once, on a small machine, they run into each other's time-outs. */
+/** Worlds start one after the other: together, they exceed their time-outs on a small machine. */
 const inTurn = pLimit(1)
 
 export class KillWorld {
@@ -82,7 +82,7 @@ export class KillWorld {
     return world
   }
 
-  /** Without a point, it lives. */
+  /** @param point where it is killed; left out, it is not */
   launch(command: 'web' | 'worker', point?: KillPoint): CliProcess {
     return this.#launch([command], point)
   }
@@ -132,7 +132,7 @@ export class KillWorld {
     return row.now
   }
 
-  /** What happens from now on happens without faults; what Twilio was handed before keeps its fate. */
+  /** No further faults; requests that Twilio received before keep theirs. */
   endFaults(): void {
     this.simulator.setChaos(NO_CHAOS)
   }
@@ -151,11 +151,11 @@ export class KillWorld {
     )
   }
 
-  /** Every message is final, no job waits, and the simulator has said everything that it has to say. */
+  /** Every message is final, no job waits, and the simulator has sent all its callbacks. */
   async untilOver(): Promise<void> {
     const isFinal = (status: string): boolean => status === 'delivered' || status === 'failed'
     await waitFor('every row to be final', async () => (await this.statuses()).every(isFinal), PATIENCE_MS)
-    // One that nobody completed rings again a minute or two later.
+    // A job that no worker completed runs again a minute or two later.
     const isWaiting = ['created', 'retry', 'active']
     await waitFor('no job to wait', async () => (await this.jobsIn(isWaiting)).length === 0, PATIENCE_MS)
     await this.simulator.idle()
@@ -169,7 +169,7 @@ export class KillWorld {
     )
   }
 
-  /** Seconds from then until something was known of each message again, by the times that its row has. */
+  /** Seconds from `then` until the row of each message shows progress. */
   async secondsUntilContinued(then: Date): Promise<number[]> {
     const rows = await this.database.query<{ seconds: number | null }>(
       `select (select extract(epoch from min(time.value::timestamptz) - $1::timestamptz)::float8
@@ -179,11 +179,11 @@ export class KillWorld {
          from sms_usage_logs order by id`,
       [then],
     )
-    // Null: nothing was left to be done for it.
+    // Null: nothing was left to do.
     return rows.map(({ seconds }) => seconds ?? 0)
   }
 
-  /** As Twilio does if the first answer got lost. */
+  /** As Twilio does if the first answer is lost. */
   async repeatCallbacks(): Promise<number[]> {
     const answers = this.simulator
       .callbacks()
@@ -201,7 +201,7 @@ export class KillWorld {
   }
 }
 
-/** Ends the world whatever happens: tests that run beside each other have no afterEach of their own. */
+/** Closes the world in any case: concurrent tests have no afterEach of their own. */
 export async function withKillWorld(
   delayScale: number,
   options: KillWorldOptions,

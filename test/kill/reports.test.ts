@@ -1,5 +1,5 @@
-// A process is killed while it records what Twilio says: a status callback, a refusal, its message list. Waiting times
-// are shortened, save the 15 seconds that a request may take.
+// A process is killed while it records a status callback, a refusal, or Twilio's message list. Waiting times are shortened,
+// except for the 15 seconds that a request may take.
 import { expect, test } from '@jest/globals'
 import type { KillPoint } from '../support/kill-point.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -12,7 +12,7 @@ const RECOVERED = { status: 'delivered', success: true, retries: 1, codes: [3000
 const DELIVERED = { status: 'delivered', success: true, retries: 0, codes: [] }
 
 test.concurrent(
-  'web killed before a callback was committed: neither failure nor retry is there, and Twilio is asked',
+  'web is killed before a callback is committed: neither failure nor retry exists, and the sweep asks Twilio',
   () =>
     withKillWorld(SCALE, { killWebAt: 'in callback' }, async (world) => {
       await untilWebIsKilled(world, 'in callback')
@@ -26,7 +26,7 @@ test.concurrent(
 )
 
 test.concurrent(
-  'web killed before a callback was answered: failure and retry are there, and the repetition adds nothing',
+  'web is killed before a callback is answered: failure and retry exist, and resending adds nothing',
   () =>
     withKillWorld(SCALE, { killWebAt: 'after callback' }, async (world) => {
       await untilWebIsKilled(world, 'after callback')
@@ -41,10 +41,10 @@ test.concurrent(
 )
 
 test.concurrent.each<KillPoint>(['before look', 'before finding'])(
-  'worker killed while it reconciled, %s: the messages are looked for again',
+  'a worker is killed while it reconciles, %s: another one looks the messages up again',
   (point) =>
     withKillWorld(SCALE, { hangMs: 100 }, async (world) => {
-      // In doubt from the start: one that Twilio never got, and one that it delivered without a word.
+      // Both in doubt: Twilio never received the first, and delivered the second without an answer.
       await sendInto(world, { hangBefore: 1 }, '+12065550111')
       await sendInto(world, { hang: 1, dropCallbacks: 1 }, '+12065550112')
       world.endFaults()
@@ -67,7 +67,7 @@ test.concurrent.each([
   { list: 'shows', listRefused: true },
   { list: 'does not show', listRefused: false },
 ])(
-  "worker killed before a refusal was recorded, which Twilio's list $list: it counts once",
+  "a worker is killed before it records a refusal, which Twilio's list $list: it counts once",
   ({ listRefused }) =>
     withKillWorld(SCALE, { listRefused }, async (world) => {
       const worker = world.launch('worker', 'before record')
@@ -83,7 +83,7 @@ test.concurrent.each([
         { status: 'failed', success: false, retries: 0, codes: [21211] },
         { status: 'delivered', success: true, retries: 1, codes: [29999] },
       ])
-      // Refused again only if nobody could know of the first time.
+      // Submitted again only if the list does not show the first refusal.
       const asFirst = world.simulator.messages().filter(({ message }) => message === first?.message)
       expect(asFirst.filter(({ attempt }) => attempt === 0)).toHaveLength(listRefused ? 1 : 2)
       expect(world.simulator.doubleSubmissions()).toEqual([])

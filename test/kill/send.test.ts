@@ -1,5 +1,5 @@
-// A process is killed while it sends a message itself, with no job that would ring again: a worker finds the row, and
-// goes on from there. Waiting times are shortened, save the 15 seconds that a request may take.
+// A process is killed while it sends a message itself, without a job: a worker finds the row and continues. Waiting times
+// are shortened, except for the 15 seconds that a request may take.
 import { expect, test } from '@jest/globals'
 import type { ChaosChange } from '../../src/simulator/simulator.ts'
 import type { KillPoint } from '../support/kill-point.ts'
@@ -14,7 +14,7 @@ interface Scene {
   readonly what: string
   readonly point: KillPoint
   readonly chaos: ChaosChange
-  /** What Twilio did with each request in the end, the one of the killed process first. */
+  /** How Twilio handled each request, that of the killed process first. */
   readonly answers: readonly string[]
 }
 
@@ -41,7 +41,7 @@ const SCENES: readonly Scene[] = [
 ]
 
 test.concurrent.each(SCENES)(
-  'killed in send, $what: the message goes on, and is sent once',
+  'a process is killed in send with an attempt $what: the message is sent once',
   ({ point, chaos, answers }) =>
     withKillWorld(SCALE, { chaos }, async (world) => {
       await world.untilKilled(world.launchSend(TO, point), point)
@@ -62,7 +62,7 @@ test.concurrent.each(SCENES)(
 )
 
 test.concurrent(
-  'killed in send before its row was committed: there is no message, and nothing was sent',
+  'a process is killed in send before its row is committed: no row exists, and nothing was sent',
   () =>
     withKillWorld(SCALE, {}, async (world) => {
       await world.untilKilled(world.launchSend(TO, 'before claim'), 'before claim')

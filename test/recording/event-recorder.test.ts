@@ -1,5 +1,5 @@
-// Natural batches: events that come together are written together, and yet each is answered for itself, whatever
-// happens to its neighbours. What is decided of them is tested elsewhere.
+// Natural batching: events that arrive together are written together, and each gets its own result, whatever happens to the
+// others. The decisions are tested in delivery/.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import pg from 'pg'
 import { type Database, openDatabase } from '../../src/postgres/pool.ts'
@@ -38,7 +38,7 @@ const policy = createRetryPolicy({ jitter: 0 })
 
 interface Process {
   readonly recorder: EventRecorder
-  /** Can be called before the test is over. */
+  /** A test can call it before its end. */
   end(): Promise<void>
 }
 
@@ -88,13 +88,13 @@ const failed = (message: Sent): MessageEvent => report(message, 'undelivered', 3
 const recordAll = (messages: readonly Sent[], by = recorder): Promise<PromiseSettledResult<RecordResult>[]> =>
   Promise.allSettled(messages.map((message) => by.record(failed(message))))
 
-/** What became of it: the kind of the decision, or the error's code. */
+/** The kind of the decision, or the error's code. */
 function outcomeOf(result: PromiseSettledResult<RecordResult>): string {
   if (result.status === 'rejected') return String(result.reason.code)
   return result.value.known ? result.value.decision.kind : 'unknown message'
 }
 
-/** How many rows each transaction that changed some of them has changed. */
+/** For each transaction, how many rows it changed. */
 async function rowsByTransaction(): Promise<number[]> {
   const rows = await own.query<{ rows: number }>(
     `select count(*)::integer as "rows" from sms_usage_logs
@@ -110,7 +110,7 @@ async function recorded(): Promise<number[]> {
   return rows.map(({ id }) => id)
 }
 
-/** The messages that have a retry: once for each of its jobs. */
+/** The messages that have a retry, once for each job. */
 async function retried(): Promise<number[]> {
   const jobs = await own.query<{ id: string; message: number }>(
     `select id, (data ->> 'message')::integer as "message" from sms_retry_pgboss.job where name = 'attempt'
@@ -123,7 +123,7 @@ async function retried(): Promise<number[]> {
 
 const idsOf = (messages: readonly Sent[]): number[] => messages.map(({ id }) => id).toSorted((a, b) => a - b)
 
-/** Rows and jobs are those of exactly these messages. */
+/** Exactly these messages have a recorded failure and a job. */
 async function expectRecorded(messages: readonly Sent[]): Promise<void> {
   expect(await recorded()).toEqual(idsOf(messages))
   expect(await retried()).toEqual(idsOf(messages))
@@ -139,7 +139,7 @@ function untilWaiting(count: number): Promise<unknown> {
   })
 }
 
-describe('what comes together is written together', () => {
+describe('events that arrive together are written together', () => {
   test('fifty events are one transaction', async () => {
     const messages = await send(50)
     expect((await recordAll(messages)).map(outcomeOf)).toEqual(Array(50).fill('schedule'))
@@ -147,7 +147,7 @@ describe('what comes together is written together', () => {
     await expectRecorded(messages)
   })
 
-  test('an event that comes alone is written without waiting for another', async () => {
+  test('a single event is written without waiting for others', async () => {
     const messages = await send(3)
     for (const message of messages) {
       expect(await recorder.record(failed(message))).toMatchObject({ known: true })
@@ -156,7 +156,7 @@ describe('what comes together is written together', () => {
     await expectRecorded(messages)
   })
 
-  test('what comes while a list is being written is the next list', async () => {
+  test('events that arrive while a batch is written form the next batch', async () => {
     const messages = await send(32)
     const app = await newClient()
     await app.query('begin; lock table sms_usage_logs in access exclusive mode')
@@ -169,14 +169,14 @@ describe('what comes together is written together', () => {
     await expectRecorded(messages)
   })
 
-  test('more than there is room for in a list are all written, in several', async () => {
+  test('more events than fit into a batch are written in several', async () => {
     const messages = await send(450)
     expect((await recordAll(messages)).map(outcomeOf)).toEqual(Array(450).fill('schedule'))
     expect(await rowsByTransaction()).toEqual([50, 100, 100, 100, 100])
     await expectRecorded(messages)
   })
 
-  test('several events of one message are decided in their order, each once', async () => {
+  test('several events of one message are decided in their order, once each', async () => {
     const [message, ...others] = await send(10)
     if (message === undefined) throw new Error('not sent')
     const events = [failed(message), report(message, 'delivered'), failed(message)]
@@ -193,7 +193,7 @@ describe('what comes together is written together', () => {
     await expectRecorded(others)
   })
 
-  test('a message that is not in the table is told as unknown, beside others', async () => {
+  test('an event of a message that is not in the table is unknown, and the others are recorded', async () => {
     const messages = await send(2)
     const stranger: Sent = { id: 2_000_000_000, sid: newSid() }
     const bySid: MessageEvent = { ...failed(stranger), target: { sid: stranger.sid } }
@@ -207,7 +207,7 @@ describe('what comes together is written together', () => {
   })
 })
 
-/** Two messages of the user that the database does not write, among sixty that it does: only the two fail. */
+/** Two messages that the database refuses among sixty that it accepts: only the two fail. */
 async function recordAround() {
   const [before, bad, after] = [await send(30), await send(2, REFUSED), await send(30)]
   const results = await recordAll([...before, ...bad, ...after])
@@ -216,7 +216,7 @@ async function recordAround() {
   return { bad, others: [...before, ...after], results }
 }
 
-describe('what the database refuses fails alone', () => {
+describe('an event that the database refuses fails alone', () => {
   test.each([
     [
       'a check constraint',
@@ -232,7 +232,7 @@ describe('what the database refuses fails alone', () => {
       `create constraint trigger refuse after update on sms_usage_logs deferrable initially deferred
        for each row when (new.user_id = ${REFUSED}) execute function refuse()`,
     ],
-  ])('by %s: its neighbours are recorded', async (_what, rule) => {
+  ])('because of %s: the others are recorded', async (_what, rule) => {
     await own.query(
       `create function refuse() returns trigger language plpgsql as $$ begin raise exception 'not this one'; end $$`,
     )
@@ -242,7 +242,7 @@ describe('what the database refuses fails alone', () => {
     await expectRecorded(others)
   })
 
-  test('all of it, of any number: connections are left to others meanwhile', async () => {
+  test('if all of 1,000 events are refused, connections stay free for others', async () => {
     await own.query('alter table sms_usage_logs add constraint none check (retry_count = 0) not valid')
     const database = open(own, 5)
     const { recorder: refusing } = await newProcess(database)
@@ -251,7 +251,7 @@ describe('what the database refuses fails alone', () => {
     expect(database.connections().total).toBeLessThan(5)
   })
 
-  test('because its job is refused: its row stays as it was', async () => {
+  test('because its job is refused: its row does not change', async () => {
     const messages = await send(20)
     const bad = messages.splice(10, 1)
     await own.query(
@@ -268,8 +268,8 @@ describe('what the database refuses fails alone', () => {
   })
 })
 
-describe('what blocks one row holds up no other', () => {
-  /** An app that counts for each campaign what became of its messages, in a trigger. */
+describe('a blocked row does not delay the others', () => {
+  /** An app whose trigger counts the updates of each campaign. */
   async function countByCampaign(): Promise<void> {
     await own.query('create table campaign (id integer primary key, updates integer not null default 0)')
     await own.query(`insert into campaign (id) values (${APP}), (${REFUSED})`)
@@ -282,7 +282,7 @@ describe('what blocks one row holds up no other', () => {
     )
   }
 
-  test('a campaign that the app has locked: the others are recorded meanwhile, its own when the lock is gone', async () => {
+  test('while the app locks a campaign, events of others are recorded; its own follow when the lock is released', async () => {
     await countByCampaign()
     const [before, blocked, after] = [await send(50), await send(3, REFUSED), await send(55)]
     const app = await newClient()
@@ -299,11 +299,11 @@ describe('what blocks one row holds up no other', () => {
   })
 
   test.each([
-    ['a lock that is not to be had', '55P03'],
+    ['a lock that another transaction holds', '55P03'],
     ['a conflict', '40001'],
     ['a deadlock', '40P01'],
-    ['a statement that is cut off', '57014'],
-  ])('%s (%s) fails alone, and can be recorded later', async (_what, code) => {
+    ['a canceled statement', '57014'],
+  ])('an event that meets %s (%s) fails alone and can be recorded later', async (_what, code) => {
     await own.query(
       `create function refuse() returns trigger language plpgsql as
        $$ begin raise exception 'not now' using errcode = '${code}'; end $$`,
@@ -319,7 +319,7 @@ describe('what blocks one row holds up no other', () => {
   })
 })
 
-test('what the database keeps out of a row without an error fails alone', async () => {
+test('an event whose change the database ignores without an error fails alone', async () => {
   await own.query('create function keep() returns trigger language plpgsql as $$ begin return null; end $$')
   await own.query(
     `create trigger keep before update on sms_usage_logs
@@ -328,11 +328,11 @@ test('what the database keeps out of a row without an error fails alone', async 
   const { others, results } = await recordAround()
   expect(results[30]).toMatchObject({ reason: { written: 'no', scope: 'refused_row' } })
   expect(await recorded()).toEqual(idsOf(others))
-  // All in one transaction: nothing was tried twice.
+  // All in one transaction: no event was retried.
   expect(await rowsByTransaction()).toEqual([60])
 })
 
-test('a row that somebody has locked is waited for aside, and recorded when the lock is gone', async () => {
+test('an event of a locked row waits apart and is recorded when the lock is released', async () => {
   const [locked, ...others] = await send(150)
   if (locked === undefined) throw new Error('not sent')
   const app = await newClient()
@@ -344,7 +344,7 @@ test('a row that somebody has locked is waited for aside, and recorded when the 
   })
   expect((await recordAll(others.slice(0, 100))).map(outcomeOf)).toEqual(Array(100).fill('schedule'))
   await untilWaiting(1)
-  // Also those that come later.
+  // Later events as well.
   expect((await recordAll(others.slice(100))).map(outcomeOf)).toEqual(Array(49).fill('schedule'))
   expect(isRecorded).toBe(false)
   await expectRecorded(others)
@@ -354,14 +354,14 @@ test('a row that somebody has locked is waited for aside, and recorded when the 
   await expectRecorded([locked, ...others])
 })
 
-test('two processes with the same events in opposite orders: no deadlock, and each event counts once', async () => {
+test('two processes with the same events in opposite orders do not deadlock, and each event counts once', async () => {
   const messages = await send(300)
   const second = await newProcess()
   const results = await Promise.all([recordAll(messages), recordAll(messages.toReversed(), second.recorder)])
   const outcomes = results.flat().map(outcomeOf).toSorted()
   expect(outcomes).toEqual([...Array(300).fill('ignore'), ...Array(300).fill('schedule')])
   await expectRecorded(messages)
-  // A connection has told the statistics everything when it has ended.
+  // PostgreSQL adds the statistics of a connection when it ends.
   await Promise.all([first.end(), second.end()])
   await waitFor('the connections to have ended', async () => {
     const left = await own.query(
@@ -375,7 +375,7 @@ test('two processes with the same events in opposite orders: no deadlock, and ea
   expect(statistics).toEqual({ deadlocks: 0 })
 })
 
-test('when too many wait, further ones are refused at once and not recorded; the others are, after that', async () => {
+test('when too many events wait, further ones are refused immediately; the waiting ones are recorded', async () => {
   const messages = await send(3_000)
   const app = await newClient()
   await app.query('begin; lock table sms_usage_logs in access exclusive mode')
@@ -408,8 +408,8 @@ test('when too many wait, further ones are refused at once and not recorded; the
 
 test.each([
   ['the rows are read', 'for no key update', 'no'],
-  ['the list is committed', 'commit', 'unknown'],
-])('a connection that is cut when %s fails that list, and the others are recorded', async (_when, text, written) => {
+  ['the batch is committed', 'commit', 'unknown'],
+])('a connection that is cut when %s fails that batch only', async (_when, text, written) => {
   const proxy = await startDatabaseProxy(own.url, await freePort())
   ends.push(() => proxy.close())
   const database = openDatabase({ url: proxy.url, ssl: null, poolMax: 5 }, () => undefined)
@@ -420,7 +420,7 @@ test.each([
   await lost
   const isLost = results.map(({ status }) => status === 'rejected')
   const from = isLost.indexOf(true)
-  const [list, others] = [messages.slice(from, from + 100), messages.filter((_, i) => !isLost[i])]
+  const [batch, others] = [messages.slice(from, from + 100), messages.filter((_, i) => !isLost[i])]
   expect(isLost).toEqual(messages.map((_, i) => i >= from && i < from + 100))
   for (const result of results.slice(from, from + 100)) {
     expect(result).toMatchObject({ reason: expect.any(DatabaseError) })
@@ -428,11 +428,11 @@ test.each([
   }
   await expectRecorded(others)
 
-  expect((await recordAll(list, cutOff)).map(outcomeOf)).toEqual(list.map(() => 'schedule'))
+  expect((await recordAll(batch, cutOff)).map(outcomeOf)).toEqual(batch.map(() => 'schedule'))
   await expectRecorded(messages)
 })
 
-test('more for locked rows than can wait are refused, and all others are recorded', async () => {
+test('when too many events wait for locked rows, further ones are refused; all others are recorded', async () => {
   const locked = await send(2_100)
   const [other] = (await send(1)) as [Sent]
   const app = await newClient()
@@ -441,7 +441,7 @@ test('more for locked rows than can wait are refused, and all others are recorde
   const underWay: Promise<PromiseSettledResult<RecordResult>[]>[] = []
   for (let start = 0; start < locked.length; start += 300) {
     underWay.push(recordAll(locked.slice(start, start + 300)))
-    // As they come: the list before has been put aside.
+    // Other events are recorded while these move to the second queue.
     expect(outcomeOf((await recordAll([other]))[0] as PromiseSettledResult<RecordResult>)).not.toBe(
       'OVERLOADED',
     )
@@ -449,12 +449,12 @@ test('more for locked rows than can wait are refused, and all others are recorde
   expect(await recorded()).toEqual([other.id])
   await app.query('commit')
   const outcomes = (await Promise.all(underWay)).flat().map(outcomeOf)
-  // Two lists wait in the database, a thousand events for their turn.
+  // Two batches wait in the database, and a thousand events in the queue.
   expect(outcomes.filter((outcome) => outcome === 'OVERLOADED').length).toBeGreaterThan(500)
   expect(outcomes.filter((outcome) => outcome === 'schedule').length).toBeGreaterThan(500)
 })
 
-test('with few connections a locked row leaves one to all others', async () => {
+test('a locked row leaves a connection to all other events, even in a pool of two', async () => {
   const { recorder: small } = await newProcess(open(own, 2), 2)
   const [a, b, c] = (await send(3)) as [Sent, Sent, Sent]
   const app = await newClient()
@@ -468,12 +468,12 @@ test('with few connections a locked row leaves one to all others', async () => {
   expect((await locked).map(outcomeOf)).toEqual(['schedule', 'schedule'])
 })
 
-test('a table that is gone is not asked for with ever smaller lists', async () => {
+test('a batch that fails because the table is missing is not retried in pieces', async () => {
   const messages = await send(100)
   await own.query('alter table sms_usage_logs rename to gone')
   const results = await recordAll(messages)
   await own.query('alter table gone rename to sms_usage_logs')
-  // Of one statement, not of one each.
+  // All have the error of a single statement.
   const reasons = new Set(results.map((result) => (result.status === 'rejected' ? result.reason : null)))
   expect(reasons.size).toBe(1)
   expect([...reasons][0]).toMatchObject({ code: 'DATABASE', isRefusal: false })

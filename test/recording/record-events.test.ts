@@ -1,5 +1,5 @@
-// The one path into the database: row and job together or neither, no deadlocks between batches, and a list of
-// events leaves what the last of them says. What each event means is decided in delivery/decide.ts.
+// The only path into the database: row and job change together, batches do not deadlock, and the events of a batch build on
+// each other. The decisions are tested in delivery/.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { insertMessage } from '../../src/db/messages.ts'
 import type { Database } from '../../src/postgres/pool.ts'
@@ -109,7 +109,7 @@ async function whileJobsFail(change: 'insert' | 'delete', work: () => Promise<vo
 }
 
 describe('row and job change together or not at all', () => {
-  test('a failure when the job is added leaves the rows as they were, of the whole batch', async () => {
+  test('a failure when the job is added leaves all rows of the batch unchanged', async () => {
     const [message, other] = [await send(), await send()]
     const before = [await rowOf(message), await rowOf(other)]
     const messageEvents = [failed(message), report(other, 'delivered')]
@@ -126,7 +126,7 @@ describe('row and job change together or not at all', () => {
     expect(await jobsOf(message)).toEqual([firstRetryOf(message)])
   })
 
-  test('a failure when the job is removed leaves the row, and the job, as they were', async () => {
+  test('a failure when the job is removed leaves row and job unchanged', async () => {
     const message = await send()
     await record([failed(message)])
     const before = await rowOf(message)
@@ -149,7 +149,7 @@ describe('row and job change together or not at all', () => {
     expect(await jobsOf(message)).toEqual([])
   })
 
-  test('no connection is lost by failures: more of them than the pool has connections', async () => {
+  test('failures leak no connection: after more failures than connections, recording still works', async () => {
     const messages = await Promise.all(Array.from({ length: 30 }, send))
     await whileJobsFail('insert', async () => {
       const outcomes = await Promise.allSettled(messages.map((message) => record([failed(message)])))
@@ -161,8 +161,8 @@ describe('row and job change together or not at all', () => {
   })
 })
 
-describe('batches that name the same rows', () => {
-  test('in opposite and mixed orders, by id and by sid, many at once, do not deadlock', async () => {
+describe('batches with the same rows', () => {
+  test('concurrent batches in opposite and mixed orders, by id and by sid, do not deadlock', async () => {
     const messages = await Promise.all(Array.from({ length: 20 }, send))
     const bySid = (messageEvent: MessageEvent, { sid }: Sent): MessageEvent => ({
       ...messageEvent,
@@ -187,7 +187,7 @@ describe('batches that name the same rows', () => {
     }
   })
 
-  test('the same failure ten times at once is one retry', async () => {
+  test('ten concurrent reports of the same failure schedule one retry', async () => {
     const message = await send()
     const recorded = await Promise.all(Array.from({ length: 10 }, () => record([failed(message)])))
     const kinds = recorded.flat().map((one) => (one.known ? one.decision.kind : 'unknown'))
@@ -195,12 +195,12 @@ describe('batches that name the same rows', () => {
     expect(await jobsOf(message)).toEqual([firstRetryOf(message)])
   })
 
-  test('the same due attempt ten times at once is claimed once', async () => {
+  test('ten concurrent claims of the same due attempt submit once', async () => {
     const message = await send()
     await record([failed(message)])
     await own.query('update sms_usage_logs set next_retry_at = now() where id = $1', [message.id])
     const due: MessageEvent = { target: { id: message.id }, event: { kind: 'due', attempt: 1 } }
-    // Twice in one batch as well: a job that rings twice may come in one.
+    // Twice in one batch as well: a job may run twice.
     const recorded = await Promise.all(Array.from({ length: 10 }, () => record([due, due])))
     const kinds = recorded.flat().map((one) => (one.known ? one.decision.kind : 'unknown'))
     expect(kinds.toSorted()).toEqual([...Array<string>(19).fill('ignore'), 'submit'])
@@ -221,11 +221,11 @@ describe('several events of one message in one batch', () => {
     ['failed, failed', [failed, failed], 'retrying', 1],
     ['failed, canceled', [failed, cancel], 'canceled', 0],
     ['failed, canceled, delivered', [failed, cancel, delivered], 'delivered', 0],
-  ])('%s: is what remains, in one batch as in several', async (_what, events, status, jobs) => {
+  ])('%s: the result is the same in one batch as in several', async (_what, events, status, jobs) => {
     const [together, apart, waiting] = [await send(), await send(), await send()]
     await record(events.map((event) => event(together)))
     for (const event of events) await record([event(apart)])
-    // Here the job is there from before, and the batch has to remove it.
+    // Here the job exists before, and the batch has to remove it.
     await record([failed(waiting)])
     await record(events.map((event) => event(waiting)))
     for (const message of [together, apart, waiting]) {
@@ -234,7 +234,7 @@ describe('several events of one message in one batch', () => {
     }
   })
 
-  test('the outcome of each is told, in the order of the list, with what it found', async () => {
+  test('each event gets its own result, with the message before it', async () => {
     const message = await send()
     const recorded = await record([failed(message), delivered(message), failed(message)])
     const steps = recorded.map((one) => one.known && [one.before.status, one.decision.kind])
@@ -260,7 +260,7 @@ describe('events of messages that are not in the table', () => {
     { target: { id: 999_999_999_999_999 } },
     { target: { sid: event.sid } },
     { target: { sid: "'; drop table sms_usage_logs; --" } },
-  ])('$target: are told as unknown and write nothing, beside one that is known', async ({ target }) => {
+  ])('$target: unknown, nothing is written for it, and the other event is recorded', async ({ target }) => {
     const message = await send()
     const stranger: MessageEvent = { target, event: { ...event, errorText: null } }
     const rows = async () => (await own.query('select count(*)::int as "n" from sms_usage_logs'))[0]
@@ -272,7 +272,7 @@ describe('events of messages that are not in the table', () => {
     expect(await record([stranger])).toEqual([{ known: false }])
   })
 
-  test('an event that is known already does not write the row again', async () => {
+  test('an event that was recorded before does not write the row again', async () => {
     const message = await send()
     const events = [report(message, 'sent'), report(message, 'delivered')]
     await record(events)
@@ -282,7 +282,7 @@ describe('events of messages that are not in the table', () => {
     expect(await rowOf(message)).toEqual(before)
   })
 
-  test('an empty list is an empty list', async () => {
+  test('an empty batch has no results', async () => {
     expect(await record([])).toEqual([])
   })
 })

@@ -5,23 +5,23 @@ import { writeSync } from 'node:fs'
 import pg from 'pg'
 
 export type KillPoint =
-  /** The row of an attempt that is due, or is being sent, is written, its claim not committed. */
+  /** The claim of an attempt is written and not committed. */
   | 'before claim'
-  /** The claim is committed, no request begun. */
+  /** The claim is committed, and no request has begun. */
   | 'after claim'
-  /** A POST is with the operating system, no answer read. */
+  /** The operating system has a POST, and no answer was read. */
   | 'in request'
-  /** Twilio's answer to a POST is read, nothing written since. */
+  /** Twilio's answer to a POST was read, and nothing written since. */
   | 'before record'
-  /** The attempts are claimed, their jobs not marked as completed. */
+  /** The attempts are claimed, and their jobs not marked as completed. */
   | 'before complete'
-  /** A failure that a callback told, and its retry, are written, not committed. */
+  /** A failure reported by a callback and its retry are written and not committed. */
   | 'in callback'
-  /** They are committed, the callback is not answered. */
+  /** They are committed, and the callback is not answered. */
   | 'after callback'
-  /** Messages in doubt are taken on by a sweep, Twilio's list is not asked for. */
+  /** A sweep has claimed messages in doubt and not requested Twilio's list. */
   | 'before look'
-  /** The list is read, nothing written since. */
+  /** The list was read, and nothing written since. */
   | 'before finding'
 
 function reach(point: KillPoint): void {
@@ -30,10 +30,10 @@ function reach(point: KillPoint): void {
   process.kill(process.pid, 'SIGKILL')
 }
 
-/** Methods of the requests for Messages.json whose answer was read. */
+/** The methods of the requests for Messages.json whose answer was read. */
 const answered = new Set<string>()
 
-/** What undici publishes of a request. */
+/** The part of undici's event that is read here. */
 interface Published {
   readonly request: { readonly method: string; readonly path: string }
 }

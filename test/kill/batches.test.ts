@@ -1,5 +1,5 @@
-// The web process is killed while it records several callbacks in one list: at its commit, and before the answers.
-// Twilio sends all of them again, and each must be found as it was left. With one callback: reports.test.ts.
+// The web process is killed while it records a batch of callbacks: at the commit, and before the answers. Twilio resends
+// all of them. A single callback: reports.test.ts.
 import { expect, test } from '@jest/globals'
 import { type CallbackRequest, fingerprint, postTogether, statusPath } from '../http/endpoint.ts'
 import { callbackFields } from '../support/callbacks.ts'
@@ -15,13 +15,13 @@ test.each([
   { point: 'in callback', recorded: 0 },
   { point: 'after callback', recorded: 20 },
 ] as const)(
-  'web killed $point, with twenty in one list: none is answered, $recorded are there, and after the repetition each is, once',
+  'web is killed $point with a batch of twenty: none is answered, $recorded are recorded, and resending records each once',
   ({ point, recorded }) =>
     withKillWorld(SCALE, { killWebAt: point, chaos: { dropCallbacks: 1 } }, async (world) => {
       const worker = world.launch('worker')
       await world.enqueue(Array<string>(20).fill(FAILS_ONCE))
       await waitFor('all to be sent', async () => (await world.statuses()).every((one) => one === 'queued'))
-      // Nothing else is to write what is looked at.
+      // No other process may change the rows from here on.
       worker.kill('SIGTERM')
       await worker.ended
       const callbacks = await undeliveredCallbacks(world)
@@ -47,7 +47,7 @@ test.each([
   180_000,
 )
 
-/** Of each message's first attempt, as the simulator would have sent it. */
+/** The callbacks for the first attempts, as the simulator would send them. */
 async function undeliveredCallbacks(world: KillWorld): Promise<CallbackRequest[]> {
   const rows = await world.database.query<{ id: number; sid: string }>(
     'select id, twilio_message_sid as "sid" from sms_usage_logs order by id',
@@ -58,7 +58,7 @@ async function undeliveredCallbacks(world: KillWorld): Promise<CallbackRequest[]
   }))
 }
 
-/** How many failures each transaction has recorded that recorded some. */
+/** For each transaction, how many failures it recorded. */
 async function transactionsOfFailures(world: KillWorld): Promise<number[]> {
   const transactions = await world.database.query<{ failures: number }>(
     `select count(*)::integer as "failures" from sms_usage_logs
