@@ -26,8 +26,7 @@ export class Connection {
   readonly #client: pg.PoolClient
   readonly #source: ConnectionSource
   #failure: Error | undefined
-  /** Set if the connection must not be used again. */
-  #broken: Error | undefined
+  #isBroken = false
 
   constructor(client: pg.PoolClient, source: ConnectionSource) {
     this.#client = client
@@ -48,24 +47,26 @@ export class Connection {
       client.off('error', onError)
       if (client.getTransactionStatus() !== 'I')
         connection.breakWith(new Error('A transaction is still open'))
-      client.release(connection.#broken)
+      client.release(connection.#isBroken ? connection.#failure : undefined)
     }
   }
 
-  /** What failed first: later statements of the transaction fail because of it. */
+  /** The first failure of a statement or of the connection. */
   get failure(): Error | undefined {
     return this.#failure
   }
 
+  /** Whether it is closed on release. */
   get isBroken(): boolean {
-    return this.#broken !== undefined
+    return this.#isBroken
   }
 
   breakWith(error: Error): void {
-    this.#broken ??= error
+    this.#failure ??= error
+    this.#isBroken = true
   }
 
-  /** Sends a statement at once, whether or not those before it are answered. A failed one sets `failure`. */
+  /** Sends a statement without waiting for the answers to those before it. */
   send<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<pg.QueryResult<Row>> {
     return new Promise((resolve, reject) => {
       this.#client.query<Row>(toQuery(this.#source, text, values), (error: Error | null, result) => {

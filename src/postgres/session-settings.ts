@@ -37,17 +37,17 @@ const STATEMENT_SETTINGS = `
 /** Shorter than our wait for an answer: a statement that we have given up would go on waiting on the server. */
 const LOCK_TIMEOUT_MS = 5_000
 
-/** Our transactions take milliseconds. */
+/** Our transactions take milliseconds, and never pause. */
 const TRANSACTION_TIMEOUT_MS = 20_000
+const IDLE_TIMEOUT_MS = 10_000
 
 /**
  * The server gives up when we do. A shorter time-out of the database's owner stays, unless `queryTimeoutMs` is 0. A machine
  * that dies in the middle of a transaction sends nothing, and would keep its rows locked until TCP closes the connection,
- * after two hours by default. `transaction_timeout` exists since PostgreSQL 17; for older versions, TCP is set to notice
- * sooner.
+ * after two hours by default. `transaction_timeout` exists since PostgreSQL 17.
  */
 export function sessionSettings(queryTimeoutMs: number): string {
-  const transactionTimeoutMs = queryTimeoutMs === 0 ? 0 : TRANSACTION_TIMEOUT_MS
+  const isLimited = queryTimeoutMs !== 0
   // The server's answer names the statement that took too long; our own time-out costs the connection.
   const statementTimeoutMs = Math.floor(queryTimeoutMs * 0.9)
   return `${STATEMENT_SETTINGS}
@@ -58,7 +58,8 @@ export function sessionSettings(queryTimeoutMs: number): string {
     set tcp_user_timeout = 11000;
     select set_config(name, ours, false)
       from (values ('statement_timeout', '${statementTimeoutMs}'),
-                   ('transaction_timeout', '${transactionTimeoutMs}')) as timeout (name, ours)
+                   ('idle_in_transaction_session_timeout', '${isLimited ? IDLE_TIMEOUT_MS : 0}'),
+                   ('transaction_timeout', '${isLimited ? TRANSACTION_TIMEOUT_MS : 0}')) as timeout (name, ours)
       join pg_settings using (name)
      where ours = '0' or setting::bigint = 0 or setting::bigint > ours::bigint`
 }

@@ -117,19 +117,16 @@ class TransactionPipeline implements Transaction {
     this.#refuseIfOver()
     this.#isOver = true
     const writes = this.#sendLast()
-    // By then pg has reported a value that it cannot write. The server, which did not get it, would commit the others.
+    // Within a tick, pg reports a value that it cannot write. The server does not know of it and would commit the others.
     await new Promise<void>((resolve) => process.nextTick(resolve))
     this.#refuseIfFailed()
     const { command } = await this.#connection.send('commit').catch((error: Error) => this.#failCommit(error))
     if (command !== 'COMMIT') {
       rethrowNotWritten(this.#connection.failure ?? new Error('The database rolled the transaction back'))
     }
-    // Committed, and yet pg cannot read the rows of a statement, or the caller cannot.
+    // Committed, but the rows of a statement cannot be read.
     await writes.catch((error: Error) => {
-      throw new DatabaseError(`The result cannot be read: ${error.message}`, {
-        cause: error,
-        written: 'unknown',
-      })
+      throw toDatabaseError(error, 'unknown')
     })
   }
 
@@ -139,7 +136,7 @@ class TransactionPipeline implements Transaction {
       onRows?.(rows)
     })
     const all = Promise.all(sent)
-    // `commit` throws it as soon as it has its own answer, which comes last.
+    // `commit` throws the error after its own answer, which comes last.
     all.catch(() => undefined)
     return all
   }
