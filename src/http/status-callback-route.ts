@@ -10,6 +10,7 @@ import { DatabaseError, OverloadedError, SchemaError } from '../shared/errors.ts
 import { errorFields, type Logger } from '../shared/log.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import { parseStatusCallback, STATUS_CALLBACK_PATH, type StatusCallback } from '../twilio/status-callback.ts'
+import { CALLBACK_RESULT_HEADER, type CallbackResultCode } from './callback-result.ts'
 import { ForgeryLimit } from './forgery-limit.ts'
 
 export interface StatusCallbackRouteDeps {
@@ -117,7 +118,7 @@ async function receive(
   const { accountSid, publicBaseUrl, logger } = deps
   if (typeof request.body === 'string' || Buffer.isBuffer(request.body)) {
     logger.error('Status callback refused: another body parser has read the form; mount the router before it')
-    return refuse(deps, response, 'bad_signature', 'The signature cannot be checked')
+    return refuse(deps, response, 'body_already_read', 'The signature cannot be checked')
   }
   const fields = (request.body ?? {}) as Fields
   // Never from Host or X-Forwarded headers, which the sender chooses, nor from the origin of a request target
@@ -149,7 +150,7 @@ async function receive(
   } else {
     await deps.record(callback)
   }
-  response.status(204).end()
+  answerWith(response, 204, 'accepted').end()
 }
 
 function refuseForged(
@@ -186,8 +187,10 @@ function answerErrors(deps: StatusCallbackRouteDeps): ErrorRequestHandler {
   }
 }
 
-/** What is counted, and its HTTP status. */
-const REFUSALS = {
+type Refusal = Exclude<CallbackResultCode, 'accepted'>
+
+const REFUSALS: Readonly<Record<Refusal, number>> = {
+  body_already_read: 403,
   bad_signature: 403,
   other_account: 403,
   unreadable: 400,
@@ -196,15 +199,19 @@ const REFUSALS = {
   overloaded: 503,
   not_recorded: 503,
   failed: 500,
-} as const
+}
 
 function refuse(
   { metrics }: StatusCallbackRouteDeps,
   response: Response,
-  refusal: keyof typeof REFUSALS,
+  refusal: Refusal,
   why: string,
-  status: number = REFUSALS[refusal],
+  status = REFUSALS[refusal],
 ): void {
-  metrics.callbacks[refusal].inc()
-  response.status(status).type('text/plain').send(`${why}\n`)
+  metrics.callbacks[refusal === 'body_already_read' ? 'bad_signature' : refusal].inc()
+  answerWith(response, status, refusal).type('text/plain').send(`${why}\n`)
+}
+
+function answerWith(response: Response, status: number, result: CallbackResultCode): Response {
+  return response.status(status).set(CALLBACK_RESULT_HEADER, result)
 }

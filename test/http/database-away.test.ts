@@ -68,7 +68,9 @@ describe('the database is away', () => {
     await start()
     expect(await get('/healthz')).toMatchObject({ status: 200 })
     expect(await get('/readyz')).toEqual({ status: 503, text: expect.stringContaining('database is away') })
-    expect(await post(row)).toMatchObject({ status: 503 })
+    const answer = await post(row)
+    expect(answer).toMatchObject({ status: 503 })
+    expect(endpoint.resultOf(answer)).toBe('not_recorded')
 
     await proxy.set('there')
     await waitFor('ready', async () => (await get('/readyz')).status === 200)

@@ -2,6 +2,7 @@
 // of everything that a callback could write; and the check that the log holds nothing personal.
 import { connect } from 'node:net'
 import { openRuntime } from '../../src/processes/runtime.ts'
+import { CALLBACK_RESULT_HEADER } from '../../src/http/callback-result.ts'
 import { startWeb } from '../../src/http/web.ts'
 import webhooks from 'twilio/lib/webhooks/webhooks.js'
 import { callbackFields, newSid } from '../support/callbacks.ts'
@@ -151,6 +152,12 @@ export function encode(fields: Fields): string {
     [value].flat().map((one): [string, string] => [name, one]),
   )
   return new URLSearchParams(pairs).toString()
+}
+
+/** The result code in the answer's header; null if it has none. */
+export function resultOf({ head }: Answer): string | null {
+  const [, code] = new RegExp(`^${CALLBACK_RESULT_HEADER}: (.*)\r$`, 'im').exec(head) ?? []
+  return code ?? null
 }
 
 export interface ForeignRow {

@@ -69,7 +69,9 @@ test('when too many wait, further callbacks are answered with 503 at once, and n
   const isOverloaded = ({ message, level }: (typeof target.log)[number]): boolean =>
     level === 'warn' && message.includes('too many at once')
   await waitFor('too many to wait', () => target.log.some(isOverloaded))
-  expect(await post(last)).toMatchObject({ status: 503 })
+  const turnedAway = await post(last)
+  expect(turnedAway).toMatchObject({ status: 503 })
+  expect(endpoint.resultOf(turnedAway)).toBe('overloaded')
   await app.query('commit')
 
   const statuses = (await answers).flat()

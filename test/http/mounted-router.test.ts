@@ -120,7 +120,9 @@ describe('mounted after a body parser of the app', () => {
 
   test.each(parsers)('%s: a callback', async (_what, parser, expected) => {
     const app = express().use(parser).use('/sms', router)
-    expect(await post(app)).toMatchObject({ status: expected })
+    const answer = await post(app)
+    expect(answer).toMatchObject({ status: expected })
+    expect(endpoint.resultOf(answer)).toBe(expected === 204 ? 'accepted' : 'body_already_read')
     expect(await status()).toBe(expected === 204 ? 'retrying' : 'unknown')
   })
 
