@@ -1,6 +1,6 @@
-// What GET /metrics says: what all processes have counted, as it stands in the database, and what there is to be done.
-// Every web process says the same, so that a scrape may reach any of them. Nothing is taken from this process's memory
-// alone: with another one's answer in between, counters would seem to go back, which Prometheus takes for a restart.
+// The text of GET /metrics: the counters of all processes, as the database has them, and the backlog. A scrape may reach
+// any web process, so all of them return the same. A value from one process's memory would make counters go back between
+// scrapes, which Prometheus takes for a restart.
 import { type Backlog, readBacklog } from '../db/backlog.ts'
 import { readMetrics, ROLES, type StoredMetrics } from '../db/instances.ts'
 import { DELIVERY_STATUSES, isFinal } from '../delivery/status.ts'
@@ -8,8 +8,8 @@ import { DatabaseError } from '../shared/errors.ts'
 import { type Instance, type InstanceDeps, toSnapshot } from '../processes/instance.ts'
 import { gauge, type Snapshot, toText, withoutGauges } from '../metrics/metrics-snapshot.ts'
 
-/** At the least; and so long that finding it, with very many messages in flight, takes a twentieth of the time at most. */
-const BACKLOG_VALID_MS = 5_000
+/** The backlog is cached for at least this long, and for 20 times as long as the query took: its share of time is 5 %. */
+const MIN_BACKLOG_AGE_MS = 5_000
 
 export class Exposition {
   readonly #deps: InstanceDeps
@@ -23,7 +23,7 @@ export class Exposition {
     this.#instance = instance
   }
 
-  /** In Prometheus' text format. Who asks while it is being read gets the same answer. */
+  /** In Prometheus's text format. Concurrent calls share one read. */
   read(): Promise<string> {
     this.#reading ??= this.#read().finally(() => {
       this.#reading = undefined
@@ -34,7 +34,7 @@ export class Exposition {
   async #read(): Promise<string> {
     const { database, metrics, logger } = this.#deps
     try {
-      // Together: with the database silent, they take one time-out and not two.
+      // In parallel, so that an unresponsive database costs one time-out and not two.
       const [backlog] = await Promise.all([this.#readBacklog(), this.#instance.write()])
       const stored = await readMetrics(database)
       const snapshots = stored.map(({ isLive, metrics: each }) =>
@@ -43,7 +43,7 @@ export class Exposition {
       return await toText([...snapshots, [databaseUp(1), instancesOf(stored)], toGauges(backlog)])
     } catch (error) {
       if (!(error instanceof DatabaseError)) throw error
-      logger.warn('Metrics without the database', { why: error.message })
+      logger.warn('Metrics served without the database', { why: error.message })
       const own = await metrics.snapshot()
       return toText([[databaseUp(0)], own.filter(({ type }) => type === 'gauge')])
     }
@@ -52,18 +52,18 @@ export class Exposition {
   #readBacklog(): Promise<Backlog | null> {
     if (this.#backlog !== undefined && performance.now() < this.#backlogValidUntilMs) return this.#backlog
     const startedMs = performance.now()
-    // Until it is known how long it takes: who asks meanwhile waits for the same answer.
+    // While the query runs, further calls wait for the same result.
     this.#backlogValidUntilMs = Number.POSITIVE_INFINITY
     this.#backlog = readBacklog(this.#deps.database).then(
       (backlog) => {
         const nowMs = performance.now()
-        this.#backlogValidUntilMs = nowMs + Math.max(BACKLOG_VALID_MS, 20 * (nowMs - startedMs))
+        this.#backlogValidUntilMs = nowMs + Math.max(MIN_BACKLOG_AGE_MS, 20 * (nowMs - startedMs))
         return backlog
       },
-      // A database too busy for it may well be able to tell all the rest.
+      // A database too busy for this query may still answer the others.
       (error: Error) => {
-        this.#deps.logger.warn('Metrics without the backlog', { why: error.message })
-        this.#backlogValidUntilMs = performance.now() + BACKLOG_VALID_MS
+        this.#deps.logger.warn('Metrics served without the backlog', { why: error.message })
+        this.#backlogValidUntilMs = performance.now() + MIN_BACKLOG_AGE_MS
         return null
       },
     )
@@ -72,7 +72,7 @@ export class Exposition {
 }
 
 function databaseUp(value: 0 | 1): Snapshot[number] {
-  return gauge('sms_retry_database_up', 'Whether the database could be read.', [{ value, labels: {} }])
+  return gauge('sms_retry_database_up', 'Whether the database can be read.', [{ value, labels: {} }])
 }
 
 function instancesOf(stored: readonly StoredMetrics[]): Snapshot[number] {
@@ -80,7 +80,7 @@ function instancesOf(stored: readonly StoredMetrics[]): Snapshot[number] {
     value: stored.filter((each) => each.isLive && each.role === role).length,
     labels: { role },
   }))
-  return gauge('sms_retry_instances', 'Processes that were seen within the last minute.', values)
+  return gauge('sms_retry_instances', 'Processes seen within the last minute.', values)
 }
 
 const IN_FLIGHT = DELIVERY_STATUSES.filter((status) => status !== 'unknown' && !isFinal(status))
@@ -93,14 +93,10 @@ function toGauges(backlog: Backlog | null): Snapshot {
     gauge(`sms_retry_${name}`, help, [{ value, labels: {} }])
   const messages = IN_FLIGHT.map((status) => ({ value: byStatus[status] ?? 0, labels: { status } }))
   return [
-    gauge('sms_retry_messages', 'Messages that are not final, by status.', messages),
-    one('messages_in_doubt', 'Messages of which it is not known whether Twilio has them.', inDoubt),
-    one('attempts_due', 'Attempts whose time has come.', due),
-    one('attempts_deferred', 'Attempts whose time has not come yet.', deferred),
-    one(
-      'oldest_due_age_seconds',
-      'How long the first attempt that is due has been waiting.',
-      oldestDueMs / 1000,
-    ),
+    gauge('sms_retry_messages', 'Messages without a final status, by status.', messages),
+    one('messages_in_doubt', 'Messages for which it is unknown whether Twilio received them.', inDoubt),
+    one('attempts_due', 'Attempts that are due.', due),
+    one('attempts_deferred', 'Attempts scheduled for later.', deferred),
+    one('oldest_due_age_seconds', 'How long the oldest due attempt has been waiting.', oldestDueMs / 1000),
   ]
 }

@@ -1,12 +1,11 @@
-// What a flood of forged callbacks may cost. All requests may come through one proxy, so that there is no telling who
-// sent them: a budget for all of them together, which only failed signatures use up, and which no genuine callback
-// depends on.
+// Limits what a flood of forged callbacks costs. All requests may come through one proxy, so senders cannot be told apart:
+// one budget covers all forged requests. Only failed signatures use it up, and genuine callbacks do not depend on it.
 import { createRequire } from 'node:module'
 import type limiter from 'rate-limiter-flexible'
 import { type Log, type Logger, throttledLog } from '../shared/log.ts'
 import { isSignedByTwilio, isSignedInAnySpelling } from '../twilio/signature.ts'
 
-/** Some two hundredths of a processor; many times what a wrong setting brings about. */
+/** Costs about 0.5 % of a processor; far more than a wrong setting causes. */
 const MAX_FAILURES = 1_000
 const WINDOW_SECONDS = 10
 
@@ -14,10 +13,11 @@ const LOG_EVERY_MS = 10_000
 
 type SignedRequest = [signature: string | undefined, url: string, fields: Record<string, string | string[]>]
 
-/** Over the budget, `forged` says how long that will last. */
 export type Verdict =
-  | { readonly verdict: 'genuine' }
-  | { readonly verdict: 'forged'; readonly retryAfterSeconds: number | null }
+  | { readonly kind: 'genuine' }
+  | { readonly kind: 'forged' }
+  /** Forged, or genuine with its URL signed in another spelling: that is no longer checked. */
+  | { readonly kind: 'over_limit'; readonly retryAfterSeconds: number }
 
 export class ForgeryLimit {
   readonly #authTokens: readonly string[]
@@ -29,23 +29,20 @@ export class ForgeryLimit {
     this.#log = throttledLog((message, fields) => logger.warn(message, fields), LOG_EVERY_MS)
   }
 
-  /** A callback as we ask for it, with a good signature, is genuine whatever has happened before. */
+  /** A callback to a URL that we made is always genuine if its signature is right, also over the limit. */
   async judge(address: string | undefined, ...request: SignedRequest): Promise<Verdict> {
-    if (isSignedByTwilio(this.#authTokens, ...request)) return { verdict: 'genuine' }
-    const retryAfterSeconds = await this.#spend()
+    if (isSignedByTwilio(this.#authTokens, ...request)) return { kind: 'genuine' }
+    const retryAfterSeconds = await this.#countFailure()
     if (retryAfterSeconds === null && isSignedInAnySpelling(this.#authTokens, ...request)) {
-      await this.#failuresSoFar().reward(ALL)
-      return { verdict: 'genuine' }
+      await this.#limiter().reward(ALL)
+      return { kind: 'genuine' }
     }
-    this.#log('Status callback refused: its signature is not that of the account', {
-      address,
-      hint: HINT,
-    })
-    return { verdict: 'forged', retryAfterSeconds }
+    this.#log('Status callback refused: wrong signature', { address, hint: HINT })
+    return retryAfterSeconds === null ? { kind: 'forged' } : { kind: 'over_limit', retryAfterSeconds }
   }
 
-  /** Counted from the first one on: most processes never see any. */
-  #failuresSoFar(): limiter.RateLimiterMemory {
+  /** Created at the first failure: most processes never see one. */
+  #limiter(): limiter.RateLimiterMemory {
     this.#failures ??= new (loadLimiter().RateLimiterMemory)({
       points: MAX_FAILURES,
       duration: WINDOW_SECONDS,
@@ -53,22 +50,22 @@ export class ForgeryLimit {
     return this.#failures
   }
 
-  /** @returns null if this failure is within the budget */
-  async #spend(): Promise<number | null> {
+  /** @returns null if this failure is within the budget, else when the budget is renewed */
+  async #countFailure(): Promise<number | null> {
     try {
-      await this.#failuresSoFar().consume(ALL)
+      await this.#limiter().consume(ALL)
       return null
-    } catch (spent) {
-      // In memory, nothing else can go wrong.
-      return Math.ceil((spent as limiter.RateLimiterRes).msBeforeNext / 1000)
+    } catch (exceeded) {
+      // The in-memory limiter rejects for no other reason.
+      return Math.ceil((exceeded as limiter.RateLimiterRes).msBeforeNext / 1000)
     }
   }
 }
 
 const ALL = ''
 
-/** It loads what it has for a dozen databases. */
+/** Loaded late, because the package loads its adapters for a dozen databases. */
 const loadLimiter = (): typeof limiter => createRequire(import.meta.url)('rate-limiter-flexible')
 
 const HINT =
-  'Check that PUBLIC_BASE_URL is what Twilio calls, and that TWILIO_AUTH_TOKEN is the primary token'
+  'Check that PUBLIC_BASE_URL is the URL that Twilio calls and that TWILIO_AUTH_TOKEN is the primary token'

@@ -1,6 +1,7 @@
-// What guessing the dashboard's password or the metrics' token may cost and find out: one limit for both, by the address of
-// the connection (a proxy in front is one address).
+// Limits guesses of the dashboard's password and of the metrics token together, by the address of the connection. All
+// clients behind one proxy count as one address.
 import type { Request } from 'express'
+import ipaddr from 'ipaddr.js'
 import { RateLimiterMemory, type RateLimiterRes } from 'rate-limiter-flexible'
 import { type Log, type Logger, throttledLog } from '../shared/log.ts'
 
@@ -13,14 +14,14 @@ const LOG_EVERY_MS = 10_000
 
 export interface Guess {
   readonly isRight: boolean
-  /** The id of a browser that has signed in before: its guesses are counted apart from those of its address. */
+  /** The id of a browser that has signed in before: its guesses do not count for its address. */
   readonly browser?: string | null
 }
 
-/** Over the limit, a right guess is worth nothing either. */
+/** Over the limit, a right guess is refused as well. */
 export type GuessVerdict =
-  | { readonly verdict: 'right' | 'wrong' }
-  | { readonly verdict: 'over the limit'; readonly retryAfterSeconds: number }
+  | { readonly kind: 'right' | 'wrong' }
+  | { readonly kind: 'over_limit'; readonly retryAfterSeconds: number }
 
 export class GuessLimit {
   readonly #bySource = new RateLimiterMemory({ points: MAX_FAILURES, duration: WINDOW_SECONDS })
@@ -32,32 +33,32 @@ export class GuessLimit {
     this.#logs = { password: log(), token: log() }
   }
 
-  /** Of guesses that came in one piece, each meets those before it. */
+  /** Pipelined guesses are counted one after the other. */
   async judge(
-    what: 'password' | 'token',
+    secret: 'password' | 'token',
     request: Pick<Request, 'socket'>,
     { isRight, browser = null }: Guess,
   ): Promise<GuessVerdict> {
-    const spent =
+    const exceeded =
       browser === null
-        ? ((await consume(this.#bySource, `address ${networkOf(request)}`, isRight)) ??
-          (await consume(this.#ofAll, '', isRight)))
-        : await consume(this.#bySource, `browser ${browser}`, isRight)
-    if (isRight && spent === null) return { verdict: 'right' }
-    this.#logs[what](MESSAGES[what], { address: request.socket.remoteAddress })
-    if (spent === null) return { verdict: 'wrong' }
-    return { verdict: 'over the limit', retryAfterSeconds: Math.ceil(spent.msBeforeNext / 1000) }
+        ? ((await countGuess(this.#bySource, `address ${networkOf(request)}`, isRight)) ??
+          (await countGuess(this.#ofAll, '', isRight)))
+        : await countGuess(this.#bySource, `browser ${browser}`, isRight)
+    if (isRight && exceeded === null) return { kind: 'right' }
+    this.#logs[secret](MESSAGES[secret], { address: request.socket.remoteAddress })
+    if (exceeded === null) return { kind: 'wrong' }
+    return { kind: 'over_limit', retryAfterSeconds: Math.ceil(exceeded.msBeforeNext / 1000) }
   }
 }
 
 const MESSAGES = { password: 'Dashboard: wrong credentials', token: 'Metrics: wrong token' } as const
 
 /**
- * Counts a wrong guess, and looks at the count for a right one.
+ * Counts a wrong guess; a right one only reads the count.
  *
- * @returns null if it is within the limit
+ * @returns null within the limit
  */
-async function consume(
+async function countGuess(
   failures: RateLimiterMemory,
   key: string,
   isRight: boolean,
@@ -65,19 +66,18 @@ async function consume(
   if (!isRight)
     return failures.consume(key).then(
       () => null,
-      // In memory, nothing else can go wrong.
-      (spent: RateLimiterRes) => spent,
+      // The in-memory limiter rejects for no other reason.
+      (exceeded: RateLimiterRes) => exceeded,
     )
-  const soFar = await failures.get(key)
-  return soFar !== null && soFar.remainingPoints <= 0 ? soFar : null
+  const count = await failures.get(key)
+  return count !== null && count.remainingPoints <= 0 ? count : null
 }
 
-/** The network, in IPv6: one subscriber has 2^64 addresses. */
+/** The /64 network of an IPv6 address, because one subscriber has all of its addresses. */
 function networkOf({ socket }: Pick<Request, 'socket'>): string {
-  const address = socket.remoteAddress ?? ''
-  if (!address.includes(':') || address.includes('.')) return address
-  // A double colon stands for as many zeros as there are parts missing.
-  const [head = [], tail = []] = address.split('::').map((half) => half.split(':'))
-  const zeros = Array<string>(8 - head.length - tail.length).fill('0')
-  return [...head, ...zeros, ...tail].slice(0, 4).join(':')
+  const text = socket.remoteAddress ?? ''
+  if (!ipaddr.isValid(text)) return text
+  // Turns ::ffff:192.0.2.1 into 192.0.2.1.
+  const address = ipaddr.process(text)
+  return address instanceof ipaddr.IPv6 ? address.parts.slice(0, 4).join(':') : address.toString()
 }

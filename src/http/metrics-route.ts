@@ -1,14 +1,14 @@
-// GET /metrics, for whoever has the token.
-import { createHash, timingSafeEqual } from 'node:crypto'
+// GET /metrics, protected by a bearer token.
 import type { RequestHandler, Response } from 'express'
 import { Exposition } from './exposition.ts'
 import type { Instance, InstanceDeps } from '../processes/instance.ts'
 import { errorFields } from '../shared/log.ts'
+import { equalSecrets } from './equal-secrets.ts'
 import type { GuessLimit } from './guess-limit.ts'
 
 const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 
-/** For every method: what is not asked for with GET is refused. */
+/** Handles every method, and refuses all but GET and HEAD. */
 export function metricsRoute(
   token: string,
   deps: InstanceDeps,
@@ -16,7 +16,6 @@ export function metricsRoute(
   guessLimit: GuessLimit,
 ): RequestHandler {
   const exposition = new Exposition(deps, instance)
-  const expected = sha256(token)
   return async (request, response) => {
     const { method, headers } = request
     if (method !== 'GET' && method !== 'HEAD') {
@@ -25,20 +24,21 @@ export function metricsRoute(
     }
     const given = tokenOf(headers.authorization ?? '')
     if (given === null) return refuse(response)
-    // Hashes are compared, in constant time: neither how much of a guess was right nor how long the token is can be
-    // measured.
-    const isRight = timingSafeEqual(sha256(given), expected)
-    const judged = await guessLimit.judge('token', request, { isRight })
-    if (judged.verdict === 'wrong') return refuse(response)
-    if (judged.verdict === 'over the limit') {
-      response.set('Retry-After', `${judged.retryAfterSeconds}`).status(429).type('text/plain').send(TOO_MANY)
+    const verdict = await guessLimit.judge('token', request, { isRight: equalSecrets(given, token) })
+    if (verdict.kind === 'wrong') return refuse(response)
+    if (verdict.kind === 'over_limit') {
+      response
+        .set('Retry-After', `${verdict.retryAfterSeconds}`)
+        .status(429)
+        .type('text/plain')
+        .send(TOO_MANY)
       return
     }
     try {
       const text = await exposition.read()
       response.set('Cache-Control', 'no-store').type(CONTENT_TYPE).send(text)
     } catch (error) {
-      deps.logger.error('Metrics could not be read', errorFields(error))
+      deps.logger.error('Metrics failed', errorFields(error))
       response.status(500).type('text/plain').send('Internal error\n')
     }
   }
@@ -53,8 +53,4 @@ function tokenOf(authorization: string): string | null {
 
 function refuse(response: Response): void {
   response.set('WWW-Authenticate', 'Bearer').status(401).type('text/plain').send('Unauthorized\n')
-}
-
-function sha256(text: string): Buffer {
-  return createHash('sha256').update(text).digest()
 }

@@ -1,4 +1,5 @@
-// POST /twilio/status: verify, parse, record, answer. What is decided of a callback is not known here.
+// POST /twilio/status: read the form, verify the signature, parse, record, answer. Invalid requests are refused before
+// any cryptography where possible. What a callback means for its message is decided elsewhere.
 import express, {
   type ErrorRequestHandler,
   type Request,
@@ -6,184 +7,186 @@ import express, {
   type Response,
   Router,
 } from 'express'
+import { recordCallback } from '../messages/record-callbacks.ts'
+import type { LazyRecording, Runtime } from '../processes/runtime.ts'
+import { retryOnDatabaseError } from '../recording/record-events.ts'
 import { DatabaseError, OverloadedError, SchemaError } from '../shared/errors.ts'
-import { errorFields, type Logger } from '../shared/log.ts'
-import type { Metrics } from '../metrics/metrics.ts'
+import { errorFields } from '../shared/log.ts'
 import { parseStatusCallback, STATUS_CALLBACK_PATH, type StatusCallback } from '../twilio/status-callback.ts'
 import { CALLBACK_RESULT_HEADER, type CallbackResultCode } from './callback-result.ts'
 import { ForgeryLimit } from './forgery-limit.ts'
 
-export interface StatusCallbackRouteDeps {
-  readonly accountSid: string
-  readonly authTokens: readonly string[]
-  readonly publicBaseUrl: string
-  readonly logger: Logger
-  readonly metrics: Pick<Metrics, 'callbacks'>
-  /** Resolves once the callback is committed; rejects with DatabaseError or OverloadedError if not, or if nobody can tell. */
-  readonly record: (callback: StatusCallback) => Promise<void>
-}
-
 const FORM = 'application/x-www-form-urlencoded'
-/** Many times what the fields of a callback come to. */
+const OTHER_CHARSET = /charset=(?!"?(utf-8)?"?\s*(;|$))/i
+/** Far more than a genuine callback has. */
 const MAX_BODY_BYTES = 16_384
 const MAX_FIELDS = 100
-const OTHER_CHARSET = /charset=(?!"?(utf-8)?"?\s*(;|$))/i
 
-/** The route alone, for mounting into an app. Everything is refused before any cryptography that can be. */
-export function statusCallbackRoute(deps: StatusCallbackRouteDeps): Router {
+/**
+ * Covers a short outage of the database and a lost answer to a commit. After a 503 Twilio repeats the callback up to five
+ * times; as each request is held this long, the retries span the 15 s that Twilio allows.
+ */
+const RETRY_AFTER_MS = [500, 1_500]
+const RETRY_WITHIN_MS = 2_500
+
+type Fields = Record<string, string | string[]>
+
+/** Responds 204 once the callback is committed. */
+export function statusCallbackRoute(runtime: Runtime, recording: LazyRecording): Router {
   const router = Router({ caseSensitive: true, strict: true })
-  const forgeryLimit = new ForgeryLimit(deps.authTokens, deps.logger)
-  router.post(STATUS_CALLBACK_PATH, requireForm(deps), formReader(deps), (request, response) =>
-    receive(deps, forgeryLimit, request, response),
-  )
+  const forgeryLimit = new ForgeryLimit(runtime.config.twilio.authTokens, runtime.logger)
+  const record = (callback: StatusCallback): Promise<void> =>
+    retryOnDatabaseError(
+      async () => recordCallback(await recording.get(), callback),
+      RETRY_AFTER_MS,
+      RETRY_WITHIN_MS,
+    )
+  router.post(STATUS_CALLBACK_PATH, requireForm(runtime), readForm(runtime), async (request, response) => {
+    const fields = await verifiedFields(runtime, forgeryLimit, request, response)
+    if (fields !== null) await recordAndAnswer(runtime, record, fields, request, response)
+  })
   router.all(STATUS_CALLBACK_PATH, (_request, response) => {
     response.set('Allow', 'POST').status(405).end()
   })
-  router.use(STATUS_CALLBACK_PATH, answerErrors(deps))
+  router.use(STATUS_CALLBACK_PATH, answerErrors(runtime))
   return router
 }
 
-function requireForm(deps: StatusCallbackRouteDeps): RequestHandler {
+function requireForm(runtime: Runtime): RequestHandler {
   return (request, response, next) => {
-    if (!request.is(FORM)) refuse(deps, response, 'wrong_type', `Content-Type must be ${FORM}`)
+    if (!request.is(FORM)) refuse(runtime, response, 'wrong_type', `Content-Type must be ${FORM}`)
     else if (OTHER_CHARSET.test(request.get('Content-Type') ?? ''))
-      refuse(deps, response, 'wrong_type', 'The charset must be UTF-8')
+      refuse(runtime, response, 'wrong_type', 'The charset must be UTF-8')
     else next()
   }
 }
 
-/** Puts the fields of the form into `body`, as express.urlencoded does at twice the cost. */
-function formReader(deps: StatusCallbackRouteDeps): RequestHandler {
-  // The type has been looked at.
+/** Parses the form into `request.body`, as express.urlencoded does at twice the cost. */
+function readForm(runtime: Runtime): RequestHandler {
+  // requireForm has checked the type.
   const readBytes = express.raw({ type: () => true, limit: MAX_BODY_BYTES })
   return (request, response, next) => {
     const before: unknown = request.body
     readBytes(request, response, (error: unknown) => {
       if (error !== undefined) return next(error)
-      // Otherwise there was nothing to be read, or another body parser has read it.
+      // The body is unchanged if the request has none, or if another body parser has read it.
       if (request.body !== before) {
-        const form = (request.body as Buffer).toString()
-        // A plus that stands for itself is escaped, and so is still one afterwards.
-        const pairs = form.replaceAll('+', ' ').split('&', MAX_FIELDS + 1)
-        if (pairs.length > MAX_FIELDS) return refuse(deps, response, 'too_large', 'Too large')
-        request.body = toFields(pairs)
-      } else if (hasObjects(before)) {
-        return refuse(deps, response, 'unreadable', 'A field is no text')
+        const form = new URLSearchParams((request.body as Buffer).toString())
+        if (form.size > MAX_FIELDS) return refuse(runtime, response, 'too_large', 'Too large')
+        request.body = toFields(form)
+      } else if (hasNestedFields(before)) {
+        return refuse(runtime, response, 'unreadable', 'A field is not a string')
       }
       next()
     })
   }
 }
 
-/** Some body parsers make them of names with brackets. */
-function hasObjects(body: unknown): boolean {
-  return Object.values(body ?? {})
-    .flat()
-    .some((value) => typeof value === 'object')
-}
-
-/** A field that came more than once is a list. */
-function toFields(pairs: readonly string[]): Fields {
+/** A field that came more than once becomes a list. */
+function toFields(form: URLSearchParams): Fields {
   // Without a prototype no name is special.
   const fields = Object.create(null) as Fields
-  for (const pair of pairs) {
-    if (pair === '') continue
-    const end = pair.indexOf('=')
-    const name = unescapeText(end === -1 ? pair : pair.slice(0, end))
-    const value = end === -1 ? '' : unescapeText(pair.slice(end + 1))
+  for (const [name, value] of form) {
     const before = fields[name]
     fields[name] = before === undefined ? value : [before, value].flat()
   }
   return fields
 }
 
-/** What is not UTF-8 stays as it came: then that is what was signed. */
-function unescapeText(text: string): string {
-  if (!text.includes('%')) return text
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
+/** Some body parsers turn names with brackets into objects. */
+function hasNestedFields(body: unknown): boolean {
+  return Object.values(body ?? {})
+    .flat()
+    .some((value) => typeof value === 'object')
 }
 
-type Fields = Record<string, string | string[]>
-
-async function receive(
-  deps: StatusCallbackRouteDeps,
+/** @returns null if the request was refused */
+async function verifiedFields(
+  runtime: Runtime,
   forgeryLimit: ForgeryLimit,
   request: Request,
   response: Response,
-): Promise<void> {
-  const { accountSid, publicBaseUrl, logger } = deps
+): Promise<Fields | null> {
   if (typeof request.body === 'string' || Buffer.isBuffer(request.body)) {
-    logger.error('Status callback refused: another body parser has read the form; mount the router before it')
-    return refuse(deps, response, 'body_already_read', 'The signature cannot be checked')
+    runtime.logger.error(
+      'Status callback refused: another body parser has read the form; mount the router before it',
+    )
+    refuse(runtime, response, 'body_already_read', 'The signature cannot be checked')
+    return null
   }
   const fields = (request.body ?? {}) as Fields
-  // Never from Host or X-Forwarded headers, which the sender chooses, nor from the origin of a request target
-  // in absolute form (RFC 9112, 3.2.2). `url` is the path below the mount point.
-  const target = request.url.replace(/^https?:\/\/[^/?#]*/i, '')
-  const signature = request.get('X-Twilio-Signature')
-  const judged = await forgeryLimit.judge(
+  const verdict = await forgeryLimit.judge(
     request.socket.remoteAddress,
-    signature,
-    publicBaseUrl + target,
+    request.get('X-Twilio-Signature'),
+    runtime.config.publicBaseUrl + pathAndQuery(request),
     fields,
   )
-  if (judged.verdict === 'forged') return refuseForged(deps, response, judged.retryAfterSeconds)
+  if (verdict.kind === 'genuine') return fields
+  if (verdict.kind === 'over_limit') response.set('Retry-After', `${verdict.retryAfterSeconds}`)
+  const status = verdict.kind === 'over_limit' ? 429 : REFUSALS.bad_signature
+  refuse(runtime, response, 'bad_signature', 'The signature is missing or wrong', status)
+  return null
+}
+
+/**
+ * The path below the mount point, with the query. An absolute request target (RFC 9112, 3.2.2) loses its origin: the
+ * client chooses it, as it chooses Host and X-Forwarded-Host, so none of these says which URL Twilio called.
+ */
+function pathAndQuery({ url }: Request): string {
+  return url.replace(/^https?:\/\/[^/?#]*/i, '')
+}
+
+async function recordAndAnswer(
+  runtime: Runtime,
+  record: (callback: StatusCallback) => Promise<void>,
+  fields: Fields,
+  request: Request,
+  response: Response,
+): Promise<void> {
+  const { config, logger, metrics } = runtime
+  const target = pathAndQuery(request)
   const query = target.indexOf('?')
   const callback = parseStatusCallback(query === -1 ? '' : target.slice(query), fields)
   if ('unreadable' in callback) {
-    logger.warn('Status callback refused: it cannot be read', { why: callback.unreadable })
-    return refuse(deps, response, 'unreadable', callback.unreadable)
+    logger.warn('Status callback refused: it cannot be parsed', { why: callback.unreadable })
+    return refuse(runtime, response, 'unreadable', callback.unreadable)
   }
-  if (callback.accountSid !== accountSid) {
-    logger.warn('Status callback refused: it is of another account', { accountSid: callback.accountSid })
-    return refuse(deps, response, 'other_account', 'The callback is of another account')
+  if (callback.accountSid !== config.twilio.accountSid) {
+    logger.warn('Status callback refused: it belongs to another account', { accountSid: callback.accountSid })
+    return refuse(runtime, response, 'other_account', 'The callback is of another account')
   }
   if ('unknownStatus' in callback) {
-    // Twilio has added a status. Another answer would make it report the callback as failed.
+    // Twilio has added a status. Any answer but 204 would show up as an error in its console.
     const { unknownStatus: status, sid } = callback
-    logger.warn('Status callback ignored: this version does not know its status', { status, sid })
-    deps.metrics.callbacks.unknown_status.inc()
+    logger.warn('Status callback ignored: this version does not know the status', { status, sid })
+    metrics.callbacks.unknown_status.inc()
   } else {
-    await deps.record(callback)
+    await record(callback)
   }
   answerWith(response, 204, 'accepted').end()
 }
 
-function refuseForged(
-  deps: StatusCallbackRouteDeps,
-  response: Response,
-  retryAfterSeconds: number | null,
-): void {
-  if (retryAfterSeconds !== null) response.set('Retry-After', `${retryAfterSeconds}`)
-  const status = retryAfterSeconds === null ? REFUSALS.bad_signature : 429
-  refuse(deps, response, 'bad_signature', 'The signature is missing or wrong', status)
-}
-
-/** The one place where errors become HTTP answers. */
-function answerErrors(deps: StatusCallbackRouteDeps): ErrorRequestHandler {
-  const { logger } = deps
+/** Maps every error to an HTTP answer. */
+function answerErrors(runtime: Runtime): ErrorRequestHandler {
+  const { logger } = runtime
   return (error: unknown, _request, response, next) => {
     if (response.headersSent) return next(error)
     if (error instanceof DatabaseError || error instanceof SchemaError) {
       logger.error('Status callback not recorded: the database failed', errorFields(error))
-      return refuse(deps, response, 'not_recorded', 'Not recorded; send it again')
+      return refuse(runtime, response, 'not_recorded', 'Not recorded; send it again')
     }
     if (error instanceof OverloadedError) {
       logger.warn('Status callback not recorded: too many at once', { why: error.message })
-      return refuse(deps, response, 'overloaded', 'Not recorded; send it again')
+      return refuse(runtime, response, 'overloaded', 'Not recorded; send it again')
     }
     const status = error instanceof Error && 'status' in error ? error.status : undefined
-    // What express.raw throws: body too large, unsupported encoding, aborted, malformed.
-    if (status === 413) return refuse(deps, response, 'too_large', 'Too large')
-    if (status === 415) return refuse(deps, response, 'wrong_type', 'Unsupported encoding')
+    // express.raw throws these: body too large, unsupported encoding, aborted request, malformed body.
+    if (status === 413) return refuse(runtime, response, 'too_large', 'Too large')
+    if (status === 415) return refuse(runtime, response, 'wrong_type', 'Unsupported encoding')
     if (typeof status === 'number' && status >= 400 && status < 500)
-      return refuse(deps, response, 'unreadable', 'The body cannot be read')
+      return refuse(runtime, response, 'unreadable', 'The body cannot be read')
     logger.error('Status callback failed', errorFields(error))
-    return refuse(deps, response, 'failed', 'Internal error')
+    return refuse(runtime, response, 'failed', 'Internal error')
   }
 }
 
@@ -202,7 +205,7 @@ const REFUSALS: Readonly<Record<Refusal, number>> = {
 }
 
 function refuse(
-  { metrics }: StatusCallbackRouteDeps,
+  { metrics }: Runtime,
   response: Response,
   refusal: Refusal,
   why: string,

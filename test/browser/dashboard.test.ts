@@ -1,6 +1,8 @@
 // The dashboard in a real browser, over messages that really went through the simulator.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
+import { networkInterfaces } from 'node:os'
+import { startEndpoint } from '../http/endpoint.ts'
 import { CREDENTIALS } from '../http/dashboard/operator.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { startWorld, type World } from '../support/world.ts'
@@ -136,7 +138,7 @@ whereThereIsOne('in a browser', () => {
 
   test('a message is found by its id', async () => {
     await page.goto('/messages')
-    await page.getByLabel('Message id or Twilio sid').fill('2')
+    await page.getByLabel('Message ID or Twilio SID').fill('2')
     await page.getByRole('button', { name: 'Open' }).click()
     expect(await page.locator('h1').innerText()).toBe('Message 2')
   })
@@ -164,8 +166,33 @@ whereThereIsOne('in a browser', () => {
     expect(await page.locator('.facts .badge').first().innerText()).toBe('retrying')
     await page.getByRole('link', { name: 'Cancel' }).click()
     await page.getByRole('button', { name: 'Cancel the message' }).click()
-    expect(await page.locator('[role=status]').first().innerText()).toBe('It is called off.')
+    expect(await page.locator('[role=status]').first().innerText()).toBe('The message is canceled.')
     expect(await page.locator('.facts .badge').first().innerText()).toBe('canceled')
+  })
+
+  test('cancel works over plain http in the local network, where the browser sends no Sec-Fetch-Site', async () => {
+    const lan = Object.values(networkInterfaces())
+      .flat()
+      .find((address) => address?.family === 'IPv4' && !address.internal)
+    if (lan === undefined) throw new Error('This machine has no address but localhost')
+    const web = await startEndpoint(world.database.url, { ...CREDENTIALS, HOST: '0.0.0.0' })
+    try {
+      await page.context().close()
+      await openPage({ baseURL: `http://${lan.address}:${web.port}` })
+      const id = await addWaiting()
+      await page.goto(`/messages/${id}/cancel`)
+      const sent = page.waitForRequest((request) => request.method() === 'POST')
+      await page.getByRole('button', { name: 'Cancel the message' }).click()
+      const headers = await (await sent).allHeaders()
+      expect(headers['sec-fetch-site']).toBeUndefined()
+      expect(headers['origin']).toBe(`http://${lan.address}:${web.port}`)
+      await page.waitForURL(/notice=/)
+      expect(await page.locator('.facts .badge').first().innerText()).toBe('canceled')
+    } finally {
+      await web.stop()
+    }
+    // Chromium reports two security headers that only work over https.
+    complaints = complaints.filter((text) => !/Cross-Origin-Opener-Policy|Origin-Agent-Cluster/.test(text))
   })
 
   test('a text that is a script is shown as a text', async () => {

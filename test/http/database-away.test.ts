@@ -67,7 +67,10 @@ describe('the database is away', () => {
     await proxy.set('away')
     await start()
     expect(await get('/healthz')).toMatchObject({ status: 200 })
-    expect(await get('/readyz')).toEqual({ status: 503, text: expect.stringContaining('database is away') })
+    expect(await get('/readyz')).toEqual({
+      status: 503,
+      text: expect.stringContaining('database is unreachable'),
+    })
     const answer = await post(row)
     expect(answer).toMatchObject({ status: 503 })
     expect(endpoint.resultOf(answer)).toBe('not_recorded')

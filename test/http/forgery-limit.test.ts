@@ -48,7 +48,7 @@ test('the log has a line about it, and not one for each', async () => {
   const warnings = target.log.filter(({ level }) => level !== 'debug' && level !== 'info')
   expect(warnings).toMatchObject([
     {
-      message: 'Status callback refused: its signature is not that of the account',
+      message: 'Status callback refused: wrong signature',
       fields: { address: '127.0.0.1', notLogged: 0 },
     },
   ])

@@ -14,21 +14,21 @@ test.each([
   ['another address of IPv4 each', 30, (n: number) => `::ffff:192.0.2.${n}`],
 ])('thirty guesses from %s: %i are looked at', async (_what, expected, addressOf) => {
   const limit = new GuessLimit(silentLogger)
-  const verdicts: string[] = []
+  const kinds: string[] = []
   for (let n = 0; n < 30; n += 1) {
     const what = n % 2 === 0 ? 'password' : 'token'
-    verdicts.push((await limit.judge(what, requestFrom(addressOf(n)), { isRight: false })).verdict)
+    kinds.push((await limit.judge(what, requestFrom(addressOf(n)), { isRight: false })).kind)
   }
-  expect(verdicts.filter((verdict) => verdict === 'wrong')).toHaveLength(expected)
+  expect(kinds.filter((kind) => kind === 'wrong')).toHaveLength(expected)
 })
 
 test('of all addresses together, a thousand are looked at; a known browser is not kept out', async () => {
   const limit = new GuessLimit(silentLogger)
   for (let n = 0; n < 1_000; n += 1) {
     const guess = await limit.judge('password', requestFrom(`10.0.${n >> 8}.${n % 256}`), { isRight: false })
-    expect(guess).toEqual({ verdict: 'wrong' })
+    expect(guess).toEqual({ kind: 'wrong' })
   }
   const fresh = requestFrom('192.0.2.1')
-  expect(await limit.judge('token', fresh, { isRight: true })).toMatchObject({ verdict: 'over the limit' })
-  expect(await limit.judge('password', fresh, { isRight: true, browser: 'b' })).toEqual({ verdict: 'right' })
+  expect(await limit.judge('token', fresh, { isRight: true })).toMatchObject({ kind: 'over_limit' })
+  expect(await limit.judge('password', fresh, { isRight: true, browser: 'b' })).toEqual({ kind: 'right' })
 })

@@ -114,12 +114,12 @@ describe('recorded', () => {
     expect(await stored()).toEqual({ final_status: 'retrying', retry_error: meant })
   })
 
-  test('surrogates escaped one by one, which is no UTF-8, do not make it fail', async () => {
-    // Kept as they came, since they cannot be unescaped; so that is what the signature is over.
-    const fields = failure({ ErrorMessage: '%ED%A0%80' })
+  test('an error message that is not UTF-8 keeps a replacement character for each invalid byte', async () => {
+    // The signature is computed over the text as it was read.
+    const fields = failure({ ErrorMessage: '\ufffd\ufffd\ufffd' })
     const body = endpoint.encode(failure({ ErrorMessage: 'HERE' })).replace('HERE', '%ED%A0%80')
     expect(await post({ fields, body })).toMatchObject({ status: 204 })
-    expect(await stored()).toEqual({ final_status: 'retrying', retry_error: '%ED%A0%80' })
+    expect(await stored()).toEqual({ final_status: 'retrying', retry_error: '\ufffd\ufffd\ufffd' })
   })
 })
 

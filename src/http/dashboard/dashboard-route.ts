@@ -1,178 +1,94 @@
-// The dashboard: which address shows which page, who may see it, and what may be done there. Every page is made on the
-// server from one or two statements; a browser without JavaScript misses the chart and the refreshing.
-import { parseMessageId } from '../../delivery/message-proof.ts'
+// The dashboard: which path shows which page, and who may see it. The server renders every page from one or two
+// statements; a browser without JavaScript lacks the chart and the automatic refresh.
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
-import express, {
-  type ErrorRequestHandler,
-  type Request,
-  type RequestHandler,
-  type Response,
-  Router,
-} from 'express'
-import { type Action, actOnMessage } from '../../messages/act-on-message.ts'
-import { findMessage, type StoredMessage } from '../../db/messages.ts'
+import { type ErrorRequestHandler, type Request, type RequestHandler, Router } from 'express'
 import { readClock } from '../../db/overdue.ts'
-import { findIdBySid } from '../../db/search.ts'
+import type { LazyRecording, Runtime } from '../../processes/runtime.ts'
 import { DatabaseError, SchemaError } from '../../shared/errors.ts'
 import { errorFields, type Logger } from '../../shared/log.ts'
-import type { LazyRecording, Runtime } from '../../processes/runtime.ts'
 import type { GuessLimit } from '../guess-limit.ts'
+import type { Credentials } from './browser-cookie.ts'
 import { errorCodesPage } from './error-codes-page.ts'
-import { type Credentials, DashboardKeys } from './dashboard-keys.ts'
-import { FormTokens } from './form-tokens.ts'
-import {
-  baseOf,
-  hasBasePath,
-  setBasePath,
-  type Page,
-  securityHeaders,
-  sendPage,
-  sendErrorPage,
-} from './layout.ts'
-import { confirmPage, messagePage, NOTICES, possibleActions, type View } from './message-page.ts'
-import { messagesPage, parseForm } from './messages-page.ts'
+import { basePathOf, type Page, securityHeaders, sendErrorPage, sendPage, setBasePath } from './layout.ts'
+import { parseFilter } from './message-filter.ts'
+import { messageRoutes } from './message-routes.ts'
 import { overviewPage } from './overview-page.ts'
 import { queuePage } from './queue-page.ts'
-import { signIn } from './sign-in.ts'
-import { spanNamed } from './spans.ts'
+import { searchPage } from './search-page.ts'
+import { requireSignIn } from './sign-in.ts'
+import { type NamedSpan, spanQuery } from './spans.ts'
 
-/** Every address of the dashboard; whatever else is asked for is not its business. */
-const ADDRESSES = ['/', '/error-codes', '/messages', '/messages/*rest', '/queue', '/assets/:file']
+/** Every path of the dashboard. All others are left to the app. */
+const PATHS = ['/', '/error-codes', '/messages', '/messages/*rest', '/queue', '/assets/:file']
 
-const MAX_FORM_BYTES = 2_000
-
-/** Who may see it; `open` for a process that only this machine can reach: then nobody is asked for credentials. */
+/** `open` shows the dashboard without credentials: for a process that no other machine can reach. */
 export type Access = { readonly credentials: Credentials; readonly guessLimit: GuessLimit } | 'open'
 
 export function dashboardRoute(runtime: Runtime, recording: LazyRecording, access: Access): Router {
-  const { database, policy, logger, config } = runtime
-  const { showContent } = config.dashboard
-  // A proxy that takes a prefix away is one that Twilio comes by as well.
-  const publicUrl = URL.canParse(config.publicBaseUrl) ? new URL(config.publicBaseUrl) : null
-  const prefix = publicUrl?.pathname.replace(/\/$/, '') ?? ''
-  const keys = new DashboardKeys(access === 'open' ? 'open' : access.credentials, config.publicBaseUrl)
-  const tokens = new FormTokens(keys)
-  // Where it is mounted may be what is left of it.
-  const publicBaseOf = ({ baseUrl }: Request): string => (prefix.endsWith(baseUrl) ? prefix : baseUrl)
+  const { publicBaseUrl } = runtime.config
+  const publicUrl = URL.canParse(publicBaseUrl) ? new URL(publicBaseUrl) : null
+  const publicPath = publicUrl?.pathname.replace(/\/$/, '') ?? ''
+  // A proxy may take a prefix of the public path away, and the mount point is then the rest of it.
+  const publicPathOf = ({ baseUrl }: Request): string => (publicPath.endsWith(baseUrl) ? publicPath : baseUrl)
+  const guards =
+    access === 'open'
+      ? []
+      : [
+          requireSignIn({
+            ...access,
+            publicBaseUrl,
+            // X-Forwarded-Proto and the like are not trusted.
+            isSecure: publicUrl?.protocol === 'https:',
+            basePathOf: publicPathOf,
+          }),
+        ]
   const router = Router({ caseSensitive: true })
-  if (access !== 'open') {
-    // What requests say of themselves, as in X-Forwarded-Proto, does not count.
-    const isSecure = publicUrl?.protocol === 'https:'
-    router.all(ADDRESSES, signIn({ ...access, keys, isSecure, baseOf: publicBaseOf }))
-  }
-  router.all(ADDRESSES, securityHeaders, (request, response, next) => {
-    setBasePath(response, publicBaseOf(request))
-    next()
-  })
-  router.get('/assets/:file', sendAsset)
-
-  const ofSpan =
-    (
-      page: (base: string, span: NonNullable<ReturnType<typeof spanNamed>>) => Promise<Page>,
-    ): RequestHandler =>
-    async (request, response) => {
-      const span = spanNamed(request.query['span'])
-      if (span === null) return sendErrorPage(request, response, { status: 400, ...NO_SUCH_SPAN })
-      sendPage(request, response, await page(baseOf(response), span))
-    }
-  router.get(
-    '/',
-    ofSpan((base, span) => overviewPage(database, base, span)),
+  router.all(
+    PATHS,
+    ...guards,
+    securityHeaders,
+    (request, response, next) => {
+      setBasePath(response, publicPathOf(request))
+      next()
+    },
+    pageRoutes(runtime, messageRoutes(runtime, recording, publicUrl)),
   )
-  router.get(
-    '/error-codes',
-    ofSpan((base, span) => errorCodesPage(database, base, span, policy)),
-  )
-  router.get('/queue', async (request, response) => {
-    sendPage(request, response, await queuePage(database, baseOf(response)))
-  })
-  router.get('/messages', async (request, response) => {
-    const form = parseForm(request.query, await readClock(database), showContent)
-    if (typeof form === 'string') {
-      return sendErrorPage(request, response, { status: 400, title: 'This cannot be looked for', text: form })
-    }
-    sendPage(request, response, await messagesPage(database, baseOf(response), form, showContent))
-  })
-  router.get('/messages/find', async (request, response) => {
-    const what = String(request.query['what'] ?? '').trim()
-    const id = parseMessageId(what) ?? (await findIdBySid(database, what))
-    if (id === null) return sendErrorPage(request, response, { status: 404, ...NO_SUCH_MESSAGE })
-    response.redirect(303, `${baseOf(response)}/messages/${id}`)
-  })
-
-  /** Shows something of the message that the address names. */
-  const ofMessage =
-    (
-      show: (
-        message: StoredMessage,
-        view: View,
-        request: Request,
-        response: Response,
-      ) => Promise<void> | void,
-    ): RequestHandler =>
-    async (request, response) => {
-      const id = parseMessageId(String(request.params['id']))
-      const message = id === null ? null : await findMessage(database, id)
-      if (message === null) return sendErrorPage(request, response, { status: 404, ...NO_SUCH_MESSAGE })
-      const notice = NOTICES.get(String(request.query['notice'])) ?? null
-      const view = { base: baseOf(response), policy, now: await readClock(database), showContent, notice }
-      await show(message, view, request, response)
-    }
-  router.get(
-    '/messages/:id',
-    ofMessage((message, view, request, response) => sendPage(request, response, messagePage(message, view))),
-  )
-  /** The form has the action that was confirmed. The token is for this action on this message, not on its id alone. */
-  const tokenOf = ({ id, key }: StoredMessage, action: string): Promise<string> =>
-    tokens.make(`${id} ${key} ${action}`)
-  for (const kind of ['retry', 'cancel'] as const) {
-    const path = `/messages/:id/${kind}`
-    router.get(
-      path,
-      ofMessage(async (message, view, request, response) => {
-        const action = possibleActions(message, view)[kind]
-        if (action === null) return toMessage(response, message.id, 'nothing')
-        const form = { action: JSON.stringify(action), token: await tokenOf(message, JSON.stringify(action)) }
-        sendPage(request, response, confirmPage(message, view, action, form))
-      }),
-    )
-    router.post(
-      path,
-      express.urlencoded({ extended: false, limit: MAX_FORM_BYTES }),
-      ofMessage(async (message, _view, request, response) => {
-        const { action, token } = (request.body ?? {}) as Record<string, unknown>
-        if (
-          typeof action !== 'string' ||
-          isFromElsewhere(request) ||
-          !FormTokens.areSame(token, await tokenOf(message, action))
-        ) {
-          return sendErrorPage(request, response, { status: 403, ...NOT_OURS })
-        }
-        // The token says that it is ours, unchanged.
-        const { outcome } = await actOnMessage(await recording.get(), message, JSON.parse(action) as Action)
-        toMessage(response, message.id, outcome === 'done' ? kind : 'nothing')
-      }),
-    )
-  }
-  router.use(answerTrouble(logger))
   return router
 }
 
-function toMessage(response: Response, id: number, notice: string): void {
-  response.redirect(303, `${baseOf(response)}/messages/${id}?notice=${notice}`)
+/** The pages behind the sign-in. Their errors are pages as well. */
+function pageRoutes({ database, policy, logger, config }: Runtime, messages: Router): Router {
+  const { showContent } = config.dashboard
+  const router = Router({ caseSensitive: true })
+  router.get('/assets/:file', sendAsset)
+  router.get(
+    '/',
+    withSpan((base, span) => overviewPage(database, base, span)),
+  )
+  router.get(
+    '/error-codes',
+    withSpan((base, span) => errorCodesPage(database, base, span, policy)),
+  )
+  router.get('/queue', async (request, response) => {
+    sendPage(request, response, await queuePage(database, basePathOf(response)))
+  })
+  router.get('/messages', async (request, response) => {
+    const filter = parseFilter(request.query, await readClock(database), showContent)
+    if ('fault' in filter) return sendErrorPage(request, response, { ...INVALID_SEARCH, text: filter.fault })
+    sendPage(request, response, await searchPage(database, basePathOf(response), filter, showContent))
+  })
+  router.use(messages)
+  router.use(answerErrors(logger))
+  return router
 }
 
-/** What browsers say of where a request comes from; the token is for those that do not say it. */
-function isFromElsewhere(request: Request): boolean {
-  return !['same-origin', 'none', undefined].includes(request.get('Sec-Fetch-Site'))
-}
-
-const NO_SUCH_SPAN = { title: 'There is no such span', text: 'Choose one of 1h, 24h, 7d and 30d.' }
-const NO_SUCH_MESSAGE = { title: 'There is no such message', text: 'Or sms-retry does not manage it.' }
-const NOT_OURS = {
-  title: 'This form is not from here',
-  text: 'Nothing was done. Open the message again, and press its button there.',
+function withSpan(render: (base: string, span: NamedSpan) => Promise<Page>): RequestHandler {
+  return async (request, response) => {
+    const { data, success } = spanQuery.safeParse(request.query)
+    if (!success) return sendErrorPage(request, response, UNKNOWN_SPAN)
+    sendPage(request, response, await render(basePathOf(response), data.span))
+  }
 }
 
 const require = createRequire(import.meta.url)
@@ -190,33 +106,43 @@ const sendAsset: RequestHandler<{ file: string }> = (request, response, next) =>
   const path = Object.hasOwn(ASSETS, file) ? ASSETS[file]?.() : undefined
   if (path === undefined) return next()
   response.set('Cache-Control', 'private, max-age=300')
-  // Whoever has gone away meanwhile is no trouble.
+  // A client that closed the connection is not an error.
   response.sendFile(path, (error) => error && !request.socket.destroyed && next(error))
 }
 
-function answerTrouble(logger: Logger): ErrorRequestHandler {
+function answerErrors(logger: Logger): ErrorRequestHandler {
   return (error: unknown, request, response, next) => {
-    // Whoever is not let in gets no page, of whatever kind.
-    if (response.headersSent || !hasBasePath(response)) return next(error)
+    if (response.headersSent) return next(error)
     if (error instanceof DatabaseError && error.isRefusal) {
-      logger.warn('Dashboard: the database refused a question', errorFields(error))
-      return sendErrorPage(request, response, { status: 400, title: 'This cannot be looked for', text: '' })
+      logger.warn('Dashboard: the database refused a query', errorFields(error))
+      return sendErrorPage(request, response, INVALID_SEARCH)
     }
     if (error instanceof DatabaseError || error instanceof SchemaError) {
       logger.warn('Dashboard: the database failed', errorFields(error))
-      return sendErrorPage(request, response, { status: 503, ...AWAY })
+      return sendErrorPage(request, response, DATABASE_UNAVAILABLE)
     }
     const status = error instanceof Error && 'status' in error ? Number(error.status) : 500
-    if (status >= 400 && status < 500) {
-      return sendErrorPage(request, response, { status, title: 'This request cannot be read', text: '' })
-    }
-    logger.error('Dashboard: a page failed', errorFields(error))
-    sendErrorPage(request, response, { status: 500, title: 'Something is wrong', text: 'The log says more.' })
+    if (status >= 400 && status < 500) return sendErrorPage(request, response, { ...INVALID_REQUEST, status })
+    logger.error('Dashboard: a request failed', errorFields(error))
+    sendErrorPage(request, response, INTERNAL_ERROR)
   }
 }
 
-const AWAY = {
-  title: 'The database is away',
-  text: 'Or its schema is not up to date. A page comes back by itself; what was asked for may be done or not: look at the message before asking again.',
+const UNKNOWN_SPAN = { status: 400, title: 'Unknown time range', text: 'Choose 1h, 24h, 7d or 30d.' }
+const INVALID_SEARCH = {
+  status: 400,
+  title: 'Invalid search',
+  text: 'The database refuses one of the values.',
+}
+const INVALID_REQUEST = { title: 'Invalid request', text: 'The server cannot read this request.' }
+const INTERNAL_ERROR = {
+  status: 500,
+  title: 'Internal error',
+  text: 'The log of the web process has the details.',
+}
+const DATABASE_UNAVAILABLE = {
+  status: 503,
+  title: 'Database unavailable',
+  text: 'The database is unreachable, or its schema is out of date. Pages reload automatically. If you confirmed an action, it may or may not have been performed: check the message before you repeat it.',
   refreshSeconds: 5,
 }

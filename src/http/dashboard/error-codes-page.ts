@@ -1,4 +1,5 @@
-// Why messages fail, what the policy does about it, and what that has brought: the evidence to change the policy by.
+// Why messages fail, what the policy does about each failure, and which retries succeed: the evidence for a change of the
+// policy.
 import { countFailures, type FailureCode, MAX_CONSIDERED, type RetryOutcome } from '../../db/failures.ts'
 import type { Db } from '../../postgres/pool.ts'
 import { reasonOf } from '../../delivery/error-codes.ts'
@@ -19,15 +20,15 @@ export async function errorCodesPage(
     title: 'Error codes',
     refreshSeconds: span.refreshSeconds * 6,
     content: html`
-<div class="head"><h1>Failures of the last ${span.words}</h1>${spanLinks(`${base}/error-codes`, span)}</div>
-${isComplete ? '' : html`<p class="note">Of the newest ${count(MAX_CONSIDERED)} messages that had trouble; there are more in this time.</p>`}
+<div class="head"><h1>Failures in the last ${span.words}</h1>${spanLinks(`${base}/error-codes`, span)}</div>
+${isComplete ? '' : html`<p class="note">Based on the newest ${count(MAX_CONSIDERED)} messages with a failed attempt. This time range has more.</p>`}
 ${
   codes.length === 0
-    ? html`<p class="empty">No attempt has failed.</p>`
+    ? html`<p class="empty">No attempt failed.</p>`
     : html`<div class="wide"><table class="codes">
-<thead><tr><th>Code</th><th>Meaning</th><th>The policy</th><th class="number">Attempts</th><th class="number">Messages</th><th>Recovered</th><th>What each retry brought</th></tr></thead>
+<thead><tr><th>Code</th><th>Meaning</th><th>Policy</th><th class="number">Attempts</th><th class="number">Messages</th><th>Recovered</th><th>Delivered by retry</th></tr></thead>
 <tbody>${codes.map((code) => codeRow(base, span, code, policy))}</tbody></table></div>
-<p class="quiet">Recovered: messages with this failure that were delivered in the end. A retry counts once its outcome is known; the time is what passed on average between the failure and the retry. The policy is changed in RETRY_POLICY_FILE.</p>`
+<p class="quiet">Recovered: messages with this failure that were eventually delivered. A retry counts once its outcome is known; its delay is the average time since the failure. Set RETRY_POLICY_FILE to change the policy.</p>`
 }`,
   }
 }
@@ -53,6 +54,6 @@ function retryLine({ retry, made, delivered, delaySeconds }: RetryOutcome): Html
 
 function policyOf(policy: RetryPolicy, code: number | null): string {
   const rule = ruleFor(policy, code)
-  if (rule.action === 'stop') return 'never again'
+  if (rule.action === 'stop') return 'no retry'
   return `${rule.retries} ${rule.retries === 1 ? 'retry' : 'retries'}: after ${formatSchedule(policy, rule, duration)}`
 }

@@ -1,9 +1,9 @@
-// What all pages have in common: head, navigation, and the headers under which a browser runs nothing but our own file.
+// What all pages share: head, navigation, error pages, and security headers.
 import type { Request, Response } from 'express'
 import helmet from 'helmet'
 import { type Html, html } from '../../shared/html.ts'
 
-/** Nothing from elsewhere, nothing inline. uPlot sets the sizes of its elements by script, which `style-src` allows. */
+/** Nothing from other origins, nothing inline. uPlot sets element sizes by script, which `style-src` allows. */
 export const securityHeaders = helmet({
   contentSecurityPolicy: {
     useDefaults: false,
@@ -18,8 +18,9 @@ export const securityHeaders = helmet({
       frameAncestors: ["'none'"],
     },
   },
-  referrerPolicy: { policy: 'no-referrer' },
-  // Whether a host is https for good is for its owner to say.
+  // With `no-referrer`, browsers would send `Origin: null` with our own forms; see same-origin.ts.
+  referrerPolicy: { policy: 'same-origin' },
+  // Strict-Transport-Security is the decision of the host's owner.
   strictTransportSecurity: false,
   xFrameOptions: { action: 'deny' },
 })
@@ -27,7 +28,7 @@ export const securityHeaders = helmet({
 export interface Page {
   readonly title: string
   readonly content: Html
-  /** How often the page is read again while somebody looks at it; null for never. */
+  /** How often a visible page is reloaded; null for never. */
   readonly refreshSeconds?: number | null
   readonly status?: number
 }
@@ -39,28 +40,24 @@ const PAGES = [
   ['/queue', 'Queue'],
 ] as const
 
-/** What a browser has to put before the dashboard's own addresses; there for whoever is let in. */
-const BASE = 'smsRetryDashboardBase'
+const BASE_PATH = 'smsRetryDashboardBase'
 
+/** The path under which a browser reaches the dashboard, for links. */
 export function setBasePath(response: Response, base: string): void {
-  response.locals[BASE] = base
+  response.locals[BASE_PATH] = base
 }
 
-export function hasBasePath(response: Response): boolean {
-  return BASE in response.locals
+export function basePathOf(response: Response): string {
+  return String(response.locals[BASE_PATH])
 }
 
-export function baseOf(response: Response): string {
-  return String(response.locals[BASE])
-}
-
-/** @param request its path says which entry of the navigation is lit */
+/** @param request its path selects the highlighted navigation link */
 export function sendPage(
   request: Request,
   response: Response,
   { title, content, refreshSeconds = null, status = 200 }: Page,
 ): void {
-  const base = baseOf(response)
+  const base = basePathOf(response)
   const links = PAGES.map(([path, name]) => {
     const isHere = path === '/' ? request.path === '/' : request.path.startsWith(path)
     return html`<a href="${base}${path}"${isHere ? html` aria-current="page"` : ''}>${name}</a>`
@@ -87,24 +84,20 @@ export function sendPage(
 <main${refreshSeconds === null ? '' : html` data-refresh-seconds="${refreshSeconds}"`}>
 ${content}
 </main>
-<footer>Times are UTC. <span id="refreshed" role="status"></span></footer>
+<footer>All times are UTC. <span id="refreshed" role="status"></span></footer>
 </body>
 </html>
 `
   response.status(status).set('Cache-Control', 'no-store').type('html').send(page.text)
 }
 
-/** For when there is nothing to show; `refresh` has the browser come back by itself, without any script. */
+/** @param page.refreshSeconds makes the browser reload the page, even without JavaScript */
 export function sendErrorPage(
   request: Request,
   response: Response,
-  {
-    status,
-    title,
-    text,
-    refreshSeconds,
-  }: { status: number; title: string; text: string; refreshSeconds?: number },
+  page: { status: number; title: string; text: string; refreshSeconds?: number },
 ): void {
+  const { status, title, text, refreshSeconds } = page
   if (refreshSeconds !== undefined && request.method !== 'POST') response.set('Refresh', `${refreshSeconds}`)
   if (status === 503) response.set('Retry-After', '5')
   sendPage(request, response, { title, status, content: html`<h1>${title}</h1><p>${text}</p>` })

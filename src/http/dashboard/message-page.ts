@@ -1,4 +1,5 @@
-// One message: what it is, what will happen next and why, and all that has happened to it.
+// The page of one message: its current state, its next step and the reason, its attempts. Also the page that asks to
+// confirm an action on it.
 import type { Action } from '../../messages/act-on-message.ts'
 import type { StoredMessage } from '../../db/messages.ts'
 import { decide } from '../../delivery/decide.ts'
@@ -10,63 +11,71 @@ import { isFailedAttempt } from '../../delivery/status.ts'
 import { type Html, html } from '../../shared/html.ts'
 import { maskNumber, maskReason } from '../../shared/log.ts'
 import type { Page } from './layout.ts'
-import { formatMoment, shortTime, statusBadge } from './words.ts'
+import { formatMoment, shortTime, statusBadge } from './time-and-status.ts'
 
-/** What the page is made from besides the message. */
+/** What the page is built from besides the message. */
 export interface View {
   readonly base: string
   readonly policy: RetryPolicy
   readonly now: Date
   readonly showContent: boolean
-  /** What has just been done, for whoever did it. */
-  readonly notice: string | null
+  /** The result of the action that led to this page. */
+  readonly notice: Notice | null
 }
 
-export const NOTICES: ReadonlyMap<string, string> = new Map([
-  ['retry', 'It is tried again now: a worker makes the attempt as soon as it can.'],
-  ['cancel', 'It is called off.'],
-  ['nothing', 'Nothing was done: the message is not any more what it was. What it is now stands below.'],
-])
+export const NOTICES = {
+  retry: 'Retry requested. A worker makes the attempt as soon as it can.',
+  cancel: 'The message is canceled.',
+  nothing: 'No action taken: the message changed. Its current state is below.',
+} as const
+
+export type Notice = keyof typeof NOTICES
 
 export function messagePage(message: StoredMessage, view: View): Page {
-  const { now, showContent } = view
+  const { notice } = view
+  return {
+    title: `Message ${message.id}`,
+    refreshSeconds: 10,
+    content: html`
+${notice === null ? '' : html`<p class="note" role="status">${NOTICES[notice]}</p>`}
+<h1>Message ${message.id}</h1>
+<dl class="facts">${factsOf(message, view).map(([name, value]) => (value === null ? '' : html`<div><dt>${name}</dt><dd>${value}</dd></div>`))}</dl>
+${actionLinks(message, view)}
+<h2>Attempts</h2>
+${message.attempts.length === 0 ? html`<p class="empty">No attempts recorded.</p>` : html`<ol class="timeline">${message.attempts.map((attempt) => attemptItem(attempt, message, view))}</ol>`}`,
+  }
+}
+
+/** Name and value; a null value is not shown. */
+function factsOf(
+  message: StoredMessage,
+  { now, showContent }: View,
+): readonly [string, Html | string | number | null][] {
   const { what, at } = nextStepOf(message, now)
-  const reason =
-    message.reason === null ? null : showContent ? message.reason : maskReason(message.reason, message.to)
-  const facts: [string, Html | string | number | null][] = [
+  const { reason, to } = message
+  return [
     [
       'Status',
       html`${statusBadge(message.status)}${isInDoubt(message, now) ? html` <span class="badge bad">in doubt</span>` : ''}`,
     ],
-    ['Why', reason],
-    ['Next', html`${what}${at === null ? '.' : html`: ${formatMoment(at, now)}`}`],
-    ['To', showContent ? message.to : maskNumber(message.to)],
+    ['Reason', reason === null || showContent ? reason : maskReason(reason, to)],
+    ['Next step', html`${what}${at === null ? '.' : html`: ${formatMoment(at, now)}`}`],
+    ['To', showContent ? to : maskNumber(to)],
     ['User', message.userId],
     ['Text', textOf(message, showContent)],
     ['Created', formatMoment(message.createdAt, now)],
     ['Deadline', message.deadline === null ? null : formatMoment(message.deadline, now)],
     ['Retries', `${message.retryCount} of at most ${message.maxRetries}`],
-    ['Latest sid', message.sid],
+    ['Latest SID', message.sid],
     ['Last request took', message.processingTimeMs === null ? null : `${message.processingTimeMs} ms`],
   ]
-  return {
-    title: `Message ${message.id}`,
-    refreshSeconds: 10,
-    content: html`
-${view.notice === null ? '' : html`<p class="note" role="status">${view.notice}</p>`}
-<h1>Message ${message.id}</h1>
-<dl class="facts">${facts.map(([name, value]) => (value === null ? '' : html`<div><dt>${name}</dt><dd>${value}</dd></div>`))}</dl>
-${actionLinks(message, view)}
-<h2>Attempts</h2>
-${message.attempts.length === 0 ? html`<p class="empty">None that sms-retry knows of.</p>` : html`<ol class="timeline">${message.attempts.map((attempt) => attemptItem(attempt, message, view))}</ol>`}`,
-  }
 }
 
 function textOf({ body }: StoredMessage, showContent: boolean): Html {
   if (body === null) return html`<span class="quiet">none</span>`
   return showContent
     ? html`<span class="text">${body}</span>`
-    : html`<span class="quiet">hidden, ${[...body].length} characters (DASHBOARD_SHOW_CONTENT)</span>`
+    : html`<span class="quiet">hidden (${[...body].length} characters); set DASHBOARD_SHOW_CONTENT to show it</span>`
 }
 
 function attemptItem(attempt: Attempt, message: StoredMessage, { now, showContent }: View): Html {
@@ -80,7 +89,7 @@ function attemptItem(attempt: Attempt, message: StoredMessage, { now, showConten
 <ul>${steps.map(([name, at]) => html`<li><span class="step">${STEPS.get(name) ?? name}</span> ${shortTime(new Date(at))}</li>`)}
 ${isWaiting ? html`<li><span class="step">due</span> ${formatMoment(message.nextRetryAt, now)}</li>` : ''}</ul>
 ${failure}
-${postponements === 0 ? '' : html`<p class="quiet">put off ${postponements} ${postponements === 1 ? 'time' : 'times'}</p>`}
+${postponements === 0 ? '' : html`<p class="quiet">postponed ${postponements} ${postponements === 1 ? 'time' : 'times'}</p>`}
 ${sid === null ? '' : html`<p class="quiet">${sid}</p>`}</li>`
 }
 
@@ -89,25 +98,35 @@ const STEPS: ReadonlyMap<string, string> = new Map([
   ['submitting', 'submitted'],
 ])
 
-/** What could be done now, and what of it only by force; what cannot, is not offered. */
+type RetryAction = Extract<Action, { kind: 'retry' }>
+export type CancelAction = Extract<Action, { kind: 'cancel' }>
+/** A retry for the state that the page shows: a repeated or outdated form does nothing. */
+export type SeenRetry = RetryAction & { readonly seen: NonNullable<RetryAction['seen']> }
+
+export interface PossibleActions {
+  /** Null if not even a forced retry is possible. */
+  readonly retry: SeenRetry | null
+  readonly cancel: CancelAction | null
+  /** Why the retry must be forced. */
+  readonly warning: string | null
+}
+
 export function possibleActions(
   message: StoredMessage,
   { policy, now }: Pick<View, 'policy' | 'now'>,
-): { readonly retry: Action | null; readonly cancel: Action | null; readonly warning: string | null } {
+): PossibleActions {
   const whyNot = (action: Action): string | null => {
     const decision = decide(message, action, { policy, now, random: 0 })
     return decision.kind === 'ignore' ? decision.why : null
   }
   const { status, retryCount } = message
+  const cancel = { kind: 'cancel' } as const
   const retry = { kind: 'retry', seen: { status, retryCount }, force: false } as const
   const forced = { ...retry, force: true }
-  const cancel = { kind: 'cancel' } as const
+  const possible = { cancel: whyNot(cancel) === null ? cancel : null, warning: null }
   const warning = whyNot(retry)
-  return {
-    retry: warning === null ? retry : whyNot(forced) === null ? forced : null,
-    cancel: whyNot(cancel) === null ? cancel : null,
-    warning: warning === null || whyNot(forced) !== null ? null : warning,
-  }
+  if (warning === null) return { ...possible, retry }
+  return whyNot(forced) === null ? { ...possible, retry: forced, warning } : { ...possible, retry: null }
 }
 
 function actionLinks(message: StoredMessage, view: View): Html {
@@ -118,31 +137,51 @@ function actionLinks(message: StoredMessage, view: View): Html {
   return html`<p class="actions">${retry === null ? '' : link('retry', 'Retry now')} ${cancel === null ? '' : link('cancel', 'Cancel')}</p>`
 }
 
-/** Asks whether it is meant. */
+/** @param fields the hidden fields of the form */
 export function confirmPage(
   message: StoredMessage,
   view: View,
-  action: Action,
-  form: { readonly action: string; readonly token: string },
+  kind: Action['kind'],
+  fields: Readonly<Record<string, string>>,
 ): Page {
   const { warning } = possibleActions(message, view)
   const path = `${view.base}/messages/${message.id}`
-  const question =
-    action.kind === 'cancel'
-      ? html`<p>The attempt that waits is not made, and no other follows. A callback of an earlier attempt may still come.</p>`
-      : html`<p>A worker makes ${message.status === 'retrying' || message.status === 'pending' ? 'the attempt that waits' : 'a further attempt'} now. The recipient gets the message if it gets through.</p>
-${warning === null ? '' : html`<p class="note bad">It takes force: ${warning}.</p>`}`
+  const { title, explanation, button, isDangerous } =
+    kind === 'cancel' ? CANCEL : retryDialog(message, warning)
   return {
-    title: action.kind === 'cancel' ? 'Cancel' : 'Retry now',
+    title,
     content: html`
-<h1>${action.kind === 'cancel' ? 'Cancel' : 'Retry'} message ${message.id}?</h1>
+<h1>${kind === 'cancel' ? 'Cancel' : 'Retry'} message ${message.id}?</h1>
 <p>${statusBadge(message.status)} to ${view.showContent ? message.to : maskNumber(message.to)}</p>
-${question}
-<form method="post" action="${path}/${action.kind}">
-<input type="hidden" name="token" value="${form.token}">
-<input type="hidden" name="action" value="${form.action}">
-<button class="${action.kind === 'cancel' || warning !== null ? 'bad' : ''}">${action.kind === 'cancel' ? 'Cancel the message' : warning === null ? 'Retry now' : 'Retry all the same'}</button>
+${explanation}
+<form method="post" action="${path}/${kind}">
+${Object.entries(fields).map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}">\n`)}<button class="${isDangerous ? 'bad' : ''}">${button}</button>
 <a href="${path}">Back</a>
 </form>`,
+  }
+}
+
+interface Dialog {
+  readonly title: string
+  readonly explanation: Html
+  readonly button: string
+  readonly isDangerous: boolean
+}
+
+const CANCEL: Dialog = {
+  title: 'Cancel',
+  explanation: html`<p>The pending attempt is not made, and no other attempt follows. Callbacks for earlier attempts may still arrive.</p>`,
+  button: 'Cancel the message',
+  isDangerous: true,
+}
+
+function retryDialog({ status }: StoredMessage, warning: string | null): Dialog {
+  const attempt = status === 'retrying' || status === 'pending' ? 'the pending attempt' : 'another attempt'
+  return {
+    title: 'Retry now',
+    explanation: html`<p>A worker makes ${attempt} now. If it succeeds, the recipient receives the message.</p>
+${warning === null ? '' : html`<p class="note bad">This retry must be forced: ${warning}.</p>`}`,
+    button: warning === null ? 'Retry now' : 'Retry anyway',
+    isDangerous: warning !== null,
   }
 }

@@ -1,4 +1,4 @@
-// Do messages get through? The figures of a span, the targets, and how it went.
+// Are messages delivered? The targets, the figures and the trend of a time range.
 import { countInDoubt } from '../../db/backlog.ts'
 import { type Bucket, countMessagesByTime, type Overview } from '../../db/overview.ts'
 import type { Db } from '../../postgres/pool.ts'
@@ -7,7 +7,7 @@ import { type Html, html } from '../../shared/html.ts'
 import { count, share } from '../../shared/figures.ts'
 import type { Page } from './layout.ts'
 import { type NamedSpan, spanLinks } from './spans.ts'
-import { shortTime } from './words.ts'
+import { shortTime } from './time-and-status.ts'
 
 export async function overviewPage(db: Db, base: string, span: NamedSpan): Promise<Page> {
   const [{ whole, buckets }, inDoubt] = await Promise.all([
@@ -18,12 +18,12 @@ export async function overviewPage(db: Db, base: string, span: NamedSpan): Promi
     title: 'Overview',
     refreshSeconds: span.refreshSeconds,
     content: html`
-<div class="head"><h1>The last ${span.words}</h1>${spanLinks(`${base}/`, span)}</div>
-${whole.messages === 0 ? html`<p class="empty">No messages were created in this time.</p>` : ''}
+<div class="head"><h1>Last ${span.words}</h1>${spanLinks(`${base}/`, span)}</div>
+${whole.messages === 0 ? html`<p class="empty">No messages were created in this time range.</p>` : ''}
 <section aria-label="Targets" class="cards">${targetsOf(whole).map(targetCard)}</section>
 <section aria-label="Figures"><dl class="figures">${figures(base, span, whole, inDoubt)}</dl></section>
-<section aria-label="Course">
-<h2>Delivered share and failures</h2>
+<section aria-label="Trend">
+<h2>Delivery rate and failures</h2>
 ${chart(buckets)}
 </section>`,
   }
@@ -33,11 +33,11 @@ function targetCard({ name, of, wanted, value, isMet }: Target): Html {
   const isShare = 'above' in wanted
   const shown = value === null ? '–' : isShare ? share(value, 1) : value.toFixed(2)
   const goal = isShare ? `more than ${wanted.above * 100} %` : `fewer than ${wanted.below}`
-  const verdict = isMet === null ? 'nothing to judge yet' : isMet ? 'met' : 'missed'
+  const verdict = isMet === null ? 'no data yet' : isMet ? 'met' : 'missed'
   const tone = isMet === null ? 'plain' : isMet ? 'good' : 'bad'
   return html`<article class="card" data-target="${name}"><h2>${name}</h2>
 <p class="value">${shown}</p>
-<p><span class="badge ${tone}">${verdict}</span> wanted: ${goal}</p>
+<p><span class="badge ${tone}">${verdict}</span> target: ${goal}</p>
 <p class="quiet">of ${of}</p></article>`
 }
 
@@ -72,13 +72,13 @@ function figures(base: string, { name }: NamedSpan, whole: Overview, inDoubt: nu
       'in-flight',
       'In flight',
       link('&status=in-flight', inFlight),
-      `${count(whole.retrying)} wait for a retry`,
+      `${count(whole.retrying)} waiting for a retry`,
     ),
-    figure('in-doubt', 'In doubt', link('&status=submitting', inDoubt), 'unknown whether Twilio has it'),
+    figure('in-doubt', 'In doubt', link('&status=submitting', inDoubt), 'unknown whether Twilio received it'),
   ]
 }
 
-/** The script draws what the table says; without it the table is there to be opened. */
+/** The script draws the table's figures. Without JavaScript only the table is shown. */
 function chart(buckets: readonly Bucket[]): Html {
   const rows = buckets.map(({ start, messages, deliveredAtFirst, deliveredByRetry, failed }) => {
     const delivered = deliveredAtFirst + deliveredByRetry
@@ -92,8 +92,8 @@ function chart(buckets: readonly Bucket[]): Html {
   ]
   return html`
 <div id="chart" hidden data-series="${JSON.stringify(series)}"></div>
-<details><summary>As a table</summary><div class="wide"><table>
-<thead><tr><th>From</th><th class="number">Messages</th><th class="number">Delivered</th><th class="number">Failed</th><th class="number">Delivered share</th></tr></thead>
+<details><summary>Show as a table</summary><div class="wide"><table>
+<thead><tr><th>From</th><th class="number">Messages</th><th class="number">Delivered</th><th class="number">Failed</th><th class="number">Delivery rate</th></tr></thead>
 <tbody>${rows.map(
     ({ start, messages, delivered, failed }) =>
       html`<tr><td>${shortTime(start)}</td><td class="number">${count(messages)}</td><td class="number">${count(delivered)}</td><td class="number">${count(failed)}</td><td class="number">${share(delivered, delivered + failed)}</td></tr>`,

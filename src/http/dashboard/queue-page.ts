@@ -1,11 +1,11 @@
-// What waits, what nobody knows of, and who is at work.
+// Which attempts wait, which are in doubt, and which processes run.
 import { readBacklog } from '../../db/backlog.ts'
 import { type LiveInstance, listInstances } from '../../db/instances.ts'
 import type { Db } from '../../postgres/pool.ts'
 import { type Html, html } from '../../shared/html.ts'
 import { count } from '../../shared/figures.ts'
 import type { Page } from './layout.ts'
-import { formatMoment, statusBadge } from './words.ts'
+import { formatMoment, statusBadge } from './time-and-status.ts'
 
 export async function queuePage(db: Db, base: string): Promise<Page> {
   const [backlog, instances] = await Promise.all([readBacklog(db), listInstances(db)])
@@ -19,17 +19,17 @@ export async function queuePage(db: Db, base: string): Promise<Page> {
     content: html`
 <h1>Queue and workers</h1>
 <dl class="figures">
-${figure('due', 'Due', due, due === 0 ? html`nothing waits for a worker` : html`the oldest: ${formatMoment(oldestDueAt, now)}`)}
-${figure('deferred', 'Deferred', deferred, deferred === 0 ? html`nothing is due later` : html`the next: ${formatMoment(nextDueAt, now)}`)}
-${figure('in-doubt', 'In doubt', inDoubt, inDoubt === 0 ? html`all outcomes are known or under way` : html`the oldest: ${formatMoment(oldestInDoubtAt, now)}`)}
+${figure('due', 'Due', due, due === 0 ? html`no attempt waits for a worker` : html`oldest: ${formatMoment(oldestDueAt, now)}`)}
+${figure('deferred', 'Deferred', deferred, deferred === 0 ? html`no attempt is scheduled for later` : html`next: ${formatMoment(nextDueAt, now)}`)}
+${figure('in-doubt', 'In doubt', inDoubt, inDoubt === 0 ? html`no attempt with an unknown outcome` : html`oldest: ${formatMoment(oldestInDoubtAt, now)}`)}
 </dl>
 <h2>Processes</h2>
-${instances.some(({ role }) => role === 'worker') ? '' : html`<p class="note bad">No worker is running: nothing that is due is sent.</p>`}
+${instances.some(({ role }) => role === 'worker') ? '' : html`<p class="note bad">No worker is running, so no due attempt is made. Start one with: sms-retry worker</p>`}
 ${instances.length === 0 ? '' : processTable(instances, now)}
-<h2>Messages that are not final</h2>
+<h2>Messages in flight</h2>
 ${
   statuses.length === 0
-    ? html`<p class="empty">None.</p>`
+    ? html`<p class="empty">No messages are in flight.</p>`
     : html`<div class="wide"><table><thead><tr><th>Status</th><th class="number">Messages</th></tr></thead><tbody>${statuses.map(
         ([status, messages]) =>
           html`<tr><td><a href="${base}/messages?status=${status}">${statusBadge(status as never)}</a></td><td class="number">${count(messages)}</td></tr>`,
@@ -41,5 +41,5 @@ ${
 function processTable(instances: readonly LiveInstance[], now: Date): Html {
   const row = ({ role, host, pid, version, startedAt, seenAt }: LiveInstance): Html =>
     html`<tr data-role="${role}"><td>${role}</td><td>${host}</td><td class="number">${pid}</td><td>${version}</td><td>${formatMoment(startedAt, now)}</td><td>${formatMoment(seenAt, now)}</td></tr>`
-  return html`<div class="wide"><table><thead><tr><th>Role</th><th>Host</th><th class="number">Process</th><th>Version</th><th>Started</th><th>Seen</th></tr></thead><tbody>${instances.map(row)}</tbody></table></div>`
+  return html`<div class="wide"><table><thead><tr><th>Role</th><th>Host</th><th class="number">Process ID</th><th>Version</th><th>Started</th><th>Last seen</th></tr></thead><tbody>${instances.map(row)}</tbody></table></div>`
 }

@@ -1,45 +1,35 @@
-// Basic authentication for the dashboard: credentials compared in constant time, and guessing slowed down without
-// locking out a browser that has signed in before.
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+// Basic authentication for the dashboard. Guessing is limited, but guesses of others do not lock out a browser that has
+// signed in before.
 import type { Request, RequestHandler, Response } from 'express'
+import { equalSecrets } from '../equal-secrets.ts'
 import type { GuessLimit } from '../guess-limit.ts'
-import type { Credentials, DashboardKeys } from './dashboard-keys.ts'
-
-const COOKIE = 'sms_retry_browser'
-const COOKIE_SECONDS = 30 * 24 * 3600
+import { BrowserCookie, type Credentials } from './browser-cookie.ts'
 
 export interface SignInDeps {
   readonly credentials: Credentials
-  readonly keys: DashboardKeys
   readonly guessLimit: GuessLimit
+  readonly publicBaseUrl: string
   /** Whether browsers reach the pages by https. */
   readonly isSecure: boolean
-  /** The path below which a browser finds the pages. */
-  readonly baseOf: (request: Request) => string
+  readonly basePathOf: (request: Request) => string
 }
 
-/** Lets requests with the credentials pass; answers all others with 401, or 429 after too many failures. */
-export function signIn({ credentials, keys, guessLimit, isSecure, baseOf }: SignInDeps): RequestHandler {
-  const expected = digest(`${credentials.username}:${credentials.password}`)
-
+/** Passes requests with the credentials on; answers all others with 401, or with 429 after too many wrong guesses. */
+export function requireSignIn(deps: SignInDeps): RequestHandler {
+  const { credentials, guessLimit, publicBaseUrl, isSecure, basePathOf } = deps
+  const expected = `${credentials.username}:${credentials.password}`
+  const cookie = new BrowserCookie(credentials, publicBaseUrl)
   return async (request, response, next) => {
     const given = credentialsOf(request)
     if (given === null) return refuse(response)
-    const isRight = timingSafeEqual(digest(given), expected)
-    const browser = await knownBrowser(request, keys)
-    const judged = await guessLimit.judge('password', request, { isRight, browser })
-    if (judged.verdict === 'over the limit') return refuseForNow(response, judged.retryAfterSeconds)
-    if (judged.verdict === 'wrong') return refuse(response)
-    if (browser === null) {
-      const id = randomBytes(16).toString('hex')
-      response.cookie(COOKIE, `${id}.${macOf(id, await keys.keyFor('cookie'))}`, {
-        httpOnly: true,
-        sameSite: 'strict',
-        secure: isSecure,
-        path: baseOf(request) || '/',
-        maxAge: COOKIE_SECONDS * 1000,
-      })
-    }
+    const browser = await cookie.read(request)
+    const verdict = await guessLimit.judge('password', request, {
+      isRight: equalSecrets(given, expected),
+      browser,
+    })
+    if (verdict.kind === 'over_limit') return refuseForNow(response, verdict.retryAfterSeconds)
+    if (verdict.kind === 'wrong') return refuse(response)
+    if (browser === null) await cookie.set(response, { secure: isSecure, path: basePathOf(request) || '/' })
     next()
   }
 }
@@ -47,24 +37,6 @@ export function signIn({ credentials, keys, guessLimit, isSecure, baseOf }: Sign
 function credentialsOf(request: Request): string | null {
   const [, encoded] = /^basic +([\w+/=-]+) *$/i.exec(request.get('Authorization') ?? '') ?? []
   return encoded === undefined ? null : Buffer.from(encoded, 'base64').toString('utf8')
-}
-
-/** Of equal length whatever was given, so that a comparison takes the same time. */
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest()
-}
-
-/** The id in its cookie, which cannot be made without the password, and opens nothing without it; null if there is none. */
-async function knownBrowser(request: Request, keys: DashboardKeys): Promise<string | null> {
-  const [, id, mac] =
-    new RegExp(`(?:^|; *)${COOKIE}=(\\w+)\\.([\\w-]+)`).exec(request.get('Cookie') ?? '') ?? []
-  if (id === undefined || mac === undefined) return null
-  const expected = macOf(id, await keys.keyFor('cookie'))
-  return timingSafeEqual(digest(mac), digest(expected)) ? id : null
-}
-
-function macOf(id: string, key: Buffer): string {
-  return createHmac('sha256', key).update(id).digest('base64url')
 }
 
 function refuse(response: Response): void {

@@ -1,11 +1,12 @@
-// The spans of time that pages can be looked at for.
+// The time ranges that pages can show.
+import { z } from 'zod'
 import type { Span } from '../../db/overview.ts'
 import { type Html, html } from '../../shared/html.ts'
 
 export interface NamedSpan extends Span {
   readonly name: string
   readonly words: string
-  /** A longer span costs more to count, and changes less. */
+  /** A longer range costs more to count and changes less. */
   readonly refreshSeconds: number
 }
 
@@ -16,17 +17,22 @@ export const SPANS: readonly NamedSpan[] = [
   { name: '30d', words: '30 days', seconds: 30 * 86_400, bucketSeconds: 86_400, refreshSeconds: 120 },
 ]
 
-const DEFAULT = '24h'
+const BY_NAME: ReadonlyMap<string, NamedSpan> = new Map(SPANS.map((span) => [span.name, span]))
 
-/** Null for a name that there is not; the default for none. */
-export function spanNamed(name: unknown): NamedSpan | null {
-  return SPANS.find((span) => span.name === (name ?? DEFAULT)) ?? null
-}
+/** Turns the name of a range into the range. */
+export const spanName = z.string().transform((name, context) => {
+  const span = BY_NAME.get(name)
+  if (span !== undefined) return span
+  context.addIssue('Unknown time range.')
+  return z.NEVER
+})
+
+export const spanQuery = z.object({ span: spanName.prefault('24h') })
 
 export function spanLinks(path: string, chosen: NamedSpan): Html {
   const links = SPANS.map(
     ({ name }) =>
       html`<a href="${path}?span=${name}"${name === chosen.name ? html` aria-current="true"` : ''}>${name}</a>`,
   )
-  return html`<nav class="spans" aria-label="Span of time">${links}</nav>`
+  return html`<nav class="spans" aria-label="Time range">${links}</nav>`
 }

@@ -1,7 +1,5 @@
 // What can be done in the dashboard: once, by whoever has opened its own form, and by nobody else.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
-import { DashboardKeys } from '../../../src/http/dashboard/dashboard-keys.ts'
-import { FormTokens } from '../../../src/http/dashboard/form-tokens.ts'
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts'
 import * as endpoint from '../endpoint.ts'
 import { CREDENTIALS, formOf, get, post } from './operator.ts'
@@ -53,7 +51,7 @@ describe('retry now', () => {
     expect([status, headers.get('Location')]).toEqual([303, `/messages/${id}?notice=retry`])
     expect(await stateOf()).toEqual({ status: 'retrying', retryCount: 1, isDue: true })
     expect(await jobsOf()).toEqual([1])
-    expect((await get(web, `/messages/${id}?notice=retry`)).text).toContain('It is tried again now')
+    expect((await get(web, `/messages/${id}?notice=retry`)).text).toContain('Retry requested')
   })
 
   test('a double click, and twenty more, do it once', async () => {
@@ -83,7 +81,7 @@ describe('retry now', () => {
       [id],
     )
     const page = await get(web, `/messages/${id}/retry`)
-    expect(page.text).toContain('It takes force')
+    expect(page.text).toContain('This retry must be forced')
     await post(web, `/messages/${id}/retry`, formOf(page))
     expect(await stateOf()).toEqual({ status: 'retrying', retryCount: 1, isDue: true })
   })
@@ -114,39 +112,30 @@ describe('a form that is not the dashboard’s own', () => {
   const before = { status: 'retrying', retryCount: 1, isDue: false }
 
   test.each<[string, (form: Record<string, string>) => Record<string, string>]>([
-    ['without a token', ({ action = '' }) => ({ action })],
-    ['with an empty token', (form) => ({ ...form, token: '' })],
-    [
-      'with another token',
-      (form) => ({ ...form, token: (form['token'] ?? '').replace(/^./, (c) => (c === 'A' ? 'B' : 'A')) }),
-    ],
-    ['without an action', ({ token = '' }) => ({ token })],
-    ['with another action under its token', (form) => ({ ...form, action: '{"kind":"cancel"}' })],
-    ['with nothing', () => ({})],
-  ])('%s', async (_what, change) => {
+    ['without a key', ({ key: _key, ...form }) => form],
+    ['with the key of no message', (form) => ({ ...form, key: 'x' })],
+    ['without the status it was opened for', ({ status: _status, ...form }) => form],
+    ['with an unknown status', (form) => ({ ...form, status: 'constructor' })],
+    ['with a retry count that is not a number', (form) => ({ ...form, retryCount: '1e3' })],
+    ['with a force that is neither true nor false', (form) => ({ ...form, force: 'yes' })],
+    ['with an object for a field, as some body parsers make of brackets', (form) => brackets(form, 'status')],
+    ['without any field', () => ({})],
+  ])('is refused: %s', async (_what, change) => {
     const form = change(await open('retry'))
     expect((await post(web, `/messages/${id}/retry`, form)).status).toBe(403)
     expect(await stateOf()).toEqual(before)
   })
 
-  test('with an object for a token, as another body parser makes of token[toString]', async () => {
-    const tokens = new FormTokens(new DashboardKeys('open', ''))
-    expect(FormTokens.areSame({ toString: 'x' }, await tokens.make('cancel'))).toBe(false)
-  })
+  const brackets = (form: Record<string, string>, name: string): Record<string, string> =>
+    Object.fromEntries(Object.entries(form).map(([key, value]) => [key === name ? `${key}[x]` : key, value]))
 
-  test('with the token of another message', async () => {
+  test('is refused: opened for another message that had the same id', async () => {
     const form = await open('retry')
-    const other = await endpoint.insertSentRow(database)
-    expect((await post(web, `/messages/${other.id}/retry`, form)).status).toBe(403)
-  })
-
-  test.each([
-    'cross-site',
-    'same-site',
-  ])('sent from elsewhere (%s), even with the right token', async (site) => {
-    const form = await open('cancel')
-    const { status } = await post(web, `/messages/${id}/cancel`, form, { 'Sec-Fetch-Site': site })
-    expect(status).toBe(403)
+    await database.query(
+      `update sms_usage_logs set sms_metadata = jsonb_set(sms_metadata, '{callback_key}', '"AAAAAAAAAAAAAAAA"') where id = $1`,
+      [id],
+    )
+    expect((await post(web, `/messages/${id}/retry`, form)).status).toBe(403)
     expect(await stateOf()).toEqual(before)
   })
 

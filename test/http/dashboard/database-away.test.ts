@@ -41,7 +41,7 @@ test('every page answers 503, tells the browser to come back, and is there again
   ]) {
     const { status, text, headers } = await get(web, path)
     expect([path, status]).toEqual([path, 503])
-    expect(text).toContain('The database is away')
+    expect(text).toContain('Database unavailable')
     expect(headers.get('Refresh')).toBe('5')
     expect(headers.get('Retry-After')).toBe('5')
   }

@@ -24,6 +24,7 @@ export async function get(
   return { status: response.status, text: await response.text(), headers: response.headers }
 }
 
+/** Posts the form as a browser does from one of the dashboard's pages. */
 export async function post(
   { url }: Pick<Endpoint, 'url'>,
   path: string,
@@ -32,7 +33,7 @@ export async function post(
 ): Promise<Seen> {
   const response = await fetch(url + path, {
     method: 'POST',
-    headers: { Authorization: SIGNED_IN, ...headers },
+    headers: { Authorization: SIGNED_IN, 'Sec-Fetch-Site': 'same-origin', ...headers },
     body: new URLSearchParams(form),
     redirect: 'manual',
   })

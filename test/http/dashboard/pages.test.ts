@@ -124,7 +124,7 @@ test('error codes: how many, what the policy does, what was recovered, and the w
   expect(row('30003')).toContain('2 retries: after 5 min, 10 min')
   expect(row('30003')).toContain('20 of 60')
   expect(row('30003')).toMatch(/retry 1 after 5 min: 50.0 % <span[^>]*>20 of 40/)
-  expect(row('30006')).toContain('never again')
+  expect(row('30006')).toContain('no retry')
   const href = unescapeHtml(/<a href="([^"]+)"/.exec(row('30006'))?.[1] ?? '')
   expect(idsOn(await get(masked, href))).toHaveLength(20)
 })
@@ -175,7 +175,7 @@ describe('messages', () => {
   ])('%s is not understood, and says so', async (query) => {
     expect(await get(masked, `/messages${query}`)).toMatchObject({
       status: 400,
-      text: expect.stringContaining('This cannot be looked for'),
+      text: expect.stringContaining('Invalid search'),
     })
   })
 

@@ -185,7 +185,7 @@ test('a browser may keep nothing, run nothing from elsewhere, and show the pages
     const { headers } = await get(web, path)
     expect(headers.get('Cache-Control')).toBe('no-store')
     expect(headers.get('X-Content-Type-Options')).toBe('nosniff')
-    expect(headers.get('Referrer-Policy')).toBe('no-referrer')
+    expect(headers.get('Referrer-Policy')).toBe('same-origin')
     const policy = headers.get('Content-Security-Policy') ?? ''
     for (const rule of [
       "default-src 'none'",

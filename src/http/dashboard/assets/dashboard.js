@@ -1,4 +1,4 @@
-// Draws the chart and reads the page again now and then. Every page is complete without it.
+// Draws the chart and refreshes the page. Every page is complete without it.
 /* global uPlot */
 
 const main = document.querySelector('main')
@@ -6,7 +6,7 @@ let plot = null
 
 const utc = (seconds) => new Date(seconds * 1000).toISOString().replace('T', ' ')
 
-/** In the page's own colours, which follow the browser's light or dark. */
+/** In the page's colours, which follow the browser's light or dark mode. */
 function drawChart() {
   plot?.destroy()
   plot = null
@@ -14,7 +14,7 @@ function drawChart() {
   if (place === null || typeof uPlot === 'undefined') return
   place.hidden = false
   const series = JSON.parse(place.dataset.series)
-  const part = series[0][1] - series[0][0]
+  const bucket = series[0][1] - series[0][0]
   const style = getComputedStyle(document.body)
   const probe = document.createElement('span')
   document.body.append(probe)
@@ -37,8 +37,8 @@ function drawChart() {
       height: 260,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'UTC'),
       scales: {
-        // Half a part more on both sides, for the bars.
-        x: { range: (_plot, least, most) => [least - part / 2, most + part / 2] },
+        // Half a bucket more on both sides, for the bars.
+        x: { range: (_plot, least, most) => [least - bucket / 2, most + bucket / 2] },
         '%': { range: (_plot, least) => [Math.min(least ?? 90, 90), 100] },
         failures: { range: (_plot, _least, most) => [0, Math.max(most ?? 0, 4)] },
       },
@@ -62,7 +62,7 @@ function drawChart() {
           points: { show: false },
         },
         {
-          label: 'Delivered share',
+          label: 'Delivery rate',
           scale: '%',
           stroke: good,
           width: 2,
@@ -90,16 +90,16 @@ async function refresh() {
     drawChart()
     state.textContent = `Refreshed at ${new Date().toISOString().slice(11, 19)}.`
   } catch (error) {
-    state.textContent = `Not refreshed (${error.message}); trying again.`
+    state.textContent = `Refresh failed (${error.message}). Trying again.`
   }
 }
 
-/** Not while nobody looks, nor while somebody fills in a form. */
+/** Not in a hidden tab, and not while somebody fills in a form. */
 function canRefresh() {
   return document.visibilityState === 'visible' && document.activeElement?.closest('form') == null
 }
 
-// What has just been done was said once.
+// The notice is shown once: a reload must not repeat it.
 if (location.search.includes('notice=')) history.replaceState(null, '', location.pathname)
 
 drawChart()

@@ -1,9 +1,9 @@
-// How times and statuses are written on the pages.
+// Formats times and statuses for the pages.
 import { type Html, html } from '../../shared/html.ts'
 import { duration } from '../../shared/figures.ts'
 import { type DeliveryStatus, isDelivered, isFailure, isFinal } from '../../delivery/status.ts'
 
-/** In UTC, with how long ago or ahead it is. */
+/** In UTC, with the distance from now. */
 export function formatMoment(time: Date | null, now: Date): Html {
   if (time === null) return html`–`
   const text = time.toISOString()

@@ -1,0 +1,148 @@
+// The pages of one message, and the two actions on it. Each action has a page that asks to confirm, whose form is sent
+// back by POST.
+import express, { type Request, type RequestHandler, type Response, Router } from 'express'
+import { z } from 'zod'
+import { type Action, actOnMessage } from '../../messages/act-on-message.ts'
+import { findMessage, type StoredMessage } from '../../db/messages.ts'
+import { readClock } from '../../db/overdue.ts'
+import { findIdBySid } from '../../db/search.ts'
+import { parseMessageId } from '../../delivery/message-proof.ts'
+import { DELIVERY_STATUSES } from '../../delivery/status.ts'
+import type { LazyRecording, Runtime } from '../../processes/runtime.ts'
+import { basePathOf, sendErrorPage, sendPage } from './layout.ts'
+import {
+  type CancelAction,
+  confirmPage,
+  messagePage,
+  NOTICES,
+  type Notice,
+  possibleActions,
+  type SeenRetry,
+  type View,
+} from './message-page.ts'
+import { isSameOrigin } from './same-origin.ts'
+
+const MAX_FORM_BYTES = 2_000
+
+const NOT_FOUND = {
+  status: 404,
+  title: 'Message not found',
+  text: 'It does not exist, or sms-retry does not manage it.',
+} as const
+const FORM_REFUSED = {
+  status: 403,
+  title: 'Form refused',
+  text: 'No action was taken: the form does not come from this page. Open the message again and use its button.',
+} as const
+
+/** @param publicUrl the PUBLIC_BASE_URL; null if it is not a URL */
+export function messageRoutes(runtime: Runtime, recording: LazyRecording, publicUrl: URL | null): Router {
+  const { database } = runtime
+  const router = Router({ caseSensitive: true })
+  router.get('/messages/find', async (request, response) => {
+    const { what } = z.object({ what: z.string().trim().catch('') }).parse(request.query)
+    const id = parseMessageId(what) ?? (await findIdBySid(database, what))
+    if (id === null) return sendErrorPage(request, response, NOT_FOUND)
+    response.redirect(303, `${basePathOf(response)}/messages/${id}`)
+  })
+  router.get(
+    '/messages/:id',
+    withMessage(runtime, (message, view, request, response) =>
+      sendPage(request, response, messagePage(message, view)),
+    ),
+  )
+  for (const kind of ['retry', 'cancel'] as const) {
+    const path = `/messages/:id/${kind}`
+    router.get(path, withMessage(runtime, askToConfirm(kind)))
+    router.post(
+      path,
+      express.urlencoded({ extended: false, limit: MAX_FORM_BYTES }),
+      withMessage(runtime, performAction(kind, recording, publicUrl)),
+    )
+  }
+  return router
+}
+
+type MessageHandler = (
+  message: StoredMessage,
+  view: View,
+  request: Request,
+  response: Response,
+) => Promise<void> | void
+
+/** Reads the message that the path names; 404 if there is none. */
+function withMessage({ database, policy, config }: Runtime, handle: MessageHandler): RequestHandler {
+  const { showContent } = config.dashboard
+  return async (request, response) => {
+    const id = parseMessageId(String(request.params['id']))
+    const message = id === null ? null : await findMessage(database, id)
+    if (message === null) return sendErrorPage(request, response, NOT_FOUND)
+    const { notice } = noticeQuery.parse(request.query)
+    const now = await readClock(database)
+    await handle(message, { base: basePathOf(response), policy, now, showContent, notice }, request, response)
+  }
+}
+
+const noticeQuery = z.object({
+  notice: z
+    .enum(Object.keys(NOTICES) as Notice[])
+    .nullable()
+    .catch(null),
+})
+
+function askToConfirm(kind: Action['kind']): MessageHandler {
+  return (message, view, request, response) => {
+    const action = possibleActions(message, view)[kind]
+    if (action === null) return redirectToMessage(response, message, 'nothing')
+    sendPage(request, response, confirmPage(message, view, kind, toFields(message, action)))
+  }
+}
+
+function performAction(
+  kind: Action['kind'],
+  recording: LazyRecording,
+  publicUrl: URL | null,
+): MessageHandler {
+  return async (message, _view, request, response) => {
+    const form = FORMS[kind].safeParse(request.body)
+    if (!form.success || form.data.key !== keyOf(message) || !isSameOrigin(request, publicUrl))
+      return sendErrorPage(request, response, FORM_REFUSED)
+    const { outcome } = await actOnMessage(await recording.get(), message, form.data.action)
+    redirectToMessage(response, message, outcome === 'done' ? kind : 'nothing')
+  }
+}
+
+/** The id alone could belong to another message since the form was opened, for example after a restore. */
+const keyOf = ({ key }: StoredMessage): string => key ?? ''
+
+/** The hidden fields of the form, which FORMS reads. */
+function toFields(message: StoredMessage, action: SeenRetry | CancelAction): Record<string, string> {
+  const key = keyOf(message)
+  if (action.kind === 'cancel') return { key }
+  const { seen, force } = action
+  return { key, status: seen.status, retryCount: `${seen.retryCount}`, force: `${force}` }
+}
+
+const FORMS = {
+  cancel: z
+    .object({ key: z.string() })
+    .transform(({ key }) => ({ key, action: { kind: 'cancel' } as const })),
+  retry: z
+    .object({
+      key: z.string(),
+      status: z.enum(DELIVERY_STATUSES),
+      retryCount: z
+        .string()
+        .regex(/^\d{1,9}$/)
+        .transform(Number),
+      force: z.enum(['true', 'false']),
+    })
+    .transform(({ key, status, retryCount, force }) => ({
+      key,
+      action: { kind: 'retry', seen: { status, retryCount }, force: force === 'true' } as const,
+    })),
+}
+
+function redirectToMessage(response: Response, { id }: StoredMessage, notice: Notice): void {
+  response.redirect(303, `${basePathOf(response)}/messages/${id}?notice=${notice}`)
+}

@@ -1,0 +1,80 @@
+// The messages page: a filter form whose fields are the page's query, and the matching messages, newest first.
+import { type SearchPage, searchMessages } from '../../db/search.ts'
+import type { StoredMessage } from '../../db/messages.ts'
+import type { Db } from '../../postgres/pool.ts'
+import { DELIVERY_STATUSES } from '../../delivery/status.ts'
+import { type Html, html } from '../../shared/html.ts'
+import { maskNumber, maskReason, SHOWN_DIGITS } from '../../shared/log.ts'
+import type { Page } from './layout.ts'
+import { type FilterFields, type MessageFilter, STATUS_GROUPS } from './message-filter.ts'
+import { SPANS } from './spans.ts'
+import { shortTime, statusBadge } from './time-and-status.ts'
+
+const PAGE_SIZE = 50
+
+export async function searchPage(
+  db: Db,
+  base: string,
+  { search, after, fields }: MessageFilter,
+  showContent: boolean,
+): Promise<Page> {
+  const found = await searchMessages(db, search, after, PAGE_SIZE)
+  return {
+    title: 'Messages',
+    content: html`
+<h1>Messages</h1>
+${filterForm(base, fields, showContent)}
+${found.messages.length === 0 ? noMessages(found) : messageTable(base, found.messages, showContent)}
+${pageLinks(base, found, fields)}`,
+  }
+}
+
+function noMessages({ next }: SearchPage): Html {
+  return html`<p class="empty">${next === null ? 'No messages match.' : 'No messages match so far. Older messages have not been searched yet.'}</p>`
+}
+
+function pageLinks(base: string, { next }: SearchPage, fields: FilterFields): Html {
+  const filter = Object.entries(fields).filter(([name, value]) => value !== '' && !name.startsWith('after'))
+  const link = (position: Readonly<Record<string, string>>): string =>
+    `${base}/messages?${new URLSearchParams([...filter, ...Object.entries(position)]).toString()}`
+  return html`<nav class="pages" aria-label="Pages of messages">
+${fields.after === '' ? '' : html`<a href="${link({})}">Newest</a>`}
+${next === null ? '' : html`<a rel="next" href="${link({ after: next.createdAt, 'after-id': `${next.id}` })}">Older</a>`}
+</nav>`
+}
+
+function filterForm(base: string, fields: FilterFields, showContent: boolean): Html {
+  const option = (value: string, chosen: string, label = value): Html =>
+    html`<option value="${value}"${value === chosen ? html` selected` : ''}>${label}</option>`
+  const text = (name: keyof FilterFields, label: string, hint: string): Html =>
+    html`<label>${label}<input name="${name}" value="${fields[name]}" placeholder="${hint}" inputmode="numeric" autocomplete="off"></label>`
+  const time = (name: keyof FilterFields, label: string): Html =>
+    html`<label>${label}<input type="datetime-local" name="${name}" value="${fields[name]}"></label>`
+  return html`<form class="filter" method="get" action="${base}/messages" role="search">
+<label>Status<select name="status">${option('', fields.status, 'any')}
+<optgroup label="Groups">${[...STATUS_GROUPS.keys()].map((name) => option(name, fields.status, name.replaceAll('-', ' ')))}</optgroup>
+<optgroup label="Single status">${DELIVERY_STATUSES.filter((status) => status !== 'delivered').map((status) => option(status, fields.status))}</optgroup></select></label>
+${text('code', 'Error code', '30003')}
+${text('number', showContent ? 'Number ends with' : `Last ${SHOWN_DIGITS} digits or full number`, '0123')}
+${text('user', 'User', '7')}
+<label>In the last<select name="span">${option('', fields.span, 'any time')}${SPANS.map(({ name, words }) => option(name, fields.span, words))}</select></label>
+${time('since', 'From (UTC)')}
+${time('until', 'Before (UTC)')}
+<button>Filter</button> <a href="${base}/messages">Clear</a>
+</form>
+<form class="filter" method="get" action="${base}/messages/find"><label>Message ID or Twilio SID<input name="what" required autocomplete="off" placeholder="42 or SM…"></label><button>Open</button></form>`
+}
+
+function messageTable(base: string, messages: readonly StoredMessage[], showContent: boolean): Html {
+  const row = (message: StoredMessage): Html => {
+    const { id, createdAt, to, userId, status, attempts, retryCount, reason } = message
+    const code = attempts.findLast(({ errorCode }) => errorCode !== null)?.errorCode
+    const shownReason = reason === null ? '' : showContent ? reason : maskReason(reason, to)
+    return html`<tr><td class="number"><a href="${base}/messages/${id}">${id}</a></td><td>${shortTime(createdAt)}</td>
+<td>${showContent ? to : maskNumber(to)}</td><td class="number">${userId}</td><td>${statusBadge(status)}</td>
+<td>${code ?? ''}</td><td class="number">${retryCount}</td><td>${shownReason}</td></tr>`
+  }
+  return html`<div class="wide"><table class="messages">
+<thead><tr><th class="number">ID</th><th>Created</th><th>To</th><th class="number">User</th><th>Status</th><th>Code</th><th class="number">Retries</th><th>Reason</th></tr></thead>
+<tbody>${messages.map(row)}</tbody></table></div>`
+}

@@ -1,0 +1,24 @@
+// The routes for operators: metrics and dashboard. Both count wrong guesses in one limit.
+import { Router } from 'express'
+import type { Instance } from '../processes/instance.ts'
+import type { LazyRecording, Runtime } from '../processes/runtime.ts'
+import { dashboardRoute } from './dashboard/dashboard-route.ts'
+import { GuessLimit } from './guess-limit.ts'
+import { metricsRoute } from './metrics-route.ts'
+
+/** @param isOpen serves the dashboard without credentials */
+export function operatorRoutes(
+  runtime: Runtime,
+  recording: LazyRecording,
+  instance: Instance,
+  isOpen: boolean,
+): Router {
+  const { metricsToken, dashboard } = runtime.config
+  const router = Router()
+  const guessLimit = new GuessLimit(runtime.logger)
+  if (metricsToken !== null) router.all('/metrics', metricsRoute(metricsToken, runtime, instance, guessLimit))
+  if (isOpen) router.use(dashboardRoute(runtime, recording, 'open'))
+  else if (dashboard.credentials !== null)
+    router.use(dashboardRoute(runtime, recording, { credentials: dashboard.credentials, guessLimit }))
+  return router
+}
