@@ -1,4 +1,4 @@
-// The dashboard in a real browser, over messages that really went through the simulator.
+// The dashboard in a real browser, with messages that the simulator handled.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { networkInterfaces } from 'node:os'
@@ -9,16 +9,14 @@ import { startWorld, type World } from '../support/world.ts'
 import { chromiumPath, launchBrowser } from './browser.ts'
 
 if (chromiumPath === null) {
-  process.stderr.write(
-    'The tests in a browser are skipped: there is no Chromium (apt-get install chromium).\n',
-  )
+  process.stderr.write('Browser tests are skipped: Chromium is not installed (apt-get install chromium).\n')
 }
-const whereThereIsOne = chromiumPath === null ? describe.skip : describe
+const describeInBrowser = chromiumPath === null ? describe.skip : describe
 
 const SCRIPT = '<script>document.title = "taken over"</script><b>bold</b>'
 const httpCredentials = { username: CREDENTIALS.DASHBOARD_USERNAME, password: CREDENTIALS.DASHBOARD_PASSWORD }
 
-whereThereIsOne('in a browser', () => {
+describeInBrowser('the dashboard in a browser', () => {
   let world: World
   let browser: Browser
   let page: Page
@@ -27,7 +25,7 @@ whereThereIsOne('in a browser', () => {
   beforeAll(async () => {
     world = await startWorld({ env: { ...CREDENTIALS, DASHBOARD_SHOW_CONTENT: 'true' } })
     await world.startWorker()
-    // Delivered at once, recovered by a retry, and refused for good.
+    // Delivered by the first attempt, recovered by a retry, and failed permanently.
     for (const to of ['+12065550100', '+12065550101', '+15553000301', '+15553000699', '+15552161099']) {
       await world.sender.send({
         userId: 7,
@@ -59,13 +57,13 @@ whereThereIsOne('in a browser', () => {
 
   beforeEach(() => openPage())
 
-  // Nothing that the policy forbids, nothing that is missing, no error.
+  // No violation of the security policy, no missing file, no error.
   afterEach(async () => {
     await page.context().close()
     expect(complaints).toEqual([])
   })
 
-  /** Enqueued without a worker that could see it: its row waits, far ahead. */
+  /** A failed message whose retry is due in an hour. Without a job, no worker makes it. */
   async function addWaiting(): Promise<number> {
     const [row] = await world.database.query<{ id: number }>(
       `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content, success,
@@ -83,7 +81,7 @@ whereThereIsOne('in a browser', () => {
   const figure = (key: string): Promise<string> =>
     page.locator(`[data-figure="${key}"] dd`).first().innerText()
 
-  test('the overview: figures, targets and a chart that is drawn', async () => {
+  test('the overview shows figures, targets and a chart', async () => {
     await page.goto('/?span=1h')
     expect(await figure('messages')).toBe('5')
     expect(await figure('delivered')).toBe('3')
@@ -101,7 +99,7 @@ whereThereIsOne('in a browser', () => {
     expect(painted).toBeGreaterThan(5_000)
   })
 
-  test('the figures change while one looks, without a reload', async () => {
+  test('the figures are refreshed without a reload', async () => {
     await page.goto('/?span=1h')
     await page.evaluate('window.notReloaded = true')
     const before = Number(await figure('messages'))
@@ -112,7 +110,7 @@ whereThereIsOne('in a browser', () => {
     expect(await page.locator('#chart canvas').count()).toBe(1)
   })
 
-  test('from the error code to the message to its timeline', async () => {
+  test('links lead from an error code to its messages and to their attempts', async () => {
     await page.goto('/error-codes?span=1h')
     await page.locator('tr[data-code="30003"] a').click()
     await page.locator('table.messages tbody a').first().click()
@@ -124,7 +122,7 @@ whereThereIsOne('in a browser', () => {
     expect(await attempts.last().innerText()).toMatch(/Retry 1 delivered[\s\S]*submitted/)
   })
 
-  test('the filter keeps what was asked, and finds it', async () => {
+  test('the filter finds a message and keeps the entered values', async () => {
     await page.goto('/messages')
     await page.getByLabel('Status').selectOption('failed')
     await page.getByLabel('Number ends with').fill('61099')
@@ -143,7 +141,7 @@ whereThereIsOne('in a browser', () => {
     expect(await page.locator('h1').innerText()).toBe('Message 2')
   })
 
-  test('retry now: asked, confirmed by a double click, and delivered once', async () => {
+  test('retry now, confirmed by a double click, delivers the message once', async () => {
     const id = await addWaiting()
     await page.goto(`/messages/${id}`)
     await page.getByRole('link', { name: 'Retry now' }).click()
@@ -158,7 +156,7 @@ whereThereIsOne('in a browser', () => {
     expect(world.simulator.doubleSubmissions()).toEqual([])
   })
 
-  test('cancel: asked, confirmed, done; one may also go back', async () => {
+  test('cancel can be left by Back, and cancels once confirmed', async () => {
     const id = await addWaiting()
     await page.goto(`/messages/${id}`)
     await page.getByRole('link', { name: 'Cancel' }).click()
@@ -195,7 +193,7 @@ whereThereIsOne('in a browser', () => {
     complaints = complaints.filter((text) => !/Cross-Origin-Opener-Policy|Origin-Agent-Cluster/.test(text))
   })
 
-  test('a text that is a script is shown as a text', async () => {
+  test('a script in a message text is shown as text', async () => {
     await page.goto('/messages?number=0100')
     await page.locator('table.messages tbody a').first().click()
     expect(await page.locator('.text').innerText()).toBe(SCRIPT)
@@ -209,7 +207,7 @@ whereThereIsOne('in a browser', () => {
     const response = await page.goto('/')
     expect(response?.status()).toBe(401)
     expect(await page.locator('[data-figure]').count()).toBe(0)
-    // The browser's own words on the 401, and on the icon that it looks for all the same.
+    // The browser reports the 401 of the page and of the icon.
     await page.context().close()
     complaints = complaints.filter((text) => !text.startsWith('Failed to load resource'))
   })
@@ -220,7 +218,7 @@ whereThereIsOne('in a browser', () => {
     '/messages',
     '/messages/3',
     '/queue',
-  ])('%s fits a phone: nothing sticks out sideways', async (path) => {
+  ])('%s fits the width of a phone', async (path) => {
     await page.setViewportSize({ width: 360, height: 740 })
     await page.goto(path)
     const [wide, window] = (await page.evaluate(
@@ -229,7 +227,7 @@ whereThereIsOne('in a browser', () => {
     expect(wide).toBeLessThanOrEqual(window ?? 0)
   })
 
-  test('dark where that is wanted, light where it is not', async () => {
+  test('the page follows the dark or light mode of the browser', async () => {
     const lightness = async (colorScheme: 'dark' | 'light'): Promise<number> => {
       await page.emulateMedia({ colorScheme })
       await page.goto('/')
@@ -241,7 +239,7 @@ whereThereIsOne('in a browser', () => {
     expect(await lightness('dark')).toBeLessThan(60)
   })
 
-  test('without JavaScript everything is there but the chart, whose figures are in a table', async () => {
+  test('without JavaScript everything works, and a table replaces the chart', async () => {
     await page.context().close()
     await openPage({ javaScriptEnabled: false })
     await page.goto('/?span=1h')

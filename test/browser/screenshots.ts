@@ -1,4 +1,4 @@
-// node test/browser/screenshots.ts: the pictures in docs/images, made from a day of invented messages.
+// node test/browser/screenshots.ts: creates the pictures in docs/images from a day of invented messages.
 import { fileURLToPath } from 'node:url'
 import { startEmbeddedPostgres } from '../../src/demo/embedded-postgres.ts'
 import { migrate } from '../../src/processes/migrate.ts'
@@ -8,7 +8,7 @@ import pg from 'pg'
 import { silentLogger } from '../support/silent-logger.ts'
 import { launchBrowser } from './browser.ts'
 
-/** One in 14 fails once and is recovered, one in 60 twice, one in 150 for good, more of them around noon. */
+/** One message in 14 needs one retry, one in 60 two; one in 150 fails permanently, more of them around noon. */
 const A_DAY = `
   insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content, created_at,
                               final_status, success, retry_count, twilio_message_sid, error_message, processing_time_ms, sms_metadata)

@@ -1,5 +1,5 @@
-// The result code in the header of every answer to a callback. `overloaded`, `not_recorded` and `body_already_read` are
-// tested where those cases are made.
+// The result code in the header of each answer to a callback. Other files create the conditions for `overloaded`,
+// `not_recorded` and `body_already_read`, and test them.
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import * as endpoint from './endpoint.ts'

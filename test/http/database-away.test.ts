@@ -1,5 +1,5 @@
-// The web process while its database is away, silent, cut off in the middle or not migrated: it says so, goes on
-// answering, and recovers by itself.
+// The web process while its database is unreachable, unresponsive, interrupted, read-only or not migrated: it reports the
+// problem, keeps answering, and recovers without a restart.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import pg from 'pg'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
@@ -40,9 +40,9 @@ function post(row: endpoint.ForeignRow): Promise<endpoint.Answer> {
   return endpoint.post(target, { path: endpoint.statusPath(row.id), fields })
 }
 
-/** The callback counts once it gets through, however often it came before. */
+/** The callback is recorded once, however often it was refused before. */
 async function expectRecorded(row: endpoint.ForeignRow): Promise<void> {
-  await waitFor('the callback to get through', async () => (await post(row)).status === 204)
+  await waitFor('the callback to be recorded', async () => (await post(row)).status === 204)
   expect(await post(row)).toMatchObject({ status: 204 })
   expect(await statusOf(row)).toBe('retrying')
   expect(await endpoint.jobs(database)).toEqual([{ data: { message: row.id, attempt: 1 } }])
@@ -53,7 +53,7 @@ async function statusOf({ id }: endpoint.ForeignRow): Promise<unknown> {
   return row?.['final_status']
 }
 
-/** Ends every connection of the web process, as a restart of PostgreSQL does. */
+/** Closes every connection of the web process, as a restart of PostgreSQL does. */
 function endBackends(): Promise<unknown> {
   return database.query(
     `select pg_terminate_backend(pid) from pg_stat_activity
@@ -61,8 +61,8 @@ function endBackends(): Promise<unknown> {
   )
 }
 
-describe('the database is away', () => {
-  test('from the start: the process starts all the same, and is ready once the database is back', async () => {
+describe('while the database is unreachable', () => {
+  test('the web process starts, and becomes ready once the database is back', async () => {
     const row = await endpoint.insertSentRow(database)
     await proxy.set('away')
     await start()
@@ -80,7 +80,7 @@ describe('the database is away', () => {
     await expectRecorded(row)
   })
 
-  test('later: 503 until it is back, and then as before', async () => {
+  test('callbacks and readiness are answered 503 during each of two outages', async () => {
     const row = await endpoint.insertSentRow(database)
     await start()
     expect(await get('/readyz')).toMatchObject({ status: 200 })
@@ -97,7 +97,7 @@ describe('the database is away', () => {
     await expectRecorded(row)
   })
 
-  test('a forged callback is 403 also then', async () => {
+  test('a forged callback is still answered 403', async () => {
     await start()
     await proxy.set('away')
     const fields = endpoint.undelivered(endpoint.ACCOUNT_SID, 'SM0')
@@ -106,9 +106,9 @@ describe('the database is away', () => {
   })
 })
 
-describe('the database is silent: connections stay open, and no answer comes', () => {
-  // Twilio waits for 15 seconds. How long it is here is not measured; that it ends at all is.
-  test('a callback is answered with 503 all the same, and counts when it comes again', async () => {
+describe('while the database is unresponsive: connections stay open, but no answer arrives', () => {
+  // Twilio waits for 15 s. This test only checks that an answer arrives, not when.
+  test('a callback is answered 503, and recorded when Twilio repeats it', async () => {
     const row = await endpoint.insertSentRow(database)
     await start()
     expect(await get('/readyz')).toMatchObject({ status: 200 })
@@ -119,7 +119,7 @@ describe('the database is silent: connections stay open, and no answer comes', (
     })
     try {
       expect(await get('/healthz')).toMatchObject({ status: 200 })
-      await waitFor('an answer while the database is silent', () => answer !== undefined, 30_000)
+      await waitFor('an answer while the database is unresponsive', () => answer !== undefined, 30_000)
       expect(answer).toMatchObject({ status: 503 })
     } finally {
       await proxy.set('there')
@@ -129,8 +129,8 @@ describe('the database is silent: connections stay open, and no answer comes', (
   })
 })
 
-describe('PostgreSQL ends the connections', () => {
-  test('that are idle: the next callback is recorded, and the process lives on', async () => {
+describe('when PostgreSQL closes the connections', () => {
+  test('idle ones: the web process survives and records the next callback', async () => {
     const row = await endpoint.insertSentRow(database)
     await start()
     expect(await get('/readyz')).toMatchObject({ status: 200 })
@@ -138,7 +138,7 @@ describe('PostgreSQL ends the connections', () => {
     await expectRecorded(row)
   })
 
-  test('in the middle of a transaction: 503, nothing remains of it, and it counts when it comes again', async () => {
+  test('during a transaction: the callback is answered 503, nothing is written, and a repeat is recorded', async () => {
     const row = await endpoint.insertSentRow(database)
     await start()
     const holder = new pg.Client({ connectionString: database.url })
@@ -164,7 +164,7 @@ describe('PostgreSQL ends the connections', () => {
     await expectRecorded(row)
   })
 
-  test('again and again while callbacks come: each is 204 or 503, and in the end the row is right', async () => {
+  test('repeatedly under load: each callback is answered 204 or 503, and the row ends up correct', async () => {
     const row = await endpoint.insertSentRow(database)
     await start()
     const statuses: number[] = []
@@ -178,8 +178,8 @@ describe('PostgreSQL ends the connections', () => {
   })
 })
 
-describe('the database cannot be written to', () => {
-  /** What providers do whose disk is full, and what a standby is after a failover. */
+describe('while the database is read-only', () => {
+  /** Providers do this when the disk is full; a standby after a failover is read-only as well. */
   async function setReadOnly(isReadOnly: boolean): Promise<void> {
     const name = new URL(database.url).pathname.slice(1)
     await database.query(
@@ -188,7 +188,7 @@ describe('the database cannot be written to', () => {
     await endBackends()
   }
 
-  test('ready is 503 and says so, and a callback is 503; both are well when it can be again', async () => {
+  test('readiness and callbacks are answered 503, and both recover once it is writable', async () => {
     const row = await endpoint.insertSentRow(database)
     await start()
     expect(await get('/readyz')).toMatchObject({ status: 200 })
@@ -203,7 +203,7 @@ describe('the database cannot be written to', () => {
   })
 })
 
-describe('somebody takes away what was there when the process began', () => {
+describe('when parts of the schema disappear from a running process', () => {
   beforeEach(start)
 
   test.each([
@@ -211,7 +211,7 @@ describe('somebody takes away what was there when the process began', () => {
     ['one queue', "delete from sms_retry_pgboss.queue where name = 'reconcile'"],
     ['the table', 'drop table sms_usage_logs'],
     ['the bookkeeping', 'drop schema sms_retry cascade'],
-  ])('%s: ready is 503 with the command that helps, and 200 after it', async (_what, damage) => {
+  ])('%s: readiness is 503 and names sms-retry migrate, and 200 after that command', async (_what, damage) => {
     expect(await get('/readyz')).toEqual({ status: 200, text: 'ready\n' })
     await database.query(damage)
     expect(await get('/readyz')).toEqual({ status: 503, text: expect.stringContaining('sms-retry migrate') })
@@ -220,13 +220,13 @@ describe('somebody takes away what was there when the process began', () => {
     await expectRecorded(await endpoint.insertSentRow(database))
   })
 
-  test('a statement that the database refuses: ready is 503 with the command that finds out why', async () => {
+  test('a failing statement: readiness is 503 and names sms-retry doctor', async () => {
     await database.query('alter table sms_retry.migrations rename column name to other')
     expect(await get('/readyz')).toEqual({ status: 503, text: expect.stringContaining('sms-retry doctor') })
   })
 })
 
-describe('the database is not migrated', () => {
+describe('while the database is not migrated', () => {
   beforeEach(async () => {
     await proxy.close()
     await database.drop()
@@ -235,7 +235,7 @@ describe('the database is not migrated', () => {
     await start()
   })
 
-  test('ready is 503 with the command that helps, and a callback is 503; after it, both are well', async () => {
+  test('readiness and callbacks are answered 503, and both recover after sms-retry migrate', async () => {
     expect(await get('/healthz')).toMatchObject({ status: 200 })
     expect(await get('/readyz')).toEqual({ status: 503, text: expect.stringContaining('sms-retry migrate') })
     expect(await post({ id: 1, sid: `SM${'0'.repeat(32)}` })).toMatchObject({ status: 503 })
@@ -249,7 +249,7 @@ describe('the database is not migrated', () => {
     ['the queue is missing', 'drop schema sms_retry_pgboss cascade'],
     ['the bookkeeping is missing', 'drop schema sms_retry cascade'],
     ['one migration was not applied', "delete from sms_retry.migrations where name like '005%'"],
-  ])('half: %s', async (_what, damage) => {
+  ])('partly, %s: readiness is 503 and names sms-retry migrate', async (_what, damage) => {
     await migrate({ url: database.url, ssl: null, poolMax: 2 }, silentLogger)
     await database.query(damage)
     expect(await get('/readyz')).toEqual({ status: 503, text: expect.stringContaining('sms-retry migrate') })

@@ -1,5 +1,5 @@
-// What the endpoint's tests share: requests written byte by byte, as fetch would normalise them; a fingerprint
-// of everything that a callback could write; and the check that the log holds nothing personal.
+// Shared by the tests of the endpoint: requests written byte by byte, because fetch would normalise them; a fingerprint of
+// everything that a callback could write; and a search for personal data in the log.
 import { connect } from 'node:net'
 import { openRuntime } from '../../src/processes/runtime.ts'
 import { CALLBACK_RESULT_HEADER } from '../../src/http/callback-result.ts'
@@ -13,7 +13,7 @@ export type Fields = Readonly<Record<string, string | readonly string[]>>
 
 export interface Target {
   readonly port: number
-  /** What Twilio was told to call: what signatures are made for. */
+  /** The URL that Twilio was told to call: signatures are made for it. */
   readonly publicBaseUrl: string
   readonly authToken: string
 }
@@ -23,11 +23,11 @@ export interface CallbackRequest {
   /** The request target, exactly as it is sent. */
   readonly path: string
   readonly fields: Fields
-  /** What was signed, where that is not what is sent. */
+  /** Signed in place of the path and the fields that are sent. */
   readonly signedUrl?: string
   readonly signedFields?: Fields
   readonly authToken?: string
-  /** Null leaves a header out, the signature included. */
+  /** Null omits a header, also the signature. */
   readonly headers?: Readonly<Record<string, string | null>>
   /** Sent instead of the fields. */
   readonly body?: string | Buffer
@@ -43,13 +43,13 @@ export const ACCOUNT_SID = `AC${'0123456789abcdef'.repeat(2)}`
 export const AUTH_TOKEN = 'fedcba9876543210'.repeat(2)
 
 export interface Endpoint extends Target {
-  /** Where it listens, which need not be the public base URL. */
+  /** The address at which it listens; may differ from the public base URL. */
   readonly url: string
   readonly log: readonly LogLine[]
   stop(): Promise<void>
 }
 
-/** The web process alone, on a free port; nobody calls it but the test. */
+/** A web process on a free port that only the test calls. */
 export async function startEndpoint(
   databaseUrl: string,
   env: Record<string, string> = {},
@@ -74,7 +74,7 @@ export async function startEndpoint(
 export const BODY = 'A text nobody may read'
 export const TO = '+12065550199'
 
-/** Posts the callback over a socket of its own and reads until the server closes it. */
+/** Posts the callback over a new connection and reads until the server closes it. */
 export function post(target: Target, request: CallbackRequest): Promise<Answer> {
   return exchange(
     target.port,
@@ -83,9 +83,9 @@ export function post(target: Target, request: CallbackRequest): Promise<Answer> 
 }
 
 /**
- * Posts the callbacks at once, over one socket, without waiting for answers in between (RFC 9112, 9.3.2).
+ * Pipelines the callbacks over one connection (RFC 9112, 9.3.2).
  *
- * @returns the statuses of the answers, which come in the same order; fewer if the server hangs up before
+ * @returns the statuses of the answers in the order of the requests; fewer if the server closes the connection
  */
 export function postTogether(target: Target, requests: readonly CallbackRequest[]): Promise<number[]> {
   return sendTogether(
@@ -94,7 +94,7 @@ export function postTogether(target: Target, requests: readonly CallbackRequest[
   )
 }
 
-/** The same for any requests. */
+/** Pipelines any requests. */
 export function sendTogether(port: number, requests: readonly Buffer[]): Promise<number[]> {
   return new Promise((resolve) => {
     let received = ''
@@ -105,7 +105,7 @@ export function sendTogether(port: number, requests: readonly Buffer[]): Promise
       statuses = [...received.matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map(([, status]) => Number(status))
       if (statuses.length === requests.length) socket.destroy()
     })
-    // 'close' comes after it.
+    // 'close' follows.
     socket.on('error', () => undefined)
     socket.on('close', () => resolve(statuses))
   })
@@ -132,7 +132,7 @@ function bytesOf(target: Target, request: CallbackRequest): Buffer {
   return Buffer.concat([Buffer.from(head), body])
 }
 
-/** Sends the bytes, and returns the first answer among those that come back. */
+/** Sends the bytes and returns the first answer. */
 export function exchange(port: number, bytes: Buffer): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const received: Buffer[] = []
@@ -165,7 +165,7 @@ export interface ForeignRow {
   readonly sid: string
 }
 
-/** A row as an app writes it that sent the message without us: a sid, and none of our bookkeeping. */
+/** A row of an app that sent the message itself: it has a sid, but none of our metadata. */
 export async function insertSentRow(
   database: TestDatabase,
   { direction = 'outbound', sid = newSid() }: { direction?: string; sid?: string | null } = {},
@@ -180,7 +180,7 @@ export async function insertSentRow(
   return { id: row.id, sid: sid ?? newSid() }
 }
 
-/** The failure that the default policy answers with a retry: whoever accepts it writes a row and a job. */
+/** A failure that the default policy retries: accepting it writes a row and a job. */
 export function undelivered(accountSid: string, sid: string, extra: Record<string, string> = {}): Fields {
   return callbackFields(accountSid, sid, 'undelivered', { ErrorCode: '30003', ...extra })
 }
@@ -189,7 +189,7 @@ export function statusPath(messageId: number, attempt = 0): string {
   return `/twilio/status?message=${messageId}&attempt=${attempt}`
 }
 
-/** Changes with every insert, update and delete of a message or a job, even one that leaves all values alike. */
+/** Changes with every insert, update and delete of a message or a job, even an update that changes no value. */
 export async function fingerprint(database: TestDatabase): Promise<unknown> {
   return [
     await database.query('select xmin::text, ctid::text, * from sms_usage_logs order by id'),
@@ -197,14 +197,14 @@ export async function fingerprint(database: TestDatabase): Promise<unknown> {
   ]
 }
 
-/** The jobs of the attempts that wait. */
+/** The jobs of pending attempts. */
 export function jobs(database: TestDatabase): Promise<{ data: { message: number; attempt: number } }[]> {
   return database.query(
     `select data from sms_retry_pgboss.job where name = 'attempt' and state in ('created', 'retry') order by id`,
   )
 }
 
-/** The lines above debug that hold a whole phone number or the message's text. */
+/** The log lines above debug that contain a full phone number or the message's text. */
 export function personalLines(log: readonly LogLine[]): string[] {
   return log
     .filter(({ level }) => level !== 'debug')
@@ -212,7 +212,7 @@ export function personalLines(log: readonly LogLine[]): string[] {
     .filter((line) => /\+\d{7,15}|2065550199|A text nobody may read/.test(line))
 }
 
-/** Sends a head that promises a body, a part of the body, and then hangs up. */
+/** Sends a head that announces a body, sends part of the body, and closes the connection. */
 export function hangUp(port: number, line: string, headers: Readonly<Record<string, string>>): Promise<void> {
   return new Promise((resolve, reject) => {
     const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)

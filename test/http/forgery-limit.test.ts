@@ -1,4 +1,4 @@
-// A flood of forged callbacks: it is answered at little cost, fills no log, and keeps no genuine callback out.
+// A flood of forged callbacks is cheap to answer, does not fill the log, and does not keep genuine callbacks out.
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import * as endpoint from './endpoint.ts'
@@ -34,7 +34,7 @@ async function flood(): Promise<number[]> {
   return endpoint.postTogether(target, Array.from({ length: BUDGET + 50 }, forged))
 }
 
-test('what is over the budget is 429, and says when to come again', async () => {
+test('forged callbacks over the budget are answered 429 with Retry-After', async () => {
   expect(await flood()).toEqual([...Array(BUDGET).fill(403), ...Array(50).fill(429)])
   const answer = await endpoint.post(target, forged())
   expect(answer.status).toBe(429)
@@ -43,7 +43,7 @@ test('what is over the budget is 429, and says when to come again', async () => 
   expect(Number(seconds)).toBeLessThanOrEqual(10)
 })
 
-test('the log has a line about it, and not one for each', async () => {
+test('a flood of forged callbacks is one line in the log', async () => {
   await flood()
   const warnings = target.log.filter(({ level }) => level !== 'debug' && level !== 'info')
   expect(warnings).toMatchObject([
@@ -57,23 +57,23 @@ test('the log has a line about it, and not one for each', async () => {
 test.each([
   ['with the port of the public base URL', 'https://sms.example.com:8443'],
   ['without it', 'https://sms.example.com'],
-])('a genuine callback, signed %s, is recorded all the same', async (_how, signedBase) => {
+])('during a flood, a genuine callback signed %s is recorded', async (_how, signedBase) => {
   await flood()
   const genuine = callback({ signedUrl: signedBase + endpoint.statusPath(row.id) })
-  // Between forged ones, on their connection.
+  // Pipelined between forged ones.
   expect(await endpoint.postTogether(target, [forged(), genuine, forged()])).toEqual([429, 204, 429])
   expect(await database.query('select final_status from sms_usage_logs')).toEqual([
     { final_status: 'retrying' },
   ])
 })
 
-test('genuine callbacks use up nothing of the budget', async () => {
+test('genuine callbacks do not use up the budget', async () => {
   const genuine = Array.from({ length: BUDGET + 50 }, () => callback())
   expect(await endpoint.postTogether(target, genuine)).toEqual(genuine.map(() => 204))
   expect(await endpoint.post(target, forged())).toMatchObject({ status: 403 })
 })
 
-test('nor does one whose URL was signed in another spelling, which is found while there is a budget', async () => {
+test('genuine callbacks signed in another spelling of the URL are accepted only within the budget', async () => {
   const path = `${endpoint.statusPath(row.id)}&who=O'Hara`
   const signedUrl = `${target.publicBaseUrl}${path.replace("'", '%27')}`
   const odd = Array.from({ length: BUDGET + 50 }, () => callback({ path, signedUrl }))

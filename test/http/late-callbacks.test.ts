@@ -1,4 +1,4 @@
-// Callbacks that come when nobody expects them any more, or not yet: the whole way, with worker and simulator.
+// Callbacks that arrive late or early, end to end with worker and simulator.
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, test } from '@jest/globals'
@@ -19,7 +19,7 @@ afterEach(async () => {
   slowTwilio = undefined
 })
 
-/** The simulator never calls back by itself here: the test plays that part of Twilio. */
+/** The simulator sends no callbacks: the test sends them. */
 const NO_CALLBACKS = { callbackDelayMs: 2_000_000_000 }
 
 async function report(sid: string, status: string, path: string): Promise<void> {
@@ -41,12 +41,12 @@ async function read(id: number): Promise<Row | undefined> {
   return row
 }
 
-/** The attempts at the message that were submitted, as the simulator saw them. */
+/** The submitted attempts of the message, as the simulator received them. */
 function submissions(id: number): (number | null)[] {
   return world.simulator.messages().flatMap(({ message, attempt }) => (message === `${id}` ? [attempt] : []))
 }
 
-/** Once a message that was added later has been submitted, the worker has seen all jobs that were due before. */
+/** Once a later message is submitted, the worker has handled all jobs that were due before. */
 async function untilWorkerHasSeenAll(): Promise<void> {
   const runtime = world.openRuntime()
   const message = { userId: 1, to: '+12065550111', body: 'The control' }
@@ -69,8 +69,8 @@ function send(to = endpoint.TO): ReturnType<World['sender']['send']> {
   return world.sender.send({ userId: 1, to, body: endpoint.BODY })
 }
 
-describe('a late delivered of attempt 0', () => {
-  test('after attempt 1 was scheduled: settled, the job is gone, nothing is sent again', async () => {
+describe('a late delivered callback of attempt 0', () => {
+  test('cancels the scheduled attempt 1: the message is delivered, its job is deleted, and nothing is resent', async () => {
     world = await startWorld({ simulator: NO_CALLBACKS })
     const { id, sid = '' } = await send()
     await report(sid, 'undelivered', endpoint.statusPath(id))
@@ -88,12 +88,12 @@ describe('a late delivered of attempt 0', () => {
     expect(await read(id)).toMatchObject({ final_status: 'delivered', success: true })
   })
 
-  test('and if the job is there all the same, the worker asks the row and sends nothing', async () => {
+  test('makes the worker send nothing, even if the job of attempt 1 still exists', async () => {
     world = await startWorld({ simulator: NO_CALLBACKS })
     const { id, sid = '' } = await send()
     await report(sid, 'undelivered', endpoint.statusPath(id))
     await untilDue(id)
-    // As if the deletion had been lost: the job of a copy is handed to the message after it was settled.
+    // Simulates a lost deletion: the job of another message is assigned to the delivered one.
     const { id: other, sid: otherSid = '' } = await send()
     await report(otherSid, 'undelivered', endpoint.statusPath(other))
     await report(sid, 'delivered', endpoint.statusPath(id))
@@ -109,14 +109,14 @@ describe('a late delivered of attempt 0', () => {
   })
 
   test.each([
-    ['of ours', async () => withPath(await send(), endpoint.statusPath), [0, 1]],
-    // Its first callback URL was the app's choice, so that only the sid of attempt 0 tells the message.
+    ['sent by sms-retry', async () => withPath(await send(), endpoint.statusPath), [0, 1]],
+    // The app chose its first callback URL, so only the sid of attempt 0 identifies the message.
     [
-      'of the app',
+      'sent by the app',
       async () => withPath(await endpoint.insertSentRow(world.database), () => '/twilio/status'),
       [1],
     ],
-  ])('after attempt 1 was submitted, of a message %s: settled, whatever becomes of attempt 1', async (...row) => {
+  ])('after attempt 1 was submitted settles a message %s, and a failure of attempt 1 changes nothing', async (...row) => {
     const [, start, submitted] = row
     world = await startWorld({ simulator: NO_CALLBACKS })
     await world.startWorker()
@@ -140,8 +140,8 @@ describe('a late delivered of attempt 0', () => {
   }
 })
 
-describe("a callback that comes before the API's answer", () => {
-  test('a failure: the retry is scheduled once, the answer does not undo it, and the retry delivers', async () => {
+describe("a callback that arrives before the API's answer", () => {
+  test('with a failure schedules one retry, which the answer does not undo and which delivers', async () => {
     slowTwilio = await startSlowTwilio()
     world = await startWorld({ env: { TWILIO_API_BASE_URL: slowTwilio.url } })
     slowTwilio.passTo(world.simulator.url)
@@ -166,7 +166,7 @@ describe("a callback that comes before the API's answer", () => {
     expect(submissions(id)).toEqual([0, 1])
   })
 
-  test('delivered: the answer does not undo it', async () => {
+  test('with delivered settles the message, and the answer does not undo it', async () => {
     slowTwilio = await startSlowTwilio()
     world = await startWorld({ env: { TWILIO_API_BASE_URL: slowTwilio.url } })
     slowTwilio.passTo(world.simulator.url)
@@ -179,7 +179,7 @@ describe("a callback that comes before the API's answer", () => {
   })
 })
 
-test('a message that the app sent without us is retried like ours, until it is delivered', async () => {
+test('a message that the app sent itself is retried until it is delivered', async () => {
   world = await startWorld()
   await world.startWorker()
   const { id, sid } = await endpoint.insertSentRow(world.database)
@@ -194,12 +194,12 @@ test('a message that the app sent without us is retried like ours, until it is d
 interface SlowTwilio {
   readonly url: string
   passTo(url: string): void
-  /** Answers what waits, and from now on everything at once. */
+  /** Sends the delayed answers, and all later ones immediately. */
   release(): void
   close(): Promise<void>
 }
 
-/** In front of the simulator: requests are passed on at once, their answers are held back. */
+/** A proxy of the simulator that passes requests on and delays the answers. */
 async function startSlowTwilio(): Promise<SlowTwilio> {
   const released = Promise.withResolvers<void>()
   let upstream = ''

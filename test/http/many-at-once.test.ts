@@ -1,5 +1,5 @@
-// Many callbacks at once: they are recorded together, yet each is answered for itself; and what there is no room for is
-// refused, so that Twilio sends it again.
+// Concurrent callbacks are recorded in one batch, but each gets its own answer. Those beyond the capacity are refused, and
+// Twilio repeats them.
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import pg from 'pg'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -51,7 +51,7 @@ async function recorded(): Promise<number[]> {
   return rows.map(({ id }) => id)
 }
 
-/** Rows and jobs are those of exactly these messages. */
+/** Exactly these messages have been recorded, each with one job. */
 async function expectRecorded(rows: readonly endpoint.ForeignRow[]): Promise<void> {
   const ids = rows.map(({ id }) => id)
   expect(await recorded()).toEqual(ids)
@@ -59,7 +59,7 @@ async function expectRecorded(rows: readonly endpoint.ForeignRow[]): Promise<voi
   expect(messages.toSorted((a, b) => a - b)).toEqual(ids)
 }
 
-test('when too many wait, further callbacks are answered with 503 at once, and not recorded; the others are', async () => {
+test('when too many callbacks wait, further ones are answered 503 and not recorded, and the waiting ones are', async () => {
   const rows = await insertRows(2_700)
   const [last, ...many] = rows.toReversed()
   if (last === undefined) throw new Error('no rows')
@@ -68,7 +68,7 @@ test('when too many wait, further callbacks are answered with 503 at once, and n
   const answers = Promise.all(sockets.map(postTogether))
   const isOverloaded = ({ message, level }: (typeof target.log)[number]): boolean =>
     level === 'warn' && message.includes('too many at once')
-  await waitFor('too many to wait', () => target.log.some(isOverloaded))
+  await waitFor('the endpoint to be overloaded', () => target.log.some(isOverloaded))
   const turnedAway = await post(last)
   expect(turnedAway).toMatchObject({ status: 503 })
   expect(endpoint.resultOf(turnedAway)).toBe('overloaded')
@@ -82,12 +82,12 @@ test('when too many wait, further callbacks are answered with 503 at once, and n
   expect(taken.length).toBeGreaterThan(0)
   await expectRecorded(taken.toSorted((a, b) => a.id - b.id))
 
-  // Twilio sends them again, when there is room.
+  // Twilio repeats them when there is capacity.
   expect(await postTogether([...refused, last])).toEqual(Array(refused.length + 1).fill(204))
   await expectRecorded(rows)
 })
 
-test('a callback that the database refuses is answered with 503, and those that came with it with 204', async () => {
+test('a callback that the database refuses is answered 503, and the others of its batch 204', async () => {
   const rows = await insertRows(20)
   const bad = rows[10]
   if (bad === undefined) throw new Error('no rows')
@@ -110,7 +110,7 @@ test('a callback that the database refuses is answered with 503, and those that 
   await expectRecorded(rows)
 })
 
-test('callbacks that come together are one transaction', async () => {
+test('concurrent callbacks are recorded in one transaction', async () => {
   const rows = await insertRows(20)
   expect(await postTogether(rows)).toEqual(Array(20).fill(204))
   await expectRecorded(rows)

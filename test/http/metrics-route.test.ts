@@ -1,4 +1,4 @@
-// GET /metrics of the web process: who may read it, what it says of all processes, and what it never says.
+// GET /metrics of the web process: who may read it, what it reports on all processes, and that it has no personal data.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
 import { openRuntime } from '../../src/processes/runtime.ts'
@@ -21,7 +21,7 @@ async function read(url: string): Promise<ReadonlyMap<string, number>> {
   return seriesOf(await response.text())
 }
 
-describe('who may read it', () => {
+describe('access to /metrics', () => {
   let database: TestDatabase
   let target: endpoint.Endpoint
 
@@ -40,8 +40,8 @@ describe('who may read it', () => {
 
   test.each<[what: string, headers: Record<string, string>]>([
     ['with the token', bearer(TOKEN)],
-    ['with the scheme in other letters', { Authorization: `bearer ${TOKEN}` }],
-  ])('%s: 200, in Prometheus’ text format', async (_what, headers) => {
+    ['with the scheme in lower case', { Authorization: `bearer ${TOKEN}` }],
+  ])('is granted %s, in Prometheus’s text format', async (_what, headers) => {
     const response = await get(headers)
     expect(response.status).toBe(200)
     expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8')
@@ -51,24 +51,24 @@ describe('who may read it', () => {
 
   test.each<[what: string, headers: Record<string, string>]>([
     ['without a token', {}],
-    ['with an empty one', { Authorization: 'Bearer ' }],
-    ['with another one', bearer('another-token-of-24-char')],
-    ['with its beginning', bearer(TOKEN.slice(0, -1))],
-    ['with it and more', bearer(`${TOKEN}x`)],
-    ['with it twice', bearer(`${TOKEN} ${TOKEN}`)],
-    ['with it in other letters', bearer(TOKEN.toUpperCase())],
-    ['with it alone', { Authorization: TOKEN }],
-    ['with it as a password', { Authorization: `Basic ${btoa(`metrics:${TOKEN}`)}` }],
-    ['with it under another scheme', { Authorization: `Token ${TOKEN}` }],
-    ['with it in another header', { 'X-Metrics-Token': TOKEN }],
-  ])('%s: 401, and nothing is said', async (_what, headers) => {
+    ['with an empty token', { Authorization: 'Bearer ' }],
+    ['with another token', bearer('another-token-of-24-char')],
+    ['with a prefix of the token', bearer(TOKEN.slice(0, -1))],
+    ['with the token and one more character', bearer(`${TOKEN}x`)],
+    ['with the token twice', bearer(`${TOKEN} ${TOKEN}`)],
+    ['with the token in upper case', bearer(TOKEN.toUpperCase())],
+    ['with the token without a scheme', { Authorization: TOKEN }],
+    ['with the token as a password', { Authorization: `Basic ${btoa(`metrics:${TOKEN}`)}` }],
+    ['with the token under another scheme', { Authorization: `Token ${TOKEN}` }],
+    ['with the token in another header', { 'X-Metrics-Token': TOKEN }],
+  ])('is refused %s: 401 without any metric', async (_what, headers) => {
     const response = await get(headers)
     expect(response.status).toBe(401)
     expect(response.headers.get('www-authenticate')).toBe('Bearer')
     expect(await response.text()).toBe('Unauthorized\n')
   })
 
-  test('ten wrong tokens a minute are looked at, then none; a request without one is no guess', async () => {
+  test('is limited to ten wrong tokens a minute; a request without a token does not count', async () => {
     const tries = async (headers: Record<string, string>, count: number): Promise<number[]> => {
       const answers = await Promise.all(Array.from({ length: count }, () => get(headers)))
       return answers.map(({ status }) => status)
@@ -88,7 +88,7 @@ describe('who may read it', () => {
     expect(JSON.stringify(target.log)).not.toContain('guess')
   })
 
-  test('wrong tokens and wrong passwords of one address have one limit', async () => {
+  test('shares the limit of its address with wrong passwords of the dashboard', async () => {
     const both = await endpoint.startEndpoint(database.url, { ...CREDENTIALS, METRICS_TOKEN: TOKEN })
     closeLater(() => both.stop())
     const statuses: number[] = []
@@ -102,11 +102,11 @@ describe('who may read it', () => {
     expect(statuses).toEqual([...Array<number>(10).fill(401), 429, 429])
   })
 
-  test('the token in the URL does not count', async () => {
+  test('is refused with the token in the URL', async () => {
     expect((await fetch(`${target.url}/metrics?token=${TOKEN}`)).status).toBe(401)
   })
 
-  test('it is read only', async () => {
+  test('is limited to GET and HEAD', async () => {
     const response = await get(bearer(TOKEN), 'POST')
     expect({ status: response.status, allow: response.headers.get('allow') }).toEqual({
       status: 405,
@@ -114,7 +114,7 @@ describe('who may read it', () => {
     })
   })
 
-  test('without METRICS_TOKEN there is no such page, whatever comes', async () => {
+  test('does not exist without METRICS_TOKEN: 404 for every request', async () => {
     const silent = await endpoint.startEndpoint(database.url)
     closeLater(() => silent.stop())
     for (const headers of [{}, bearer(TOKEN), bearer('')]) {
@@ -122,7 +122,7 @@ describe('who may read it', () => {
     }
   })
 
-  test('each callback that is refused is counted by its reason', async () => {
+  test('each callback is counted by its result', async () => {
     const row = await endpoint.insertSentRow(database)
     const path = endpoint.statusPath(row.id)
     const fields = endpoint.undelivered(endpoint.ACCOUNT_SID, row.sid)
@@ -149,7 +149,7 @@ describe('who may read it', () => {
   })
 })
 
-describe('what it says', () => {
+describe('the content of /metrics', () => {
   async function newWeb(world: World): Promise<RunningWeb> {
     const log: LogLine[] = []
     const env = { ...world.env, PORT: '0' }
@@ -158,7 +158,7 @@ describe('what it says', () => {
     return web
   }
 
-  /** One delivered at once, one by a retry, one refused for good. */
+  /** One message is delivered by the first attempt, one by a retry, and one fails permanently. */
   async function sendSome(world: World): Promise<void> {
     for (const to of ['+12065550199', '+15553000301', '+15552161001']) {
       await world.sender.send(message({ to }))
@@ -183,12 +183,12 @@ describe('what it says', () => {
     sms_retry_attempt_lateness_seconds_count: 1,
   }
 
-  test('every web process tells of all processes, before and after they stop', async () => {
+  test('every web process reports on all processes, before and after they stop', async () => {
     const world = await newWorld({ env: { METRICS_TOKEN: TOKEN } })
     const other = await newWeb(world)
     await world.startWorker()
     await sendSome(world)
-    // What worker and sender have counted since they started, they write every 15 s; or when they stop.
+    // Worker and sender write their counters every 15 s and when they stop.
     await world.worker()?.stop()
     await world.sender.close()
     const [first, second] = [await read(world.web.url), await read(other.url)]
@@ -204,7 +204,7 @@ describe('what it says', () => {
     expect(counters(second)).toEqual(counters(first))
   })
 
-  test('no number, no sid and no text is in it', async () => {
+  test('contains no phone number, no sid and no message text', async () => {
     const world = await newWorld({ env: { METRICS_TOKEN: TOKEN } })
     await world.startWorker()
     await sendSome(world)
@@ -226,8 +226,8 @@ describe('what it says', () => {
   })
 })
 
-describe('with the database away', () => {
-  test('it says so, and no counter that would be another after; then everything is there again', async () => {
+describe('/metrics without a database', () => {
+  test('reports the outage and no counters, and everything once the database is back', async () => {
     const database = await createTestDatabase()
     closeLater(() => database.drop())
     const proxy = await startDatabaseProxy(database.url, await freePort())
@@ -255,11 +255,11 @@ describe('with the database away', () => {
       series.get(`sms_retry_callbacks_total{result="${result}"}`)
     expect(count(before, 'recorded')).toBe(1)
     expect(count(after, 'recorded')).toBe(1)
-    // What happened meanwhile was counted.
+    // The outage was counted as well.
     expect(count(after, 'not_recorded')).toBe(1)
   })
 
-  test('a database that was not migrated is like one that is away', async () => {
+  test('treats a database that is not migrated as unreachable', async () => {
     const database = await createTestDatabase(null)
     closeLater(() => database.drop())
     const target = await endpoint.startEndpoint(database.url, { METRICS_TOKEN: TOKEN })

@@ -1,4 +1,4 @@
-// The endpoint as a user's own Express app serves it: createApp and statusCallbackRouter of the public API.
+// The endpoint mounted in a user's Express app: createApp and statusCallbackRouter of the public API.
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
@@ -66,7 +66,7 @@ async function status(): Promise<unknown> {
   return found?.['final_status']
 }
 
-describe('mounted under a prefix, before the body parsers of the app', () => {
+describe('statusCallbackRouter mounted under a prefix, before the body parsers of the app', () => {
   function shop(): Express {
     const app = express()
     app.use('/sms', router)
@@ -76,25 +76,25 @@ describe('mounted under a prefix, before the body parsers of the app', () => {
     return app
   }
 
-  test('a callback is recorded', async () => {
+  test('records a callback', async () => {
     expect(await post(shop())).toMatchObject({ status: 204 })
     expect(await status()).toBe('retrying')
   })
 
   test.each([
     [
-      'a signature without the prefix',
+      'a callback signed without the prefix',
       { signedUrl: `https://shop.example.com${endpoint.statusPath(1)}` },
       403,
     ],
-    ['no form', { headers: { 'Content-Type': 'application/json' } }, 415],
-    ['GET', { method: 'GET' }, 405],
-  ])('%s is refused', async (_what, change, expected) => {
+    ['a callback that is not a form', { headers: { 'Content-Type': 'application/json' } }, 415],
+    ['a GET request', { method: 'GET' }, 405],
+  ])('refuses %s', async (_what, change, expected) => {
     expect(await post(shop(), change)).toMatchObject({ status: expected })
     expect(await status()).toBe('unknown')
   })
 
-  test("the app's own routes work as before, below the prefix as well", async () => {
+  test("leaves the app's own routes alone, also below the prefix", async () => {
     const port = await listen(shop())
     const order = await fetch(`http://127.0.0.1:${port}/orders`, {
       method: 'POST',
@@ -108,17 +108,19 @@ describe('mounted under a prefix, before the body parsers of the app', () => {
   })
 })
 
-describe('mounted after a body parser of the app', () => {
+describe('statusCallbackRouter mounted after a body parser of the app', () => {
   const parsers: readonly [what: string, parser: RequestHandler, expected: number][] = [
     ['express.json()', express.json(), 204],
     ['express.urlencoded({ extended: false })', express.urlencoded({ extended: false }), 204],
     ['express.urlencoded({ extended: true })', express.urlencoded({ extended: true }), 204],
-    // The fields are gone then: nobody could check the signature.
+    // These lose the fields, so the signature cannot be checked.
     ['express.text() for everything', express.text({ type: '*/*' }), 403],
     ['express.raw() for everything', express.raw({ type: '*/*' }), 403],
   ]
 
-  test.each(parsers)('%s: a callback', async (_what, parser, expected) => {
+  test.each(
+    parsers,
+  )('%s: a genuine callback is recorded, or refused because its fields are lost', async (_what, parser, expected) => {
     const app = express().use(parser).use('/sms', router)
     const answer = await post(app)
     expect(answer).toMatchObject({ status: expected })
@@ -126,13 +128,13 @@ describe('mounted after a body parser of the app', () => {
     expect(await status()).toBe(expected === 204 ? 'retrying' : 'unknown')
   })
 
-  test.each(parsers)('%s: a forged callback is 403', async (_what, parser) => {
+  test.each(parsers)('%s: a forged callback is answered 403', async (_what, parser) => {
     const app = express().use(parser).use('/sms', router)
     expect(await post(app, { authToken: 'somebody else' })).toMatchObject({ status: 403 })
     expect(await status()).toBe('unknown')
   })
 
-  test('a field with brackets, which that parser takes apart, is refused without a fault', async () => {
+  test('a field with brackets, which the parser turns into an object, is refused without an error in the log', async () => {
     const app = express()
       .use(express.urlencoded({ extended: true }))
       .use('/sms', router)
@@ -148,7 +150,7 @@ test.each([
   'a[toString]=x',
   'a[b][c]=1',
   'a[][b]=1',
-])('%s, signed by nobody, behind a parser that makes an object of it: no fault, no line of noise', async (body) => {
+])('an unsigned %s, which a parser turned into an object, is refused without an error in the log', async (body) => {
   const app = express()
     .use(express.urlencoded({ extended: true }))
     .use('/sms', router)
@@ -157,7 +159,7 @@ test.each([
   expect(log.filter(({ level }) => level === 'error')).toEqual([])
 })
 
-test('several routers in one app do not disturb each other', async () => {
+test('several routers in one app do not affect each other', async () => {
   const other = statusCallbackRouter({ ...options(), publicBaseUrl: 'https://shop.example.com/other' })
   const app = express().use('/other', other).use('/sms', router)
   expect(await post(app)).toMatchObject({ status: 204 })
@@ -166,7 +168,7 @@ test('several routers in one app do not disturb each other', async () => {
 })
 
 describe('createApp', () => {
-  test('serves callbacks and health, and nothing that tells what it is made of', async () => {
+  test('serves callbacks and health checks, without headers that reveal the framework', async () => {
     const app: Express & Closable = createApp({ ...options(), publicBaseUrl: 'https://shop.example.com' })
     const answer = await post(app, { path: endpoint.statusPath(row.id) })
     expect(answer).toMatchObject({ status: 204 })
@@ -183,23 +185,20 @@ describe('createApp', () => {
     await app.close()
   })
 
-  test('mounted in an app, it keeps its paths below the prefix', async () => {
+  test('works mounted in an app, below the prefix', async () => {
     const inner = createApp(options())
     expect(await post(express().use('/sms', inner))).toMatchObject({ status: 204 })
     expect(await status()).toBe('retrying')
     await inner.close()
   })
 
-  test('can be closed twice, and before anything was asked of it', async () => {
+  test('can be closed twice, and before its first request', async () => {
     const app = createApp(options())
     await app.close()
     await app.close()
   })
 
-  test.each([
-    createApp,
-    statusCallbackRouter,
-  ])('$name without settings names all that is missing', (create) => {
+  test.each([createApp, statusCallbackRouter])('$name without settings names every missing one', (create) => {
     const error = thrownBy(() => create({ logger: capturingLogger(log) }))
     expect(error).toBeInstanceOf(ConfigError)
     for (const name of ['DATABASE_URL', 'PUBLIC_BASE_URL', 'TWILIO_ACCOUNT_SID', 'TWILIO_AUTH_TOKEN']) {

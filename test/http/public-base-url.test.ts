@@ -1,4 +1,4 @@
-// The two settings that decide whom the endpoint believes: PUBLIC_BASE_URL and TWILIO_AUTH_TOKEN.
+// The two settings that signatures are checked against: PUBLIC_BASE_URL and TWILIO_AUTH_TOKEN.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import * as endpoint from './endpoint.ts'
@@ -39,23 +39,23 @@ async function status(): Promise<unknown> {
   return found?.['final_status']
 }
 
-describe('the public base URL, however it is written, is what signatures are checked against', () => {
+describe('signatures are checked against PUBLIC_BASE_URL', () => {
   test.each([
     ['a host', 'https://sms.example.com', 'https://sms.example.com'],
-    ['a slash at the end', 'https://sms.example.com/', 'https://sms.example.com'],
+    ['a trailing slash', 'https://sms.example.com/', 'https://sms.example.com'],
     ['a port', 'https://sms.example.com:8443', 'https://sms.example.com:8443'],
     [
-      'a port, which Twilio left out of what it signed',
+      'a port that Twilio left out of the signed URL',
       'https://sms.example.com:8443',
       'https://sms.example.com',
     ],
-    ['the port that https implies, signed without', 'https://sms.example.com:443', 'https://sms.example.com'],
-    ['no port, signed with the one implied', 'https://sms.example.com', 'https://sms.example.com:443'],
-    ['a prefix, which a proxy takes away', 'https://example.com/a/sms', 'https://example.com/a/sms'],
+    ['the default port, signed without it', 'https://sms.example.com:443', 'https://sms.example.com'],
+    ['no port, signed with the default port', 'https://sms.example.com', 'https://sms.example.com:443'],
+    ['a prefix that a proxy removes', 'https://example.com/a/sms', 'https://example.com/a/sms'],
     ['a prefix and a slash', 'https://example.com/a/sms/', 'https://example.com/a/sms'],
     ['a prefix and a port', 'http://example.com:8080/sms', 'http://example.com:8080/sms'],
     ['an IPv6 address and a port', 'http://[::1]:8080', 'http://[::1]:8080'],
-  ])('%s', async (_what, publicBaseUrl, signedBase) => {
+  ])('with %s, a genuine callback is recorded', async (_what, publicBaseUrl, signedBase) => {
     target = await endpoint.startEndpoint(database.url, { PUBLIC_BASE_URL: publicBaseUrl })
     expect(await post(target, signedBase)).toMatchObject({ status: 204 })
     expect(await status()).toBe('retrying')
@@ -68,17 +68,17 @@ describe('the public base URL, however it is written, is what signatures are che
     ['another prefix', 'https://example.com:8443/other'],
     ['a longer prefix', 'https://example.com:8443/sms/sms'],
     ['the address at which it listens', 'http://127.0.0.1'],
-  ])('a signature for %s is not believed', async (_what, signedBase) => {
+  ])('a signature for %s is refused', async (_what, signedBase) => {
     target = await endpoint.startEndpoint(database.url, { PUBLIC_BASE_URL: 'https://example.com:8443/sms' })
     expect(await post(target, signedBase)).toMatchObject({ status: 403 })
     expect(await status()).toBe('unknown')
-    // What a person needs to know who has set one of the two wrongly.
+    // The log names the two settings that may be wrong.
     const warning = target.log.find(({ level }) => level === 'warn')
     expect(JSON.stringify(warning)).toMatch(/PUBLIC_BASE_URL.*TWILIO_AUTH_TOKEN/)
   })
 })
 
-test('a password in it, for a proxy in front, is signed with and not logged', async () => {
+test('a password in PUBLIC_BASE_URL is part of the signed URL and is not logged', async () => {
   const publicBaseUrl = 'https://twilio:secret-of-the-proxy@example.com/sms'
   target = await endpoint.startEndpoint(database.url, { PUBLIC_BASE_URL: publicBaseUrl })
   expect(await post(target, publicBaseUrl)).toMatchObject({ status: 204 })
@@ -86,16 +86,16 @@ test('a password in it, for a proxy in front, is signed with and not logged', as
   expect(JSON.stringify(target.log)).not.toContain('secret-of-the-proxy')
 })
 
-describe('while the auth token is rotated', () => {
+describe('while the auth token is rotated, a signature', () => {
   const OLD = 'a'.repeat(32)
   const NEW = 'b'.repeat(32)
 
   test.each([
-    ['the old one is believed', OLD, 204],
-    ['the new one is believed', NEW, 204],
-    ['a third one is not', 'c'.repeat(32), 403],
-    ['both at once are not', `${OLD},${NEW}`, 403],
-    ['the empty one is not', '', 403],
+    ['by the old token is accepted', OLD, 204],
+    ['by the new token is accepted', NEW, 204],
+    ['by a third token is refused', 'c'.repeat(32), 403],
+    ['by the whole setting is refused', `${OLD},${NEW}`, 403],
+    ['by an empty token is refused', '', 403],
   ])('%s', async (_what, authToken, expected) => {
     target = await endpoint.startEndpoint(database.url, { TWILIO_AUTH_TOKEN: `${OLD}, ${NEW}` })
     expect(await post(target, target.publicBaseUrl, authToken)).toMatchObject({ status: expected })

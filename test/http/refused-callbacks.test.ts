@@ -1,5 +1,5 @@
-// Callbacks that must not be believed. Each is one step away from the callback at the end of this file, which is
-// recorded: so whatever is refused here is refused for the reason that its name tells.
+// Callbacks that must be refused. Each differs in one point from the callback at the end of this file, which is recorded, so
+// the name of each test is the reason for the refusal.
 import { gzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { callbackFields, newSid } from '../support/callbacks.ts'
@@ -25,7 +25,7 @@ beforeEach(async () => {
   before = await endpoint.fingerprint(world.database)
 })
 
-/** Holds after every test that is in a describe block. */
+/** Runs after every test in a describe block. */
 async function nothingHappened(): Promise<void> {
   expect(await endpoint.fingerprint(world.database)).toEqual(before)
   expect((await fetch(`${world.web.url}/healthz`)).status).toBe(200)
@@ -35,7 +35,7 @@ async function nothingHappened(): Promise<void> {
 
 type Changes = Partial<endpoint.CallbackRequest>
 
-/** The good callback with some of it replaced; what is not named is signed as it is sent. */
+/** The genuine callback with changes. It is signed as it is sent, unless a change says otherwise. */
 function post(change: Changes = {}): Promise<endpoint.Answer> {
   return endpoint.post(target, { path: endpoint.statusPath(row.id), fields: good(), ...change })
 }
@@ -48,10 +48,10 @@ function without(...names: string[]): endpoint.Fields {
   return Object.fromEntries(Object.entries(good()).filter(([name]) => !names.includes(name)))
 }
 
-/** The changes are functions, because the row is not there yet when the table is read. */
+/** The changes are functions, because the row does not exist yet when the table is defined. */
 type Case = readonly [what: string, status: number, change: () => Changes]
 
-describe('who did not sign it', () => {
+describe('a callback not signed by Twilio is refused', () => {
   afterEach(nothingHappened)
   test.each<Case>([
     ['no signature', 403, () => ({ headers: { 'X-Twilio-Signature': null } })],
@@ -76,7 +76,7 @@ describe('who did not sign it', () => {
     ],
     ['a field changed after signing', 403, () => ({ signedFields: good({ MessageStatus: 'sent' }) })],
     ['a field added after signing', 403, () => ({ fields: good({ New: '1' }), signedFields: good() })],
-    ['a field taken away after signing', 403, () => ({ fields: without('To'), signedFields: good() })],
+    ['a field removed after signing', 403, () => ({ fields: without('To'), signedFields: good() })],
     ['an empty body without a signature', 403, () => ({ body: '', headers: { 'X-Twilio-Signature': null } })],
     ['another account, signed', 403, () => ({ fields: good({ AccountSid: `AC${'f'.repeat(32)}` }) })],
   ])('%s: %i', async (_what, status, change) => {
@@ -84,11 +84,11 @@ describe('who did not sign it', () => {
   })
 })
 
-// Which an app gave to Twilio before it had sms-retry. The twilio package reads 1,000 pairs of a query when it checks a
-// signature.
+// An app may have given Twilio such a URL before it used sms-retry. The twilio package reads 1,000 pairs of a query when it
+// checks a signature.
 test.each([
   0, 1, 998, 999, 1000, 3000,
-])("a query of an app's own, message and attempt added to it after %i separators: the other message stays as it is", async (separators) => {
+])("message and attempt appended after %i separators to an app's own signed query do not change another message", async (separators) => {
   const other = await endpoint.insertSentRow(world.database)
   const read = () =>
     world.database.query('select xmin::text, * from sms_usage_logs where id = $1', [other.id])
@@ -103,28 +103,24 @@ test.each([
   expect(await read()).toEqual(before)
 })
 
-describe('signed, but not a callback', () => {
+describe('a signed request that is not a valid callback is refused', () => {
   afterEach(nothingHappened)
   test.each<Case>([
     ['an empty body', 400, () => ({ fields: {} })],
-    ['a status that is no word', 400, () => ({ fields: good({ MessageStatus: 'tele ported' }) })],
+    ['a status that is not a word', 400, () => ({ fields: good({ MessageStatus: 'tele ported' }) })],
     ['a status of inbound messages', 400, () => ({ fields: good({ MessageStatus: 'received' }) })],
     ['two statuses that differ', 400, () => ({ fields: good({ SmsStatus: 'delivered' }) })],
     ['no sid', 400, () => ({ fields: without('MessageSid') })],
     ['no status', 400, () => ({ fields: without('MessageStatus') })],
     ['no account', 400, () => ({ fields: without('AccountSid') })],
-    ['a field that came twice', 400, () => ({ fields: { ...good(), To: ['+12065550199', '+12065550198'] } })],
-    [
-      'a status that came twice',
-      400,
-      () => ({ fields: { ...good(), MessageStatus: ['delivered', 'sent'] } }),
-    ],
+    ['a repeated field', 400, () => ({ fields: { ...good(), To: ['+12065550199', '+12065550198'] } })],
+    ['a repeated status', 400, () => ({ fields: { ...good(), MessageStatus: ['delivered', 'sent'] } })],
     ['a NUL byte', 400, () => ({ fields: good({ ErrorMessage: 'a\0b' }) })],
     ['an error code of letters', 400, () => ({ fields: good({ ErrorCode: 'abc' }) })],
     ['a negative error code', 400, () => ({ fields: good({ ErrorCode: '-1' }) })],
     ['an endless error code', 400, () => ({ fields: good({ ErrorCode: '3'.repeat(400) }) })],
     ['a query without the attempt', 400, () => ({ path: `/twilio/status?message=${row.id}` })],
-    ['a message that is no number', 400, () => ({ path: '/twilio/status?message=one&attempt=0' })],
+    ['a message that is not a number', 400, () => ({ path: '/twilio/status?message=one&attempt=0' })],
     ['a negative message', 400, () => ({ path: `/twilio/status?message=-${row.id}&attempt=0` })],
     ['a huge message', 400, () => ({ path: `/twilio/status?message=${'9'.repeat(40)}&attempt=0` })],
     ['a huge attempt', 400, () => ({ path: `${endpoint.statusPath(row.id)}${'0'.repeat(20)}1` })],
@@ -135,8 +131,8 @@ describe('signed, but not a callback', () => {
   })
 })
 
-// Twilio signs names and values as one string, sorted: where one field ends is not signed.
-describe('the fields of a good callback, cut elsewhere under the same signature', () => {
+// Twilio signs sorted names and values as one string, so the boundaries between fields are not signed.
+describe('a callback whose fields are split elsewhere under the same signature is refused', () => {
   afterEach(nothingHappened)
   test.each<Case>([
     [
@@ -145,7 +141,7 @@ describe('the fields of a good callback, cut elsewhere under the same signature'
       () => recut({ MessageSid: `${row.sid}MessageStatusundelivered` }, 'MessageStatus'),
     ],
     [
-      'only the beginning of the status is left',
+      'the status is cut short',
       400,
       () => {
         const rest = `deliveredSmsSid${row.sid}SmsStatusundeliveredTo${endpoint.TO}`
@@ -153,19 +149,19 @@ describe('the fields of a good callback, cut elsewhere under the same signature'
       },
     ],
     [
-      'the account has swallowed its neighbour',
+      'the account contains the next field',
       400,
       () => recut({ AccountSid: `${world.simulator.accountSid}ApiVersion2010-04-01` }, 'ApiVersion'),
     ],
     [
-      'the error code has swallowed its neighbour',
+      'the error code contains the next field',
       400,
       () => recut({ ErrorCode: '30003From+12065550100' }, 'From'),
     ],
-    // The field with the rest of the sid sorts before the others, so that the signature does not fit either.
+    // The rest of the sid sorts before the other fields, so the signature does not match either.
     ['the sid is cut short', 403, () => recut({ MessageSid: row.sid.slice(0, 20), [row.sid.slice(20)]: '' })],
     [
-      'the error code is hidden in its neighbour, so that what must never be retried would be',
+      'the error code is hidden in the previous field, which would allow a forbidden retry',
       400,
       () => ({
         signedFields: good({ ErrorCode: '30007' }),
@@ -173,7 +169,7 @@ describe('the fields of a good callback, cut elsewhere under the same signature'
       }),
     ],
     [
-      "the error code is hidden in its neighbour's name",
+      "the error code is hidden in the previous field's name",
       400,
       () => ({
         signedFields: good({ ChannelPrefix: 'sms', ErrorCode: '30007' }),
@@ -207,16 +203,16 @@ describe('the fields of a good callback, cut elsewhere under the same signature'
   }
 })
 
-describe('what is no form that can be read', () => {
+describe('a request that is not a readable form is refused', () => {
   afterEach(nothingHappened)
   test.each<Case>([
     ['JSON', 415, () => ({ body: '{}', headers: { 'Content-Type': 'application/json' } })],
     ['no content type', 415, () => ({ headers: { 'Content-Type': null } })],
-    ['a content type that is none', 415, () => ({ headers: { 'Content-Type': ';;;' } })],
+    ['an invalid content type', 415, () => ({ headers: { 'Content-Type': ';;;' } })],
     ['multipart', 415, () => ({ headers: { 'Content-Type': 'multipart/form-data; boundary=x' } })],
     ['another charset', 415, () => ({ headers: form('; charset=utf-16') })],
     [
-      'a charset in which the same bytes mean something else',
+      'a charset in which the same bytes have another meaning',
       415,
       () => ({ headers: form('; charset="iso-8859-1"') }),
     ],
@@ -233,7 +229,7 @@ describe('what is no form that can be read', () => {
     expect(await post(change())).toMatchObject({ status })
   })
 
-  test.each(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'PATCH'])('%s: 405', async (method) => {
+  test.each(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'PATCH'])('method %s: 405', async (method) => {
     expect(await post({ method })).toMatchObject({
       status: 405,
       head: expect.stringContaining('Allow: POST'),
@@ -241,14 +237,14 @@ describe('what is no form that can be read', () => {
   })
 })
 
-test('the callback that all of them came close to is recorded, with one job', async () => {
+test('the genuine callback that all of them differ from is recorded, with one job', async () => {
   expect(await post()).toMatchObject({ status: 204, body: '' })
   const data = { message: row.id, attempt: 1 }
   const jobs = await endpoint.jobs(world.database)
   expect(jobs.filter((job) => job.data.message === row.id)).toEqual([{ data }])
 })
 
-test('a callback for a message that is not in the table is 204, and logged', async () => {
+test('a callback for a message that is not in the table is answered 204 and logged', async () => {
   const sid = newSid()
   const fields = endpoint.undelivered(world.simulator.accountSid, sid)
   expect(await post({ path: endpoint.statusPath(row.id + 1), fields })).toMatchObject({ status: 204 })

@@ -1,5 +1,5 @@
-// Requests in unusual shapes, written to the socket byte by byte: what is accepted all the same, what is not
-// found, and that nothing but PUBLIC_BASE_URL and the request target says which URL was called.
+// Requests in unusual shapes, written to the socket byte by byte: which are accepted, which are not found, and that only
+// PUBLIC_BASE_URL and the request target determine which URL was called.
 import { gzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -52,38 +52,44 @@ type Case = readonly [what: string, change: () => Changes]
 
 const FORM = 'application/x-www-form-urlencoded'
 
-describe('recorded', () => {
+describe('a genuine callback is recorded', () => {
   test.each<Case>([
-    ['no query: the sid tells the message', () => ({ path: '/twilio/status' })],
-    ['a bare question mark', () => ({ path: '/twilio/status?' })],
-    ['parameters in another order', () => ({ path: `/twilio/status?attempt=0&message=${row.id}` })],
-    ['a parameter of somebody else', () => ({ path: `${endpoint.statusPath(row.id)}&utm=1` })],
-    ['escaped digits', () => ({ path: `/twilio/status?message=${row.id}&attempt=%30` })],
-    ['no charset', () => ({ headers: { 'Content-Type': 'application/x-www-form-urlencoded' } })],
+    ['without a query: the sid identifies the message', () => ({ path: '/twilio/status' })],
+    ['with an empty query', () => ({ path: '/twilio/status?' })],
+    ['with parameters in another order', () => ({ path: `/twilio/status?attempt=0&message=${row.id}` })],
+    ['with a foreign parameter', () => ({ path: `${endpoint.statusPath(row.id)}&utm=1` })],
+    ['with escaped digits', () => ({ path: `/twilio/status?message=${row.id}&attempt=%30` })],
+    ['without a charset', () => ({ headers: { 'Content-Type': 'application/x-www-form-urlencoded' } })],
     [
-      'capitals in the content type',
+      'with capitals in the content type',
       () => ({ headers: { 'Content-Type': 'Application/X-WWW-Form-Urlencoded' } }),
     ],
     [
-      'a charset without a value',
+      'with a charset without a value',
       () => ({ headers: { 'Content-Type': 'application/x-www-form-urlencoded; charset' } }),
     ],
-    ['a charset in quotes', () => ({ headers: { 'Content-Type': `${FORM}; charset="utf-8"` } })],
-    ['a charset and something else', () => ({ headers: { 'Content-Type': `${FORM}; charset=utf-8 ; a=b` } })],
-    ['an empty charset', () => ({ headers: { 'Content-Type': `${FORM}; charset=` } })],
-    ['ampersands too many', () => ({ body: `&&${endpoint.encode(failure())}&` })],
-    ['gzip', () => ({ body: gzipSync(endpoint.encode(failure())), headers: { 'Content-Encoding': 'gzip' } })],
-    ['chunks', () => chunked(endpoint.encode(failure()))],
-    ['100 fields', () => ({ fields: failure(padding(100 - 9)) })],
-    ['an error code with a zero in front', () => ({ fields: failure({ ErrorCode: '030003' }) })],
-    ['no older names of sid and status', () => ({ fields: without('SmsSid', 'SmsStatus') })],
+    ['with a quoted charset', () => ({ headers: { 'Content-Type': `${FORM}; charset="utf-8"` } })],
+    [
+      'with a charset and another parameter',
+      () => ({ headers: { 'Content-Type': `${FORM}; charset=utf-8 ; a=b` } }),
+    ],
+    ['with an empty charset', () => ({ headers: { 'Content-Type': `${FORM}; charset=` } })],
+    ['with superfluous ampersands', () => ({ body: `&&${endpoint.encode(failure())}&` })],
+    [
+      'compressed with gzip',
+      () => ({ body: gzipSync(endpoint.encode(failure())), headers: { 'Content-Encoding': 'gzip' } }),
+    ],
+    ['in chunks', () => chunked(endpoint.encode(failure()))],
+    ['with 100 fields', () => ({ fields: failure(padding(100 - 9)) })],
+    ['with a leading zero in the error code', () => ({ fields: failure({ ErrorCode: '030003' }) })],
+    ['without the older names of sid and status', () => ({ fields: without('SmsSid', 'SmsStatus') })],
   ])('%s', async (_what, change) => {
     expect(await post(change())).toMatchObject({ status: 204, body: '' })
     expect(await stored()).toMatchObject({ final_status: 'retrying' })
   })
 
-  // RFC 9112, 3.2.2: a server must accept it. Path and query are the same as in the origin form.
-  test('the absolute form of the request target, whatever host it names', async () => {
+  // RFC 9112, 3.2.2: a server must accept this form. Path and query are the same as in the origin form.
+  test('with an absolute request target, whatever host it names', async () => {
     const path = endpoint.statusPath(row.id)
     const answer = await post({ path: `http://other.example${path}`, signedUrl: target.publicBaseUrl + path })
     expect(answer).toMatchObject({ status: 204 })
@@ -92,12 +98,12 @@ describe('recorded', () => {
 
   test.each([
     ['other scripts', 'Ошибка 電話 مشغول \u{1f4f5}\u200d\u202e', null],
-    ['a NUL written as a symbol', '\u2400', null],
-    ['half of a surrogate pair, which UTF-8 cannot hold', 'a\ud800b', 'a\ufffdb'],
-    ['an endless text', 'x'.repeat(9000), 'x'.repeat(500)],
-    ['what looks like SQL', `'); drop table sms_usage_logs; --`, null],
-    ['what looks like JSON', '{"a":"\\u0000"}', null],
-  ])('an error message of %s', async (_what, text, kept) => {
+    ['the symbol for NUL', '\u2400', null],
+    ['half of a surrogate pair, which UTF-8 cannot encode', 'a\ud800b', 'a\ufffdb'],
+    ['9,000 characters', 'x'.repeat(9000), 'x'.repeat(500)],
+    ['text that looks like SQL', `'); drop table sms_usage_logs; --`, null],
+    ['text that looks like JSON', '{"a":"\\u0000"}', null],
+  ])('with an error message of %s', async (_what, text, kept) => {
     expect(await post({ fields: failure({ ErrorMessage: text.toWellFormed() }) })).toMatchObject({
       status: 204,
     })
@@ -106,16 +112,16 @@ describe('recorded', () => {
 
   test.each([
     ['a plus', '1+%2B', '1 +'],
-    ['a percent sign that escapes nothing, beside a plus', '5%+off', '5% off'],
-    ['an equals sign that is not escaped', 'a=b]=c', 'a=b]=c'],
-  ])('an error message with %s', async (_what, written, meant) => {
+    ['a percent sign that escapes nothing, next to a plus', '5%+off', '5% off'],
+    ['an unescaped equals sign', 'a=b]=c', 'a=b]=c'],
+  ])('with an error message that has %s', async (_what, written, meant) => {
     const body = endpoint.encode(failure({ ErrorMessage: 'HERE' })).replace('HERE', written)
     expect(await post({ fields: failure({ ErrorMessage: meant }), body })).toMatchObject({ status: 204 })
     expect(await stored()).toEqual({ final_status: 'retrying', retry_error: meant })
   })
 
-  test('an error message that is not UTF-8 keeps a replacement character for each invalid byte', async () => {
-    // The signature is computed over the text as it was read.
+  test('with an error message that is not UTF-8: each invalid byte becomes a replacement character', async () => {
+    // The signature is checked over the decoded text.
     const fields = failure({ ErrorMessage: '\ufffd\ufffd\ufffd' })
     const body = endpoint.encode(failure({ ErrorMessage: 'HERE' })).replace('HERE', '%ED%A0%80')
     expect(await post({ fields, body })).toMatchObject({ status: 204 })
@@ -123,8 +129,8 @@ describe('recorded', () => {
   })
 })
 
-// Names with brackets at their ends are read as lists, and then the signature does not fit; which of the names
-// are refused is of no interest.
+// A parser may read names with brackets as lists, so the signature does not match. The test does not fix which names are
+// refused.
 test.each([
   '__proto__',
   '__proto__[polluted]',
@@ -136,9 +142,9 @@ test.each([
   'a[polluted]',
   '[polluted]',
   '0',
-])('a callback with a field named %s is recorded as if it were not there, or refused', async (name) => {
+])('a callback with a field named %s is recorded without that field, or refused', async (name) => {
   const before = await endpoint.fingerprint(database)
-  // Not a literal, in which __proto__ would set the prototype.
+  // In an object literal, __proto__ would set the prototype.
   const fields = Object.fromEntries([...Object.entries(failure()), [name, 'yes']])
   const { status } = await post({ fields })
   expect([204, 400, 403]).toContain(status)
@@ -147,7 +153,7 @@ test.each([
   expect(({} as Record<string, unknown>)['polluted']).toBeUndefined()
 })
 
-describe('another path is not the endpoint, even with a signature for it', () => {
+describe('another path is not the endpoint, even with a valid signature', () => {
   test.each([
     '/twilio/status/',
     '/TWILIO/status',
@@ -162,7 +168,7 @@ describe('another path is not the endpoint, even with a signature for it', () =>
     '/twilio/status.json',
     '/sms/twilio/status',
     '/',
-  ])('%s: 404', async (path) => {
+  ])('%s is answered 404', async (path) => {
     const { search } = new URL(endpoint.statusPath(row.id), 'http://x')
     const before = await endpoint.fingerprint(database)
     expect(await post({ path: path + search })).toMatchObject({ status: 404 })
@@ -170,7 +176,7 @@ describe('another path is not the endpoint, even with a signature for it', () =>
   })
 })
 
-describe('headers do not say which URL was called', () => {
+describe('headers do not determine which URL was called', () => {
   const claims: readonly [name: string, value: string][] = [
     ['Host', 'evil.example'],
     ['X-Forwarded-Host', 'evil.example'],
@@ -183,11 +189,11 @@ describe('headers do not say which URL was called', () => {
     ['Forwarded', 'host=evil.example;proto=http'],
   ]
 
-  test.each(claims)('%s: %s does not spoil a good signature', async (name, value) => {
+  test.each(claims)('%s: %s does not invalidate a genuine signature', async (name, value) => {
     expect(await post({ headers: { [name]: value } })).toMatchObject({ status: 204 })
   })
 
-  test.each(claims)('%s: %s does not help a signature for another URL', async (name, value) => {
+  test.each(claims)('%s: %s does not validate a signature for another URL', async (name, value) => {
     const path = endpoint.statusPath(row.id)
     const others = ['https://evil.example', 'http://sms.example.com', 'https://sms.example.com:8443/evil']
     const before = await endpoint.fingerprint(database)
@@ -199,25 +205,25 @@ describe('headers do not say which URL was called', () => {
   })
 })
 
-describe('a connection that does not keep to HTTP is answered or closed, and harms no other', () => {
+describe('a connection that violates HTTP is refused and does not affect others', () => {
   test.each([
-    ['no HTTP at all', 'hello\r\n\r\n'],
-    ['no Host', 'POST /twilio/status HTTP/1.1\r\nContent-Length: 0\r\n\r\n'],
+    ['text that is not HTTP', 'hello\r\n\r\n'],
+    ['a request without Host', 'POST /twilio/status HTTP/1.1\r\nContent-Length: 0\r\n\r\n'],
     [
-      'two lengths',
+      'a request with two lengths',
       'POST /twilio/status HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab',
     ],
     [
-      'a length and chunks',
+      'a request with a length and chunks',
       'POST /twilio/status HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
     ],
     ['a header of 20 KB', `POST /twilio/status HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`],
-  ])('%s', async (_what, text) => {
+  ])('%s is answered 400 or 431', async (_what, text) => {
     const { status } = await endpoint.exchange(target.port, Buffer.from(text))
     expect([400, 431]).toContain(status)
   })
 
-  test('a body that ends too early', async () => {
+  test('a body that ends too early writes nothing', async () => {
     const before = await endpoint.fingerprint(database)
     await endpoint.hangUp(target.port, 'POST /twilio/status HTTP/1.1', {
       Host: 'sms.example.com',

@@ -1,4 +1,4 @@
-// Who takes his time, says too much, or only holds a connection: he is cut off, and the others are served meanwhile.
+// Clients that are slow, send too much or only hold a connection are cut off, while others are served.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { connect } from 'node:net'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -20,7 +20,7 @@ afterAll(async () => {
 const HEAD = 'POST /twilio/status HTTP/1.1\r\nHost: sms.example.com\r\n'
 const FORM = 'Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n'
 
-/** Sends the text, then one byte every 100 ms, until the server closes; returns what it said. */
+/** Sends the text, then one byte every 100 ms until the server closes; returns its status line. */
 function trickle(text: string, byte: string): Promise<string> {
   return new Promise((resolve) => {
     let said = ''
@@ -29,7 +29,7 @@ function trickle(text: string, byte: string): Promise<string> {
     socket.on('data', (chunk) => {
       said += chunk.toString()
     })
-    // 'close' comes after it.
+    // 'close' follows.
     socket.on('error', () => undefined)
     socket.on('close', () => {
       clearInterval(timer)
@@ -40,20 +40,20 @@ function trickle(text: string, byte: string): Promise<string> {
 
 const TIMED_OUT = 'HTTP/1.1 408 Request Timeout'
 
-test('a head or a body that does not end is answered with 408, and a silent connection is closed', async () => {
+test('an endless head, an endless body and an idle connection are answered 408', async () => {
   const slow = Promise.all([
     trickle(HEAD, 'X'),
     trickle(`${HEAD}${FORM}\r\nMessageSid=`, 'x'),
     trickle(HEAD, ''),
     trickle('', ''),
   ])
-  // Meanwhile others are served.
+  // Other clients are served meanwhile.
   expect((await fetch(`${target.url}/healthz`)).status).toBe(200)
   expect(await slow).toEqual([TIMED_OUT, TIMED_OUT, TIMED_OUT, TIMED_OUT])
   expect(target.log.filter(({ level }) => level === 'error')).toEqual([])
 })
 
-test('headers of more than 16 KB are answered with 431', async () => {
+test('headers of more than 16 KB are answered 431', async () => {
   expect(await trickle(`${HEAD}X-Long: ${'x'.repeat(17_000)}\r\n\r\n`, '')).toBe(
     'HTTP/1.1 431 Request Header Fields Too Large',
   )

@@ -1,4 +1,4 @@
-// What can be done in the dashboard: once, by whoever has opened its own form, and by nobody else.
+// The actions of the dashboard: each form performs its action once, and foreign or outdated forms do nothing.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts'
 import * as endpoint from '../endpoint.ts'
@@ -19,7 +19,7 @@ afterAll(async () => {
   await database.drop()
 })
 
-/** A message that failed and waits five minutes for its first retry. */
+/** A failed message whose first retry is due in five minutes. */
 beforeEach(async () => {
   const row = await endpoint.insertSentRow(database)
   id = row.id
@@ -44,7 +44,7 @@ const open = async (action: 'retry' | 'cancel'): Promise<Record<string, string>>
   formOf(await get(web, `/messages/${id}/${action}`))
 
 describe('retry now', () => {
-  test('asks first, then brings the retry forward, and says so', async () => {
+  test('asks to confirm, makes the retry due now, and shows a notice', async () => {
     const form = await open('retry')
     expect(await stateOf()).toMatchObject({ isDue: false })
     const { status, headers } = await post(web, `/messages/${id}/retry`, form)
@@ -54,7 +54,7 @@ describe('retry now', () => {
     expect((await get(web, `/messages/${id}?notice=retry`)).text).toContain('Retry requested')
   })
 
-  test('a double click, and twenty more, do it once', async () => {
+  test('is performed once when the form is submitted 22 times', async () => {
     const form = await open('retry')
     const answers = await Promise.all(
       Array.from({ length: 22 }, () => post(web, `/messages/${id}/retry`, form)),
@@ -64,7 +64,7 @@ describe('retry now', () => {
     expect(await jobsOf()).toEqual([1])
   })
 
-  test('a form that was opened before the message changed does nothing', async () => {
+  test('does nothing if the message changed since the form was opened', async () => {
     const form = await open('retry')
     await post(web, `/messages/${id}/cancel`, await open('cancel'))
     const { headers } = await post(web, `/messages/${id}/retry`, form)
@@ -72,7 +72,7 @@ describe('retry now', () => {
     expect(await stateOf()).toMatchObject({ status: 'canceled' })
   })
 
-  test('of a code that is never retried warns, and is done if it is confirmed', async () => {
+  test('warns for an error code that is never retried, and is performed once confirmed', async () => {
     await database.query(
       `update sms_usage_logs
           set final_status = 'undelivered', next_retry_at = null, retry_count = 0,
@@ -88,7 +88,7 @@ describe('retry now', () => {
 })
 
 describe('cancel', () => {
-  test('calls the message off, once', async () => {
+  test('cancels the message once', async () => {
     const form = await open('cancel')
     const answers = await Promise.all(
       Array.from({ length: 5 }, () => post(web, `/messages/${id}/cancel`, form)),
@@ -99,7 +99,7 @@ describe('cancel', () => {
     expect(await jobsOf()).toEqual([])
   })
 
-  test('is not offered when there is nothing to call off', async () => {
+  test('is not offered for a canceled message', async () => {
     await post(web, `/messages/${id}/cancel`, await open('cancel'))
     expect((await get(web, `/messages/${id}`)).text).not.toContain(`/messages/${id}/cancel`)
     expect((await get(web, `/messages/${id}/cancel`)).headers.get('Location')).toBe(
@@ -108,7 +108,7 @@ describe('cancel', () => {
   })
 })
 
-describe('a form that is not the dashboard’s own', () => {
+describe('a form that the dashboard did not make for this message', () => {
   const before = { status: 'retrying', retryCount: 1, isDue: false }
 
   test.each<[string, (form: Record<string, string>) => Record<string, string>]>([
@@ -118,9 +118,9 @@ describe('a form that is not the dashboard’s own', () => {
     ['with an unknown status', (form) => ({ ...form, status: 'constructor' })],
     ['with a retry count that is not a number', (form) => ({ ...form, retryCount: '1e3' })],
     ['with a force that is neither true nor false', (form) => ({ ...form, force: 'yes' })],
-    ['with an object for a field, as some body parsers make of brackets', (form) => brackets(form, 'status')],
+    ['with brackets in the name of a field', (form) => brackets(form, 'status')],
     ['without any field', () => ({})],
-  ])('is refused: %s', async (_what, change) => {
+  ])('is refused %s', async (_what, change) => {
     const form = change(await open('retry'))
     expect((await post(web, `/messages/${id}/retry`, form)).status).toBe(403)
     expect(await stateOf()).toEqual(before)
@@ -129,7 +129,7 @@ describe('a form that is not the dashboard’s own', () => {
   const brackets = (form: Record<string, string>, name: string): Record<string, string> =>
     Object.fromEntries(Object.entries(form).map(([key, value]) => [key === name ? `${key}[x]` : key, value]))
 
-  test('is refused: opened for another message that had the same id', async () => {
+  test('is refused if another message had the same id when it was opened', async () => {
     const form = await open('retry')
     await database.query(
       `update sms_usage_logs set sms_metadata = jsonb_set(sms_metadata, '{callback_key}', '"AAAAAAAAAAAAAAAA"') where id = $1`,
@@ -139,19 +139,19 @@ describe('a form that is not the dashboard’s own', () => {
     expect(await stateOf()).toEqual(before)
   })
 
-  test('without credentials', async () => {
+  test('is refused without credentials', async () => {
     const form = await open('cancel')
     expect((await post(web, `/messages/${id}/cancel`, form, { Authorization: '' })).status).toBe(401)
     expect(await stateOf()).toEqual(before)
   })
 
-  test('larger than any form', async () => {
+  test('is refused if it is larger than any form', async () => {
     const form = { ...(await open('cancel')), more: 'x'.repeat(5_000) }
     expect((await post(web, `/messages/${id}/cancel`, form)).status).toBe(413)
     expect(await stateOf()).toEqual(before)
   })
 
-  test('by GET, nothing is done', async () => {
+  test('does nothing when it is sent by GET', async () => {
     const form = new URLSearchParams(await open('cancel'))
     await get(web, `/messages/${id}/cancel?${form}`)
     expect(await stateOf()).toEqual(before)

@@ -1,4 +1,4 @@
-// A browser that goes away while a page's files come is no trouble of ours.
+// A browser that disconnects while it loads a page's files is not an error.
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from '@jest/globals'
@@ -6,7 +6,7 @@ import { createTestDatabase } from '../../support/database.ts'
 import { startEndpoint } from '../endpoint.ts'
 import { CREDENTIALS, get, SIGNED_IN } from './operator.ts'
 
-test('sixty tabs that are closed while they load leave no line in the log', async () => {
+test('sixty tabs closed while loading leave no warning in the log', async () => {
   const database = await createTestDatabase()
   const web = await startEndpoint(database.url, CREDENTIALS)
   const request = `GET /assets/uplot.js HTTP/1.1\r\nHost: a\r\nAuthorization: ${SIGNED_IN}\r\n\r\n`

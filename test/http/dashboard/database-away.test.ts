@@ -1,4 +1,4 @@
-// The dashboard while its database is away: it says so, and comes back by itself.
+// The dashboard while its database is unreachable: it reports the outage and recovers without a restart.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { freePort } from '../../../src/demo/embedded-postgres.ts'
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts'
@@ -23,7 +23,7 @@ afterAll(async () => {
   await database.drop()
 })
 
-test('every page answers 503, tells the browser to come back, and is there again when the database is', async () => {
+test('during an outage of the database every page is answered 503 with a Refresh header, and recovers', async () => {
   const { id } = await endpoint.insertSentRow(database)
   await database.query(
     `update sms_usage_logs set final_status = 'pending', twilio_message_sid = null where id = $1`,
@@ -47,9 +47,9 @@ test('every page answers 503, tells the browser to come back, and is there again
   }
   expect((await post(web, `/messages/${id}/cancel`, form)).status).toBe(503)
   await proxy.set('there')
-  await waitFor('the pages to be back', async () => (await get(web, '/')).status === 200)
-  // What could not be done is done if it is asked for again.
-  await waitFor('the message to be called off', async () => {
+  await waitFor('the pages to recover', async () => (await get(web, '/')).status === 200)
+  // The failed action succeeds when the form is submitted again.
+  await waitFor('the message to be canceled', async () => {
     const { headers } = await post(web, `/messages/${id}/cancel`, form)
     return headers.get('Location')?.endsWith('notice=cancel')
   })

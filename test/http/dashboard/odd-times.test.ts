@@ -1,14 +1,14 @@
-// Rows whose time an app has written wrongly: they come first or last, and hide no other.
+// Rows with a wrong time, written by an app, are listed first or last and hide no other row.
 import { expect, test } from '@jest/globals'
 import { createTestDatabase } from '../../support/database.ts'
 import { startEndpoint } from '../endpoint.ts'
 import { CREDENTIALS, pagesFrom } from './operator.ts'
 
 test.each([
-  // Milliseconds taken for seconds.
+  // Milliseconds stored as seconds.
   ['in the year 58534', `to_timestamp(1785000000000 + n) at time zone 'UTC'`],
   ['before all times', `'-infinity'`],
-])('sixty messages %s: all others are still reached by the links', async (_what, time) => {
+])('with sixty messages %s, the links still reach all others', async (_what, time) => {
   const database = await createTestDatabase()
   await database.query(
     `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, final_status, twilio_message_sid, created_at)

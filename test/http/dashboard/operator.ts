@@ -1,4 +1,4 @@
-// An operator without a browser: signs in, opens pages and presses buttons, as the tests of the dashboard do.
+// An operator without a browser, for the tests of the dashboard: signs in, opens pages and submits forms.
 import type { Endpoint } from '../endpoint.ts'
 
 export const CREDENTIALS = { DASHBOARD_USERNAME: 'operator', DASHBOARD_PASSWORD: 'correct horse: battery' }
@@ -46,7 +46,7 @@ export function unescapeHtml(text: string): string {
   return text.replaceAll(/&(amp|lt|gt|quot|#39);/g, (_all, name: string) => ENTITIES[name] ?? '')
 }
 
-/** The page at `path`, and those to which the links to older messages lead from there. */
+/** The page at `path`, and the pages of older messages that it links to. */
 export async function* pagesFrom(web: Pick<Endpoint, 'url'>, path: string): AsyncGenerator<Seen> {
   let next: string | undefined = path
   while (next !== undefined) {
@@ -63,7 +63,7 @@ export function formOf({ text }: Seen): Record<string, string> {
   return Object.fromEntries([...fields].map(([, name = '', value = '']) => [name, unescapeHtml(value)]))
 }
 
-/** What the page says under this key, as a number. */
+/** The figure with this key on the page. */
 export function figureOf({ text }: Seen, key: string): number {
   const [, shown] =
     new RegExp(`data-figure="${key}"><dt>[^<]*</dt><dd>(?:<a[^>]*>)?([\\d,]+)`).exec(text) ?? []

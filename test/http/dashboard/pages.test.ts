@@ -1,4 +1,4 @@
-// What the pages say, against plain SQL; what they hide; and what they make of an odd question.
+// The pages' figures compared with plain SQL, the personal data that they hide, and their answers to invalid queries.
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import express from 'express'
@@ -20,7 +20,7 @@ beforeAll(async () => {
   database = await createTestDatabase()
   masked = await endpoint.startEndpoint(database.url, CREDENTIALS)
   open = await endpoint.startEndpoint(database.url, { ...CREDENTIALS, DASHBOARD_SHOW_CONTENT: 'true' })
-  // 200 messages of the last four days, in every state; the newest has a text that is a script.
+  // 200 messages of the last four days, in every state; the text of each is a script.
   await database.query(
     `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content, created_at,
                                  final_status, success, next_retry_at, retry_count, twilio_message_sid, error_message,
@@ -72,7 +72,7 @@ describe.each([
   ['7d', '7 days'],
   ['30d', '30 days'],
 ])('the overview of %s', (span, interval) => {
-  test('says what plain SQL says', async () => {
+  test('shows the same figures as plain SQL', async () => {
     const page = await get(masked, `/?span=${span}`)
     const within = `created_at >= now() at time zone 'UTC' - interval '${interval}'`
     const questions: Record<string, string> = {
@@ -93,7 +93,7 @@ describe.each([
   })
 })
 
-test('the targets say what is wanted, what is, and whether it is met', async () => {
+test('each target shows its value and whether it is met', async () => {
   const { text } = await get(masked, '/?span=30d')
   const [delivered, failed, recovered, failedAfterRetry, retries] = await Promise.all(
     [
@@ -116,7 +116,7 @@ test('the targets say what is wanted, what is, and whether it is met', async () 
   expect(target('average retries')).toContain('met')
 })
 
-test('error codes: how many, what the policy does, what was recovered, and the way to the messages', async () => {
+test('each error code shows its count, policy and recoveries, and links to its messages', async () => {
   const { text } = await get(masked, '/error-codes?span=7d')
   const row = (code: string): string =>
     new RegExp(`<tr data-code="${code}">(.*?)</tr>`, 's').exec(text)?.[1] ?? ''
@@ -132,8 +132,8 @@ test('error codes: how many, what the policy does, what was recovered, and the w
 const idsOn = ({ text }: Seen): number[] =>
   [...text.matchAll(/<td class="number"><a href="\/messages\/(\d+)">/g)].map(([, id]) => Number(id))
 
-describe('messages', () => {
-  test('are listed page by page, by links, each once and none left out', async () => {
+describe('the messages page', () => {
+  test('lists every message exactly once over its pages', async () => {
     const ids: number[] = []
     for await (const page of pagesFrom(masked, '/messages')) ids.push(...idsOn(page))
     expect(ids).toHaveLength(await truth('count(*)'))
@@ -149,7 +149,7 @@ describe('messages', () => {
     ['?user=4&status=sent', null],
     ['?code=30006&number=12', null],
     ['?span=1h', null],
-  ])('%s', async (query, expected) => {
+  ])('filters by %s', async (query, expected) => {
     let found = 0
     for await (const page of pagesFrom(masked, `/messages${query}`)) {
       expect(page.status).toBe(200)
@@ -172,18 +172,18 @@ describe('messages', () => {
     '?span=2y',
     '?after=yesterday&after-id=1',
     '?after=2026-07-01+12:00:00&after-id=x',
-  ])('%s is not understood, and says so', async (query) => {
+  ])('answers 400 to the invalid filter %s', async (query) => {
     expect(await get(masked, `/messages${query}`)).toMatchObject({
       status: 400,
       text: expect.stringContaining('Invalid search'),
     })
   })
 
-  test('a hidden number cannot be found out digit by digit, only confirmed as a whole', async () => {
+  test('does not reveal a masked number digit by digit, only confirms a full number', async () => {
     const found = async (web: endpoint.Endpoint, number: string): Promise<number> =>
       idsOn(await get(web, `/messages?number=${number}`)).length
     const number = '12065550042'
-    // What is longer than the page shows, and not the whole number.
+    // More digits than the page shows, but not the full number.
     for (let length = 5; length < number.length; length += 1) {
       expect([length, await found(masked, number.slice(-length))]).toEqual([length, 0])
       expect([length, await found(masked, number.slice(0, length))]).toEqual([length, 0])
@@ -193,7 +193,7 @@ describe('messages', () => {
     expect(await found(masked, number)).toBe(1)
   })
 
-  test('a whole number is found as well where an app has stored it without its plus sign', async () => {
+  test('finds a full number that an app stored without its plus sign', async () => {
     const insert = `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, final_status)
                     values (1, '12065550300', 'outbound', 0, 'failed') returning id`
     const [row] = await database.query<{ id: number }>(insert)
@@ -201,13 +201,13 @@ describe('messages', () => {
     await database.query('delete from sms_usage_logs where id = $1', [row?.id])
   })
 
-  test('fields that come twice or with odd names ask nothing', async () => {
+  test('ignores repeated fields and fields with unknown names', async () => {
     expect((await get(masked, '/messages?status=sent&status=failed&constructor=1&__proto__=2')).status).toBe(
       200,
     )
   })
 
-  test('one is found by its id and by its sid', async () => {
+  test('finds a message by its id and by its sid', async () => {
     const id = await idOf(42)
     const [row] = await database.query<{ sid: string }>(
       'select twilio_message_sid as "sid" from sms_usage_logs where id = $1',
@@ -226,17 +226,17 @@ describe('messages', () => {
     '/messages/abc',
     '/messages/1e3',
     '/messages/999999999999999999',
-  ])('%s is not there', async (path) => {
+  ])('%s is answered 404', async (path) => {
     expect((await get(masked, path)).status).toBe(404)
   })
 
-  test('an inbound one is not ours to show', async () => {
+  test('does not show an inbound message', async () => {
     expect((await get(masked, `/messages/${await idOf(9)}`)).status).toBe(404)
   })
 })
 
-describe('one message', () => {
-  test('its attempts, each with its times, code and meaning, and what happens next', async () => {
+describe('the page of one message', () => {
+  test('shows its attempts with times, code and meaning, and the next step', async () => {
     const { text } = await get(masked, `/messages/${await idOf(25)}`)
     expect(text).toContain('First attempt')
     expect(text).toContain('<strong>30003</strong> The handset was unreachable')
@@ -251,19 +251,19 @@ describe('one message', () => {
     [4, 'It is not sent again before it is known what became of it'],
     [6, 'Twilio has it'],
     [7, 'it was called off'],
-  ])('the next step of number …%d', async (n, words) => {
+  ])('explains the next step of message %d: %s', async (n, words) => {
     expect((await get(masked, `/messages/${await idOf(n)}`)).text).toContain(words)
   })
 })
 
-describe('what is personal', () => {
+describe('personal data', () => {
   const pages = async (): Promise<string[]> => [
     '/messages',
     `/messages/${await idOf(2)}`,
     `/messages/${await idOf(2)}/retry`,
   ]
 
-  test('numbers are masked and texts hidden', async () => {
+  test('is masked and hidden by default', async () => {
     for (const path of await pages()) {
       const { text, status } = await get(masked, path)
       expect(status).toBe(200)
@@ -272,7 +272,7 @@ describe('what is personal', () => {
     }
   })
 
-  test('is shown if that is wanted, and a text that is a script stays a text', async () => {
+  test('is shown with DASHBOARD_SHOW_CONTENT, and a script in a text is escaped', async () => {
     for (const path of await pages()) {
       const { text } = await get(open, path)
       expect(text).toContain('+12065550')
@@ -284,7 +284,7 @@ describe('what is personal', () => {
   })
 })
 
-test('what waits: due, deferred and in doubt', async () => {
+test('the queue page counts due, deferred and in-doubt attempts', async () => {
   const page = await get(masked, '/queue')
   expect(figureOf(page, 'due')).toBe(await truth(`count(*) filter (where final_status = 'pending')`))
   expect(figureOf(page, 'deferred')).toBe(await truth(`count(*) filter (where final_status = 'retrying')`))
@@ -295,15 +295,15 @@ test('what waits: due, deferred and in doubt', async () => {
   )
 })
 
-test('which processes run, and that none of them is a worker', async () => {
-  // Two web processes write their rows when they first need the database.
+test('the queue page lists the running processes and warns that no worker runs', async () => {
+  // Each web process writes its row on first use of the database.
   await waitFor('both rows', async () => {
     const { text } = await get(masked, '/queue')
     return text.match(/data-role="web"/g)?.length === 2 && text.includes('No worker is running')
   })
 })
 
-test('every link and file of every page is there', async () => {
+test('every link and file of every page exists', async () => {
   const pages = [
     '/',
     '/error-codes',
@@ -320,14 +320,14 @@ test('every link and file of every page is there', async () => {
   }
 })
 
-test('a notice that there is not is none', async () => {
+test('an unknown notice in the URL shows nothing', async () => {
   for (const notice of ['__proto__', 'constructor', 'x']) {
     const { status, text } = await get(masked, `/messages/1?notice=${notice}`)
     expect([status, text.includes('class="note"')]).toEqual([200, false])
   }
 })
 
-test('a page of trouble has its style and its links as any other', async () => {
+test('an error page has the style and the links of any other page', async () => {
   const { status, text } = await get(masked, '/messages/2000000000')
   expect(status).toBe(404)
   expect(text).toContain('href="/assets/dashboard.css"')
@@ -335,7 +335,7 @@ test('a page of trouble has its style and its links as any other', async () => {
   expect((await get(masked, '/messages?status=constructor')).text).toContain('href="/assets/dashboard.css"')
 })
 
-test('behind a proxy that takes a prefix away, links have it', async () => {
+test('behind a proxy that removes a prefix, links include the prefix', async () => {
   const own = await endpoint.startEndpoint(database.url, {
     ...CREDENTIALS,
     PUBLIC_BASE_URL: 'https://example.com/sms',
@@ -347,16 +347,16 @@ test('behind a proxy that takes a prefix away, links have it', async () => {
   )
 })
 
-test('an unknown span is refused', async () => {
+test('an unknown time range is answered 400', async () => {
   expect((await get(masked, '/?span=1y')).status).toBe(400)
 })
 
 test.each([
   ['https://sms.example.com/sms', '/sms'],
   ['https://sms.example.com', '/sms'],
-  // A proxy takes the first part of it away.
+  // A proxy removes the first part of the path.
   ['https://sms.example.com/api/sms', '/api/sms'],
-])('mounted under a prefix and reached at %s, every link leads to %s', async (publicBaseUrl, base) => {
+])('mounted under /sms and reached at %s, every link starts with %s', async (publicBaseUrl, base) => {
   const app = express()
   const options = { databaseUrl: database.url, dashboard: { username: 'me', password: 'and nobody else' } }
   const env = {

@@ -1,5 +1,4 @@
-// Which requests may submit a form: what browsers send in Sec-Fetch-Site and Origin decides. Written with node:http, because
-// fetch does not let a test choose Host.
+// Sec-Fetch-Site and Origin decide who may submit a form. The tests use node:http, because fetch does not let them set Host.
 import { request } from 'node:http'
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts'

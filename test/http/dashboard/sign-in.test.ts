@@ -1,5 +1,5 @@
-// Who may see the dashboard: nobody unless it is switched on, then whoever knows the password; and whoever guesses is
-// slowed down, without locking out others.
+// Access to the dashboard: off unless it has credentials, then by password. Guessing is limited without locking out known
+// browsers.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { createHash, createHmac, hkdfSync, scryptSync } from 'node:crypto'
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts'
@@ -41,13 +41,13 @@ test('without credentials in the environment there is no dashboard', async () =>
 })
 
 test.each<[string, Record<string, string>]>([
-  ['none', {}],
+  ['no credentials', {}],
   ['a wrong password', { Authorization: basic('operator', 'correct horse') }],
-  ['a wrong name', { Authorization: basic('Operator', CREDENTIALS.DASHBOARD_PASSWORD) }],
+  ['a wrong username', { Authorization: basic('Operator', CREDENTIALS.DASHBOARD_PASSWORD) }],
   ['an empty password', { Authorization: basic('operator', '') }],
   ['the password as a bearer token', { Authorization: `Bearer ${CREDENTIALS.DASHBOARD_PASSWORD}` }],
-  ['nonsense', { Authorization: 'Basic %%%' }],
-])('%s: every page and file is refused, and a browser is told to ask', async (_what, headers) => {
+  ['invalid Base64', { Authorization: 'Basic %%%' }],
+])('with %s, every page and file is answered 401 and asks for basic authentication', async (_what, headers) => {
   await start()
   for (const path of PATHS) {
     const { status, headers: answered, text } = await get(web, path, headers)
@@ -57,7 +57,7 @@ test.each<[string, Record<string, string>]>([
   }
 })
 
-test('the right credentials open every page; health checks and callbacks need none', async () => {
+test('the right credentials open the pages; health checks and callbacks need none', async () => {
   await start()
   expect((await get(web, '/')).status).toBe(200)
   expect((await get(web, '/healthz', {})).status).toBe(200)
@@ -70,7 +70,7 @@ test.each([
   '/messages/%ff',
   '/%ff',
   '/messages/%ff/retry',
-])('%s has broken escapes: no page, no stack, no line of noise', async (path) => {
+])('%s has invalid escapes: it gets no page, no stack and no error in the log', async (path) => {
   await start()
   for (const headers of [{}, { Authorization: SIGNED_IN }]) {
     const { status, text } = await get(web, path, headers)
@@ -81,7 +81,7 @@ test.each([
   expect(web.log.filter(({ level }) => level === 'error')).toEqual([])
 })
 
-test('ten wrong passwords: even the right one is not looked at for a while, save from a browser that is known', async () => {
+test('after ten wrong passwords even the right one is refused, except from a known browser', async () => {
   await start()
   const known = await cookieOf(web)
   expect(known).toMatch(/^sms_retry_browser=/)
@@ -92,14 +92,14 @@ test('ten wrong passwords: even the right one is not looked at for a while, save
   expect(refused.status).toBe(429)
   expect(Number(refused.headers.get('Retry-After'))).toBeGreaterThan(0)
   expect((await get(web, '/', { Authorization: SIGNED_IN, Cookie: known })).status).toBe(200)
-  // A cookie opens nothing by itself, and cannot be made up.
+  // The cookie alone grants no access, and cannot be forged.
   expect((await get(web, '/', { ...wrong, Cookie: known })).status).toBe(401)
   const forged = known.replace(/\..*/, '.AAAAA')
   expect((await get(web, '/', { Authorization: SIGNED_IN, Cookie: forged })).status).toBe(429)
   expect(JSON.stringify(web.log)).not.toContain('guess')
 })
 
-test('a browser that is known guesses ten times a minute as well, at no cost to others', async () => {
+test('a known browser has ten guesses a minute of its own, which do not count for others', async () => {
   await start()
   const [one, other] = [await cookieOf(web), await cookieOf(web)]
   const wrong = { Authorization: basic('operator', 'guess'), Cookie: one }
@@ -118,8 +118,8 @@ test('forty guesses are one line in the log, with the address', async () => {
   expect(lines).toMatchObject([{ level: 'warn', fields: { address: '127.0.0.1', notLogged: 0 } }])
 })
 
-describe('the cookie', () => {
-  /** Each test of a password costs a scrypt, for who has the cookie. */
+describe('the cookie of a known browser', () => {
+  /** Testing one password against a cookie costs one scrypt. */
   function macOf(id: string, publicBaseUrl: string): string {
     const { DASHBOARD_USERNAME: username, DASHBOARD_PASSWORD: password } = CREDENTIALS
     const salt = `sms-retry dashboard ${publicBaseUrl}`
@@ -128,7 +128,7 @@ describe('the cookie', () => {
     return createHmac('sha256', key).update(id).digest('base64url')
   }
 
-  test('is made from the password by scrypt, and no hash of it makes another one', async () => {
+  test('is derived from the password by scrypt, not by a plain hash', async () => {
     await start()
     const [id = '', mac] = (await cookieOf(web)).split('=')[1]?.split('.') ?? []
     expect(mac).toBe(macOf(id, web.publicBaseUrl))
@@ -139,8 +139,8 @@ describe('the cookie', () => {
 
   test.each([
     ['the same PUBLIC_BASE_URL', 'https://sms.example.com', 200],
-    ['another one', 'https://other.example.com', 429],
-  ])('of one web process, at the next, with %s (%s): %i', async (_what, publicBaseUrl, status) => {
+    ['another PUBLIC_BASE_URL', 'https://other.example.com', 429],
+  ])('in a restarted web process with %s (%s) is answered %i', async (_what, publicBaseUrl, status) => {
     await start()
     const cookie = await cookieOf(web)
     await web.stop()
@@ -154,14 +154,14 @@ describe('the cookie', () => {
     ['http://127.0.0.1:3000', 'https', false],
     ['https://sms.example.com', 'http', true],
     ['HTTPS://sms.example.com', 'http', true],
-  ])('for %s, whatever X-Forwarded-Proto says (%s), is Secure: %s', async (publicBaseUrl, proto, isSecure) => {
+  ])('with PUBLIC_BASE_URL %s and X-Forwarded-Proto %s is Secure: %s', async (publicBaseUrl, proto, isSecure) => {
     await start({ ...CREDENTIALS, PUBLIC_BASE_URL: publicBaseUrl })
     const { headers } = await get(web, '/', { Authorization: SIGNED_IN, 'X-Forwarded-Proto': proto })
     expect(/; Secure/.test(headers.get('Set-Cookie') ?? '')).toBe(isSecure)
   })
 })
 
-test('guesses that come in one piece are counted one by one', async () => {
+test('pipelined guesses are counted one by one', async () => {
   await start()
   const guesses = [...Array.from({ length: 40 }, (_, i) => `guess ${i}`), CREDENTIALS.DASHBOARD_PASSWORD]
   const statuses = await endpoint.sendTogether(
@@ -173,13 +173,13 @@ test('guesses that come in one piece are counted one by one', async () => {
   expect(statuses).toEqual([...Array(10).fill(401), ...Array(31).fill(429)])
 })
 
-test('right passwords are not counted, however many come in one piece', async () => {
+test('pipelined requests with the right password are not limited', async () => {
   await start()
   const right = Buffer.from(`GET /queue HTTP/1.1\r\nHost: a\r\nAuthorization: ${SIGNED_IN}\r\n\r\n`)
   expect(await endpoint.sendTogether(web.port, Array(30).fill(right))).toEqual(Array(30).fill(200))
 })
 
-test('a browser may keep nothing, run nothing from elsewhere, and show the pages in no frame', async () => {
+test('security headers forbid caching, foreign scripts and framing', async () => {
   await start()
   for (const path of ['/', '/messages', '/messages/999']) {
     const { headers } = await get(web, path)
@@ -202,8 +202,8 @@ test('a browser may keep nothing, run nothing from elsewhere, and show the pages
   expect(cookie).toContain('SameSite=Strict')
 })
 
-test('the demo serves it to everybody', async () => {
-  // Its process listens on 127.0.0.1 only.
+test('an open dashboard needs no password, as in the demo', async () => {
+  // The demo listens on 127.0.0.1 only.
   const { openRuntime } = await import('../../../src/processes/runtime.ts')
   const { startWeb } = await import('../../../src/http/web.ts')
   const env = { DATABASE_URL: database.url, PORT: '0', HOST: '127.0.0.1' }
