@@ -7,7 +7,7 @@ import { readinessRoute } from './readiness-route.ts'
 import { statusCallbackRoute } from './status-callback-route.ts'
 
 export interface Closable {
-  /** Closes the database connections of a router or an app. Call it after the server has closed; repeated calls are safe. */
+  /** Closes the database connections of a router or an app. Call it after the server has closed; it can be called again. */
   close(): Promise<void>
 }
 
@@ -53,7 +53,7 @@ export function createHttpApp(
   return Object.assign(app, { close: () => closeAll(runtime, instance, recording) })
 }
 
-/** Most web processes answer nothing but callbacks for days. A failed load is repeated at the next request. */
+/** Most web processes answer only callbacks for days. A load that fails is repeated at the next request. */
 function loadOnFirstRequest(load: () => Promise<RequestHandler>): RequestHandler {
   let loading: Promise<RequestHandler> | undefined
   return async (request, response, next) => {

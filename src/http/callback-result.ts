@@ -1,13 +1,13 @@
-// The machine-readable result that every answer of POST /twilio/status carries in a header. It repeats the status and the
-// text of the answer, and says nothing about whether a message exists: `accepted` also covers unknown messages.
+// The result code in the header of each answer to a callback, for programs such as `sms-retry doctor`. It reveals no more
+// than the status and the text of the answer: `accepted` also covers unknown messages.
 
 export const CALLBACK_RESULT_HEADER = 'Sms-Retry-Result'
 
-/** All results except the first two are labels of the metric `sms_retry_callbacks_total` as well. */
+/** All except `accepted` and `body_already_read` are also labels of the metric `sms_retry_callbacks_total`. */
 export const CALLBACK_RESULT_CODES = [
   /** 204. */
   'accepted',
-  /** 403: another body parser has consumed the form, so that no signature can be checked. */
+  /** 403: another body parser has consumed the form, so the signature cannot be checked. */
   'body_already_read',
   /** 403, or 429 while too many forged callbacks arrive. */
   'bad_signature',

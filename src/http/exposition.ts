@@ -1,6 +1,6 @@
 // The text of GET /metrics: the counters of all processes, as the database has them, and the backlog. A scrape may reach
-// any web process, so all of them return the same. A value from one process's memory would make counters go back between
-// scrapes, which Prometheus takes for a restart.
+// any web process, so all of them return the same. Counters from one process's memory would go down
+// between scrapes, which Prometheus takes for a restart.
 import { type Backlog, readBacklog } from '../db/backlog.ts'
 import { readMetrics, ROLES, type StoredMetrics } from '../db/instances.ts'
 import { DELIVERY_STATUSES, isFinal } from '../delivery/status.ts'
@@ -8,7 +8,7 @@ import { DatabaseError } from '../shared/errors.ts'
 import { type Instance, type InstanceDeps, toSnapshot } from '../processes/instance.ts'
 import { gauge, type Snapshot, toText, withoutGauges } from '../metrics/metrics-snapshot.ts'
 
-/** The backlog is cached for at least this long, and for 20 times as long as the query took: its share of time is 5 %. */
+/** The backlog is cached for at least this long, and for 20 times the duration of its query. */
 const MIN_BACKLOG_AGE_MS = 5_000
 
 export class Exposition {

@@ -5,7 +5,7 @@ import type limiter from 'rate-limiter-flexible'
 import { type Log, type Logger, throttledLog } from '../shared/log.ts'
 import { isSignedByTwilio, isSignedInAnySpelling } from '../twilio/signature.ts'
 
-/** Costs about 0.5 % of a processor; far more than a wrong setting causes. */
+/** So many failures cost about 0.5 % of a processor. A wrong setting causes far fewer. */
 const MAX_FAILURES = 1_000
 const WINDOW_SECONDS = 10
 
@@ -16,7 +16,7 @@ type SignedRequest = [signature: string | undefined, url: string, fields: Record
 export type Verdict =
   | { readonly kind: 'genuine' }
   | { readonly kind: 'forged' }
-  /** Forged, or genuine with its URL signed in another spelling: that is no longer checked. */
+  /** Not genuine by the usual check. Over the limit, other spellings of the URL are not checked. */
   | { readonly kind: 'over_limit'; readonly retryAfterSeconds: number }
 
 export class ForgeryLimit {
@@ -29,7 +29,7 @@ export class ForgeryLimit {
     this.#log = throttledLog((message, fields) => logger.warn(message, fields), LOG_EVERY_MS)
   }
 
-  /** A callback to a URL that we made is always genuine if its signature is right, also over the limit. */
+  /** The limit never affects callbacks to URLs that we made: their signature is checked first. */
   async judge(address: string | undefined, ...request: SignedRequest): Promise<Verdict> {
     if (isSignedByTwilio(this.#authTokens, ...request)) return { kind: 'genuine' }
     const retryAfterSeconds = await this.#countFailure()
@@ -50,7 +50,7 @@ export class ForgeryLimit {
     return this.#failures
   }
 
-  /** @returns null if this failure is within the budget, else when the budget is renewed */
+  /** @returns null within the budget; otherwise the seconds until it is renewed */
   async #countFailure(): Promise<number | null> {
     try {
       await this.#limiter().consume(ALL)

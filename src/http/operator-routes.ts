@@ -1,4 +1,4 @@
-// The routes for operators: metrics and dashboard. Both count wrong guesses in one limit.
+// The routes for operators: metrics and dashboard. Wrong passwords and wrong tokens count towards one limit.
 import { Router } from 'express'
 import type { Instance } from '../processes/instance.ts'
 import type { LazyRecording, Runtime } from '../processes/runtime.ts'

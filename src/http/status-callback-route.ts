@@ -23,8 +23,8 @@ const MAX_BODY_BYTES = 16_384
 const MAX_FIELDS = 100
 
 /**
- * Covers a short outage of the database and a lost answer to a commit. After a 503 Twilio repeats the callback up to five
- * times; as each request is held this long, the retries span the 15 s that Twilio allows.
+ * Retries here cover a short outage of the database and a lost answer to a commit. After that the answer is 503, and
+ * Twilio repeats the callback up to five times. Each request waits this long, so the repeats span Twilio's 15 s.
  */
 const RETRY_AFTER_MS = [500, 1_500]
 const RETRY_WITHIN_MS = 2_500
@@ -84,7 +84,7 @@ function readForm(runtime: Runtime): RequestHandler {
 
 /** A field that came more than once becomes a list. */
 function toFields(form: URLSearchParams): Fields {
-  // Without a prototype no name is special.
+  // Without a prototype, names such as __proto__ are ordinary.
   const fields = Object.create(null) as Fields
   for (const [name, value] of form) {
     const before = fields[name]
@@ -156,7 +156,7 @@ async function recordAndAnswer(
     return refuse(runtime, response, 'other_account', 'The callback is of another account')
   }
   if ('unknownStatus' in callback) {
-    // Twilio has added a status. Any answer but 204 would show up as an error in its console.
+    // Twilio has added a status. It reports any other answer as an error of the endpoint.
     const { unknownStatus: status, sid } = callback
     logger.warn('Status callback ignored: this version does not know the status', { status, sid })
     metrics.callbacks.unknown_status.inc()

@@ -13,7 +13,7 @@ export interface RunningWeb {
   stop(): Promise<void>
 }
 
-/** What an unauthenticated client may use. Twilio sends its 2 KB in one piece. */
+/** Limits for any client, before it is authenticated. Twilio sends its 2 KB in one piece. */
 const LIMITS = {
   headersTimeout: 5_000,
   requestTimeout: 10_000,
@@ -49,7 +49,7 @@ export async function startWeb(runtime: Runtime, { isOpen = false } = {}): Promi
   const url = `http://${host === '0.0.0.0' || host === '::' ? 'localhost' : host}:${address.port}`
   runtime.logger.info('Web process listens', {
     url,
-    // Without credentials for a proxy.
+    // PUBLIC_BASE_URL may contain credentials for a proxy.
     callbacks: `${runtime.config.publicBaseUrl.replace(/\/\/[^/]*@/, '//')}${STATUS_CALLBACK_PATH}`,
   })
   return {

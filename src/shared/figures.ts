@@ -1,10 +1,10 @@
-// How figures are written for people, on pages and in the terminal.
+// Formats figures for people, on pages and in the terminal.
 
 export function count(value: number): string {
   return value.toLocaleString('en')
 }
 
-/** With the digits that tell 99.9 from 100: nothing is rounded up to all, nor down to none. */
+/** A percentage that is `100 %` only for all and `0 %` only for none, never by rounding. */
 export function share(part: number, whole: number): string {
   if (whole === 0) return '–'
   const percent = (100 * part) / whole
@@ -14,7 +14,7 @@ export function share(part: number, whole: number): string {
   return `${shown} %`
 }
 
-/** Of a number of seconds, the two largest units. */
+/** The two largest units of a number of seconds, such as `2 h 5 min`. */
 export function duration(seconds: number): string {
   const whole = Math.round(Math.abs(seconds))
   const units: [string, number][] = [

@@ -1,7 +1,6 @@
-// How HTML is written here: everything that is put into a template is escaped, unless it is HTML itself. The words are
-// left to the pages.
+// A template tag for HTML that escapes every inserted value that is not HTML itself.
 
-/** Only the template below makes these, so text can not pass for HTML. */
+/** HTML made by the template below. A string is never taken for HTML. */
 export class Html {
   readonly text: string
   constructor(text: string) {

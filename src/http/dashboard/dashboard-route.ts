@@ -29,7 +29,7 @@ export function dashboardRoute(runtime: Runtime, recording: LazyRecording, acces
   const { publicBaseUrl } = runtime.config
   const publicUrl = URL.canParse(publicBaseUrl) ? new URL(publicBaseUrl) : null
   const publicPath = publicUrl?.pathname.replace(/\/$/, '') ?? ''
-  // A proxy may take a prefix of the public path away, and the mount point is then the rest of it.
+  // If a proxy removes a prefix of the public path, the mount point is the rest. Links need the whole public path.
   const publicPathOf = ({ baseUrl }: Request): string => (publicPath.endsWith(baseUrl) ? publicPath : baseUrl)
   const guards =
     access === 'open'
@@ -38,7 +38,7 @@ export function dashboardRoute(runtime: Runtime, recording: LazyRecording, acces
           requireSignIn({
             ...access,
             publicBaseUrl,
-            // X-Forwarded-Proto and the like are not trusted.
+            // Clients can forge X-Forwarded-Proto.
             isSecure: publicUrl?.protocol === 'https:',
             basePathOf: publicPathOf,
           }),

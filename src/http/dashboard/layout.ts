@@ -20,7 +20,7 @@ export const securityHeaders = helmet({
   },
   // With `no-referrer`, browsers would send `Origin: null` with our own forms; see same-origin.ts.
   referrerPolicy: { policy: 'same-origin' },
-  // Strict-Transport-Security is the decision of the host's owner.
+  // Only the owner of the host can decide on Strict-Transport-Security.
   strictTransportSecurity: false,
   xFrameOptions: { action: 'deny' },
 })

@@ -12,7 +12,7 @@ import {
 import { SHOWN_DIGITS } from '../../shared/log.ts'
 import { spanName } from './spans.ts'
 
-/** Names for several statuses. */
+/** Filters that match several statuses. */
 export const STATUS_GROUPS: ReadonlyMap<string, readonly DeliveryStatus[]> = new Map([
   ['delivered', DELIVERY_STATUSES.filter(isDelivered)],
   ['failed-for-good', DELIVERY_STATUSES.filter((status) => isFailure(status) && status !== 'retrying')],
@@ -103,7 +103,7 @@ const filterSchema = z
   })
   .refine((filter) => filter.after === null || filter['after-id'] !== null, BROKEN_LINK)
 
-/** @returns the fault of the first invalid field, as a sentence for a person */
+/** @returns for an invalid query, a sentence about its first invalid field */
 export function parseFilter(
   query: unknown,
   now: Date,
@@ -128,8 +128,8 @@ export function parseFilter(
 }
 
 /**
- * Where pages show only the last digits, nobody may find the others by searching for one more at a time. So a search for
- * more digits than are shown matches full numbers only.
+ * Pages may show only the last digits. Then a search for more digits matches full numbers only; otherwise the hidden digits
+ * could be found one at a time.
  */
 function partOf(digits: string, showContent: boolean): NonNullable<Search['number']>['part'] {
   return showContent || digits.length <= SHOWN_DIGITS ? 'end' : 'whole'

@@ -100,14 +100,14 @@ const STEPS: ReadonlyMap<string, string> = new Map([
 
 type RetryAction = Extract<Action, { kind: 'retry' }>
 export type CancelAction = Extract<Action, { kind: 'cancel' }>
-/** A retry for the state that the page shows: a repeated or outdated form does nothing. */
+/** A retry that applies only while the message is as the page showed it. */
 export type SeenRetry = RetryAction & { readonly seen: NonNullable<RetryAction['seen']> }
 
 export interface PossibleActions {
   /** Null if not even a forced retry is possible. */
   readonly retry: SeenRetry | null
   readonly cancel: CancelAction | null
-  /** Why the retry must be forced. */
+  /** Why the retry must be forced; null if a normal retry is possible. */
   readonly warning: string | null
 }
 

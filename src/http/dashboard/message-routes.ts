@@ -1,5 +1,4 @@
-// The pages of one message, and the two actions on it. Each action has a page that asks to confirm, whose form is sent
-// back by POST.
+// The pages of one message, and the two actions on it: retry and cancel. GET asks to confirm the action, POST performs it.
 import express, { type Request, type RequestHandler, type Response, Router } from 'express'
 import { z } from 'zod'
 import { type Action, actOnMessage } from '../../messages/act-on-message.ts'
@@ -32,7 +31,7 @@ const NOT_FOUND = {
 const FORM_REFUSED = {
   status: 403,
   title: 'Form refused',
-  text: 'No action was taken: the form does not come from this page. Open the message again and use its button.',
+  text: 'No action was taken: the form is outdated, or does not come from this dashboard. Open the message again and use its button.',
 } as const
 
 /** @param publicUrl the PUBLIC_BASE_URL; null if it is not a URL */
@@ -112,7 +111,7 @@ function performAction(
   }
 }
 
-/** The id alone could belong to another message since the form was opened, for example after a restore. */
+/** Since the form was opened, a restore may have given the id to another message. The key tells them apart. */
 const keyOf = ({ key }: StoredMessage): string => key ?? ''
 
 /** The hidden fields of the form, which FORMS reads. */

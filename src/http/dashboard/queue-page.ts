@@ -21,7 +21,7 @@ export async function queuePage(db: Db, base: string): Promise<Page> {
 <dl class="figures">
 ${figure('due', 'Due', due, due === 0 ? html`no attempt waits for a worker` : html`oldest: ${formatMoment(oldestDueAt, now)}`)}
 ${figure('deferred', 'Deferred', deferred, deferred === 0 ? html`no attempt is scheduled for later` : html`next: ${formatMoment(nextDueAt, now)}`)}
-${figure('in-doubt', 'In doubt', inDoubt, inDoubt === 0 ? html`no attempt with an unknown outcome` : html`oldest: ${formatMoment(oldestInDoubtAt, now)}`)}
+${figure('in-doubt', 'In doubt', inDoubt, inDoubt === 0 ? html`no unknown outcomes` : html`oldest: ${formatMoment(oldestInDoubtAt, now)}`)}
 </dl>
 <h2>Processes</h2>
 ${instances.some(({ role }) => role === 'worker') ? '' : html`<p class="note bad">No worker is running, so no due attempt is made. Start one with: sms-retry worker</p>`}

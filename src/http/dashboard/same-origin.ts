@@ -1,10 +1,9 @@
-// Protects forms from other sites: a browser sends the password with every request, also with one that another site
-// triggers. Reasons and limits: docs/decisions/same-origin-forms.md.
+// Prevents other sites from submitting forms: the browser would add the password to their requests as well. Reasons and
+// limits: docs/decisions/same-origin-forms.md.
 import type { Request } from 'express'
 
 /**
- * True if the dashboard's own pages, or the user directly, caused the request. Only browsers can say this, so a client that
- * sends neither header is refused.
+ * True if a page of the dashboard caused the request, or the user directly. False for a client that sends neither header.
  *
  * @param publicUrl the PUBLIC_BASE_URL; null if it is not a URL
  */
@@ -15,7 +14,7 @@ export function isSameOrigin(request: Request, publicUrl: URL | null): boolean {
   const origin = request.get('Origin')
   if (origin === undefined || !URL.canParse(origin)) return false
   const { host } = new URL(origin)
-  // Host has no scheme, so a page at http://host could post to https://host. PUBLIC_BASE_URL has one.
+  // Host has no scheme; PUBLIC_BASE_URL does. A page at http://host must not post to https://host.
   if (host === publicUrl?.host) return origin === publicUrl.origin
   return host === request.get('Host')
 }

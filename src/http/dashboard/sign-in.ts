@@ -14,7 +14,7 @@ export interface SignInDeps {
   readonly basePathOf: (request: Request) => string
 }
 
-/** Passes requests with the credentials on; answers all others with 401, or with 429 after too many wrong guesses. */
+/** Lets requests with the right credentials pass. Answers all others 401, or 429 after too many wrong guesses. */
 export function requireSignIn(deps: SignInDeps): RequestHandler {
   const { credentials, guessLimit, publicBaseUrl, isSecure, basePathOf } = deps
   const expected = `${credentials.username}:${credentials.password}`

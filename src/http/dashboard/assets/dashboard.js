@@ -37,7 +37,7 @@ function drawChart() {
       height: 260,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'UTC'),
       scales: {
-        // Half a bucket more on both sides, for the bars.
+        // Half a bucket of room on both sides, for the bars.
         x: { range: (_plot, least, most) => [least - bucket / 2, most + bucket / 2] },
         '%': { range: (_plot, least) => [Math.min(least ?? 90, 90), 100] },
         failures: { range: (_plot, _least, most) => [0, Math.max(most ?? 0, 4)] },
