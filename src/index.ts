@@ -1,8 +1,26 @@
-// The public API. Importing it starts nothing; each function starts what it says, and has a way to stop it. Sender and
-// worker are loaded when they are first asked for: an app that only mounts the endpoint need not pay for them.
+// The public API of sms-retry. A first hour with it:
+//
+// 1. Run `sms-retry migrate` once. It creates the table `sms_usage_logs` and the queue in your database.
+// 2. In your app, create one sender and send through it:
+//
+//      const sender = await createSender()
+//      await sender.send({ userId: 7, to: '+15551234567', body: 'Your order has shipped' })
+//
+// 3. Serve the endpoint for Twilio's status callbacks: mount `statusCallbackRouter()` into your Express app, or run
+//    `createApp()`, or the command `sms-retry web`. Delivery failures are reported there.
+// 4. Run a worker, which makes the retries: `startWorker()` or the command `sms-retry worker`.
+//
+// All functions take the same options; an option that is left out is read from the environment (see the README).
+// Importing this module starts nothing. Sender and worker are loaded on first use, so an app that only mounts the endpoint
+// does not load them.
 import type { Express, Router } from 'express'
 import { type Closable, createHttpApp, createStatusCallbackRouter } from './http/app.ts'
-import { type Options, openRuntime } from './processes/runtime.ts'
+import {
+  ENDPOINT_REQUIREMENTS,
+  type Options,
+  openRuntime,
+  SENDING_REQUIREMENTS,
+} from './processes/runtime.ts'
 import type { Sender } from './processes/sender.ts'
 import type { RunningWorker } from './processes/worker.ts'
 
@@ -24,18 +42,10 @@ export type { EnqueueResult, SendResult } from './messages/send-message.ts'
 export type { Sender } from './processes/sender.ts'
 export type { RunningWorker } from './processes/worker.ts'
 
-const ENDPOINT_REQUIREMENTS = [
-  'DATABASE_URL',
-  'PUBLIC_BASE_URL',
-  'TWILIO_ACCOUNT_SID',
-  'TWILIO_AUTH_TOKEN',
-] as const
-
 /**
- * Opens the one sender that app code shares: create it once per process, and close it when the process ends. Options
- * that are left out come from the environment.
+ * Creates the sender that the whole process shares. Create it once, and close it when the process ends.
  *
- * @throws ConfigError if options or environment are incomplete or wrong; it names every fault
+ * @throws ConfigError if options or environment are incomplete or invalid; it names every fault
  * @throws DatabaseError if the database cannot be reached
  * @throws SchemaError if `sms-retry migrate` has not been run
  * @example
@@ -45,20 +55,22 @@ const ENDPOINT_REQUIREMENTS = [
  */
 export async function createSender(options: Options = {}): Promise<Sender> {
   const { openSender } = await import('./processes/sender.ts')
-  return openSender(openRuntime(options, process.env, [...ENDPOINT_REQUIREMENTS, 'sender']))
+  return openSender(openRuntime(options, process.env, SENDING_REQUIREMENTS))
 }
 
 /**
- * Creates the Express app of the web process: `POST /twilio/status`, `GET /healthz`, `GET /readyz`, `GET /metrics` if
- * it has a token, and the dashboard if it has credentials. It does not listen by itself, and makes no attempt. The
- * database is connected on first use, so that the app starts while it is away; until it is back, Twilio is answered
- * 503, and sends again.
+ * Creates the Express app of the web process, without listening: `POST /twilio/status`, `GET /healthz`, `GET /readyz`,
+ * `GET /metrics` if a metrics token is set, and the dashboard if its credentials are set. It records status callbacks and
+ * schedules retries, but never sends: a worker does.
  *
- * @throws ConfigError if options or environment are incomplete or wrong; it names every fault
+ * The app connects to the database on first use, so it starts while the database is unavailable. Until the database is
+ * back, Twilio gets 503 and repeats the callback.
+ *
+ * @throws ConfigError if options or environment are incomplete or invalid; it names every fault
  * @example
  * const app = createApp()
  * const server = app.listen(3000)
- * // at the end:
+ * // When the process ends:
  * server.close(() => app.close())
  */
 export function createApp(options: Options = {}): Express & Closable {
@@ -66,17 +78,19 @@ export function createApp(options: Options = {}): Express & Closable {
 }
 
 /**
- * Creates the status callback endpoint alone, `POST /twilio/status`, for an Express 5 app that you already have. It
- * parses its own body, so mount it before body parsers. Behind `express.json()` and `express.urlencoded()` it works as
- * well; a parser that makes a text or bytes of the form must come after it, or every callback is refused with 403.
- * `publicBaseUrl` is where Twilio reaches the mount point, with the prefix that a proxy takes away: neither Host nor
- * X-Forwarded headers are looked at.
+ * Creates only the status callback endpoint, `POST /twilio/status`, as a router for your own Express 5 app.
  *
- * @throws ConfigError if options or environment are incomplete or wrong; it names every fault
+ * Mount it before body parsers. It also works after `express.json()` and `express.urlencoded()`. After a parser that turns
+ * forms into text or bytes, it answers every callback with 403.
+ *
+ * `publicBaseUrl` is the address at which Twilio reaches the mount point, including a path prefix that your proxy removes.
+ * Host and X-Forwarded headers are ignored.
+ *
+ * @throws ConfigError if options or environment are incomplete or invalid; it names every fault
  * @example
  * const router = statusCallbackRouter({ publicBaseUrl: 'https://shop.example.com/sms' })
  * app.use('/sms', router)
- * // at the end:
+ * // When the process ends:
  * server.close(() => router.close())
  */
 export function statusCallbackRouter(options: Options = {}): Router & Closable {
@@ -84,10 +98,11 @@ export function statusCallbackRouter(options: Options = {}): Router & Closable {
 }
 
 /**
- * Starts making the attempts that are due, in this process: those of enqueued messages, and the retries. Any number of
- * workers can share one database. A failure after the start does not end it: it is logged, and tried again.
+ * Starts a worker in this process. It sends enqueued messages and due retries, and looks up attempts in doubt at Twilio.
+ * Any number of workers can share one database. After it has started, failures do not stop it: they are logged, and the
+ * work is tried again.
  *
- * @throws ConfigError if options or environment are incomplete or wrong; it names every fault
+ * @throws ConfigError if options or environment are incomplete or invalid; it names every fault
  * @throws DatabaseError if the database cannot be reached
  * @throws SchemaError if `sms-retry migrate` has not been run
  * @example
@@ -96,5 +111,5 @@ export function statusCallbackRouter(options: Options = {}): Router & Closable {
  */
 export async function startWorker(options: Options = {}): Promise<RunningWorker> {
   const { runWorker } = await import('./processes/worker.ts')
-  return runWorker(openRuntime(options, process.env, [...ENDPOINT_REQUIREMENTS, 'sender']))
+  return runWorker(openRuntime(options, process.env, SENDING_REQUIREMENTS))
 }

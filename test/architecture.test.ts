@@ -82,7 +82,7 @@ test('the imports are found', () => {
   expect(all.length).toBeGreaterThan(sources.length)
   expect(all.filter((path) => !sources.some((source) => source.path === path))).toEqual([])
   expect(first('delivery/decide.ts')?.imports).toContain('./status.ts')
-  expect(first('cli/program.ts')?.imports).toContain('../demo/demo.ts')
+  expect(first('cli/definitions.ts')?.imports).toContain('../demo/demo.ts')
   expect(first('index.ts')?.imports).toContain('./postgres/pool.ts')
 })
 

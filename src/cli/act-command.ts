@@ -1,25 +1,23 @@
-// The commands by which a person acts on one message: try it again now, or call it off.
-import { type Action, actOnMessage } from '../messages/act-on-message.ts'
+// The commands `retry` and `cancel`: a person acts on one message.
 import type { Env } from '../config/config.ts'
 import { findMessage, type StoredMessage } from '../db/messages.ts'
 import { nextStepOf } from '../delivery/next-step.ts'
-import { Instance } from '../processes/instance.ts'
-import { openRuntime, recordingOf, startRuntimeQueue } from '../processes/runtime.ts'
-import { createCommandLogger } from './command-logger.ts'
+import { type Action, actOnMessage } from '../messages/act-on-message.ts'
 import { print, printJson, printStatus } from '../shared/output.ts'
-import { messageJson } from './views.ts'
+import { messageJson } from './message-views.ts'
+import { withRecording } from './with-database.ts'
 
 export interface ActFlags {
   readonly json?: true
 }
 
-/** @returns false if nothing was done */
+/** @returns false if nothing was changed */
 export function retryCommand(
   env: Env,
   id: number,
   flags: ActFlags & { readonly force?: true },
 ): Promise<boolean> {
-  // What it is now is what is asked for: of two who ask at the same time, one gets it.
+  // The retry applies to the state that was read. If two people ask at the same time, one of them gets it.
   return act(env, id, flags, ({ status, retryCount }) => ({
     kind: 'retry',
     seen: { status, retryCount },
@@ -27,53 +25,40 @@ export function retryCommand(
   }))
 }
 
-/** @returns false if nothing was done */
+/** @returns false if nothing was changed */
 export function cancelCommand(env: Env, id: number, flags: ActFlags): Promise<boolean> {
   return act(env, id, flags, () => ({ kind: 'cancel' }))
 }
 
-const STOP_TIMEOUT_MS = 5_000
-
-async function act(
+function act(
   env: Env,
   id: number,
   { json }: ActFlags,
   actionFor: (message: StoredMessage) => Action,
 ): Promise<boolean> {
-  const logger = createCommandLogger(env)
-  const runtime = openRuntime({ logger }, env, ['DATABASE_URL'])
-  const { database } = runtime
-  const queue = await startRuntimeQueue(runtime, 'schedule')
-  const instance = new Instance(runtime, 'sender')
-  await instance.start()
-  try {
+  return withRecording(env, ['DATABASE_URL'], async (deps, { database }) => {
     const found = await findMessage(database, id)
-    const acted =
-      found === null
-        ? ({ outcome: 'unknown_message' } as const)
-        : await actOnMessage(recordingOf(runtime, queue), found, actionFor(found))
-    if (found === null || acted.outcome === 'unknown_message') {
-      printStatus(`There is no message ${id}.`)
+    const result = found === null ? null : await actOnMessage(deps, found, actionFor(found))
+    if (found === null || result === null || result.outcome === 'unknown_message') {
+      printStatus(`Message ${id} does not exist.`)
       return false
     }
-    if (acted.outcome === 'nothing_to_do') {
-      if (json) printJson({ id, ...acted, message: messageJson(found) })
-      printStatus(`Message ${id} stays as it is: ${acted.why}.`)
+    const { outcome } = result
+    if (outcome === 'nothing_to_do') {
+      const { why } = result
+      if (json) printJson({ id, outcome, why, message: messageJson(found) })
+      printStatus(`Message ${id} was not changed: ${why}.`)
       return false
     }
-    const message = { ...acted.message, userId: found.userId }
-    if (json) printJson({ id, outcome: acted.outcome, message: messageJson(message) })
-    else print(`message ${id}: ${wordsFor(message)}`)
+    const message = { ...result.message, userId: found.userId }
+    if (json) printJson({ id, outcome, message: messageJson(message) })
+    else print(`message ${id}: ${describeState(message)}`)
     return true
-  } finally {
-    await queue.stop(STOP_TIMEOUT_MS)
-    await instance.stop()
-    await database.close()
-  }
+  })
 }
 
-function wordsFor(message: StoredMessage): string {
+function describeState(message: StoredMessage): string {
   if (message.status === 'canceled') return 'canceled'
-  // By its own time: the clocks of this machine and the database may differ.
+  // Judged at the message's own time: this machine's clock may differ from the database's.
   return `${message.status}. ${nextStepOf(message, message.nextRetryAt ?? new Date()).what}`
 }

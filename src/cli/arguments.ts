@@ -1,4 +1,4 @@
-// What the commands take as arguments, from text. Wrong ones end the command with exit code 2, before anything is done.
+// Parses the arguments of the commands. An invalid one ends the command with exit code 2 before anything is done.
 import { InvalidArgumentError } from 'commander'
 import { MIN_AGE_DAYS } from '../messages/prune-messages.ts'
 
@@ -14,35 +14,34 @@ export function wholeNumber(text: string): number {
 }
 
 const wholeNumberFrom =
-  (least: number, most: number) =>
+  (min: number, max: number) =>
   (text: string): number => {
     const number = wholeNumber(text)
-    if (number < least || number > most)
-      throw new InvalidArgumentError(`It must be from ${least} to ${most}.`)
+    if (number < min || number > max) throw new InvalidArgumentError(`It must be from ${min} to ${max}.`)
     return number
   }
 
 export const limitOf = wholeNumberFrom(1, 10_000)
 export const portOf = wholeNumberFrom(0, 65_535)
 export const seedOf = wholeNumberFrom(0, 4_294_967_295)
-/** A timer of Node's waits no longer, in milliseconds. */
+/** The longest delay of a Node timer, in milliseconds. */
 export const delayOf = wholeNumberFrom(0, 2_147_483_647)
 
 const SECONDS_OF_UNIT: Readonly<Record<string, number>> = { m: 60, h: 3600, d: 24 * 3600 }
 
-/** In seconds. */
+/** @returns seconds */
 export function spanOf(text: string): number {
   const [, count, unit = ''] = /^([1-9]\d{0,4})([mhd])$/.exec(text) ?? []
   if (count === undefined) throw new InvalidArgumentError('It must be a time such as 30m, 24h or 7d.')
   return Number(count) * (SECONDS_OF_UNIT[unit] ?? 0)
 }
 
-/** How old messages are that may go, in days. */
+/** The minimum age of messages to prune, in days. */
 export function daysOf(text: string): number {
   const days = Number(/^(\d{1,5})d$/.exec(text)?.[1] ?? Number.NaN)
   if (!(days >= MIN_AGE_DAYS))
     throw new InvalidArgumentError(
-      `It must be a number of days such as 90d, ${MIN_AGE_DAYS}d at least: callbacks may come three days late.`,
+      `It must be a number of days such as 90d, and at least ${MIN_AGE_DAYS}d: callbacks may be three days late.`,
     )
   return days
 }
@@ -50,7 +49,7 @@ export function daysOf(text: string): number {
 export function secondsOf(text: string): number {
   const seconds = Number(text)
   if (!/^\d+(\.\d+)?$/.test(text) || seconds <= 0 || seconds > 60)
-    throw new InvalidArgumentError('It must be a number of seconds up to 60.')
+    throw new InvalidArgumentError('It must be a number of seconds, more than 0 and at most 60.')
   return seconds
 }
 

@@ -1,22 +1,22 @@
-// The command `doctor`: prints what was found as it is found, for people; as JSON once all is known.
+// The command `doctor`: prints each finding as it is made, or all of them as JSON at the end.
 import type { Env } from '../config/config.ts'
 import { examineAll, type NamedFinding } from '../doctor/doctor.ts'
-import { print, printJson, type Style, styled, printStatus } from '../shared/output.ts'
+import { print, printJson, printStatus, type Style, styled } from '../shared/output.ts'
 import { hanging } from './table.ts'
 
-/** @returns false if something failed */
+/** @returns false if a check failed */
 export async function doctorCommand(
   env: Env,
   flags: { readonly timeout: number; readonly json?: true },
 ): Promise<boolean> {
-  const found: NamedFinding[] = []
+  const findings: NamedFinding[] = []
   for await (const finding of examineAll(env, { endpointTimeoutMs: flags.timeout * 1000 })) {
-    found.push(finding)
+    findings.push(finding)
     if (!flags.json) print(findingView(finding))
   }
-  if (flags.json) printJson(found.map(findingJson))
-  else printStatus(closingWords(found))
-  return found.every(({ result }) => result !== 'failed')
+  if (flags.json) printJson(findings.map(findingJson))
+  else printStatus(summaryOf(findings))
+  return findings.every(({ result }) => result !== 'failed')
 }
 
 const STYLES: Readonly<Record<NamedFinding['result'], Style>> = {
@@ -41,13 +41,13 @@ function findingJson({ name, result, what, fix }: NamedFinding): object {
   return { name, result, what, mend: fix }
 }
 
-function closingWords(found: readonly NamedFinding[]): string {
+function summaryOf(findings: readonly NamedFinding[]): string {
   const count = (wanted: NamedFinding['result']): number =>
-    found.filter(({ result }) => result === wanted).length
+    findings.filter(({ result }) => result === wanted).length
   const [failures, warnings] = [count('failed'), count('warning')]
-  const words = [
+  const parts = [
     ...(failures === 0 ? [] : [`${failures} failed`]),
     ...(warnings === 0 ? [] : [`${warnings} ${warnings === 1 ? 'warning' : 'warnings'}`]),
   ]
-  return words.length === 0 ? 'All is well.' : `${words.join(', ')}.`
+  return parts.length === 0 ? 'All checks passed.' : `${parts.join(', ')}.`
 }

@@ -1,10 +1,13 @@
-// The command that removes old messages, or their texts. Progress goes to stderr, the result to stdout.
-import { type Env, parseConfig } from '../config/config.ts'
+// The command `prune`: deletes old messages, or only their texts. Progress goes to stderr, the result to stdout.
+import type { Env } from '../config/config.ts'
 import { requireCurrentTable } from '../db/bookkeeping.ts'
-import { openDatabase } from '../postgres/pool.ts'
 import { type Pruned, prune } from '../messages/prune-messages.ts'
-import { print, printJson, printStatus } from '../shared/output.ts'
+import type { Database } from '../postgres/pool.ts'
 import { nextSignal } from '../processes/until-signal.ts'
+import { count } from '../shared/figures.ts'
+import { print, printJson, printStatus } from '../shared/output.ts'
+import { formatMinute } from './format-time.ts'
+import { withDatabase } from './with-database.ts'
 
 export interface PruneFlags {
   readonly olderThan: number
@@ -15,48 +18,51 @@ export interface PruneFlags {
 
 const PROGRESS_EVERY_MS = 5_000
 
-/** @returns false if it was told to stop before it was done */
-export async function pruneCommand(env: Env, flags: PruneFlags): Promise<boolean> {
-  const config = parseConfig(env, ['DATABASE_URL'])
-  const database = openDatabase(config.database, () => undefined)
+/** @returns false if it was stopped before the end */
+export function pruneCommand(env: Env, flags: PruneFlags): Promise<boolean> {
+  return withDatabase(env, async (database) => {
+    const pruned = await pruneWithProgress(database, flags)
+    if (flags.json) printJson(jsonOf(pruned, flags))
+    else print(resultOf(pruned, flags))
+    if (!pruned.isComplete) printStatus('Stopped before the end; run it again to continue.')
+    return pruned.isComplete
+  })
+}
+
+async function pruneWithProgress(database: Database, flags: PruneFlags): Promise<Pruned> {
+  const { olderThan: olderThanDays, contentOnly = false, dryRun = false } = flags
   const stop = new AbortController()
   void nextSignal().then((signal) => {
-    printStatus(`${signal}: stopping after this batch. Once more stops it at once.`)
+    printStatus(`${signal}: stopping after this batch. A second signal stops immediately.`)
     stop.abort()
   })
-  const { olderThan: olderThanDays, contentOnly = false, dryRun = false } = flags
-  const what = contentOnly ? 'content' : 'rows'
   let last: Pruned | undefined
-  let toldMs = performance.now()
-  const onBatch = (sofar: Pruned): void => {
-    last = sofar
-    if (performance.now() - toldMs < PROGRESS_EVERY_MS) return
-    toldMs = performance.now()
-    printStatus(progressOf(sofar))
+  let printedMs = performance.now()
+  const onBatch = (soFar: Pruned): void => {
+    last = soFar
+    if (performance.now() - printedMs < PROGRESS_EVERY_MS) return
+    printedMs = performance.now()
+    printStatus(progressOf(soFar))
   }
   try {
     await requireCurrentTable(database)
-    const pruned = await prune(database, { what, olderThanDays, dryRun }, onBatch, stop.signal)
-    if (flags.json) printJson(jsonOf(pruned, flags))
-    else print(resultOf(pruned, flags))
-    if (!pruned.isComplete) printStatus('It was stopped before its end: run it again to go on.')
-    return pruned.isComplete
+    const what = contentOnly ? 'content' : 'rows'
+    return await prune(database, { what, olderThanDays, dryRun }, onBatch, stop.signal)
   } catch (error) {
-    if (last !== undefined) printStatus(`${progressOf(last)} Run it again to go on.`)
+    if (last !== undefined) printStatus(`${progressOf(last)} Run it again to continue.`)
     throw error
-  } finally {
-    await database.close()
   }
 }
 
 function progressOf({ pruned, lookedUpTo }: Pruned): string {
-  return `So far: ${pruned.toLocaleString('en')}, up to ${lookedUpTo ?? 'nothing'}.`
+  return `So far: ${count(pruned)} messages, created up to ${lookedUpTo ?? '-'}.`
 }
 
 function resultOf({ pruned, createdBefore }: Pruned, { contentOnly, dryRun }: PruneFlags): string {
-  const count = `${pruned.toLocaleString('en')} message${pruned === 1 ? '' : 's'}`
-  const is = `${dryRun ? 'would be' : pruned === 1 ? 'was' : 'were'} ${contentOnly ? 'stripped of their texts' : 'deleted'}`
-  return `${count} ${is}, of those created before ${createdBefore.toISOString().slice(0, 16).replace('T', ' ')} UTC.`
+  const messages = `${count(pruned)} message${pruned === 1 ? '' : 's'}`
+  const verb = dryRun ? 'would be' : pruned === 1 ? 'was' : 'were'
+  const done = contentOnly ? 'stripped of their texts' : 'deleted'
+  return `${messages} ${verb} ${done} (created before ${formatMinute(createdBefore)} UTC).`
 }
 
 /** Stable: keys are added, never renamed. */

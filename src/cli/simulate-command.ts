@@ -1,4 +1,4 @@
-// The command `simulate`: the Twilio simulator as a program.
+// The command `simulate`: runs the Twilio simulator and prints the settings for using it.
 import { type Env, parseConfig } from '../config/config.ts'
 import { createLogger } from '../shared/log.ts'
 import { type Chaos, startSimulator } from '../simulator/simulator.ts'
@@ -40,18 +40,18 @@ export async function simulateCommand(env: Env, flags: SimulateFlags): Promise<v
     authToken: authToken ?? twilio.authTokens[0],
     apiKeySid: twilio.apiKey?.sid,
     apiKeySecret: twilio.apiKey?.secret,
-    // Sids come from the seed; a fixed one would give a database that was kept the same sids once more.
+    // The seed determines the sids. With a fixed default, a second run would repeat sids that the database already has.
     seed: seed ?? Math.floor(Math.random() * 2 ** 32),
   })
   print(
     [
       `Twilio simulator: ${simulator.url}  (inbox: ${simulator.url}/inbox, seed ${simulator.seed})`,
-      'For web and worker:',
+      'Settings for web and worker:',
       `  TWILIO_API_BASE_URL=${simulator.url}`,
       `  TWILIO_ACCOUNT_SID=${simulator.accountSid}`,
       ...(authToken === undefined && twilio.authTokens.length === 0
         ? [`  TWILIO_AUTH_TOKEN=${simulator.authToken}`]
-        : ['  TWILIO_AUTH_TOKEN as given']),
+        : ['  TWILIO_AUTH_TOKEN=<the token you set>']),
     ].join('\n'),
   )
   await runUntilSignal(() => simulator.close(), createLogger({ level: logLevel, format: logFormat }))

@@ -1,34 +1,32 @@
-// The command `stats`: what became of the messages of a span, whether that is good enough, and why the others failed.
-import { type Env, parseConfig } from '../config/config.ts'
+// The command `stats`: how many messages were delivered, whether the targets are met, and why the others failed.
+import type { Env } from '../config/config.ts'
 import { countFailures, type Failures, MAX_CONSIDERED } from '../db/failures.ts'
 import { countMessages, type Overview } from '../db/overview.ts'
-import { openDatabase } from '../postgres/pool.ts'
 import { reasonOf } from '../delivery/error-codes.ts'
 import { type Target, targetsOf } from '../delivery/targets.ts'
 import { duration, share } from '../shared/figures.ts'
 import { print, printJson, printStatus } from '../shared/output.ts'
 import { type Cell, table } from './table.ts'
+import { withDatabase } from './with-database.ts'
 
 export async function statsCommand(
   env: Env,
   { since, json }: { readonly since: number; readonly json?: true },
 ): Promise<void> {
-  const config = parseConfig(env, ['DATABASE_URL'])
-  const database = openDatabase(config.database, () => undefined)
-  try {
-    const overview = await countMessages(database, since)
-    const failures = await countFailures(database, since)
-    if (json) printJson(statsJson(since, overview, failures))
-    else print(statsView(since, overview, failures))
-    if (!failures.isComplete) {
-      printStatus(`Error codes are those of the newest ${MAX_CONSIDERED} messages with trouble.`)
-    }
-  } finally {
-    await database.close()
+  const { overview, failures } = await withDatabase(env, async (database) => ({
+    overview: await countMessages(database, since),
+    failures: await countFailures(database, since),
+  }))
+  if (json) printJson(statsJson(since, overview, failures))
+  else print(statsView(since, overview, failures))
+  if (!failures.isComplete) {
+    printStatus(
+      `Error codes are counted for the newest ${MAX_CONSIDERED} messages with failed attempts only.`,
+    )
   }
 }
 
-/** Stable: keys are added, never renamed. A value is null while there is nothing to judge by. */
+/** Stable: keys are added, never renamed. The value of a target is null while no messages count towards it. */
 function statsJson(sinceSeconds: number, overview: Overview, { codes, isComplete }: Failures): object {
   return {
     sinceSeconds,
@@ -45,7 +43,7 @@ function statsView(sinceSeconds: number, overview: Overview, { codes }: Failures
   const head = `The last ${duration(sinceSeconds)}`
   const parts = [
     table([head, 'MESSAGES', 'SHARE'], figures(overview)),
-    table(['TARGET', 'IS', 'WANTED', 'OF'], targetsOf(overview).map(targetRow)),
+    table(['TARGET', 'ACTUAL', 'WANTED', 'OF'], targetsOf(overview).map(targetRow)),
   ]
   if (codes.length > 0) {
     const rows = codes.map(({ code, attempts, messages, recovered }) => [
@@ -62,15 +60,15 @@ function statsView(sinceSeconds: number, overview: Overview, { codes }: Failures
 
 function figures(overview: Overview): Cell[][] {
   const { messages, deliveredAtFirst, deliveredByRetry, failed, canceled, inFlight, retrying } = overview
-  const row = (name: string, count: number): Cell[] => [name, `${count}`, share(count, messages)]
+  const row = (name: string, size: number): Cell[] => [name, `${size}`, share(size, messages)]
   return [
     ['Messages', `${messages}`],
     row('Delivered at first try', deliveredAtFirst),
     row('Recovered by retry', deliveredByRetry),
     row('Failed for good', failed),
     row('Canceled', canceled),
-    row('Not final yet', inFlight),
-    row('  of them, waiting for a retry', retrying),
+    row('In progress', inFlight),
+    row('  waiting for a retry', retrying),
   ]
 }
 

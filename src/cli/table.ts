@@ -1,23 +1,20 @@
-// How texts fit the terminal: tables, facts and findings. Widths are counted in columns of the terminal, as Chinese letters
-// and emoji take two. What is not printed to a terminal is printed whole: a pipe has no width.
+// Fits tables and texts into the terminal. Widths are in terminal columns: a Chinese character or an emoji takes two.
+// Output to a pipe or a file is never cut.
 import stringWidth from 'string-width'
 import { printableLine } from '../shared/printable.ts'
 import { type Style, styled } from '../shared/output.ts'
 
-/** A text, or one with a colour. */
+/** A plain text, or a text with a style. */
 export type Cell = string | { readonly text: string; readonly style: Style }
 
 const GAP = 2
 
-/**
- * Columns as wide as their contents. Where the terminal ends, the columns at the end are cut: the last one is to be the
- * text that can be spared.
- */
+/** Columns are as wide as their contents. A line is cut at the edge of the terminal, so put the least important column last. */
 export function table(head: readonly string[], rows: readonly (readonly Cell[])[]): string {
   const all = [head.map((text): Cell => ({ text, style: 'bold' })), ...rows].map((row) => row.map(printable))
   const widths = head.map((_, column) => Math.max(...all.map((row) => stringWidth(row[column]?.text ?? ''))))
-  const most = terminalWidth()
-  return all.map((row) => lineOf(row, widths, most)).join('\n')
+  const maxWidth = terminalWidth()
+  return all.map((row) => lineOf(row, widths, maxWidth)).join('\n')
 }
 
 interface PrintableCell {
@@ -30,19 +27,19 @@ function printable(cell: Cell): PrintableCell {
   return { text: printableLine(text), style }
 }
 
-function lineOf(row: readonly PrintableCell[], widths: readonly number[], most: number): string {
+function lineOf(row: readonly PrintableCell[], widths: readonly number[], maxWidth: number): string {
   let line = ''
   let used = 0
-  let owed = 0
+  let padding = 0
   for (const [column, { text, style }] of row.entries()) {
-    // Spaces are written when something follows them, so that no line ends with any.
-    if (text !== '' && used + owed < most) {
-      const shown = cut(text, most - used - owed)
-      line += ' '.repeat(owed) + (style === null ? shown : styled(style, shown))
-      used += owed + stringWidth(shown)
-      owed = 0
+    // Padding is written only in front of another text, so no line ends with spaces.
+    if (text !== '' && used + padding < maxWidth) {
+      const shown = cut(text, maxWidth - used - padding)
+      line += ' '.repeat(padding) + (style === null ? shown : styled(style, shown))
+      used += padding + stringWidth(shown)
+      padding = 0
     }
-    owed = sum(widths.slice(0, column + 1)) + GAP * (column + 1) - used
+    padding = sum(widths.slice(0, column + 1)) + GAP * (column + 1) - used
   }
   return line
 }
@@ -51,32 +48,32 @@ const sum = (numbers: readonly number[]): number => numbers.reduce((one, other) 
 
 function terminalWidth(): number {
   if (!process.stdout.isTTY) return Number.POSITIVE_INFINITY
-  // 0 from a terminal that does not know.
-  return process.stdout.columns || USUAL_WIDTH
+  // Some terminals report 0.
+  return process.stdout.columns || DEFAULT_WIDTH
 }
 
-const USUAL_WIDTH = 80
+const DEFAULT_WIDTH = 80
 
 const graphemes = new Intl.Segmenter()
 
-/** The beginning of the text that fits, with an ellipsis if that is not all of it. */
-function cut(text: string, most: number): string {
-  if (stringWidth(text) <= most) return text
+/** Ends a text that is too wide with an ellipsis. */
+function cut(text: string, maxWidth: number): string {
+  if (stringWidth(text) <= maxWidth) return text
   let kept = ''
   for (const { segment } of graphemes.segment(text)) {
-    if (stringWidth(kept + segment) > most - 1) break
+    if (stringWidth(kept + segment) > maxWidth - 1) break
     kept += segment
   }
   return `${kept.trimEnd()}…`
 }
 
-/** The text below and beside what stands at its left, which is `indent` columns wide; broken at spaces. */
+/** Wraps a text at spaces into a column that starts at `indent`; the caller prints what stands before the first line. */
 export function hanging(text: string, indent: number): string {
-  const most = Math.max(terminalWidth() - indent, MIN_WIDTH)
+  const maxWidth = Math.max(terminalWidth() - indent, MIN_WIDTH)
   const lines: string[] = []
   let line = ''
   for (const word of printableLine(text).split(' ')) {
-    if (line !== '' && stringWidth(`${line} ${word}`) > most) {
+    if (line !== '' && stringWidth(`${line} ${word}`) > maxWidth) {
       lines.push(line)
       line = word
     } else line = line === '' ? word : `${line} ${word}`
@@ -84,5 +81,5 @@ export function hanging(text: string, indent: number): string {
   return [...lines, line].join(`\n${' '.repeat(indent)}`)
 }
 
-/** A narrower column could not be read. */
+/** A narrower column is unreadable. */
 const MIN_WIDTH = 20

@@ -1,6 +1,6 @@
-// One running process (of a role: in a demo, one process has several) and its row in the database, by which others know
-// that it lives and what it has counted. Writing it never disturbs the work: one short statement every 15 s, one at a
-// time; if it fails, the next one says the same and more.
+// One running instance of a role (the demo runs several roles in one process) and its row in the database. The row tells
+// others that the instance is alive, and holds its metrics. Writing it is cheap: one short statement every 15 seconds. A
+// failed write is not repeated; the next one contains the same and newer figures.
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import {
@@ -20,8 +20,8 @@ import { readVersion } from '../shared/version.ts'
 
 const WRITE_EVERY_MS = 15_000
 
-/** Some thirty times what a snapshot comes to. */
-const MAX_SNAPSHOT = 1_000_000
+/** About thirty times the usual size. */
+const MAX_SNAPSHOT_LENGTH = 1_000_000
 
 export interface InstanceDeps {
   readonly database: Database
@@ -34,10 +34,10 @@ export class Instance {
   readonly #role: Role
   readonly #startedMs = performance.now()
   #id: string = randomUUID()
-  /** What the row says, as far as we know; null while there is none. */
+  /** The snapshot in our row, as far as we know; null while there is no row. */
   #written: Snapshot | null = null
-  /** What was counted with the departed, when this process was taken for dead. */
-  #departed: Snapshot = []
+  /** What was already added to the row of exited instances, while this one was considered dead. */
+  #addedToExited: Snapshot = []
   #writing: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #isStopped = false
@@ -47,7 +47,7 @@ export class Instance {
     this.#role = role
   }
 
-  /** Writes the row now and every 15 s; resolves after the first time. Never rejects. Can be called again. */
+  /** Writes the row now and every 15 seconds. Resolves after the first write and never rejects. Idempotent. */
   async start(): Promise<void> {
     if (this.#timer !== undefined || this.#isStopped) return
     this.#timer = setInterval(() => void this.#writeOrLog(), WRITE_EVERY_MS).unref()
@@ -55,12 +55,12 @@ export class Instance {
   }
 
   /**
-   * Writes the row, unless that is being done already.
+   * Writes the row. Joins a write that is already running.
    *
    * @throws DatabaseError
    */
   async write(): Promise<void> {
-    // A row that came after the stop would count everything once more.
+    // A row written after the stop would count everything twice.
     if (this.#isStopped) return
     void this.start()
     this.#writing ??= this.#write().finally(() => {
@@ -69,16 +69,16 @@ export class Instance {
     await this.#writing
   }
 
-  /** The last figures are counted with the departed at once. Never rejects: otherwise others do so a minute later. */
+  /** Adds the final figures to the row of exited instances. Never rejects: if it fails, another instance does it later. */
   async stop(): Promise<void> {
     if (this.#timer === undefined || this.#isStopped) return
     this.#isStopped = true
     clearInterval(this.#timer)
     try {
-      // What is being written may be a moment old.
+      // A running write may have older figures.
       await this.#writing?.catch(() => undefined)
       await this.#write()
-      await foldGone(this.#deps.database, this.#id)
+      await foldExited(this.#deps.database, this.#id)
     } catch (error) {
       this.#logFailure(error)
     }
@@ -89,7 +89,7 @@ export class Instance {
   }
 
   #logFailure(error: unknown): void {
-    this.#deps.logger.debug('The figures of this process could not be written', errorFields(error))
+    this.#deps.logger.debug('Could not write the metrics of this process', errorFields(error))
   }
 
   async #write(): Promise<void> {
@@ -100,20 +100,21 @@ export class Instance {
         this.#written = snapshot
         return
       }
-      // Suspended or cut off for a minute, we were taken for dead. What the row said is counted with the departed.
-      this.#departed = await sum([this.#departed, withoutGauges(this.#written)])
+      // Our row is gone: after a minute without contact, another instance considered this one dead, and added the figures
+      // of the row to those of exited instances.
+      this.#addedToExited = await sum([this.#addedToExited, withoutGauges(this.#written)])
       this.#written = null
       this.#id = randomUUID()
     }
     const snapshot = await this.#snapshot()
     await insertInstance(database, this.#describe(), toJson(snapshot))
     this.#written = snapshot
-    // Rows come with processes that start; so each that starts removes those of the dead, and the table stays small.
-    if (await hasExitedInstances(database)) await foldGone(database, null)
+    // Every start adds a row, so every start also removes the rows of dead instances. The table stays small.
+    if (await hasExitedInstances(database)) await foldExited(database, null)
   }
 
   async #snapshot(): Promise<Snapshot> {
-    return minus(await this.#deps.metrics.snapshot(), this.#departed)
+    return minus(await this.#deps.metrics.snapshot(), this.#addedToExited)
   }
 
   #describe(): Parameters<typeof insertInstance>[1] {
@@ -123,24 +124,27 @@ export class Instance {
   }
 }
 
-/** Adds what those have counted that are gone, and this one, to the row of the departed. Each is added by one process. */
-async function foldGone(database: Database, id: string | null): Promise<void> {
+/**
+ * Adds the figures of dead instances, and of `id`, to the row of exited instances, and deletes their rows. Concurrent calls
+ * count each instance once.
+ */
+async function foldExited(database: Database, id: string | null): Promise<void> {
   await database.transaction(async (tx) => {
-    const departed = await lockExitedMetrics(tx)
-    const gone = await removeExitedInstances(tx, id)
-    if (gone.length === 0) return
-    const all = [departed, ...gone].map(toSnapshot).map(withoutGauges)
+    const earlier = await lockExitedMetrics(tx)
+    const exited = await removeExitedInstances(tx, id)
+    if (exited.length === 0) return
+    const all = [earlier, ...exited].map(toSnapshot).map(withoutGauges)
     await writeExitedMetrics(tx.atCommit, toJson(await sum(all)))
   })
 }
 
-/** As it stands in the database. Whatever else stands there counts as nothing. */
+/** Reads a stored snapshot. Anything but an array counts as empty. */
 export function toSnapshot(stored: unknown): Snapshot {
   return Array.isArray(stored) ? (stored as Snapshot) : []
 }
 
 function toJson(snapshot: Snapshot): string {
   const json = JSON.stringify(snapshot)
-  if (json.length > MAX_SNAPSHOT) throw new Error(`A snapshot of ${json.length} characters is not written`)
+  if (json.length > MAX_SNAPSHOT_LENGTH) throw new Error(`Snapshot too large: ${json.length} characters`)
   return json
 }

@@ -1,4 +1,4 @@
-// Use case: bring a database up to date, table and queue, whatever state it is in and however often.
+// Use case: bring the table and the queue of a database up to date. Safe to repeat, whatever state they are in.
 import type { DatabaseConfig } from '../config/config.ts'
 import { migrateTable, whileMigrating } from '../db/migrations.ts'
 import { openDatabase } from '../postgres/pool.ts'
@@ -6,11 +6,11 @@ import { errorFields, type Logger } from '../shared/log.ts'
 import { migrateQueue } from '../jobs/queue-migration.ts'
 
 /**
- * Two processes that migrate at once take turns.
+ * Concurrent migrations run one after the other.
  *
- * @returns the names of the table's migrations that were applied now
- * @throws SchemaError if the table or its contents are in the way, or a right is missing, with how to mend that
- * @throws DatabaseError if the database is lost
+ * @returns the names of the table migrations that were applied
+ * @throws SchemaError if the table or its rows prevent a migration, or a privilege is missing; it says how to fix that
+ * @throws DatabaseError if the connection is lost
  */
 export function migrate(config: DatabaseConfig, logger: Logger): Promise<string[]> {
   return whileMigrating(config, async (client) => {
@@ -26,5 +26,5 @@ export function migrate(config: DatabaseConfig, logger: Logger): Promise<string[
   })
 }
 
-/** A migration of a large queue may take its time. */
+/** Migrating a large queue can take long. */
 const NO_TIMEOUT = 0

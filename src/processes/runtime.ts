@@ -1,5 +1,5 @@
-// What sender, web process and worker have in common: configuration from options and environment, the
-// database, the queue, the policy and the log.
+// What sender, web process and worker share: configuration from options and environment, database, queue, retry policy,
+// metrics and log.
 import { type Config, type Env, parseConfig, type Requirement } from '../config/config.ts'
 import { requireCurrentTable, requireOwnTable } from '../db/bookkeeping.ts'
 import { type Database, openDatabase } from '../postgres/pool.ts'
@@ -15,43 +15,51 @@ import { type Queue, startQueue } from '../jobs/queue.ts'
 import { RefusedRows } from '../recording/refused-rows.ts'
 import { describeLine, readTextFile } from '../shared/text-file.ts'
 
+export const ENDPOINT_REQUIREMENTS = [
+  'DATABASE_URL',
+  'PUBLIC_BASE_URL',
+  'TWILIO_ACCOUNT_SID',
+  'TWILIO_AUTH_TOKEN',
+] as const satisfies readonly Requirement[]
+export const SENDING_REQUIREMENTS = [...ENDPOINT_REQUIREMENTS, 'sender'] as const
+
 export interface TwilioOptions {
   readonly accountSid?: string
-  /** The account's primary auth token; several while a token is rotated (the first one sends). */
+  /** The account's primary auth token. Pass several while you rotate it; requests use the first. */
   readonly authToken?: string | readonly string[]
-  /** The sending number, in E.164. */
+  /** Sender phone number in E.164 format. Set either this or `messagingServiceSid`. */
   readonly from?: string
   readonly messagingServiceSid?: string
-  /** An API key for sending, instead of the auth token. */
+  /** An API key for requests to Twilio, instead of the auth token. Callbacks are still verified with the auth token. */
   readonly apiKeySid?: string
   readonly apiKeySecret?: string
-  /** For the simulator. */
+  /** Address of the simulator. Default: Twilio. */
   readonly apiBaseUrl?: string
 }
 
-/** Every option that is left out comes from the environment; the README lists the names. */
+/** An option that is left out is read from the environment. The README lists the variables. */
 export interface Options {
-  /** Such as postgres://user:password@localhost:5432/app. */
+  /** For example postgres://user:password@localhost:5432/app. */
   readonly databaseUrl?: string
   readonly twilio?: TwilioOptions
-  /** Where Twilio reaches the status callback endpoint's application, such as https://sms.example.com. */
+  /** Public address of the app that serves the status callback endpoint, for example https://sms.example.com. */
   readonly publicBaseUrl?: string
-  /** Overrides single codes or the default; RETRY_POLICY_FILE is not read then. */
+  /** Overrides the rules of some error codes, or the default rule. RETRY_POLICY_FILE is then ignored. */
   readonly retryPolicy?: RetryPolicyOverrides
-  /** Multiplies every delay between retries and every waiting time before Twilio is asked, 0.001 to 1000. Default 1. */
+  /** Multiplies all retry delays and all waiting times before a lookup at Twilio; 0.001 to 1000. Default: 1. */
   readonly retryDelayScale?: number
-  /** How many attempts all workers together may start in a second, 0.1 to 1000. Default: as many as they can. */
+  /** Attempts per second, for all workers together; 0.1 to 1000. Default: unlimited. */
   readonly sendRatePerSecond?: number
-  /** How many requests to Twilio this process makes at once, 1 to 1000. Default 100. */
+  /** Concurrent requests to Twilio from this process; 1 to 1000. Default: 100. */
   readonly sendConcurrency?: number
-  /** The dashboard of `createApp`: off unless it has both credentials. */
+  /** The dashboard of `createApp`. It is off unless both username and password are set. */
   readonly dashboard?: {
     readonly username?: string
     readonly password?: string
-    /** Whole phone numbers and texts, instead of the last digits. */
+    /** Show full phone numbers and texts. Default: only the last digits of a number. */
     readonly showContent?: boolean
   }
-  /** Default: winston, by LOG_LEVEL and LOG_FORMAT. */
+  /** Default: a winston logger, configured by LOG_LEVEL and LOG_FORMAT. */
   readonly logger?: Logger
 }
 
@@ -63,7 +71,7 @@ export interface Runtime {
   readonly metrics: Metrics
 }
 
-/** @throws ConfigError that names every fault */
+/** @throws ConfigError if options or environment are incomplete or invalid; it names every fault */
 export function openRuntime(options: Options, env: Env, required: readonly Requirement[]): Runtime {
   const config = parseConfig(withOptions(env, options), required)
   const policy = createRetryPolicy(
@@ -87,7 +95,7 @@ function withOptions(env: Env, options: Options): Env {
     dashboard = {},
   } = options
   const { authToken, from, messagingServiceSid } = twilio
-  // An option for the one kind of sender overrides the environment's other kind.
+  // A sender in the options replaces either kind of sender in the environment.
   const sender =
     from === undefined && messagingServiceSid === undefined
       ? {}
@@ -129,7 +137,7 @@ export function readPolicyFile(path: string | null): unknown {
 }
 
 /**
- * Starts the queue of a process that cannot do without it; closes the database if that fails.
+ * Starts the queue of a process that cannot run without it. Closes the database if that fails.
  *
  * @throws DatabaseError or SchemaError
  */
@@ -146,7 +154,7 @@ export async function startRuntimeQueue(
   }
 }
 
-/** What records events, with a queue that was started. */
+/** The dependencies of everything that records events. */
 export function recordingOf(runtime: Runtime, queue: Queue): RecordingDeps {
   const { config, database, policy, logger, metrics } = runtime
   const deps = { database, queue, policy, logger, metrics, random: Math.random }
@@ -155,8 +163,8 @@ export function recordingOf(runtime: Runtime, queue: Queue): RecordingDeps {
 }
 
 /**
- * The same, with a queue that is started when it is first needed, and once more after a failure: a web process can
- * start, and answer its health check, while the database is away.
+ * Starts the queue on first use, and tries again after a failure. A web process can therefore start, and answer its
+ * health check, while the database is unavailable.
  */
 export class LazyRecording {
   readonly #start: () => Promise<RecordingDeps>

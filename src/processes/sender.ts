@@ -1,37 +1,41 @@
-// The sender that app code shares: the use cases of send-message.ts with the connections that they need.
+// The sender that app code shares: the use cases of messages/send-message.ts, with the connections they need.
 import pLimit from 'p-limit'
 import { type CallerTransaction, dbOfCaller } from '../postgres/pool.ts'
-import { Instance } from './instance.ts'
 import type { MessageInput } from '../messages/message-input.ts'
-import { recordingOf, type Runtime, startRuntimeQueue } from './runtime.ts'
+import { openRecording } from './open-recording.ts'
+import type { Runtime } from './runtime.ts'
 import { type EnqueueResult, enqueueMessage, type SendResult, sendMessage } from '../messages/send-message.ts'
 import { createTwilioClient } from '../twilio/client.ts'
 
 export interface Sender {
   /**
-   * Records the message, submits it to Twilio at once, and records the answer. A failed delivery is a result,
-   * not an exception; the retries that its error code allows are made by the worker. At most `sendConcurrency` sends
-   * are under way at once; others wait their turn.
+   * Records the message, submits it to Twilio, and records the answer. A failed delivery is a result, not an exception:
+   * the worker makes the retries that its error code allows. At most `sendConcurrency` sends run concurrently; further
+   * calls wait.
    *
-   * @throws InvalidMessageError for input that cannot be sent: nothing was written, nothing submitted
-   * @throws IdempotencyKeyReusedError (one of the former) if the key belongs to another message
-   * @throws DatabaseError if the database failed before the request: nothing was submitted. Its `written` is `no`: send
-   *   again; or, rarely, `unknown`: a worker sends the message if it was recorded, and sending again is safe with the
-   *   same `idempotencyKey`
+   * Sending again with the same `idempotencyKey` returns the first message and submits nothing.
+   *
+   * @throws InvalidMessageError if the message is invalid. Nothing was written or submitted.
+   * @throws IdempotencyKeyReusedError (a subclass) if another message has this idempotency key. Nothing was written or
+   *   submitted.
+   * @throws DatabaseError if the database failed before the request to Twilio. Nothing was submitted. If `written` is
+   *   `no`, send again. If it is `unknown`, the message may have been recorded, and a worker would then send it; sending
+   *   again is safe only with the same `idempotencyKey`.
    * @example
    * const { id, status } = await sender.send({ userId: 7, to: '+15551234567', body: 'Your order has shipped' })
    */
   send(message: MessageInput): Promise<SendResult>
   /**
-   * Adds the message in the caller's own transaction: once it commits, a worker submits the message; if it rolls
-   * back, nothing was ever there. Makes no request itself.
+   * Adds the message in your own transaction. After the commit, a worker submits it; after a rollback, nothing remains.
+   * Makes no request to Twilio itself.
    *
-   * @param options.db a pg client inside a transaction, or pg-boss's adapter of a Knex, Kysely, Drizzle or
-   *   Prisma transaction (anything with `executeSql(text, values)`)
-   * @returns the row's id, and whether it was created: not if the idempotency key was known
-   * @throws InvalidMessageError for input that cannot be sent: nothing was written, the transaction can go on
-   * @throws IdempotencyKeyReusedError (one of the former) if the key belongs to another message
-   * @throws the error of the caller's own driver or ORM if a statement fails: the transaction can only be rolled back
+   * @param options.db a pg client inside a transaction, or pg-boss's adapter for a Knex, Kysely, Drizzle or Prisma
+   *   transaction (any object with `executeSql(text, values)`)
+   * @returns the row's id, and `created`: false if a message with this idempotency key exists already
+   * @throws InvalidMessageError if the message is invalid. Nothing was written; the transaction can continue.
+   * @throws IdempotencyKeyReusedError (a subclass) if another message has this idempotency key. The transaction can
+   *   continue.
+   * @throws the error of your driver or ORM if a statement fails. The transaction must be rolled back.
    * @example
    * await client.query('begin')
    * await sender.enqueue({ userId: 7, to: '+15551234567', body: 'Thank you' }, { db: client })
@@ -39,8 +43,8 @@ export interface Sender {
    */
   enqueue(message: MessageInput, options: { readonly db: CallerTransaction }): Promise<EnqueueResult>
   /**
-   * Waits for the sends under way, those that wait their turn included, then closes the database connections. A request
-   * to Twilio takes 10 seconds at the most.
+   * Waits for all sends that were started, then closes the database connections. A request to Twilio takes at most
+   * 10 seconds.
    *
    * @example
    * process.once('SIGTERM', () => void sender.close())
@@ -48,32 +52,26 @@ export interface Sender {
   close(): Promise<void>
 }
 
-const STOP_TIMEOUT_MS = 5_000
-
-/** Takes the runtime over: closes its database if it cannot start, and when the sender is closed. */
+/** Takes over the runtime: closes its database if it cannot start, and when the sender is closed. */
 export async function openSender(runtime: Runtime): Promise<Sender> {
-  const { config, database, policy } = runtime
-  const queue = await startRuntimeQueue(runtime, 'schedule')
+  const { config } = runtime
+  const recording = await openRecording(runtime)
   const twilio = createTwilioClient(config.twilio, config.publicBaseUrl)
-  const deps = { ...recordingOf(runtime, queue), twilio }
-  const instance = new Instance(runtime, 'sender')
-  await instance.start()
+  const deps = { ...recording.deps, twilio }
   const underWay = new Set<Promise<unknown>>()
-  // Before the row is written: a request that waited for a connection would run into its time-out, and be in doubt
-  // without ever having been made.
-  const inTurn = pLimit(config.twilio.concurrency)
+  // Limits sends before the row is written. A request that waited for a connection could time out and be in doubt
+  // although it was never made.
+  const limit = pLimit(config.twilio.concurrency)
   return {
     send(message) {
-      const sending = inTurn(() => sendMessage(deps, message)).finally(() => underWay.delete(sending))
+      const sending = limit(() => sendMessage(deps, message)).finally(() => underWay.delete(sending))
       underWay.add(sending)
       return sending
     },
-    enqueue: (message, { db }) => enqueueMessage({ queue, policy }, dbOfCaller(db), message),
+    enqueue: (message, { db }) => enqueueMessage(deps, dbOfCaller(db), message),
     async close() {
       await Promise.allSettled(underWay)
-      await queue.stop(STOP_TIMEOUT_MS)
-      await instance.stop()
-      await database.close()
+      await recording.close()
     },
   }
 }

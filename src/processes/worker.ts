@@ -1,4 +1,4 @@
-// The worker process: makes the attempts that are due and reconciles what is overdue, until it is told to stop.
+// The worker process: sends due attempts and reconciles overdue messages until it is stopped.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { reserveSends } from '../db/send-rate.ts'
 import type { Db } from '../postgres/pool.ts'
@@ -8,21 +8,20 @@ import { errorFields } from '../shared/log.ts'
 import { reconcile } from '../messages/reconcile.ts'
 import { type AttemptDeps, AttemptRunner, type RateLimit } from '../messages/run-attempts.ts'
 import { recordingOf, type Runtime, startRuntimeQueue } from './runtime.ts'
+import { WORK_STOP_TIMEOUT_MS } from './stop-timeouts.ts'
 import { createTwilioClient } from '../twilio/client.ts'
 
 export interface RunningWorker {
-  /** Takes no further attempt, waits for the requests under way and records their answers. */
+  /** Starts no further attempts, waits for running requests, records their answers, and closes the database. */
   stop(): Promise<void>
 }
 
-const STOP_TIMEOUT_MS = 12_000
-
-/** So that an attempt in doubt is looked for within a minute of its claim. */
+/** Attempts in doubt are looked up within a minute after their claim. */
 const SWEEP_SECONDS = 5
 const MIN_SWEEP_SECONDS = 1
 
 /**
- * Takes the runtime over: closes its database if it cannot start, and when the worker is stopped.
+ * Takes over the runtime: closes its database if it cannot start, and when the worker is stopped.
  *
  * @throws DatabaseError or SchemaError if it cannot start
  */
@@ -40,15 +39,15 @@ export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
   const dueWatch = new DueWatch(database, wake, logger)
   const everySeconds = Math.max(Math.ceil(SWEEP_SECONDS * policy.delayScale), MIN_SWEEP_SECONDS)
   await queue.sweep({ everySeconds }, () => sweeper.sweep())
-  // What was under way when the last worker died need not wait for the next sweep.
+  // Attempts that were running when the last worker died need not wait for the next sweep.
   void sweeper.sweep()
   const instance = new Instance(runtime, 'worker')
   await instance.start()
   logger.info('Worker waits for due attempts')
   return {
     async stop() {
-      // All at once: the queue waits for handlers, and these may wait for room among the requests.
-      await Promise.all([queue.stop(STOP_TIMEOUT_MS), runner.stop(), sweeper.stop(), dueWatch.stop()])
+      // Concurrently: the queue waits for its handlers, and a handler may wait for the runner.
+      await Promise.all([queue.stop(WORK_STOP_TIMEOUT_MS), runner.stop(), sweeper.stop(), dueWatch.stop()])
       await instance.stop()
       await database.close()
       logger.info('Worker has stopped')
@@ -56,7 +55,7 @@ export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
   }
 }
 
-/** Sweeps one after the other, and knows when the last one has ended. */
+/** Runs one sweep after the other, and knows when the last one has ended. */
 class Sweeper {
   readonly #deps: AttemptDeps
   readonly #stopping = new AbortController()
@@ -72,13 +71,13 @@ class Sweeper {
       try {
         await reconcile(this.#deps, this.#stopping.signal)
       } catch (error) {
-        this.#deps.logger.error('Overdue messages could not be reconciled', errorFields(error))
+        this.#deps.logger.error('Could not reconcile overdue messages', errorFields(error))
       }
     })
     return this.#last
   }
 
-  /** Begins no further page; resolves once the one under way is done. */
+  /** Starts no further page; resolves when the current one is done. */
   async stop(): Promise<void> {
     this.#stopping.abort()
     await this.#last
@@ -86,17 +85,17 @@ class Sweeper {
 }
 
 /**
- * Half a second's attempts: jobs that wait are anybody's. One alone only at a rate that leaves time for the pause that
- * pg-boss makes after it.
+ * Jobs for half a second: other workers can take the jobs that remain. A batch of one only at low rates, because pg-boss
+ * pauses after each batch.
  */
 function batchSizeFor(concurrency: number, perSecond: number | null): number {
-  // While the requests of one half are under way, the next half is claimed.
+  // While the requests of one half are running, the worker claims the next half.
   const half = Math.ceil(concurrency / 2)
   if (perSecond === null) return half
   return perSecond < 1 ? 1 : Math.min(Math.max(Math.floor(perSecond / 2), 2), half)
 }
 
-/** A tenth of a second's attempts start together. */
+/** The attempts of a tenth of a second start together. */
 function paceOf(db: Db, perSecond: number): RateLimit {
   return {
     maxTogether: Math.max(Math.floor(perSecond / 10), 1),

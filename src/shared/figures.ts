@@ -14,7 +14,7 @@ export function share(part: number, whole: number): string {
   return `${shown} %`
 }
 
-/** The two largest units of a number of seconds, such as `2 h 5 min`. */
+/** A number of seconds in its two largest units: `1 d 6 h`, `1 min 30 s`. */
 export function duration(seconds: number): string {
   const whole = Math.round(Math.abs(seconds))
   const units: [string, number][] = [
@@ -24,7 +24,7 @@ export function duration(seconds: number): string {
     ['s', 1],
   ]
   const first = units.findIndex(([, size]) => whole >= size)
-  if (first === -1) return '0 s'
+  if (first === -1) return seconds === 0 ? '0 s' : '< 1 s'
   let rest = whole
   return units
     .slice(first, first + 2)

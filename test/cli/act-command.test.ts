@@ -1,12 +1,12 @@
-// The commands `retry` and `cancel` as real processes: what they print, how they end, and what they leave in the row.
-// What may be asked for in which state: delivery/by-hand.test.ts. Needs dist/.
+// The commands `retry` and `cancel` as real processes: output, exit code, and the resulting row. Which state allows which
+// action is tested in test/delivery/by-hand.test.ts. Needs dist/.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import pg from 'pg'
 import { waitFor } from '../support/wait-for.ts'
 import { startWorld, type World } from '../support/world.ts'
 import { type Ended, runCli, WORKING_NUMBER } from './run-cli.ts'
 
-/** Refused with "opted out", which is never retried, and with "queue full", whose retry waits for minutes. */
+/** Twilio refuses these with "opted out", which is never retried, and "queue full", which is retried after minutes. */
 const OPTED_OUT = '+15552161001'
 const QUEUE_FULL = '+15552161101'
 
@@ -34,7 +34,7 @@ async function jobsOf(id: string): Promise<number[]> {
 }
 
 describe('retry', () => {
-  test('of a message that waits makes its retry due now', async () => {
+  test('makes a pending retry due now', async () => {
     const id = await send(QUEUE_FULL)
     expect(await run('retry', id)).toEqual({
       code: 0,
@@ -45,21 +45,21 @@ describe('retry', () => {
     expect(await run('retry', id)).toEqual({
       code: 1,
       stdout: '',
-      stderr: `Message ${id} stays as it is: its next attempt is already due.\n`,
+      stderr: `Message ${id} was not changed: its next attempt is already due.\n`,
     })
   })
 
-  test('of what the policy never retries says which code and why, and does it if forced', async () => {
+  test('needs --force for a code that the policy never retries, and names the code and the reason', async () => {
     const id = await send(OPTED_OUT)
     const refused = await run('retry', id)
     expect(refused).toMatchObject({ code: 1, stdout: '' })
-    expect(refused.stderr).toMatch(/stays as it is: the policy never retries 21610 \(.*opted out.*forced/)
+    expect(refused.stderr).toMatch(/was not changed: the policy never retries 21610 \(.*opted out.*forced/)
     expect(await jobsOf(id)).toEqual([])
     expect(await run('retry', id, '--force')).toMatchObject({ code: 0, stderr: '' })
     expect(await jobsOf(id)).toEqual([1])
   })
 
-  test('from two processes at the same time makes one attempt', async () => {
+  test('run by two processes at the same time schedules one attempt', async () => {
     const id = await send(OPTED_OUT)
     const ended = await Promise.all([run('retry', id, '--force'), run('retry', id, '--force')])
     expect(ended.map(({ code }) => code).toSorted()).toEqual([0, 1])
@@ -67,9 +67,9 @@ describe('retry', () => {
     expect(await jobsOf(id)).toEqual([1])
   })
 
-  test('is not made of a message to which something happens at this moment: the person has not seen that', async () => {
+  test('changes nothing if the message changed after the command read it', async () => {
     const id = await send(OPTED_OUT)
-    // Another attempt, as a worker records it. Until it is committed, the command sees what was before, and waits.
+    // A worker records another attempt. Until it commits, the command sees the old row, and waits for the lock.
     const worker = new pg.Client({ connectionString: world.database.url })
     await worker.connect()
     await worker.query('begin')
@@ -101,7 +101,7 @@ describe('retry', () => {
     expect(await jobsOf(id)).toEqual([])
   })
 
-  test('does nothing after the deadline', async () => {
+  test('changes nothing after the deadline', async () => {
     const id = await send(OPTED_OUT, 3600)
     await world.database.query(
       `update sms_usage_logs set sms_metadata = jsonb_set(sms_metadata, '{deadline}', '"2020-01-01T00:00:00.000Z"')
@@ -114,7 +114,7 @@ describe('retry', () => {
 })
 
 describe('cancel', () => {
-  test('calls off the retry that waits, with its job; once more there is nothing to do', async () => {
+  test('cancels the pending retry and its job; a second cancel changes nothing', async () => {
     const id = await send(QUEUE_FULL)
     expect(await jobsOf(id)).toEqual([1])
     expect((await run('list', '--limit', '1')).stdout).toMatch(/ retrying +1 +in 5 min +21611/)
@@ -123,22 +123,22 @@ describe('cancel', () => {
     expect(await run('cancel', id)).toEqual({
       code: 1,
       stdout: '',
-      stderr: `Message ${id} stays as it is: it is already canceled.\n`,
+      stderr: `Message ${id} was not changed: it is already canceled.\n`,
     })
   })
 
-  test('cannot call back what is delivered', async () => {
+  test('changes nothing if the message is delivered', async () => {
     const id = await send(WORKING_NUMBER)
     const ended = await run('cancel', id)
     expect(ended).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('delivered already') })
   })
 })
 
-describe('both', () => {
+describe('retry and cancel', () => {
   test.each([
     'retry',
     'cancel',
-  ])('%s --json has these keys, and the message as show --json has it', async (command) => {
+  ])('%s --json prints id, outcome and the message with the keys of show --json', async (command) => {
     const id = await send(QUEUE_FULL)
     const done = await run(command, id, '--json')
     expect(done).toMatchObject({ code: 0, stderr: '' })
@@ -154,14 +154,11 @@ describe('both', () => {
     })
   })
 
-  test.each([
-    'retry',
-    'cancel',
-  ])('%s of a message that there is not ends with exit code 1', async (command) => {
+  test.each(['retry', 'cancel'])('%s exits with 1 if the message does not exist', async (command) => {
     expect(await run(command, '999999')).toEqual({
       code: 1,
       stdout: '',
-      stderr: 'There is no message 999999.\n',
+      stderr: 'Message 999999 does not exist.\n',
     })
   })
 })

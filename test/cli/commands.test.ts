@@ -1,5 +1,5 @@
-// The commands on messages and policy, as real processes: what they print, for people and as JSON. Usage and
-// failures are in cli.test.ts. Needs dist/.
+// The commands on messages and policy as real processes: their output for people and as JSON. Wrong usage and failures are
+// tested in program.test.ts. Needs dist/.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { spawnSync } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -31,20 +31,20 @@ function run(args: readonly string[], env: Record<string, string> = {}): Promise
   return runCli(args, { ...world.env, ...env })
 }
 
-test('migrate makes an empty database ready, and can be run again', async () => {
+test('migrate prepares an empty database, and can be run again', async () => {
   const database = await createTestDatabase(null)
   const env = { DATABASE_URL: database.url }
   const first = await run(['migrate'], env)
   expect(first).toEqual({ code: 0, stdout: '', stderr: expect.stringMatching(/^Applied: 001-message-table/) })
   const again = await run(['migrate'], env)
   expect(again).toEqual({ code: 0, stdout: '', stderr: 'The schema is up to date.\n' })
-  expect(await run(['list'], env)).toEqual({ code: 0, stdout: '', stderr: 'No messages.\n' })
+  expect(await run(['list'], env)).toEqual({ code: 0, stdout: '', stderr: 'No messages match.\n' })
   expect(await run(['list', '--json'], env)).toEqual({ code: 0, stdout: '[]\n', stderr: '' })
   await database.drop()
 })
 
 describe('send', () => {
-  test('accepted: id, status and sid', async () => {
+  test('prints id, status and sid of an accepted message', async () => {
     expect(await run([...SEND, WORKING_NUMBER])).toEqual({
       code: 0,
       stdout: expect.stringMatching(/^message \d+: accepted SM[0-9a-f]{32}\n$/),
@@ -52,7 +52,7 @@ describe('send', () => {
     })
   })
 
-  test('what failed for good is data as well, with exit code 1', async () => {
+  test('prints a failed message on stdout and exits with 1', async () => {
     const { code, stdout } = await run([...SEND, OPTED_OUT])
     expect({ code, stdout }).toEqual({
       code: 1,
@@ -60,7 +60,7 @@ describe('send', () => {
     })
   })
 
-  test('what will be tried again is no failure', async () => {
+  test('exits with 0 if a retry is scheduled', async () => {
     const { code, stdout } = await run([...SEND, QUEUE_FULL, '--json'])
     expect(code).toBe(0)
     expect(JSON.parse(stdout)).toEqual({
@@ -71,7 +71,7 @@ describe('send', () => {
     })
   })
 
-  test('with a key, sending again is the same message', async () => {
+  test('with the same idempotency key returns the same message', async () => {
     const keyed = [...SEND, WORKING_NUMBER, '--key', 'order-1', '--valid-for', '600', '--json']
     const [first, again] = [await run(keyed), await run(keyed)]
     const idOf = ({ stdout }: Ended): number => (JSON.parse(stdout) as { id: number }).id
@@ -87,7 +87,7 @@ describe('list and show', () => {
     id = (JSON.parse(stdout) as { id: number }).id
   })
 
-  test('list is a table, newest first, without phone numbers', async () => {
+  test('list prints a table, newest first, with masked phone numbers', async () => {
     const { code, stdout, stderr } = await run(['list', '--limit', '2'])
     expect([code, stderr]).toEqual([0, ''])
     const [head, first, ...rest] = stdout.trimEnd().split('\n')
@@ -99,14 +99,14 @@ describe('list and show', () => {
     expect(stdout).not.toContain(OPTED_OUT)
   })
 
-  test('list --status lists only those', async () => {
+  test('list --status lists only messages with that status', async () => {
     const { stdout } = await run(['list', '--status', 'failed', '--json'])
     const messages = JSON.parse(stdout) as { id: number; status: string }[]
     expect(messages[0]?.id).toBe(id)
     expect(new Set(messages.map(({ status }) => status))).toEqual(new Set(['failed']))
   })
 
-  test('list --json has the keys of show --json', async () => {
+  test('list --json prints the keys of show --json', async () => {
     const [listed] = JSON.parse((await run(['list', '--limit', '1', '--json'])).stdout) as object[]
     const { code, stdout, stderr } = await run(['show', `${id}`, '--json'])
     expect([code, stderr]).toEqual([0, ''])
@@ -138,7 +138,7 @@ describe('list and show', () => {
     })
   })
 
-  test('show tells the whole story of a message', async () => {
+  test('show prints the facts and attempts of a message, without number and text', async () => {
     const { code, stdout, stderr } = await run(['show', `${id}`])
     expect([code, stderr]).toEqual([0, ''])
     for (const part of [
@@ -153,40 +153,40 @@ describe('list and show', () => {
     expect(stdout).not.toContain(OPTED_OUT)
   })
 
-  test('show --show-content tells number and text as well', async () => {
+  test('show --show-content also prints phone number and text', async () => {
     const { code, stdout } = await run(['show', `${id}`, '--show-content'])
     expect(code).toBe(0)
     expect(stdout).toMatch(new RegExp(`^To +\\${OPTED_OUT}$`, 'm'))
     expect(stdout).toMatch(/^Text +Hello$/m)
   })
 
-  test('a message that there is not is exit code 1', async () => {
+  test('show exits with 1 if the message does not exist', async () => {
     for (const flags of [[], ['--json']]) {
       const { code, stdout, stderr } = await run(['show', '999999', ...flags])
       expect({ code, stdout, stderr }).toEqual({
         code: 1,
         stdout: '',
-        stderr: 'There is no message 999999.\n',
+        stderr: 'Message 999999 does not exist.\n',
       })
     }
   })
 })
 
 describe('policy', () => {
-  test('needs no environment, and names each code with its delays', async () => {
+  test('needs no environment, and prints the delays of each code', async () => {
     const { code, stdout, stderr } = await runCli(['policy'])
     expect([code, stderr]).toEqual([0, ''])
     expect(stdout).toMatch(/^30003 +2 +5 min, 10 min +\S/m)
     expect(stdout).toMatch(/^21610 +stop +\S/m)
     expect(stdout).toMatch(/^other +2 +2 min, 4 min +\S/m)
-    expect(stdout).toMatch(/^63038 +3 +24 h, 24 h, 24 h +\S/m)
+    expect(stdout).toMatch(/^63038 +3 +1 d, 1 d, 1 d +\S/m)
     // Midnight in Los Angeles, in summer or in winter.
     const next = '\\(next \\d{4}-\\d\\d-\\d\\d 0[78]:00 UTC\\)'
     expect(stdout).toMatch(new RegExp(`^30023 +2 +00:00 America/Los_Angeles ${next} +\\S`, 'm'))
-    expect(stdout).toMatch(/^A retry at a time of day starts up to 6 min after it\.$/m)
+    expect(stdout).toMatch(/^Retries at a time of day start up to 6 min after that time\.$/m)
   })
 
-  test('takes a file with a byte order mark', async () => {
+  test('accepts a policy file with a byte order mark', async () => {
     const file = join(folder, 'marked.json')
     await writeFile(file, '\uFEFF{"codes": {"30003": "stop"}}')
     const { code, stdout, stderr } = await runCli(['policy'], { RETRY_POLICY_FILE: file })
@@ -194,7 +194,7 @@ describe('policy', () => {
     expect(stdout).toMatch(/^30003 +stop /m)
   })
 
-  test('--json has every code once, with the file’s overrides in force', async () => {
+  test('--json prints every code once, with the overrides of the policy file', async () => {
     const file = join(folder, 'policy.json')
     await writeFile(file, '{"codes": {"30003": {"retries": 1, "baseDelaySeconds": 7}, "30004": "stop"}}')
     const { code, stdout } = await runCli(['policy', '--json'], { RETRY_POLICY_FILE: file })
@@ -238,14 +238,14 @@ describe('colours', () => {
   const ESCAPE = '\u001b['
   const hasScript = spawnSync('script', ['--version']).status === 0
 
-  test('none in a pipe', async () => {
-    // FORCE_COLOR makes Node take the pipe for a terminal, so that there is something to leave out.
+  test('are not written to a pipe', async () => {
+    // FORCE_COLOR makes Node treat the pipe as a terminal: it proves that there are colours to leave out.
     expect((await run(['list'], { FORCE_COLOR: '1' })).stdout).toContain(ESCAPE)
     expect((await run(['list'])).stdout).not.toContain(ESCAPE)
   })
 
   // `script` of util-linux runs a command in a terminal of its own.
-  ;(hasScript ? test : test.skip)('in a terminal, unless NO_COLOR is set', () => {
+  ;(hasScript ? test : test.skip)('are written to a terminal, unless NO_COLOR is set', () => {
     const listInTerminal = (env: Record<string, string>): string => {
       const command = `"${process.execPath}" "${CLI}" list`
       const { stdout, status } = spawnSync(
@@ -264,17 +264,20 @@ describe('colours', () => {
     expect(listInTerminal({ NO_COLOR: '1' })).not.toContain(ESCAPE)
   })
 
-  ;(hasScript ? test : test.skip)('a table is no wider than the terminal, and whole in a pipe', async () => {
-    const command = `stty cols 60; "${process.execPath}" "${CLI}" policy`
-    const { stdout } = spawnSync('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
-      env: { PATH: process.env['PATH'], TERM: 'xterm' },
-      encoding: 'utf8',
-    })
-    const lines = stripVTControlCharacters(stdout).split(/\r?\n/)
-    const codes = lines.filter((line) => /^\d{5} /.test(line))
-    expect(codes.length).toBeGreaterThan(20)
-    expect(Math.max(...codes.map((line) => line.length))).toBe(60)
-    expect(codes.some((line) => line.endsWith('…'))).toBe(true)
-    expect((await runCli(['policy'])).stdout).not.toContain('…')
-  })
+  ;(hasScript ? test : test.skip)(
+    'a table is cut at the width of the terminal, and not in a pipe',
+    async () => {
+      const command = `stty cols 60; "${process.execPath}" "${CLI}" policy`
+      const { stdout } = spawnSync('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
+        env: { PATH: process.env['PATH'], TERM: 'xterm' },
+        encoding: 'utf8',
+      })
+      const lines = stripVTControlCharacters(stdout).split(/\r?\n/)
+      const codes = lines.filter((line) => /^\d{5} /.test(line))
+      expect(codes.length).toBeGreaterThan(20)
+      expect(Math.max(...codes.map((line) => line.length))).toBe(60)
+      expect(codes.some((line) => line.endsWith('…'))).toBe(true)
+      expect((await runCli(['policy'])).stdout).not.toContain('…')
+    },
+  )
 })

@@ -1,5 +1,5 @@
-// The command `doctor` as a real process: what it prints, for people and as JSON, and how it ends. What each check finds:
-// test/doctor. Needs dist/.
+// The command `doctor` as a real process: its output for people and as JSON, and its exit code. What each check finds is
+// tested in test/doctor. Needs dist/.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { fileURLToPath } from 'node:url'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
@@ -25,7 +25,7 @@ interface FindingJson {
 
 const findings = ({ stdout }: Ended): FindingJson[] => JSON.parse(stdout) as FindingJson[]
 
-test('nothing failed: exit code 0, warnings allowed; each is told with how to mend it', async () => {
+test('exits with 0 if there are only warnings, and prints a fix for each', async () => {
   const { code, stdout, stderr } = await doctor()
   expect([code, stderr]).toEqual([0, '2 warnings.\n'])
   expect(stdout).toMatch(/^warning {2}configuration {2}TWILIO_API_BASE_URL is set.*\n +-> Leave it out/m)
@@ -33,7 +33,7 @@ test('nothing failed: exit code 0, warnings allowed; each is told with how to me
   expect(stdout).toMatch(/^ok {7}signature +TWILIO_AUTH_TOKEN: a callback .* is taken/m)
 })
 
-test('--json is a list of these keys, by these names in this order', async () => {
+test('--json prints the checks in a fixed order with fixed keys', async () => {
   const ended = await doctor(['--json'])
   expect([ended.code, ended.stderr]).toEqual([0, ''])
   expect(findings(ended).map(({ name }) => name)).toEqual([
@@ -61,7 +61,7 @@ test('--json is a list of these keys, by these names in this order', async () =>
   }
 })
 
-test('something failed: exit code 1, also with --json, and no secret in what is printed', async () => {
+test('exits with 1 if a check fails, also with --json, and prints no secrets', async () => {
   const env = {
     DATABASE_URL: `postgres://app:hunter2@127.0.0.1:${await freePort()}/app`,
     TWILIO_AUTH_TOKEN: 'c'.repeat(32),
@@ -76,7 +76,7 @@ test('something failed: exit code 1, also with --json, and no secret in what is 
   }
 })
 
-test('a configuration that is not complete is a finding, and no wrong usage', async () => {
+test('an incomplete configuration is a finding and exits with 1, not 2', async () => {
   const { code, stdout } = await runCli(['doctor'], {})
   expect(code).toBe(1)
   for (const name of ['DATABASE_URL', 'PUBLIC_BASE_URL', 'TWILIO_ACCOUNT_SID', 'TWILIO_AUTH_TOKEN']) {
@@ -84,11 +84,11 @@ test('a configuration that is not complete is a finding, and no wrong usage', as
   }
 })
 
-test.each([['0'], ['61'], ['soon']])('--timeout %s is wrong usage', async (timeout) => {
+test.each([['0'], ['61'], ['soon']])('--timeout %s exits with 2', async (timeout) => {
   expect(await doctor(['--timeout', timeout])).toMatchObject({ code: 2, stdout: '' })
 })
 
-test('a clock that is wrong', async () => {
+test('reports a clock that differs from the clock of the database', async () => {
   const shiftedClock = fileURLToPath(new URL('../support/shifted-clock.ts', import.meta.url))
   const ended = await doctor(['--json'], {
     NODE_OPTIONS: `--disable-warning=ExperimentalWarning --import=${shiftedClock}`,
@@ -101,7 +101,7 @@ test('a clock that is wrong', async () => {
   })
 })
 
-test('a worker that runs is seen', async () => {
+test('reports a running worker', async () => {
   await world.startWorker()
   await waitFor('the worker to be seen', async () => {
     const worker = findings(await doctor(['--json'])).find(({ name }) => name === 'worker')

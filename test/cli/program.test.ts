@@ -1,6 +1,5 @@
-// The command as a real process: data on stdout, words for people on stderr, exit code 0 (ok), 1 (failed) or 2
-// (wrong usage); and its long-running commands. What single commands print is in cli/commands.test.ts. Needs
-// dist/, which `npm test` builds.
+// The program as a real process: data on stdout, messages for people on stderr, exit code 0 (ok), 1 (failed) or 2 (wrong
+// usage), and the commands that run until they are stopped. Needs dist/, which `npm test` builds.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
@@ -24,13 +23,13 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
-/** Runs a command to its end, in the world's environment with these changes. */
+/** Runs a command in the world's environment, with these changes. */
 function run(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
   return runCli(args, { ...world.env, ...env })
 }
 
 describe('help', () => {
-  test('every command has a --help with an example', async () => {
+  test('every command has help with an example', async () => {
     const { code, stdout, stderr } = await run(['--help'])
     expect([code, stderr]).toEqual([0, ''])
     const commands = [...stdout.matchAll(/^ {2}([a-z]+) /gm)].map(([, name = '']) => name)
@@ -46,34 +45,34 @@ describe('help', () => {
     }
   })
 
-  test('--version is that of package.json', async () => {
+  test('--version prints a version number', async () => {
     const { code, stdout } = await run(['--version'])
     expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) })
   })
 })
 
-describe('wrong usage: exit code 2, nothing on stdout, and words on stderr that say what', () => {
+describe('wrong usage exits with 2 and explains itself on stderr', () => {
   test.each<[string, string[], RegExp]>([
     ['no command', [], /Usage/],
-    ['a command that there is not', ['sned'], /unknown command 'sned'/],
-    ['a flag that there is not', ['list', '--al'], /unknown option '--al'/],
+    ['an unknown command', ['sned'], /unknown command 'sned'/],
+    ['an unknown flag', ['list', '--al'], /unknown option '--al'/],
     ['no recipient', ['send', '--user', '7', '--body', 'x'], /--to/],
     [
-      'a user that is no number',
+      'a user id that is not a number',
       ['send', '--user', 'x', '--body', 'x', '--to', WORKING_NUMBER],
       /whole number/,
     ],
-    ['a recipient that is no number', [...SEND, 'home'], /to must be a phone number/],
+    ['a recipient that is not a phone number', [...SEND, 'home'], /to must be a phone number/],
     [
       'an empty text',
       ['send', '--user', '7', '--body', '', '--to', WORKING_NUMBER],
       /body must not be empty/,
     ],
-    ['a status that there is not', ['list', '--status', 'lost'], /lost/],
-    ['an id that is no number', ['show', 'x'], /whole number/],
+    ['an unknown status', ['list', '--status', 'lost'], /lost/],
+    ['an id that is not a number', ['show', 'x'], /whole number/],
     ['no id', ['show'], /id/],
     ['a share above 1', ['simulate', '--hang', '2'], /from 0 to 1/],
-    ['a port that there is not', ['simulate', '--port', '70000'], /--port.* from 0 to 65535/],
+    ['a port above 65535', ['simulate', '--port', '70000'], /--port.* from 0 to 65535/],
     [
       'a delay of years',
       ['simulate', '--callback-delay-ms', '99999999999'],
@@ -84,12 +83,12 @@ describe('wrong usage: exit code 2, nothing on stdout, and words on stderr that 
       ['simulate', '--retry-after-seconds', '99999999999'],
       /--retry-after-seconds.* from 0 to/,
     ],
-    // It would listen on every address, and sign what anybody can forge.
-    ['no address', ['simulate', '--host', ''], /--host.* must not be empty/],
-    ['no token', ['simulate', '--auth-token', ''], /--auth-token.* must not be empty/],
-    ['no account', ['simulate', '--account-sid', ' '], /--account-sid.* must not be empty/],
+    // An empty host would listen on every address; an empty token would sign callbacks that anyone can forge.
+    ['an empty address', ['simulate', '--host', ''], /--host.* must not be empty/],
+    ['an empty token', ['simulate', '--auth-token', ''], /--auth-token.* must not be empty/],
+    ['an empty account sid', ['simulate', '--account-sid', ' '], /--account-sid.* must not be empty/],
     ['a seed beyond 32 bits', ['simulate', '--seed', '4294967296'], /--seed.* from 0 to 4294967295/],
-    ['a seed of the demo beyond 32 bits', ['demo', '--seed', '4294967296'], /--seed.* from 0 to 4294967295/],
+    ['a demo seed beyond 32 bits', ['demo', '--seed', '4294967296'], /--seed.* from 0 to 4294967295/],
   ])('%s', async (_what, args, words) => {
     const { code, stdout, stderr } = await run(args)
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
@@ -97,7 +96,7 @@ describe('wrong usage: exit code 2, nothing on stdout, and words on stderr that 
     expect(stderr).not.toMatch(/^ {4}at /m)
   })
 
-  test('an environment that is not complete: every name at once', async () => {
+  test('an incomplete environment exits with 2 and names every missing variable', async () => {
     const names = ['PUBLIC_BASE_URL', 'TWILIO_ACCOUNT_SID', 'TWILIO_AUTH_TOKEN', 'TWILIO_FROM_NUMBER']
     for (const command of [[...SEND, WORKING_NUMBER], ['worker']]) {
       const { code, stdout, stderr } = await run(command, Object.fromEntries(names.map((name) => [name, ''])))
@@ -117,9 +116,9 @@ describe('wrong usage: exit code 2, nothing on stdout, and words on stderr that 
       ['list', '\u2014json'],
       'Argument 2 has U+2014 EM DASH as character 1: type --json.',
     ],
-    ['the line end of Windows', ['show', '42\r'], 'Argument 2 has U+000D CARRIAGE RETURN as character 3.'],
+    ['a carriage return', ['show', '42\r'], 'Argument 2 has U+000D CARRIAGE RETURN as character 3.'],
     [
-      'the line end of Windows behind a flag',
+      'a carriage return after a flag',
       ['list', '--json\r'],
       'U+000D CARRIAGE RETURN as character 7: type --json.',
     ],
@@ -134,7 +133,7 @@ describe('wrong usage: exit code 2, nothing on stdout, and words on stderr that 
       [...SEND, `${WORKING_NUMBER}\u200E`],
       'U+200E LEFT-TO-RIGHT MARK as character 13',
     ],
-  ])('%s is named', async (_what, args, words) => {
+  ])('%s in an argument is named', async (_what, args, words) => {
     const { code, stdout, stderr } = await run(args)
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
     expect(stderr).toContain(words)
@@ -158,7 +157,7 @@ describe('wrong usage: exit code 2, nothing on stdout, and words on stderr that 
       'U+200B ZERO WIDTH SPACE',
     ],
     ['in Latin-1', Buffer.from('{"é": 1}', 'latin1'), 'save it as UTF-8'],
-  ])('a policy file %s', async (_what, bytes, words) => {
+  ])('a policy file %s is read, or its fault is located', async (_what, bytes, words) => {
     const file = join(folder, 'pasted.json')
     await writeFile(file, bytes)
     const { code, stderr } = await run(['policy'], { RETRY_POLICY_FILE: file })
@@ -167,7 +166,7 @@ describe('wrong usage: exit code 2, nothing on stdout, and words on stderr that 
     )
   })
 
-  test('a policy file that is not one', async () => {
+  test('an invalid policy file exits with 2 and names the code', async () => {
     const file = join(folder, 'broken.json')
     await writeFile(file, '{"codes": {"30003": {"retries": 99}}}')
     const { code, stderr } = await run(['policy'], { RETRY_POLICY_FILE: file })
@@ -183,7 +182,7 @@ describe('the file .env', () => {
     return endOf(startCli(['policy'], {}, undefined, here))
   }
 
-  test('is read', async () => {
+  test('sets variables', async () => {
     const { code, stderr } = await runIn((path) => writeFile(path, 'RETRY_DELAY_SCALE=much'))
     expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('RETRY_DELAY_SCALE') })
   })
@@ -191,7 +190,7 @@ describe('the file .env', () => {
   test.each<[string, string | Buffer]>([
     ['with a byte order mark', '\uFEFFRETRY_DELAY_SCALE=much'],
     ['in UTF-16, as PowerShell writes it', Buffer.from('\uFEFFRETRY_DELAY_SCALE=much\r\n', 'utf16le')],
-  ])('is read %s', async (_what, text) => {
+  ])('is read if it is encoded %s', async (_what, text) => {
     const { code, stderr } = await runIn((path) => writeFile(path, text))
     expect({ code, stderr }).toEqual({
       code: 2,
@@ -199,7 +198,7 @@ describe('the file .env', () => {
     })
   })
 
-  test('does not change what the environment sets', async () => {
+  test('does not override the environment', async () => {
     const here = await mkdtemp(join(folder, 'here-'))
     await writeFile(join(here, '.env'), 'RETRY_DELAY_SCALE=much')
     expect(await endOf(startCli(['policy'], { RETRY_DELAY_SCALE: '2' }, undefined, here))).toMatchObject({
@@ -207,14 +206,14 @@ describe('the file .env', () => {
     })
   })
 
-  test('whose # would cut a password off is wrong usage, without the password', async () => {
+  test('exits with 2 if a # would cut off a password, and does not print the password', async () => {
     const { code, stdout, stderr } = await runIn((path) => writeFile(path, 'DASHBOARD_PASSWORD=hush#hush'))
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
     expect(stderr).toContain('line 1: DASHBOARD_PASSWORD ends before its #')
     expect(stderr).not.toContain('hush')
   })
 
-  test('that sends a credential of the environment elsewhere is wrong usage, and nothing is sent', async () => {
+  test('exits with 2 if it would redirect credentials of the environment, and connects to nothing', async () => {
     const here = await mkdtemp(join(folder, 'here-'))
     const elsewhere = createServer()
     const requests: unknown[] = []
@@ -238,12 +237,12 @@ describe('the file .env', () => {
     }
   })
 
-  test('may be a folder, as that of a Python environment', async () => {
+  test('is ignored if it is a folder, as in some Python projects', async () => {
     expect(await runIn((path) => mkdir(path))).toMatchObject({ code: 0, stderr: '' })
   })
 
-  test('that cannot be read is wrong usage, in one line', async () => {
-    // Also for root, who may read every file.
+  test('exits with 2 and one line if it cannot be read', async () => {
+    // A link to itself is unreadable even for root.
     const { code, stdout, stderr } = await runIn((path) => symlink(path, path))
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
     expect(stderr).toMatch(/^The file \.env cannot be read: ELOOP.*\n$/)
@@ -254,20 +253,20 @@ test.each([
   ['list', ['list', '--json', '--limit', '5000']],
   ['policy', ['policy']],
   ['--help', ['--help']],
-])('%s ends quietly when nobody reads what it prints any more', async (_what, args) => {
+])('%s exits with 0 and prints no error if its reader closes the pipe', async (_what, args) => {
   const cli = startCli(args, world.env)
   cli.child.stdout?.destroy()
   expect(await endOf(cli)).toEqual({ code: 0, stdout: '', stderr: '' })
 })
 
-describe('failed: exit code 1', () => {
+describe('a failure exits with 1', () => {
   test.each([
     ['list', ['list']],
     ['show', ['show', '1']],
     ['send', [...SEND, WORKING_NUMBER]],
     ['worker', ['worker']],
     ['migrate', ['migrate']],
-  ])('%s while the database is away', async (_what, args) => {
+  ])('%s while the database is unreachable', async (_what, args) => {
     const url = `postgres://app:hunter2@127.0.0.1:${await freePort()}/app`
     const { code, stdout, stderr } = await run(args, { DATABASE_URL: url })
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
@@ -279,7 +278,7 @@ describe('failed: exit code 1', () => {
   test.each([
     ['worker', ['worker']],
     ['send', [...SEND, WORKING_NUMBER]],
-  ])('%s on a database that was not migrated says what to do', async (_what, args) => {
+  ])('%s on a database without migrations says which command to run', async (_what, args) => {
     const unmigrated = await createTestDatabase(null)
     const { code, stdout, stderr } = await run(args, { DATABASE_URL: unmigrated.url })
     await unmigrated.drop()
@@ -287,18 +286,18 @@ describe('failed: exit code 1', () => {
     expect(stderr).toContain('sms-retry migrate')
   })
 
-  test('web on a port that is taken', async () => {
+  test('web on a port in use', async () => {
     const { code, stderr } = await run(['web'])
     expect(code).toBe(1)
     expect(stderr).toContain('EADDRINUSE')
   })
 })
 
-describe('what runs until it is told to stop', () => {
+describe('commands that run until they are stopped', () => {
   test.each([
     'SIGTERM',
     'SIGINT',
-  ] as const)('web answers, and ends with exit code 0 on %s', async (signal) => {
+  ] as const)('web answers requests, and exits with 0 on %s', async (signal) => {
     const port = await freePort()
     const web = startCli(['web'], { ...world.env, PORT: `${port}` })
     await untilReady(`http://127.0.0.1:${port}`)
@@ -309,7 +308,7 @@ describe('what runs until it is told to stop', () => {
     expect(stderr).not.toContain(world.env['TWILIO_AUTH_TOKEN'])
   })
 
-  test('worker makes what is due, and ends with exit code 0 on SIGTERM', async () => {
+  test('worker sends due attempts, and exits with 0 on SIGTERM', async () => {
     const worker = startCli(['worker'], world.env)
     const { database } = world.openRuntime()
     const { id } = await world.sender.enqueue(
@@ -327,7 +326,7 @@ describe('what runs until it is told to stop', () => {
     expect(stderr).toContain('Worker has stopped')
   })
 
-  test('simulate prints its address and what to set, serves Twilio’s API, and ends on SIGTERM', async () => {
+  test('simulate prints its address and settings, serves Twilio’s API, and exits with 0 on SIGTERM', async () => {
     const port = await freePort()
     const simulate = startCli(['simulate', '--port', `${port}`, '--seed', '5'])
     const url = await waitFor('the address', () => /http:\/\/127\.0\.0\.1:\d+/.exec(simulate.stdout())?.[0])
@@ -336,7 +335,7 @@ describe('what runs until it is told to stop', () => {
       [...simulate.stdout().matchAll(/^ {2}([A-Z_]+)=(.*)$/gm)].map(([, name, value]) => [name, value]),
     )
     expect(settings).toMatchObject({ TWILIO_API_BASE_URL: url, TWILIO_ACCOUNT_SID: expect.any(String) })
-    // What it prints is enough to send through it.
+    // The printed settings are enough to send through the simulator.
     const sent = await run([...SEND, WORKING_NUMBER], settings)
     expect(sent).toMatchObject({ code: 0, stdout: expect.stringContaining('accepted') })
     expect(await (await fetch(`${url}/simulator/messages`)).json()).toMatchObject({

@@ -1,5 +1,5 @@
-// The command `reconcile` as a real process: what it prints, for people and as JSON, and how it ends. What a sweep does
-// with each message: reconcile-doubt.test.ts, reconcile-lost.test.ts. Needs dist/.
+// The command `reconcile` as a real process: its output for people and as JSON, and its exit code. What a sweep does with
+// each message is tested in test/messages/reconcile-*.test.ts. Needs dist/.
 import { describe, expect, test } from '@jest/globals'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
 import { createTestDatabase } from '../support/database.ts'
@@ -12,7 +12,7 @@ function run({ env }: TimedWorld, flags: readonly string[] = []): Promise<Ended>
   return runCli(['reconcile', ...flags], env)
 }
 
-/** In doubt, one at Twilio and one not; with Twilio; and one that waits, without its job. In this order. */
+/** In this order: in doubt and known to Twilio; in doubt and unknown to Twilio; accepted; pending without its job. */
 async function fourOverdue(world: TimedWorld): Promise<number[]> {
   const ids = [
     await sendWith(world, { hang: 1 }, { to: '+12065550111' }),
@@ -29,18 +29,18 @@ async function fourOverdue(world: TimedWorld): Promise<number[]> {
 const TO_JSON = ['--json']
 
 describe('reconcile', () => {
-  test('does what is to be done, and says how much that was', async () => {
+  test('resolves overdue messages and prints how many', async () => {
     const world = await newTimedWorld()
     await fourOverdue(world)
     const { code, stdout, stderr } = await run(world)
     expect([code, ...stdout.split('\n')]).toEqual([
       0,
-      'Looked at 4 overdue messages.',
-      '  1 due, without a job: alarm set again',
-      '  3 asked for at Twilio: 2 answered, 1 not there and made again, 0 undecided, 0 failed',
+      'Checked 4 overdue messages.',
+      '  1 due without a job: rescheduled',
+      '  3 looked up at Twilio: 2 resolved, 1 not found and sent again, 0 still in doubt, 0 failed',
       '',
     ])
-    // What is out of the ordinary, from the log.
+    // Unusual events are logged.
     for (const words of [/job is rescheduled/, /in doubt was found at Twilio/, /in doubt is not at Twilio/]) {
       expect(stderr).toMatch(words)
     }
@@ -53,7 +53,7 @@ describe('reconcile', () => {
     expect(await jobsOf(world)).toHaveLength(2)
   })
 
-  test('--json is the same numbers; where nothing is overdue, all are 0', async () => {
+  test('--json prints the same numbers, and zeros when no message is overdue', async () => {
     const world = await newTimedWorld()
     await fourOverdue(world)
     const first = await run(world, TO_JSON)
@@ -77,30 +77,30 @@ describe('reconcile', () => {
     const inWords = await run(world)
     expect(inWords).toMatchObject({
       code: 0,
-      stdout: expect.stringMatching(/^Looked at 0 overdue messages\.\n/),
+      stdout: expect.stringMatching(/^Checked 0 overdue messages\.\n/),
     })
   })
 
-  test('what stays in doubt is no failure of the command; the log says why it does', async () => {
+  test('exits with 0 if a message stays in doubt, and logs the reason', async () => {
     const world = await newTimedWorld()
     for (let i = 0; i < 2; i += 1) await sendWith(world, { hang: 1 })
     await world.pass(45)
     const { code, stdout, stderr } = await run(world)
     expect(code).toBe(0)
     expect(stdout).toContain(
-      '2 asked for at Twilio: 0 answered, 0 not there and made again, 2 undecided, 0 failed',
+      '2 looked up at Twilio: 0 resolved, 0 not found and sent again, 2 still in doubt, 0 failed',
     )
     expect(stderr).toMatch(/stays in doubt/)
   })
 
-  test('if Twilio cannot be asked, it fails with exit code 1, and says why', async () => {
+  test('exits with 1 if a lookup at Twilio fails, and logs the reason', async () => {
     const world = await newTimedWorld({ chaos: { lookupError: 1 } })
     await world.sender.send(message())
     await world.pass(300)
     const { code, stdout, stderr } = await run(world)
     expect(code).toBe(1)
     expect(stdout).toContain(
-      '1 asked for at Twilio: 0 answered, 0 not there and made again, 0 undecided, 1 failed',
+      '1 looked up at Twilio: 0 resolved, 0 not found and sent again, 0 still in doubt, 1 failed',
     )
     expect(stderr).toMatch(/Could not look up an attempt at Twilio.*HTTP 5\d\d/)
     await world.pass(900)
@@ -111,7 +111,7 @@ describe('reconcile', () => {
 })
 
 describe('reconcile --dry-run', () => {
-  test('lists what would be done, for people and as JSON, and does none of it', async () => {
+  test('lists the planned actions for people and as JSON, and changes nothing', async () => {
     const world = await newTimedWorld()
     const [lost, absent, accepted, waiting] = (await fourOverdue(world)) as [number, number, number, number]
     const before = await rowsOf(world)
@@ -142,13 +142,13 @@ describe('reconcile --dry-run', () => {
     expect(await jobsOf(world)).toEqual([])
   })
 
-  test('needs nothing but the database, and has words for people on stderr only', async () => {
+  test('needs only DATABASE_URL, and writes messages for people to stderr only', async () => {
     const { env } = await newTimedWorld()
     const databaseOnly = { DATABASE_URL: env['DATABASE_URL'] ?? '' }
     expect(await runCli(['reconcile', '--dry-run'], databaseOnly)).toEqual({
       code: 0,
       stdout: '',
-      stderr: 'No message is overdue.\n',
+      stderr: 'No messages are overdue.\n',
     })
     expect(await runCli(['reconcile', '--dry-run', '--json'], databaseOnly)).toEqual({
       code: 0,
@@ -157,7 +157,7 @@ describe('reconcile --dry-run', () => {
     })
   })
 
-  test('lists a thousand at most, and says so', async () => {
+  test('lists at most 1,000 messages, and says so', async () => {
     const world = await newTimedWorld()
     await world.database.query(
       `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content,
@@ -167,13 +167,13 @@ describe('reconcile --dry-run', () => {
          from generate_series(1, 1001)`,
     )
     const { code, stdout, stderr } = await run(world, ['--dry-run', '--json'])
-    expect({ code, stderr }).toEqual({ code: 0, stderr: 'Only the first 1000 are listed.\n' })
+    expect({ code, stderr }).toEqual({ code: 0, stderr: 'Only the first 1000 messages are listed.\n' })
     expect(JSON.parse(stdout)).toHaveLength(1000)
   })
 })
 
-describe('reconcile that cannot be done', () => {
-  test('without what a request to Twilio needs: exit code 2, and every name at once', async () => {
+describe('reconcile fails', () => {
+  test('with exit code 2 if Twilio settings are missing, and names all of them', async () => {
     const { env } = await newTimedWorld()
     const names = ['PUBLIC_BASE_URL', 'TWILIO_ACCOUNT_SID', 'TWILIO_AUTH_TOKEN', 'TWILIO_FROM_NUMBER']
     const without = Object.fromEntries(names.map((name) => [name, '']))
@@ -182,13 +182,16 @@ describe('reconcile that cannot be done', () => {
     for (const name of names) expect(stderr).toContain(name)
   })
 
-  test('with a flag that there is not: exit code 2', async () => {
+  test('with exit code 2 for an unknown flag', async () => {
     const { code, stdout, stderr } = await runCli(['reconcile', '--dry'])
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
     expect(stderr).toMatch(/unknown option '--dry'/)
   })
 
-  test.each([[[]], [['--dry-run']]])('while the database is away: exit code 1 (%j)', async (flags) => {
+  test.each([
+    [[]],
+    [['--dry-run']],
+  ])('with exit code 1 while the database is unreachable (flags %j)', async (flags) => {
     const world = await newTimedWorld()
     const env = { ...world.env, DATABASE_URL: `postgres://app:hunter2@127.0.0.1:${await freePort()}/app` }
     const { code, stdout, stderr } = await runCli(['reconcile', ...flags], env)
@@ -198,7 +201,7 @@ describe('reconcile that cannot be done', () => {
     expect(stderr).not.toMatch(/^ {4}at /m)
   })
 
-  test('on a database that was not migrated: exit code 1, and what to do', async () => {
+  test('with exit code 1 on a database without migrations, and says which command to run', async () => {
     const world = await newTimedWorld()
     const unmigrated = await createTestDatabase(null)
     const env = { ...world.env, DATABASE_URL: unmigrated.url }

@@ -1,8 +1,8 @@
-// One command from start to end, for tests that look at what it printed and how it ended.
+// Runs one command to its end, and returns its output and exit code.
 import { type CliProcess, startCli } from '../support/process.ts'
 
 export interface Ended {
-  /** Null if a signal ended it. */
+  /** Null if a signal killed it. */
   readonly code: number | null
   readonly stdout: string
   readonly stderr: string
@@ -17,7 +17,7 @@ export function runCli(args: readonly string[], env: Record<string, string> = {}
   return endOf(startCli(args, env))
 }
 
-/** `send` up to its recipient. */
+/** The arguments of `send`, up to the recipient. */
 export const SEND = ['send', '--user', '7', '--body', 'Hello', '--to']
-/** The simulator delivers to it. */
+/** The simulator delivers to this number. */
 export const WORKING_NUMBER = '+12065550199'

@@ -1,4 +1,4 @@
-// How tables fit the terminal, by columns of the terminal rather than by characters. In a real one: commands.test.ts.
+// How tables and texts fit the terminal, measured in terminal columns. commands.test.ts uses a real terminal.
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { stripVTControlCharacters } from 'node:util'
 import stringWidth from 'string-width'
@@ -9,7 +9,7 @@ afterEach(() => {
   Object.assign(process.stdout, { isTTY, columns })
 })
 
-/** Without colours, which depend on where the tests run. */
+/** Without styles, which depend on where the tests run. */
 const plainTable = (...parts: Parameters<typeof table>): string => stripVTControlCharacters(table(...parts))
 
 function inTerminal(width: number): void {
@@ -34,13 +34,15 @@ test('columns are as wide as their contents, and no line ends with spaces', () =
   ).toBe(['ID    REASON', '1     short', '1234', '      last'].join('\n'))
 })
 
-test('in a pipe nothing is cut', () => {
+test('a table in a pipe is never cut', () => {
   inPipe()
   expect(plainTable(HEAD, [['1', LONG.repeat(10)]])).toContain(LONG.repeat(10))
 })
 
-describe('in a terminal', () => {
-  test.each([0, 10, 20, 40, 80])('%i columns wide, no line is wider, and what is cut says so', (width) => {
+describe('a table in a terminal', () => {
+  test.each([
+    0, 10, 20, 40, 80,
+  ])('of %i columns has no wider line, and an ellipsis where text is cut', (width) => {
     inTerminal(width)
     const lines = plainTable(HEAD, [
       ['1', LONG],
@@ -51,14 +53,14 @@ describe('in a terminal', () => {
     for (const line of lines.slice(1)) expect(line).toMatch(/…$/)
   })
 
-  test('wide letters take two columns, and are never cut in half', () => {
+  test('counts two columns for a wide character', () => {
     inTerminal(11)
     expect(plainTable(HEAD, [['1', '短信无法送达']])).toBe(['ID  REASON', '1   短信无…'].join('\n'))
     inTerminal(12)
     expect(plainTable(['短信', 'B'], [['1', 'x']])).toBe(['短信  B', '1     x'].join('\n'))
   })
 
-  test('what moves the cursor, rings or colours is left out', () => {
+  test('contains no escape sequences or bells of the texts', () => {
     inTerminal(80)
     expect(plainTable(['A'], [['one\u001b[31m\u0007two\nthree\tfour\u001b]8;;http://x\u0007']])).toBe(
       'A\none two three four',
@@ -66,7 +68,7 @@ describe('in a terminal', () => {
   })
 })
 
-test('texts are broken at spaces, below where they begin', () => {
+test('hanging wraps a text at spaces into its column', () => {
   inTerminal(30)
   expect(hanging('The recipient has opted out of this', 5)).toBe('The recipient has opted\n     out of this')
   inPipe()

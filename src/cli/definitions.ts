@@ -1,0 +1,171 @@
+// What each command is called, which flags it takes, and where its code is. The code is loaded when the command runs, so
+// that --help stays fast.
+import { type Command, Option } from 'commander'
+import type { Env } from '../config/config.ts'
+import { DELIVERY_STATUSES } from '../delivery/status.ts'
+import { daysOf, limitOf, secondsOf, seedOf, spanOf, wholeNumber } from './arguments.ts'
+import { defineSimulate } from './simulate-flags.ts'
+
+export interface CommandDefinition {
+  readonly name: string
+  readonly description: string
+  /** Adds flags and arguments. */
+  readonly define?: (command: Command) => unknown
+  readonly example: string
+  readonly load: () => Promise<RunCommand>
+}
+
+/** Gets the parsed arguments, then the flags. Resolves with false if the command failed. */
+type RunCommand = (env: Env, ...args: never[]) => Promise<unknown>
+
+export const COMMANDS: readonly CommandDefinition[] = [
+  {
+    name: 'migrate',
+    description: 'create or update the table and the queue; safe to run again at any time',
+    example: 'sms-retry migrate',
+    load: async () => (await import('./process-commands.ts')).migrateCommand,
+  },
+  {
+    name: 'web',
+    description: 'serve the status callback endpoint until stopped',
+    example: 'PORT=3000 sms-retry web',
+    load: async () => (await import('./process-commands.ts')).webCommand,
+  },
+  {
+    name: 'worker',
+    description: 'send due attempts until stopped',
+    example: 'sms-retry worker',
+    load: async () => (await import('./process-commands.ts')).workerCommand,
+  },
+  {
+    name: 'send',
+    description: 'send one message',
+    define: (command) =>
+      command
+        .requiredOption('--to <number>', 'recipient, such as +15551234567')
+        .requiredOption('--body <text>', 'text, 1 to 1,600 characters')
+        .requiredOption('--user <id>', 'user id in your app (column user_id)', wholeNumber)
+        .option('--key <text>', 'idempotency key: sending again with the same key sends nothing')
+        .option('--valid-for <seconds>', 'never send it later than this many seconds from now', wholeNumber)
+        .option('--json', 'print JSON'),
+    example: 'sms-retry send --to +15551234567 --user 7 --body "Your order has shipped"',
+    load: async () => (await import('./message-commands.ts')).sendCommand,
+  },
+  {
+    name: 'list',
+    description: 'list the newest messages',
+    define: (command) =>
+      command
+        .addOption(
+          new Option('--status <status>', 'only messages with this status').choices(DELIVERY_STATUSES),
+        )
+        .option('--limit <count>', 'maximum number of messages, up to 10,000', limitOf, 50)
+        .option('--json', 'print JSON, including phone numbers and texts'),
+    example: 'sms-retry list --status retrying',
+    load: async () => (await import('./message-commands.ts')).listCommand,
+  },
+  {
+    name: 'show',
+    description: 'show one message and its attempts',
+    define: (command) =>
+      command
+        .argument('<id>', 'id of the row', wholeNumber)
+        .option('--show-content', 'show the full phone number and the text')
+        .option('--json', 'print JSON, including phone number and text'),
+    example: 'sms-retry show 42',
+    load: async () => (await import('./message-commands.ts')).showCommand,
+  },
+  {
+    name: 'retry',
+    description: 'retry a message now, even if it has no retries left',
+    define: (command) =>
+      command
+        .argument('<id>', 'id of the row', wholeNumber)
+        .option('--force', 'retry even if the policy never retries its error code')
+        .option('--json', 'print JSON'),
+    example: 'sms-retry retry 42',
+    load: async () => (await import('./act-command.ts')).retryCommand,
+  },
+  {
+    name: 'cancel',
+    description: 'cancel the pending attempt of a message',
+    define: (command) =>
+      command.argument('<id>', 'id of the row', wholeNumber).option('--json', 'print JSON'),
+    example: 'sms-retry cancel 42',
+    load: async () => (await import('./act-command.ts')).cancelCommand,
+  },
+  {
+    name: 'stats',
+    description: 'show how many messages were delivered, and why others failed',
+    define: (command) =>
+      command
+        .addOption(
+          new Option('--since <time>', 'messages created in the last minutes, hours or days: 30m, 24h, 7d')
+            .argParser(spanOf)
+            .default(24 * 3600, '24h'),
+        )
+        .option('--json', 'print JSON'),
+    example: 'sms-retry stats --since 7d',
+    load: async () => (await import('./stats-command.ts')).statsCommand,
+  },
+  {
+    name: 'policy',
+    description: 'show the retry policy in force, with the delays of each error code',
+    define: (command) => command.option('--json', 'print JSON'),
+    example: 'RETRY_POLICY_FILE=policy.json sms-retry policy',
+    load: async () => (await import('./policy-command.ts')).policyCommand,
+  },
+  {
+    name: 'reconcile',
+    description: 'look up overdue messages at Twilio and record their status',
+    define: (command) =>
+      command
+        .option('--dry-run', 'only list the messages and the planned action')
+        .option('--json', 'print JSON'),
+    example: 'sms-retry reconcile --dry-run',
+    load: async () => (await import('./reconcile-command.ts')).reconcileCommand,
+  },
+  {
+    name: 'prune',
+    description: 'delete finished messages older than a number of days, or only their texts',
+    define: (command) =>
+      command
+        .requiredOption('--older-than <days>', 'minimum age, such as 90d', daysOf)
+        .option('--content-only', 'keep the rows; delete only texts and error details')
+        .option('--dry-run', 'only count the messages')
+        .option('--json', 'print JSON'),
+    example: 'sms-retry prune --older-than 90d --content-only',
+    load: async () => (await import('./prune-command.ts')).pruneCommand,
+  },
+  {
+    name: 'doctor',
+    description: 'check settings, database, queue, Twilio account and endpoint, and suggest fixes',
+    define: (command) =>
+      command
+        .option('--timeout <seconds>', 'how long to wait for the endpoint', secondsOf, 10)
+        .option('--json', 'print JSON'),
+    example: 'sms-retry doctor',
+    load: async () => (await import('./doctor-command.ts')).doctorCommand,
+  },
+  {
+    name: 'simulate',
+    description: 'run a simulator of the Twilio API until stopped',
+    define: defineSimulate,
+    example: 'sms-retry simulate --duplicate-callbacks 0.1 --rate-limit 0.05',
+    load: async () => (await import('./simulate-command.ts')).simulateCommand,
+  },
+  {
+    name: 'demo',
+    description: 'run database, simulator, web and worker in one process, on this machine only',
+    define: (command) =>
+      command
+        .option('--messages <count>', 'number of messages to send', wholeNumber, 100)
+        .option('--exit', 'exit when all messages are final; exit code 0 only if none was lost or sent twice')
+        .option('--seed <number>', 'repeat the messages and faults of a run', seedOf, 1),
+    example: 'sms-retry demo --exit --messages 300',
+    load: async () => {
+      const { demoCommand } = await import('../demo/demo.ts')
+      return (_env, flags) => demoCommand(flags)
+    },
+  },
+]

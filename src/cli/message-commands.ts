@@ -1,0 +1,69 @@
+// The commands `send`, `list` and `show`.
+import type { Env } from '../config/config.ts'
+import { findMessage, listMessages } from '../db/messages.ts'
+import type { DeliveryStatus } from '../delivery/status.ts'
+import { createSender } from '../index.ts'
+import { print, printJson, printStatus } from '../shared/output.ts'
+import { createCommandLogger } from './command-logger.ts'
+import { listView, messageJson, showView } from './message-views.ts'
+import { withDatabase } from './with-database.ts'
+
+export interface SendFlags {
+  readonly to: string
+  readonly body: string
+  readonly user: number
+  readonly key?: string
+  readonly validFor?: number
+  readonly json?: true
+}
+
+/** @returns false if the message failed and will not be retried */
+export async function sendCommand(env: Env, flags: SendFlags): Promise<boolean> {
+  const sender = await createSender({ logger: createCommandLogger(env) })
+  try {
+    const result = await sender.send({
+      userId: flags.user,
+      to: flags.to,
+      body: flags.body,
+      idempotencyKey: flags.key,
+      validForSeconds: flags.validFor,
+    })
+    if (flags.json) printJson(result)
+    else
+      print(
+        [`message ${result.id}: ${result.status}`, result.sid, result.errorCode].filter(Boolean).join(' '),
+      )
+    return result.status !== 'failed'
+  } finally {
+    await sender.close()
+  }
+}
+
+export async function listCommand(
+  env: Env,
+  flags: { readonly status?: DeliveryStatus; readonly limit: number; readonly json?: true },
+): Promise<void> {
+  const messages = await withDatabase(env, (database) =>
+    listMessages(database, flags.status ?? null, flags.limit),
+  )
+  if (flags.json) printJson(messages.map(messageJson))
+  else if (messages.length > 0) print(listView(messages, new Date()))
+  else printStatus('No messages match.')
+}
+
+/** @returns false if the message does not exist */
+export async function showCommand(
+  env: Env,
+  id: number,
+  flags: { readonly showContent?: true; readonly json?: true },
+): Promise<boolean> {
+  const message = await withDatabase(env, (database) => findMessage(database, id))
+  if (message === null) {
+    printStatus(`Message ${id} does not exist.`)
+    return false
+  }
+  const { json, showContent = false } = flags
+  if (json) printJson(messageJson(message))
+  else print(showView(message, showContent))
+  return true
+}

@@ -1,0 +1,93 @@
+// How messages are printed: a table or a list of facts for people, and JSON whose keys stay.
+import type { StoredMessage } from '../db/messages.ts'
+import { reasonOf } from '../delivery/error-codes.ts'
+import { type DeliveryStatus, isDelivered, isFailure } from '../delivery/status.ts'
+import { maskNumber, maskReason } from '../shared/log.ts'
+import { type Style, styled } from '../shared/output.ts'
+import { printableLine } from '../shared/printable.ts'
+import { formatMinute, formatTime } from './format-time.ts'
+import { type Cell, hanging, table } from './table.ts'
+
+export function listView(messages: readonly StoredMessage[], now: Date): string {
+  return table(
+    ['ID', 'CREATED', 'USER', 'TO', 'STATUS', 'RETRIES', 'NEXT RETRY', 'REASON'],
+    messages.map((message) => [
+      `${message.id}`,
+      formatMinute(message.createdAt),
+      `${message.userId}`,
+      maskNumber(message.to),
+      statusCell(message.status),
+      `${message.retryCount}`,
+      message.nextRetryAt === null ? '' : timeUntil(message.nextRetryAt, now),
+      maskReason(message.reason ?? '', message.to),
+    ]),
+  )
+}
+
+function statusCell(status: DeliveryStatus): Cell {
+  return { text: status, style: styleOf(status) }
+}
+
+function styleOf(status: DeliveryStatus): Style {
+  return isDelivered(status) ? 'green' : isFailure(status) ? 'red' : 'yellow'
+}
+
+/** Rounded, to keep the table narrow; `show` and JSON have the exact time. */
+function timeUntil(at: Date, now: Date): string {
+  if (at.getUTCFullYear() >= 9999) return 'on hold'
+  const seconds = Math.round((at.getTime() - now.getTime()) / 1000)
+  if (seconds <= 0) return 'now'
+  if (seconds < 120) return `in ${seconds} s`
+  return seconds < 7200 ? `in ${Math.round(seconds / 60)} min` : `in ${Math.round(seconds / 3600)} h`
+}
+
+const FACT_WIDTH = 13
+
+/** @param showContent false masks the phone number and hides the text */
+export function showView(message: StoredMessage, showContent: boolean): string {
+  const { status, to, body, retryCount, maxRetries, processingTimeMs } = message
+  const masked = (text: string): string => (showContent ? text : maskReason(text, to))
+  const facts: [string, string | null][] = [
+    ['Message', `${message.id}`],
+    ['Status', status],
+    ['Reason', masked(message.reason ?? '')],
+    ['To', showContent ? to : maskNumber(to)],
+    ['User', `${message.userId}`],
+    ['Text', showContent || body === null ? body : hiddenText(body)],
+    ['Created', formatTime(message.createdAt)],
+    ['Deadline', formatTime(message.deadline)],
+    ['Next retry', formatTime(message.nextRetryAt)],
+    ['Retries', `${retryCount} of at most ${maxRetries}`],
+    ['Last request', processingTimeMs === null ? null : `${processingTimeMs} ms`],
+  ]
+  const lines = facts.flatMap(([name, value]) => {
+    if (value === null || value === '') return []
+    const shown = hanging(value, FACT_WIDTH)
+    return [name.padEnd(FACT_WIDTH) + (name === 'Status' ? styled(styleOf(status), shown) : shown)]
+  })
+  return [...lines, '', ...message.attempts.map((attempt) => masked(attemptView(attempt)))].join('\n')
+}
+
+function hiddenText(body: string): string {
+  const { length } = [...body]
+  return `${length} ${length === 1 ? 'character' : 'characters'} (--show-content shows phone number and text)`
+}
+
+function attemptView(attempt: StoredMessage['attempts'][number]): string {
+  const { number, sid, status, errorCode, errorText } = attempt
+  const failure = errorCode === null ? errorText : `${errorCode}: ${reasonOf(errorCode)}`
+  const head = [`Attempt ${number}: ${status}`, sid, failure].filter(Boolean).join('  ')
+  const times = Object.entries(attempt.times).sort(([, one], [, other]) => one.localeCompare(other))
+  const lines = [head, ...times.map(([event, at]) => `  ${at.replace('T', ' ')}  ${event}`)]
+  return lines.map(printableLine).join('\n')
+}
+
+/** Stable: keys are added, never renamed. Times are ISO 8601 in UTC. */
+export function messageJson(message: StoredMessage): object {
+  const { id, userId, to, body, status, success, retryCount, maxRetries, nextRetryAt, sid } = message
+  const { deadline, reason, processingTimeMs, createdAt, attempts } = message
+  return {
+    ...{ id, userId, to, body, status, success, reason, retryCount, maxRetries, nextRetryAt, sid },
+    ...{ deadline, processingTimeMs, createdAt, attempts },
+  }
+}

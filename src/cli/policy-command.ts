@@ -1,0 +1,85 @@
+// The command `policy`: the retry policy in force, as a table for people and as JSON whose keys stay.
+import { type Env, parseConfig } from '../config/config.ts'
+import { reasonOf } from '../delivery/error-codes.ts'
+import {
+  CLOCK_SPREAD_SECONDS,
+  createRetryPolicy,
+  formatSchedule,
+  type RetryPolicy,
+  retryDelaySeconds,
+  scheduleOf,
+} from '../delivery/retry-policy.ts'
+import type { Rule } from '../delivery/retry-rule.ts'
+import { readPolicyFile } from '../processes/runtime.ts'
+import { duration } from '../shared/figures.ts'
+import { print, printJson } from '../shared/output.ts'
+import { formatMinute } from './format-time.ts'
+import { table } from './table.ts'
+
+export async function policyCommand(env: Env, flags: { readonly json?: true }): Promise<void> {
+  const config = parseConfig(env, [])
+  const policy = createRetryPolicy(readPolicyFile(config.retryPolicyFile), config.retryDelayScale)
+  const now = new Date()
+  if (flags.json) printJson(policyJson(policy, now))
+  else print(policyView(policy, now))
+}
+
+interface PolicyEntry {
+  /** Null stands for every code without an entry of its own. */
+  readonly code: number | null
+  readonly rule: Rule
+  readonly reason: string
+}
+
+function entriesOf(policy: RetryPolicy): PolicyEntry[] {
+  const codes = [...policy.rules].sort(([one], [other]) => one - other)
+  return [
+    ...codes.map(([code, rule]) => ({ code, rule, reason: reasonOf(code) })),
+    { code: null, rule: policy.unknownCode, reason: 'Every other code, and failures without a code' },
+  ]
+}
+
+/** @param now the time from which the next retry of a time-of-day rule is computed */
+function policyView(policy: RetryPolicy, now: Date): string {
+  const rows = entriesOf(policy).map(({ code, rule, reason }) => [
+    code === null ? 'other' : `${code}`,
+    rule.action === 'stop' ? 'stop' : `${rule.retries}`,
+    scheduleCell(policy, rule, now),
+    reason,
+  ])
+  const { jitter, maxDelaySeconds, delayScale } = policy
+  const notes = [
+    `Each delay gets up to ${Math.round(jitter * 100)} % of random jitter. Back-off delays are at most ${duration(maxDelaySeconds * delayScale)}.`,
+    `Retries at a time of day start up to ${duration(CLOCK_SPREAD_SECONDS * jitter * delayScale)} after that time.`,
+  ]
+  return `${table(['CODE', 'RETRIES', 'AFTER', 'REASON'], rows)}\n\n${notes.join('\n')}`
+}
+
+function scheduleCell(policy: RetryPolicy, rule: Rule, now: Date): string {
+  const schedule = formatSchedule(policy, rule, duration)
+  const at = nextTimeOf(policy, rule, now)
+  return at === null ? schedule : `${schedule} (next ${formatMinute(at)} UTC)`
+}
+
+/** When a retry would be due if the attempt failed now; null for rules that do not name a time of day. */
+function nextTimeOf(policy: RetryPolicy, rule: Rule, now: Date): Date | null {
+  if (!('after' in rule)) return null
+  return new Date(now.getTime() + retryDelaySeconds(policy, rule, 1, now, 0) * 1000)
+}
+
+/** Stable: keys are added, never renamed. */
+function policyJson(policy: RetryPolicy, now: Date): object {
+  return {
+    jitter: policy.jitter,
+    maxDelaySeconds: policy.maxDelaySeconds,
+    delayScale: policy.delayScale,
+    codes: entriesOf(policy).map(({ code, rule, reason }) => ({
+      code,
+      ...rule,
+      // Null for a time-of-day rule, which has nextRetryAt instead.
+      delaysSeconds: scheduleOf(policy, rule),
+      ...('after' in rule ? { nextRetryAt: nextTimeOf(policy, rule, now) } : {}),
+      reason,
+    })),
+  }
+}
