@@ -1,6 +1,7 @@
-// Use case: is everything as it must be, from the settings to the callback that comes back? Each check finds one thing
-// out and says how to fix it; what cannot be found out because of something else is skipped. Nothing is changed.
+// Use case: checks an installation, from the settings to a callback through the public address. Each check reports what it
+// found and how to fix it. A check is skipped if a check that it depends on failed. Nothing is changed.
 import { type Config, type ConfigFault, type Env, type EnvName, readConfig } from '../config/config.ts'
+import { SENDING_REQUIREMENTS } from '../processes/runtime.ts'
 import { openDatabase } from '../postgres/pool.ts'
 import { examineConfiguration } from './configuration.ts'
 import { examineClock, examineDatabase, examineServer, examineTls } from './database.ts'
@@ -21,9 +22,9 @@ import { DatabaseError } from '../shared/errors.ts'
 interface Check {
   readonly name: string
   readonly examine: Examine
-  /** Settings without which it makes no sense. */
+  /** The check is skipped if one of these settings is missing or invalid. */
   readonly settings?: readonly EnvName[]
-  /** The check that must not have failed. */
+  /** The check is skipped if this one failed or was skipped. */
   readonly after?: CheckName
 }
 
@@ -60,64 +61,58 @@ const CHECKS = [
 
 type CheckName = (typeof CHECKS)[number]['name']
 
-/** A check may find several things. */
+/** One check can have several findings. */
 export interface NamedFinding extends Finding {
   readonly name: CheckName
 }
 
 export interface DoctorOptions {
-  /** Longer than Twilio's lockWait for one try would say nothing. */
+  /** Twilio waits 15 seconds; a longer time-out would accept an endpoint that is too slow. */
   readonly endpointTimeoutMs?: number
 }
 
 const ENDPOINT_TIMEOUT_MS = 10_000
 
-/** Yields what it finds as it goes, in the order of the checks. */
+/** Yields each finding as soon as it is made, in the order of the checks. */
 export async function* examineAll(env: Env, options: DoctorOptions = {}): AsyncGenerator<NamedFinding> {
-  const { config, faults } = readConfig(env, [
-    'DATABASE_URL',
-    'PUBLIC_BASE_URL',
-    'TWILIO_ACCOUNT_SID',
-    'TWILIO_AUTH_TOKEN',
-    'sender',
-  ])
+  const { config, faults } = readConfig(env, SENDING_REQUIREMENTS)
   const { endpointTimeoutMs = ENDPOINT_TIMEOUT_MS } = options
   const database = openDatabase(databaseOf(config), () => undefined)
   const context: CheckContext = { config, faults, database, endpointTimeoutMs }
-  const bad = new Set<string>()
+  const unusable = new Set<string>()
   try {
     for (const check of CHECKS) {
-      const why = whyNot(check, faults, bad)
-      const found = why === null ? await examine(check, context) : [skipped(why)]
-      if (found.some(({ result }) => result === 'failed' || result === 'skipped')) bad.add(check.name)
-      for (const finding of found) yield { name: check.name, ...finding }
+      const why = whySkipped(check, faults, unusable)
+      const findings = why === null ? await examine(check, context) : [skipped(why)]
+      if (findings.some(({ result }) => result === 'failed' || result === 'skipped')) unusable.add(check.name)
+      for (const finding of findings) yield { name: check.name, ...finding }
     }
   } finally {
     await database.close()
   }
 }
 
-/** One connection is enough, and may be the last one that is left. Without a URL nothing connects. */
+/** One connection is enough, and leaves the others to the app. */
 function databaseOf({ database }: Config): Config['database'] {
   return { ...database, poolMax: 1, ssl: database.url === '' ? null : database.ssl }
 }
 
-function whyNot(
+function whySkipped(
   { settings = [], after }: Check,
   faults: readonly ConfigFault[],
-  bad: ReadonlySet<string>,
+  unusable: ReadonlySet<string>,
 ): string | null {
-  const unusable = settings.filter((name) => faults.some(({ names }) => names.includes(name)))
-  if (unusable.length > 0) return `Not looked at without ${unusable.join(', ')}`
-  return after !== undefined && bad.has(after) ? `Not looked at: see ${after}` : null
+  const invalid = settings.filter((name) => faults.some(({ names }) => names.includes(name)))
+  if (invalid.length > 0) return `Skipped: needs ${invalid.join(', ')}`
+  return after !== undefined && unusable.has(after) ? `Skipped: see ${after}` : null
 }
 
 async function examine({ examine }: Check, context: CheckContext): Promise<readonly Finding[]> {
   try {
     return await examine(context)
   } catch (error) {
-    // It was there a moment ago, or this role may not read what the check reads.
+    // The connection broke after the first check, or the role may not read a table.
     if (!(error instanceof DatabaseError)) throw error
-    return [failed(error.message, 'See whether the database is still there, and what its user may read.')]
+    return [failed(error.message, 'Check that the database is still reachable, and what its user may read.')]
   }
 }

@@ -1,28 +1,30 @@
-// One POST to PUBLIC_BASE_URL, and what it means if something else than our endpoint answers, or nothing does.
+// Posts a status callback to PUBLIC_BASE_URL, and explains answers that are not those of our endpoint.
+import {
+  CALLBACK_RESULT_CODES,
+  CALLBACK_RESULT_HEADER,
+  type CallbackResultCode,
+} from '../http/callback-result.ts'
 import { failed, type Finding } from './finding.ts'
 
 export type EndpointAnswer =
   | {
+      readonly kind: 'answered'
       readonly status: number
-      readonly text: string
+      /** The code that our endpoint puts into a header; null if something else answered. */
+      readonly result: CallbackResultCode | null
       readonly isHtml: boolean
-      /** Of a redirect: origin and path alone. */
+      /** The target of a redirect, without its query. */
       readonly location: string | null
     }
-  /** The code of the failure; `TIMEOUT` if nothing came in time. */
-  | { readonly failure: string }
+  | { readonly kind: 'timed_out' }
+  | {
+      readonly kind: 'unreachable'
+      /** Of the system or of TLS, such as ECONNREFUSED. */
+      readonly code: string | null
+      readonly reason: string
+    }
 
-/** The words of our endpoint (http/status-callback-route.ts), by which it is told from others. */
-export const REFUSALS = {
-  signature: 'The signature is missing or wrong',
-  account: 'The callback is of another account',
-  notRecorded: 'Not recorded; send it again',
-} as const
-
-/** More than our endpoint ever says. */
-const MAX_TEXT_LENGTH = 500
-
-/** @param signature null for none */
+/** @param signature null sends none */
 export async function post(
   url: string,
   fields: Readonly<Record<string, string>>,
@@ -33,7 +35,7 @@ export async function post(
     const target = new URL(url)
     const headers = new Headers(signature === null ? {} : { 'X-Twilio-Signature': signature })
     if (target.username !== '') {
-      // As Twilio does with credentials in a URL.
+      // Twilio, too, sends credentials in a URL as basic authentication.
       const credentials = decodeURIComponent(`${target.username}:${target.password}`)
       headers.set('Authorization', `Basic ${Buffer.from(credentials).toString('base64')}`)
       target.username = ''
@@ -43,130 +45,129 @@ export async function post(
       method: 'POST',
       headers,
       body: new URLSearchParams(fields),
-      // Whoever follows one arrives with the signature of another address.
+      // The signature does not fit the address of a redirect.
       redirect: 'manual',
       signal: AbortSignal.timeout(timeoutMs),
     })
+    // Headers are enough, and an unknown server's body may be endless.
+    await response.body?.cancel()
     const location = response.headers.get('Location')
     return {
+      kind: 'answered',
       status: response.status,
-      text: await beginningOf(response),
+      result: readResult(response.headers.get(CALLBACK_RESULT_HEADER)),
       isHtml: response.headers.get('Content-Type')?.includes('html') === true,
       location: location === null ? null : withoutQuery(location, target),
     }
   } catch (error) {
-    return { failure: codeOf(error) }
+    return failureOf(error as Error)
   }
 }
 
-/** Whatever stands there may have no end. */
-async function beginningOf({ body }: Response): Promise<string> {
-  const decoder = new TextDecoder()
-  let text = ''
-  for await (const chunk of body ?? []) {
-    text += decoder.decode(chunk, { stream: true })
-    if (text.length > MAX_TEXT_LENGTH) break
-  }
-  return text
+function readResult(header: string | null): CallbackResultCode | null {
+  return CALLBACK_RESULT_CODES.find((code) => code === header) ?? null
 }
 
 function withoutQuery(location: string, base: URL): string {
-  if (!URL.canParse(location, base.href)) return 'an address that cannot be read'
+  if (!URL.canParse(location, base.href)) return 'an invalid address'
   const { origin, pathname } = new URL(location, base)
   return origin + pathname
 }
 
-/** fetch hides what happened in the cause, which has a code if it comes from the system or from TLS. */
-function codeOf(error: unknown): string {
-  const { name, message, cause } = error as Error
-  if (name === 'TimeoutError') return 'TIMEOUT'
-  const { code, message: why } = (cause ?? {}) as { code?: unknown; message?: string }
-  return typeof code === 'string' ? code : (why ?? message)
+/** fetch keeps the failure of the system or of TLS in the cause of its own error. */
+function failureOf({ name, message, cause }: Error): EndpointAnswer {
+  if (name === 'TimeoutError') return { kind: 'timed_out' }
+  const { code, message: reason = message } = (cause ?? {}) as { code?: unknown; message?: string }
+  return { kind: 'unreachable', code: typeof code === 'string' ? code : null, reason }
 }
 
 export function explainAnswer(answer: EndpointAnswer): Finding {
-  if ('failure' in answer) return explainFailure(answer.failure)
+  if (answer.kind === 'timed_out') {
+    return failed(
+      'PUBLIC_BASE_URL does not answer in time',
+      'Check host and port in PUBLIC_BASE_URL, firewalls, and the log of sms-retry web. Twilio waits at most 15 seconds.',
+    )
+  }
+  if (answer.kind === 'unreachable') return explainUnreachable(answer)
   const { status, isHtml, location } = answer
-  const said = `PUBLIC_BASE_URL answers ${status}`
+  const answers = `PUBLIC_BASE_URL answers ${status}`
   if (location !== null) {
     return failed(
-      `PUBLIC_BASE_URL redirects to ${location}; the signature of what Twilio posts would not fit there`,
-      'Set PUBLIC_BASE_URL to the address that answers itself (https, with or without www), everywhere.',
+      `PUBLIC_BASE_URL redirects to ${location}, where Twilio's signature is invalid`,
+      'Set PUBLIC_BASE_URL everywhere to the final address, with the right scheme and host (https, www).',
     )
   }
   if (status === 401 || status === 407 || (status < 300 && isHtml)) {
     return failed(
-      `${said}${isHtml ? ' with a page' : ''}: something in front of the endpoint wants people to log in`,
-      'Exempt /twilio/status from the login: the endpoint checks signatures by itself.',
+      `${answers}${isHtml ? ' with a page' : ''}: a proxy in front of the endpoint requires a login`,
+      'Exempt /twilio/status from the login. The endpoint verifies Twilio signatures itself.',
     )
   }
   if (status < 300) {
     return failed(
-      `${said} to a callback that is not signed: this is not the endpoint of sms-retry`,
-      'Set PUBLIC_BASE_URL to the address of sms-retry web, with the prefix under which it is mounted.',
+      `${answers} to an unsigned callback: this is not the endpoint of sms-retry`,
+      'Set PUBLIC_BASE_URL to the address of sms-retry web, including the path prefix where it is mounted.',
     )
   }
-  const [, what, fix] = ANSWERS.find(([pattern]) => pattern.test(`${status}`)) ?? ['', '', FIX_OTHERWISE]
-  return failed(what === '' ? said : `${said}: ${what}`, fix)
+  const [, what, fix] = ANSWERS.find(([statuses]) => statuses.includes(status)) ?? [[], null, FIX_OTHERWISE]
+  return failed(what === null ? answers : `${answers}: ${what}`, fix)
 }
 
-const FIX_OTHERWISE = 'Look into the logs of sms-retry web, and of what stands in front of it.'
+const FIX_OTHERWISE = 'Check the logs of sms-retry web and of the proxy in front of it.'
 
-const ANSWERS: readonly (readonly [status: RegExp, what: string, fix: string])[] = [
+const ANSWERS: readonly (readonly [statuses: readonly number[], what: string, fix: string])[] = [
   [
-    /^(404|405|410)$/,
-    'another app, or another path, is there',
-    'Set PUBLIC_BASE_URL to the address of sms-retry web, with the prefix under which it is mounted; a proxy must pass POST /twilio/status on.',
+    [404, 405, 410],
+    'another app or another path is there',
+    'Set PUBLIC_BASE_URL to the address of sms-retry web, including the path prefix where it is mounted. A proxy must forward POST /twilio/status.',
   ],
   [
-    /^403$/,
-    'something in front of the endpoint refuses the request',
-    'Let POST /twilio/status through firewall, access rules and bot protection.',
+    [403],
+    'a proxy in front of the endpoint rejects the request',
+    'Allow POST /twilio/status in firewalls, access rules and bot protection.',
   ],
   [
-    /^(400|411|413|415)$/,
-    'something on the way changes the request, or refuses forms',
-    'Let POST /twilio/status through as it is, body and Content-Type included.',
+    [400, 411, 413, 415],
+    'a proxy changes the request or rejects forms',
+    'Forward POST /twilio/status unchanged, including body and Content-Type.',
   ],
   [
-    /^429$/,
-    'something in front of the endpoint limits requests',
-    'Exempt /twilio/status from the limit: callbacks come in bursts.',
+    [429],
+    'a proxy in front of the endpoint limits the request rate',
+    'Exempt /twilio/status from the rate limit: callbacks arrive in bursts.',
   ],
   [
-    /^(502|503|504)$/,
+    [502, 503, 504],
     'the proxy does not reach the web process',
-    'Start sms-retry web, and check the port that the proxy passes requests to.',
+    'Start sms-retry web, and check the port to which the proxy forwards requests.',
   ],
 ]
 
-function explainFailure(failure: string): Finding {
-  const [, fix] = FAILURES.find(([pattern]) => pattern.test(failure)) ?? [null, FIX_OTHERWISE]
-  return failed(
-    failure === 'TIMEOUT'
-      ? 'PUBLIC_BASE_URL does not answer in time'
-      : `PUBLIC_BASE_URL cannot be reached: ${failure}`,
-    fix,
-  )
+function explainUnreachable({ code, reason }: Extract<EndpointAnswer, { kind: 'unreachable' }>): Finding {
+  const [, fix] = UNREACHABLE.find(([pattern]) => code !== null && pattern.test(code)) ?? [
+    null,
+    FIX_OTHERWISE,
+  ]
+  return failed(`PUBLIC_BASE_URL cannot be reached: ${code ?? reason}`, fix)
 }
 
-const FAILURES: readonly (readonly [code: RegExp, fix: string])[] = [
+const UNREACHABLE: readonly (readonly [code: RegExp, fix: string])[] = [
   [/^ECONNREFUSED$/, 'Start sms-retry web, or correct host and port in PUBLIC_BASE_URL.'],
   [
     /^(ENOTFOUND|EAI_AGAIN)$/,
-    'The name cannot be resolved: correct the host in PUBLIC_BASE_URL, or its DNS entry.',
+    'The host name cannot be resolved. Correct the host in PUBLIC_BASE_URL, or its DNS record.',
   ],
   [
     /CERT|^SELF_SIGNED|^UNABLE_TO/,
-    'The certificate is not one that Twilio trusts: install one of a public authority, with its chain, for this very name.',
+    'Twilio does not trust this certificate. Install one of a public certificate authority for this host name, with its chain.',
   ],
-  [/^(EPROTO|ERR_SSL)/, 'No TLS there: correct scheme and port in PUBLIC_BASE_URL.'],
   [
-    /TIMEOUT/,
-    'Check host and port in PUBLIC_BASE_URL, any firewall on the way, and the log of sms-retry web. Twilio waits no longer than 15 s.',
+    /^(EPROTO|ERR_SSL)/,
+    'The server does not use TLS on this port. Correct scheme and port in PUBLIC_BASE_URL.',
   ],
+  [/TIMEOUT|^ETIMEDOUT$/, 'Check host and port in PUBLIC_BASE_URL, and firewalls.'],
   [
     /^(ECONNRESET|UND_ERR_SOCKET|EPIPE)$/,
-    'The connection breaks: is it https where http is expected, or the other way round?',
+    'The connection breaks. Check whether PUBLIC_BASE_URL uses https where the server expects http, or the reverse.',
   ],
 ]

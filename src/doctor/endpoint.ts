@@ -1,12 +1,12 @@
-// Does PUBLIC_BASE_URL lead to our status callback endpoint, and does it take what Twilio signs? Posts callbacks for a
-// message that cannot exist: they are answered, and logged there, and change nothing.
+// Does PUBLIC_BASE_URL lead to our status callback endpoint, and does the endpoint accept Twilio's signatures? The checks
+// post callbacks for a message that cannot exist: the endpoint answers and logs them, and changes no row.
 import { signAsTwilio } from '../twilio/signature.ts'
 import { STATUS_CALLBACK_PATH } from '../twilio/status-callback.ts'
 import { nameOfToken } from './configuration.ts'
-import { type EndpointAnswer, explainAnswer, post, REFUSALS } from './endpoint-answer.ts'
-import { type Examine, failed, type Finding, ok, type CheckContext } from './finding.ts'
+import { type EndpointAnswer, explainAnswer, post } from './endpoint-answer.ts'
+import { type CheckContext, type Examine, failed, type Finding, ok, warning } from './finding.ts'
 
-/** Larger than any id, and a sid that Twilio gives to nobody. */
+/** Larger than any id, and a sid that Twilio never assigns. */
 const NO_MESSAGE = 999_999_999_999_999
 const NO_SID = `SM${'0'.repeat(32)}`
 
@@ -29,53 +29,70 @@ function probeOf({ config }: CheckContext): Probe {
   }
 }
 
-/** Without a signature: our endpoint refuses it, and nothing else does so in the same words. */
+/** Posts an unsigned callback, which our endpoint rejects with a result code of its own. */
 export const examineEndpoint: Examine = async (context) => {
   const { url, fields } = probeOf(context)
   const answer = await post(url, fields, null, context.endpointTimeoutMs)
-  if (isRefusal(answer, REFUSALS.signature)) {
-    return [ok(`PUBLIC_BASE_URL leads to the endpoint: ${STATUS_CALLBACK_PATH} refuses what is not signed`)]
+  switch (resultOf(answer)) {
+    case 'bad_signature':
+      return [ok(`PUBLIC_BASE_URL leads to the endpoint: ${STATUS_CALLBACK_PATH} rejects unsigned callbacks`)]
+    case 'body_already_read':
+      return [BODY_ALREADY_READ]
+    default:
+      return [explainAnswer(answer)]
   }
-  return [explainAnswer(answer)]
 }
 
-/** Each token has to be known there: while tokens are rotated, Twilio signs with the one or the other. */
+const BODY_ALREADY_READ = failed(
+  'The endpoint cannot verify signatures: another body parser of the app has already read the form',
+  'Mount the router of sms-retry before the body parsers.',
+)
+
+/** Checks every token: while tokens are rotated, Twilio may sign with any of them. */
 export const examineSignature: Examine = async (context) => {
   const { url, fields } = probeOf(context)
   const { authTokens } = context.config.twilio
-  const found: Finding[] = []
+  const findings: Finding[] = []
   for (const [i, token] of authTokens.entries()) {
     const answer = await post(url, fields, signAsTwilio(token, url, fields), context.endpointTimeoutMs)
-    found.push(explainSigned(answer, nameOfToken(i, authTokens.length)))
+    findings.push(explainSigned(answer, nameOfToken(i, authTokens.length)))
   }
-  return found
+  return findings
 }
 
 function explainSigned(answer: EndpointAnswer, token: string): Finding {
-  if ('status' in answer && answer.status === 204)
-    return ok(`${token}: a callback that is signed with it is taken`)
-  if (isRefusal(answer, REFUSALS.signature)) {
-    return failed(
-      `The endpoint does not know the signature: ${token} or PUBLIC_BASE_URL differs there, or a proxy changes the path`,
-      'Give sms-retry web the same TWILIO_AUTH_TOKEN and PUBLIC_BASE_URL as here, and start it again. A path that a ' +
-        'proxy takes away belongs into PUBLIC_BASE_URL.',
-    )
+  switch (resultOf(answer)) {
+    case 'accepted':
+      return ok(`${token}: the endpoint accepts a callback signed with it`)
+    case 'bad_signature':
+      return failed(
+        `The endpoint rejects the signature: ${token} or PUBLIC_BASE_URL differs there, or a proxy changes the path`,
+        'Run sms-retry web with the same TWILIO_AUTH_TOKEN and PUBLIC_BASE_URL as here, and restart it. If a proxy ' +
+          'removes a path prefix, include the prefix in PUBLIC_BASE_URL.',
+      )
+    case 'other_account':
+      return failed(
+        'The endpoint belongs to another Twilio account',
+        'Run sms-retry web with the same TWILIO_ACCOUNT_SID as here, and restart it.',
+      )
+    case 'overloaded':
+      return warning(
+        `${token}: the endpoint accepts the signature, but is overloaded: too many callbacks wait to be recorded`,
+        'Twilio repeats these callbacks. If this lasts, look for locks on sms_usage_logs and for a slow database.',
+      )
+    case 'not_recorded':
+      return failed(
+        'The endpoint cannot write to its database',
+        'Check its log and GET /readyz: the database is unreachable or not migrated.',
+      )
+    case 'body_already_read':
+      return BODY_ALREADY_READ
+    default:
+      return explainAnswer(answer)
   }
-  if (isRefusal(answer, REFUSALS.account)) {
-    return failed(
-      'The endpoint is of another Twilio account',
-      'Give sms-retry web the same TWILIO_ACCOUNT_SID as here, and start it again.',
-    )
-  }
-  if (isRefusal(answer, REFUSALS.notRecorded)) {
-    return failed(
-      'The endpoint cannot write into its database',
-      'Its log, and GET /readyz there, say why: the database is away, or not migrated.',
-    )
-  }
-  return explainAnswer(answer)
 }
 
-function isRefusal(answer: EndpointAnswer, words: string): boolean {
-  return 'status' in answer && answer.text.trim() === words
+/** Null if something other than our endpoint answered, or nothing. */
+function resultOf(answer: EndpointAnswer) {
+  return answer.kind === 'answered' ? answer.result : null
 }

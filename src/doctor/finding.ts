@@ -1,25 +1,25 @@
-// What `doctor` finds, and what its checks have to work with.
+// The result of a check of `doctor`, and what the checks have to work with.
 import type { Config, ConfigFault } from '../config/config.ts'
 import type { Database } from '../postgres/pool.ts'
 
 export interface Finding {
   readonly result: 'ok' | 'warning' | 'failed' | 'skipped'
-  /** One sentence or two. Never a secret. */
+  /** One or two sentences, without secrets. */
   readonly what: string
-  /** What to do about it; null if nothing is to be done. */
+  /** How to fix it; null if there is nothing to fix. */
   readonly fix: string | null
 }
 
 export interface CheckContext {
-  /** What of the configuration could be read. */
+  /** The valid part of the configuration. */
   readonly config: Config
   readonly faults: readonly ConfigFault[]
   readonly database: Database
-  /** How long the endpoint may take for one answer. */
+  /** For each request to the endpoint. */
   readonly endpointTimeoutMs: number
 }
 
-/** Does not reject for what it is there to find. */
+/** A problem that the check looks for is a finding, not a rejection. */
 export type Examine = (context: CheckContext) => Promise<readonly Finding[]> | readonly Finding[]
 
 export const ok = (what: string): Finding => ({ result: 'ok', what, fix: null })

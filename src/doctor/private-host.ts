@@ -1,4 +1,4 @@
-// Which hosts only this machine or its own network can reach.
+// Tells which hosts are reachable only from this machine or its private network.
 import { BlockList, isIP } from 'node:net'
 
 const PRIVATE = new BlockList()
@@ -11,11 +11,11 @@ PRIVATE.addAddress('::1', 'ipv6')
 PRIVATE.addSubnet('fc00::', 7, 'ipv6')
 PRIVATE.addSubnet('fe80::', 10, 'ipv6')
 
-/** @param hostname as in a URL; empty, or a path, for a socket file */
+/** @param hostname as in a URL; empty or a path for a Unix socket */
 export function isPrivateHost(hostname: string): boolean {
   const host = hostname.replace(/^\[|\]$/g, '')
   const version = isIP(host)
   if (version !== 0) return PRIVATE.check(host, version === 6 ? 'ipv6' : 'ipv4')
-  // A name without a dot is one of this network's, as in Docker Compose.
+  // A name without a dot belongs to the private network, as in Docker Compose.
   return !host.includes('.') || host.startsWith('/') || /\.(local|localhost|internal)$/i.test(host)
 }

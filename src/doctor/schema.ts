@@ -1,4 +1,4 @@
-// Are table, indexes and queue what this version needs, and does somebody make the attempts that are due?
+// Do table, indexes and queue match this version, and is a worker sending the due attempts?
 import { readBacklog } from '../db/backlog.ts'
 import { explainTooLargeId, readTooLargeId } from '../db/largest-id.ts'
 import { type Column, isWatched, readColumns, readIndexes, readQueueVersion } from '../db/inspect.ts'
@@ -6,6 +6,7 @@ import { explainMisplaced, readTableState } from '../db/bookkeeping.ts'
 import { SchemaError } from '../shared/errors.ts'
 import { duration } from '../shared/figures.ts'
 import { startQueue } from '../jobs/queue.ts'
+import { QUEUE_STOP_TIMEOUT_MS } from '../processes/stop-timeouts.ts'
 import { type Examine, failed, type Finding, ok, warning } from './finding.ts'
 import { faultsOfRights } from './rights.ts'
 
@@ -15,7 +16,7 @@ export const examineMigrations: Examine = async ({ database }) => {
   const state = await readTableState(database)
   switch (state.kind) {
     case 'current':
-      return [ok('Every migration has been applied')]
+      return [ok('All migrations are applied')]
     case 'outdated':
       return [failed(`Migrations are missing: ${state.missing.join(', ')}`, MIGRATE)]
     default:
@@ -29,13 +30,13 @@ const TIME = ['timestamp without time zone', 'timestamp with time zone']
 
 interface Wanted {
   readonly types: readonly string[]
-  /** How long a text must be able to be. */
+  /** The minimum length of a text column. */
   readonly length?: number
-  /** No insert names it, and it is null while there is nothing to say. */
+  /** Null until a value is known, so the column must be nullable. */
   readonly isOftenNull?: true
 }
 
-/** The columns that are read or written. */
+/** The columns that sms-retry reads or writes. */
 const COLUMNS: Readonly<Record<string, Wanted>> = {
   id: { types: WHOLE },
   user_id: { types: WHOLE },
@@ -55,78 +56,83 @@ const COLUMNS: Readonly<Record<string, Wanted>> = {
   final_status: { types: TEXT, length: 11 },
 }
 
-/** What we give a value, or leave null on purpose. */
+/** The columns that sms-retry sets. */
 const WRITTEN = new Set(Object.keys(COLUMNS).filter((name) => name !== 'id'))
 
 export const examineTable: Examine = async ({ database }) => {
   const columns = new Map((await readColumns(database)).map((column) => [column.name, column]))
   if (columns.size === 0) return [failed('There is no table sms_usage_logs', MIGRATE)]
-  const found = Object.keys(COLUMNS).flatMap((name) => faultOfColumn(name, columns.get(name)))
+  const findings = Object.keys(COLUMNS).flatMap((name) => faultOfColumn(name, columns.get(name)))
   for (const { name, isRequired } of columns.values()) {
     if (isRequired && !WRITTEN.has(name)) {
-      const what = `Column ${name} must be given, and sms-retry does not know what: no message can be inserted`
-      found.push(failed(what, `Give the column ${name} of sms_usage_logs a default.`))
+      const what = `Column ${name} is required, and sms-retry does not set it: no message can be inserted`
+      findings.push(failed(what, `Give the column ${name} of sms_usage_logs a default.`))
     }
   }
-  found.push(...(await faultsOfRights(database)))
-  // Reading ids takes the right to, and a column id.
-  const tooLarge = found.length > 0 ? null : await readTooLargeId(database)
-  if (tooLarge !== null) found.push(failed(...explainTooLargeId(tooLarge)))
-  return found.length > 0 ? found : [ok('sms_usage_logs has every column, of a type that serves')]
+  findings.push(...(await faultsOfRights(database)))
+  // Ids can be read only if the column exists and the role may read it.
+  const tooLarge = findings.length > 0 ? null : await readTooLargeId(database)
+  if (tooLarge !== null) findings.push(failed(...explainTooLargeId(tooLarge)))
+  return findings.length > 0 ? findings : [ok('sms_usage_logs has all columns, with suitable types')]
 }
 
 function faultOfColumn(name: string, column: Column | undefined): Finding[] {
   if (column === undefined) return [failed(`sms_usage_logs has no column ${name}`, MIGRATE)]
   const { types, length = 0, isOftenNull = false } = COLUMNS[name] ?? { types: [] }
   if (!types.includes(column.type)) {
-    const what = `Column ${name} is ${column.type}, which does not serve`
-    return [failed(what, `Alter the column ${name} of sms_usage_logs to ${types.join(' or ')}.`)]
+    const what = `Column ${name} has the unsuitable type ${column.type}`
+    return [failed(what, `Change the type of the column ${name} of sms_usage_logs to ${types.join(' or ')}.`)]
   }
   if (column.isGenerated && WRITTEN.has(name)) {
-    const what = `Column ${name} is generated, and cannot be given a value: no message can be sent`
-    return [failed(what, `Make the column ${name} of sms_usage_logs an ordinary one.`)]
+    const what = `Column ${name} is generated and cannot be set: no message can be sent`
+    return [failed(what, `Replace the column ${name} of sms_usage_logs by an ordinary column.`)]
   }
   if (column.isNotNull && isOftenNull) {
-    const what = `Column ${name} must not be null, but is while there is nothing to say: no message can be sent`
-    return [failed(what, `Alter the column ${name} of sms_usage_logs: drop not null.`)]
+    const what = `Column ${name} must not be null, but has no value at first: no message can be sent`
+    return [failed(what, `Run: alter table sms_usage_logs alter column ${name} drop not null`)]
   }
   if (TEXT.includes(column.type) && column.length !== null && column.length < length) {
-    const what = `Column ${name} holds ${column.length} characters, but may be given ${length}`
-    return [failed(what, `Alter the column ${name} of sms_usage_logs to ${column.type}(${length}) or text.`)]
+    const what = `Column ${name} holds only ${column.length} characters; values have up to ${length}`
+    return [
+      failed(
+        what,
+        `Change the type of the column ${name} of sms_usage_logs to ${column.type}(${length}) or text.`,
+      ),
+    ]
   }
   return []
 }
 
 export const examineIndexes: Examine = async ({ database }) => {
   const indexes = await readIndexes(database)
-  const found = indexes.flatMap(({ name, state }) => {
+  const findings = indexes.flatMap(({ name, state }) => {
     if (state === 'valid') return []
     if (state === 'being built') return [warning(`Index ${name} is being built`, 'Wait until it is done.')]
-    const what = state === 'invalid' ? 'is invalid: its building was cut off' : 'is missing'
-    return [failed(`Index ${name} ${what}`, `${MIGRATE}, which builds it again while the table is in use.`)]
+    const what = state === 'invalid' ? 'is invalid: its creation was interrupted' : 'is missing'
+    return [failed(`Index ${name} ${what}`, `${MIGRATE}. It rebuilds the index without blocking the table.`)]
   })
-  return found.length > 0 ? found : [ok(`All ${indexes.length} indexes are valid`)]
+  return findings.length > 0 ? findings : [ok(`All ${indexes.length} indexes are valid`)]
 }
-
-const STOP_TIMEOUT_MS = 1_000
 
 export const examineQueue: Examine = async ({ database }) => {
   try {
     const queue = await startQueue(database, 'schedule', SILENT)
-    await queue.stop(STOP_TIMEOUT_MS)
+    await queue.stop(QUEUE_STOP_TIMEOUT_MS)
   } catch (error) {
     if (!(error instanceof SchemaError)) throw error
-    return [failed(error.message.replace(/\. Run: .*$/, ''), MIGRATE)]
+    // The message of the error itself ends with the fix.
+    const { message } = error.cause as Error
+    return [failed(`The queue is not ready: ${message}`, MIGRATE)]
   }
   const version = await readQueueVersion(database)
-  return [ok(`The queues exist (pg-boss schema, version ${version})`)]
+  return [ok(`The queues exist (pg-boss schema version ${version})`)]
 }
 
 const nothing = (): void => undefined
-/** What the queue complains of is in the error as well. */
+/** The error contains whatever the queue would log. */
 const SILENT = { error: nothing, warn: nothing, info: nothing, debug: nothing }
 
-/** A worker polls every half second; SEND_RATE_PER_SECOND or a backlog make it later. */
+/** A worker polls every half second. Only a backlog or SEND_RATE_PER_SECOND makes it later. */
 const DUE_FOR_LONG_SECONDS = 60
 
 export const examineBacklog: Examine = async ({ database }) => {
@@ -137,7 +143,7 @@ export const examineBacklog: Examine = async ({ database }) => {
   return [
     warning(
       `${attempts}; the oldest has been due for ${duration(seconds)}`,
-      'Start sms-retry worker, or more of them; SEND_RATE_PER_SECOND may be too low.',
+      'Start sms-retry worker, or more workers. SEND_RATE_PER_SECOND may be too low.',
     ),
   ]
 }
@@ -146,7 +152,7 @@ export const examineWorker: Examine = async ({ database }) => {
   if (await isWatched(database)) return [ok('A worker is running')]
   return [
     warning(
-      'No worker is running: no retry and no enqueued message is sent',
+      'No worker is running: retries and enqueued messages are not sent',
       'Start one or more: sms-retry worker',
     ),
   ]

@@ -1,14 +1,14 @@
-// Has PostgreSQL settings with which messages are lost or sent twice, and which no session of ours can set right?
+// Has PostgreSQL settings that lose messages or send them twice, and that our sessions cannot override?
 import { readSettings } from '../db/inspect.ts'
 import type { Db } from '../postgres/pool.ts'
 import { reachesPeople } from './configuration.ts'
 import { type Examine, failed, type Finding, ok, warning } from './finding.ts'
 
-/** A setting that must have one of some values, or must not have one. */
+/** A setting whose value we depend on. */
 interface Wanted {
   readonly name: string
   readonly isRight: (setting: string) => boolean
-  /** What goes wrong otherwise. */
+  /** What goes wrong with another value. */
   readonly otherwise: string
   readonly fix: string
 }
@@ -18,78 +18,78 @@ const is =
   (setting: string): boolean =>
     values.includes(setting)
 
-const SERVER = 'Set it on the server (postgresql.conf, or the provider), and reload.'
-const OWNER = 'Reset it: alter database ... (or alter role ...) reset'
+const SERVER = 'Change it on the server (postgresql.conf, or at the provider), and reload.'
+const OWNER = 'Run: alter database ... (or alter role ...) reset'
 const POOLER =
-  'A pooler drops or overrides what a transaction sets: use one in transaction or session mode, such as PgBouncer.'
+  'A connection pooler drops or overrides the settings of a transaction. Use PgBouncer in transaction or session mode, or another pooler with such a mode.'
 
-/** What survives a crash. A database of the demo or of tests may be lost. */
+/** Durability after a crash. The demo and tests do without it. */
 const OF_DURABILITY: readonly Wanted[] = [
   {
     name: 'fsync',
     isRight: is('on'),
-    otherwise: 'a crash of the machine loses claims, whose attempts are made twice, or damages the database',
+    otherwise: 'after a crash of the machine, attempts may be sent twice, or the database may be damaged',
     fix: SERVER,
   },
   {
     name: 'full_page_writes',
     isRight: is('on'),
-    otherwise: 'a crash of the machine may damage the database',
+    otherwise: 'after a crash of the machine, the database may be damaged',
     fix: SERVER,
   },
 ]
 
-/** Only an owner can change them. */
+/** Our sessions cannot change these. */
 const OF_SERVER: readonly Wanted[] = [
   {
     name: 'zero_damaged_pages',
     isRight: is('off'),
-    otherwise: 'messages on a damaged page vanish without an error',
+    otherwise: 'messages on a damaged page disappear without an error',
     fix: SERVER,
   },
   {
     name: 'session_replication_role',
     isRight: is('origin'),
-    otherwise: "triggers and foreign keys of the app's have no effect on messages",
-    fix: `${OWNER} session_replication_role.`,
+    otherwise: "the app's triggers and foreign keys are disabled",
+    fix: `${OWNER} session_replication_role`,
   },
   {
     name: 'server_encoding',
     isRight: is('UTF8'),
-    otherwise: 'a text with a character that it lacks, such as an emoji, cannot be sent',
-    fix: 'Move to a database with the encoding UTF8.',
+    otherwise: 'texts with characters outside this encoding, such as emoji, cannot be sent',
+    fix: 'Use a database with the encoding UTF8.',
   },
 ]
 
-/** As a transaction of ours has set them. */
+/** Our transactions set these. */
 const OF_TRANSACTION: readonly Wanted[] = [
   {
     name: 'transaction_isolation',
     isRight: is('read committed'),
-    otherwise: 'messages that change at once fail by conflicts, and sends stay in doubt',
+    otherwise: 'concurrent changes fail with conflicts, and sends stay in doubt',
     fix: POOLER,
   },
   {
     name: 'synchronous_commit',
     isRight: is('on', 'remote_apply'),
-    otherwise: 'a crash of the database loses claims, whose attempts are made twice',
+    otherwise: 'after a crash of the database, attempts may be sent twice',
     fix: POOLER,
   },
 ]
 
-/** As our session has set them, for statements outside a transaction. */
+/** Our sessions set these for statements outside transactions. */
 const OF_SESSION: readonly Wanted[] = [
   {
     name: 'default_transaction_isolation',
     isRight: is('read committed'),
-    otherwise: 'jobs and sweeps fail by conflicts, and are late',
-    fix: 'Set it for the role in DATABASE_URL: alter role ... set default_transaction_isolation = ...',
+    otherwise: 'jobs and sweeps fail with conflicts and run late',
+    fix: "Set it for the role of DATABASE_URL: alter role ... set default_transaction_isolation = 'read committed'",
   },
   {
     name: 'DateStyle',
     isRight: (setting) => setting.startsWith('ISO'),
-    otherwise: 'times cannot be read',
-    fix: 'Set it for the role in DATABASE_URL: alter role ... set datestyle = ISO.',
+    otherwise: 'times cannot be parsed',
+    fix: "Set it for the role of DATABASE_URL: alter role ... set datestyle = 'ISO'",
   },
 ]
 
@@ -101,11 +101,13 @@ export const examineSettings: Examine = async (context) => {
   )
   const ofTransaction = await database.transaction((tx) => faultsOf(tx, OF_TRANSACTION))
   const ofSession = await faultsOf(database, OF_SESSION)
-  const found: Finding[] = [
+  const findings: Finding[] = [
     ...[...ofServer, ...ofTransaction].map(([what, fix]) => failed(what, fix)),
-    ...ofSession.map(([what, fix]) => warning(`${what}; a pooler has dropped our session's settings`, fix)),
+    ...ofSession.map(([what, fix]) =>
+      warning(`${what}. A connection pooler dropped the settings of our session`, fix),
+    ),
   ]
-  return found.length > 0 ? found : [ok('Its settings keep what was committed')]
+  return findings.length > 0 ? findings : [ok('The settings of PostgreSQL are safe')]
 }
 
 async function faultsOf(

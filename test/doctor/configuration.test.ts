@@ -1,10 +1,10 @@
-// What `doctor` says of the settings, by name and never by value; and that a fault in one does not hide the others.
+// The configuration check of `doctor`: it names settings but never values, and an invalid setting does not hide others.
 import { describe, expect, test } from '@jest/globals'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
 import { isPrivateHost } from '../../src/doctor/private-host.ts'
 import { examine, named, of } from './examine.ts'
 
-/** Complete; nothing answers at any of its addresses. */
+/** A complete configuration whose addresses refuse connections. */
 async function closedEnv(): Promise<Record<string, string>> {
   const closed = `127.0.0.1:${await freePort()}`
   return {
@@ -17,12 +17,12 @@ async function closedEnv(): Promise<Record<string, string>> {
   }
 }
 
-async function oddities(changes: Record<string, string>): Promise<string[]> {
+async function warningsOf(changes: Record<string, string>): Promise<string[]> {
   const found = of(await examine({ ...(await closedEnv()), ...changes }), 'configuration')
   return found.filter(({ result }) => result === 'warning').map(({ what }) => what)
 }
 
-test('every fault at once, by name; whatever needs them is skipped, with the reason', async () => {
+test('reports all invalid settings by name, and skips the checks that need them', async () => {
   const found = await examine({
     ...(await closedEnv()),
     DATABASE_URL: 'secret1',
@@ -44,63 +44,67 @@ test('every fault at once, by name; whatever needs them is skipped, with the rea
   expect(JSON.stringify(found)).not.toMatch(/secret\d/)
 })
 
-test('a setting that is at fault stops nothing that can do without it', async () => {
+test('an invalid setting does not skip checks that do not need it', async () => {
   const found = await examine({ ...(await closedEnv()), PORT: 'x', TWILIO_FROM_NUMBER: '' })
   expect(named(found, 'failed')).toEqual(['configuration', 'database', 'account', 'endpoint'])
 })
 
-test('nothing at all is faults and skipped checks, also with DATABASE_SSL', async () => {
+test('an empty configuration fails only the configuration check', async () => {
   expect(named(await examine({ DATABASE_SSL: 'require' }), 'failed')).toEqual(['configuration'])
 })
 
-test('a policy file that is not one', async () => {
+test('reports a missing policy file', async () => {
   const found = await examine({ ...(await closedEnv()), RETRY_POLICY_FILE: '/nowhere/policy.json' })
   expect(of(found, 'configuration')).toContainEqual(
     expect.objectContaining({ result: 'failed', what: expect.stringContaining('RETRY_POLICY_FILE') }),
   )
 })
 
-describe('what is odd', () => {
-  test('with a simulator, the simulator alone', async () => {
-    expect(await oddities({ RETRY_DELAY_SCALE: '0.01', TWILIO_AUTH_TOKEN: 'short' })).toEqual([
+describe('warnings', () => {
+  test('with a simulator, only the simulator is reported', async () => {
+    expect(await warningsOf({ RETRY_DELAY_SCALE: '0.01', TWILIO_AUTH_TOKEN: 'short' })).toEqual([
       expect.stringContaining('TWILIO_API_BASE_URL is set'),
     ])
   })
 
-  test.each<[what: string, length: number, names: string[]]>([
-    ['of fifteen characters are', 15, ['DASHBOARD_PASSWORD', 'METRICS_TOKEN']],
-    ['of sixteen are not', 16, []],
-  ])('secrets of our own, also with a simulator: those %s', async (_what, length, names) => {
+  test.each<[length: number, names: string[]]>([
+    [15, ['DASHBOARD_PASSWORD', 'METRICS_TOKEN']],
+    [16, []],
+  ])('also with a simulator, secrets of %i characters give warnings for %j', async (length, names) => {
     const secret = 'h'.repeat(length)
-    const found = await oddities({
+    const found = await warningsOf({
       DASHBOARD_USERNAME: 'operator',
       DASHBOARD_PASSWORD: secret,
       METRICS_TOKEN: secret,
     })
     expect(found).toEqual([
       expect.stringContaining('TWILIO_API_BASE_URL is set'),
-      ...names.map((name) => `${name} has fewer than 16 characters: it can be guessed`),
+      ...names.map((name) => `${name} has fewer than 16 characters and can be guessed`),
     ])
     expect(JSON.stringify(found)).not.toContain(secret)
   })
 
   test.each<[name: string, changes: Record<string, string>, words: RegExp]>([
-    ['no https', { PUBLIC_BASE_URL: 'http://sms.example.invalid' }, /PUBLIC_BASE_URL is not https/],
-    ['an address of this machine', { PUBLIC_BASE_URL: 'https://localhost:1' }, /Twilio cannot reach/],
+    [
+      'a public address without https',
+      { PUBLIC_BASE_URL: 'http://sms.example.invalid' },
+      /PUBLIC_BASE_URL is not https/,
+    ],
+    ['a public address on this machine', { PUBLIC_BASE_URL: 'https://localhost:1' }, /Twilio cannot reach/],
     ['scaled delays', { RETRY_DELAY_SCALE: '0.01' }, /RETRY_DELAY_SCALE is 0\.01/],
     ['a small pool', { DATABASE_POOL_MAX: '2' }, /DATABASE_POOL_MAX is 2/],
     [
-      'a token that is too short, of two',
+      'a short second token',
       { TWILIO_AUTH_TOKEN: `${'a'.repeat(32)},short` },
       /Token 2 of TWILIO_AUTH_TOKEN/,
     ],
-  ])('in production: %s', async (_name, changes, words) => {
-    const earnest = {
+  ])('in production, %s is reported', async (_name, changes, words) => {
+    const production = {
       NODE_ENV: 'production',
       TWILIO_API_BASE_URL: 'https://127.0.0.1:1',
       PUBLIC_BASE_URL: 'https://sms.example.invalid',
     }
-    const found = await oddities({ ...earnest, ...changes })
+    const found = await warningsOf({ ...production, ...changes })
     expect(found).toEqual([expect.stringMatching(/TWILIO_API_BASE_URL is set/), expect.stringMatching(words)])
   })
 })
@@ -120,6 +124,6 @@ test.each([
     '/var/run/postgres.d',
   ].map((host) => [host, true] as const),
   ...['sms.example.com', '172.32.0.1', '8.8.8.8', '[2001:db8::1]'].map((host) => [host, false] as const),
-])('of the host "%s", private is %s', (host, isPrivate) => {
+])('isPrivateHost("%s") is %s', (host, isPrivate) => {
   expect(isPrivateHost(host)).toBe(isPrivate)
 })

@@ -1,4 +1,4 @@
-// What `doctor` says of database, schema and queue: each thing that can be wrong with them, made wrong.
+// The checks of `doctor` for database, schema, queue and worker: each test breaks one thing.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -24,7 +24,7 @@ const OF_DATABASE = [
   'backlog',
 ]
 
-/** What is found in a database of its own, once these statements were run on it. */
+/** The findings for a new database after these statements. */
 async function examineAfter(...statements: string[]): ReturnType<typeof examine> {
   const database = await createTestDatabase()
   for (const statement of statements) await database.query(statement)
@@ -33,14 +33,14 @@ async function examineAfter(...statements: string[]): ReturnType<typeof examine>
   return found
 }
 
-test('a database that is as it must be', async () => {
+test('all database checks pass on a healthy database', async () => {
   const found = await examine(world.env)
   expect(named(found, 'ok')).toEqual(expect.arrayContaining(OF_DATABASE))
   expect(of(found, 'database')[0]?.what).toMatch(/^PostgreSQL \d+/)
 })
 
-describe('a database that cannot be reached', () => {
-  test('is one failure; what depends on it is skipped, and the rest is looked at', async () => {
+describe('an unreachable database', () => {
+  test('fails one check, skips the checks that depend on it, and runs the others', async () => {
     const url = `postgres://app:hunter2@127.0.0.1:${await freePort()}/app`
     const found = await examine({ ...world.env, DATABASE_URL: url })
     expect(named(found, 'failed')).toEqual(['database'])
@@ -54,28 +54,28 @@ describe('a database that cannot be reached', () => {
   })
 
   test.each<[what: string, change: Partial<Pick<URL, 'pathname' | 'hostname' | 'username'>>, fix: RegExp]>([
-    ['of a name that there is not', { pathname: '/nowhere' }, /Create the database/],
-    ['on a host that there is not', { hostname: 'db.invalid' }, /cannot be resolved/],
-    ['as a user that there is not', { username: 'nobody_here' }, /user and password/],
-  ])('%s', async (_what, change, fix) => {
+    ['an unknown database name', { pathname: '/nowhere' }, /Create the database/],
+    ['an unknown host', { hostname: 'db.invalid' }, /cannot be resolved/],
+    ['an unknown user', { username: 'nobody_here' }, /user and password/],
+  ])('%s is reported with its fix', async (_what, change, fix) => {
     const url = Object.assign(new URL(world.database.url), change)
     const [finding] = of(await examine({ ...world.env, DATABASE_URL: url.toString() }), 'database')
     expect(finding).toMatchObject({ result: 'failed', fix: expect.stringMatching(fix) })
   })
 
-  test('with a certificate that is not there', async () => {
+  test('reports a certificate file that does not exist', async () => {
     const url = `${world.database.url}?sslrootcert=/nowhere/root.crt`
     const [finding] = of(await examine({ ...world.env, DATABASE_URL: url }), 'database')
     expect(finding).toMatchObject({ result: 'failed', fix: expect.stringContaining('sslrootcert') })
   })
 
-  test('without TLS, which was asked for', async () => {
+  test('reports a server without TLS if TLS is required', async () => {
     const [finding] = of(await examine({ ...world.env, DATABASE_SSL: 'require' }), 'database')
     expect(finding).toMatchObject({ result: 'failed', fix: expect.stringContaining('DATABASE_SSL') })
   })
 })
 
-test('a database that was not migrated names each migration, and how to run them', async () => {
+test('a database without migrations fails with the names of all migrations', async () => {
   const database = await createTestDatabase(null)
   const found = await examine({ ...world.env, DATABASE_URL: database.url })
   await database.drop()
@@ -87,7 +87,7 @@ test('a database that was not migrated names each migration, and how to run them
   }
 })
 
-test('one migration that is missing is named alone', async () => {
+test('a single missing migration is named', async () => {
   const found = await examineAfter(`delete from sms_retry.migrations where name = '006-reconcile-index'`)
   expect(of(found, 'migrations')).toEqual([
     {
@@ -106,7 +106,7 @@ test.each([
     /idx_sms_usage_logs_in_flight is invalid/,
   ],
   ['missing', 'drop index idx_sms_usage_logs_in_flight', /idx_sms_usage_logs_in_flight is missing/],
-])('an index that is %s', async (_what, statement, words) => {
+])('an index that is %s is reported', async (_what, statement, words) => {
   const found = await examineAfter(statement)
   expect(named(found, 'failed')).toEqual(['indexes'])
   expect(of(found, 'indexes')).toEqual([
@@ -118,28 +118,33 @@ test.each([
 })
 
 test.each([
-  ['is gone', 'drop column error_message', /no column error_message/, /migrate/],
-  ['has another type', 'alter column user_id type text', /user_id is text/, /integer or bigint/],
+  ['is missing', 'drop column error_message', /no column error_message/, /migrate/],
+  [
+    'has another type',
+    'alter column user_id type text',
+    /user_id has the unsuitable type text/,
+    /integer or bigint/,
+  ],
   [
     'is json',
     'add column j json, drop column sms_metadata cascade, add column sms_metadata json',
-    /sms_metadata is json/,
+    /sms_metadata has the unsuitable type json/,
     /jsonb/,
   ],
-  ['is too short', 'alter column twilio_message_sid type varchar(20)', /holds 20/, /varying\(34\)/],
+  ['is too short', 'alter column twilio_message_sid type varchar(20)', /holds only 20/, /varying\(34\)/],
   [
-    'of the app must be given',
+    'belongs to the app and is required',
     'add column tenant integer not null',
-    /tenant must be given/,
+    /tenant is required/,
     /tenant.* a default/,
   ],
   [
-    'is reckoned by the database',
+    'is generated',
     'drop column message_length, add column message_length integer generated always as (length(message_content)) stored',
     /message_length is generated/,
-    /message_length.* an ordinary one/,
+    /message_length.* an ordinary column/,
   ],
-])('a column that %s', async (_what, change, what, fix) => {
+])('a column that %s is reported', async (_what, change, what, fix) => {
   const found = await examineAfter(`alter table sms_usage_logs ${change}`)
   expect(of(found, 'table')).toEqual([
     expect.objectContaining({
@@ -155,20 +160,20 @@ test.each([
   ['error_message', 'set not null'],
   ['next_retry_at', 'set not null'],
   ['twilio_message_sid', 'set not null'],
-  // Enough for an insert, which does not name it; what is written later is null all the same.
+  // With the default an insert succeeds, but later updates write null.
   ['error_message', `set default '', alter column error_message set not null`],
-])('column %s, which is often null: %s', async (name, change) => {
+])('a nullable column that must not be null is reported: %s, %s', async (name, change) => {
   const found = await examineAfter(`alter table sms_usage_logs alter column ${name} ${change}`)
   expect(of(found, 'table')).toEqual([
     expect.objectContaining({
       result: 'failed',
       what: expect.stringContaining(`${name} must not be null`),
-      fix: expect.stringContaining(`${name} of sms_usage_logs: drop not null`),
+      fix: expect.stringContaining(`alter table sms_usage_logs alter column ${name} drop not null`),
     }),
   ])
 })
 
-test('columns of other types that serve as well are fine', async () => {
+test('columns of other suitable types pass', async () => {
   const found = await examineAfter(
     'alter table sms_usage_logs alter column next_retry_at type timestamp, alter column id type bigint',
     'alter table sms_usage_logs alter column error_message type varchar(1000)',
@@ -177,7 +182,7 @@ test('columns of other types that serve as well are fine', async () => {
   expect(of(found, 'table')[0]?.result).toBe('ok')
 })
 
-test('every other column may be NOT NULL without a default: a send fills it', async () => {
+test('all other columns may be NOT NULL without a default, because a send sets them', async () => {
   const strict = await startWorld()
   const others = [
     ...['user_id', 'phone_number', 'message_direction', 'message_length', 'message_content', 'success'],
@@ -191,7 +196,7 @@ test('every other column may be NOT NULL without a default: a send fills it', as
   expect(sent.status).toBe('accepted')
 })
 
-test('a database that cannot be written to', async () => {
+test('a read-only database is reported', async () => {
   const readOnly = async (database: TestDatabase, is: 'on' | 'off'): Promise<void> => {
     const name = new URL(database.url).pathname.slice(1)
     await database.query(`alter database ${name} set default_transaction_read_only = ${is}`)
@@ -206,12 +211,12 @@ test('a database that cannot be written to', async () => {
   })
 })
 
-describe('settings of PostgreSQL', () => {
+describe('PostgreSQL settings', () => {
   const inDatabase = (setting: string): string =>
     `do $$ begin execute format($f$alter database %I set ${setting}$f$, current_database()); end $$`
 
-  test('that lose what was committed are named, with what they cost', async () => {
-    // The tests' server is not crash-safe, which is a fault where messages reach people.
+  test('that lose committed data are reported in production', async () => {
+    // The server of the tests is not crash-safe, which is allowed only with a simulator.
     const found = of(await examine({ ...world.env, NODE_ENV: 'production' }), 'settings')
     expect(found.map(({ result, what }) => [result, what.split(':')[0]])).toEqual([
       ['failed', 'fsync is off'],
@@ -220,18 +225,18 @@ describe('settings of PostgreSQL', () => {
     expect(found[0]?.fix).toContain('postgresql.conf')
   })
 
-  test("that switch the app's triggers off are named", async () => {
+  test("that disable the app's triggers are reported", async () => {
     const found = await examineAfter(inDatabase('session_replication_role = replica'))
     expect(of(found, 'settings')).toEqual([
       expect.objectContaining({
         result: 'failed',
-        what: expect.stringMatching(/^session_replication_role is replica: triggers/),
+        what: expect.stringMatching(/^session_replication_role is replica: the app's triggers/),
         fix: expect.stringContaining('reset session_replication_role'),
       }),
     ])
   })
 
-  test('that our sessions and transactions set themselves are no fault', async () => {
+  test('that our sessions and transactions override are not reported', async () => {
     const found = await examineAfter(
       inDatabase("default_transaction_isolation = 'serializable'"),
       inDatabase('synchronous_commit = off'),
@@ -242,7 +247,7 @@ describe('settings of PostgreSQL', () => {
   })
 })
 
-test('a queue that is missing', async () => {
+test('a missing queue is named', async () => {
   const found = await examineAfter(`delete from sms_retry_pgboss.queue where name = 'reconcile'`)
   expect(of(found, 'queue')[0]).toMatchObject({
     result: 'failed',
@@ -251,7 +256,7 @@ test('a queue that is missing', async () => {
   })
 })
 
-test('an attempt that nobody makes', async () => {
+test('an attempt that is due for long is reported', async () => {
   const found = await examineAfter(
     `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content,
        success, final_status, next_retry_at)

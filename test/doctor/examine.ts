@@ -1,9 +1,9 @@
-// What the tests of `doctor` share: a world that is well, and what is found in it once something is changed.
+// Runs `doctor` for its tests, and selects findings.
 import { examineAll, type NamedFinding } from '../../src/doctor/doctor.ts'
 
 type Name = NamedFinding['name']
 
-/** Short, so that an endpoint that hangs is found soon; long enough for one that answers. */
+/** Shorter than the default: some tests have an endpoint that never answers. */
 const ENDPOINT_TIMEOUT_MS = 5_000
 
 export async function examine(

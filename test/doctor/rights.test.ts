@@ -1,4 +1,4 @@
-// What `doctor` says of the rights of its role, and that the role of sql/roles/least-privilege.sql has enough of them.
+// The privileges that `doctor` checks, and that the role of sql/roles/least-privilege.sql has all of them.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import type { NamedFinding } from '../../src/doctor/doctor.ts'
 import { giveRights, limitedRole } from '../security/limited-role.ts'
@@ -32,11 +32,11 @@ async function rightsAfter(change: string): Promise<NamedFinding[]> {
 
 const OK = [expect.objectContaining({ result: 'ok' })]
 
-test('the role with no more rights than needed has enough', async () => {
+test('the least-privilege role passes all checks', async () => {
   expect(named(await examine(world.env), 'failed')).toEqual([])
 })
 
-describe('a right that is missing', () => {
+describe('a missing privilege is reported', () => {
   test.each([
     ['insert', 'sms_usage_logs'],
     ['update', 'sms_usage_logs'],
@@ -45,7 +45,7 @@ describe('a right that is missing', () => {
     ['delete', 'sms_retry_pgboss.job_common'],
     ['delete', 'sms_retry.instance'],
     ['update', 'sms_retry_pgboss.queue'],
-  ])('to %s on %s', async (privilege, table) => {
+  ])('%s on %s', async (privilege, table) => {
     const granted = `${privilege} on ${table}`
     expect(await rightsAfter(`revoke ${granted} from ${name}`)).toEqual([
       expect.objectContaining({
@@ -56,14 +56,14 @@ describe('a right that is missing', () => {
     ])
   })
 
-  test('to the sequence that numbers the messages', async () => {
+  test('usage on the sequence of message ids', async () => {
     const found = await rightsAfter(`revoke usage on sequence sms_usage_logs_id_seq from ${name}`)
     expect(found.map(({ what }) => what)).toEqual([
       `The role ${name} has not been granted usage on sms_usage_logs_id_seq`,
     ])
   })
 
-  test('of a role that may only read', async () => {
+  test('all privileges that a read-only role lacks', async () => {
     const reader = limitedRole()
     const url = new URL(await reader.create(world.database))
     for (const schema of ['public', 'sms_retry', 'sms_retry_pgboss']) {
@@ -85,7 +85,7 @@ describe('a right that is missing', () => {
 describe('row level security', () => {
   const enable = 'alter table sms_usage_logs enable row level security;'
 
-  test('without a policy hides every message', async () => {
+  test('without a policy is reported for every privilege', async () => {
     const found = await rightsAfter(enable)
     expect(found).toHaveLength(3)
     expect(found[0]).toMatchObject({
@@ -96,20 +96,20 @@ describe('row level security', () => {
   })
 
   test.each<[what: string, policy: string, hidden: string[]]>([
-    ['for all rows and everybody', 'for all using (true)', []],
+    ['for all rows and all roles', 'for all using (true)', []],
     ['for the role', 'for all to ROLE using (true)', []],
     ['for another role', 'for all to postgres using (true)', ['insert', 'select', 'update']],
     ['for some rows', 'for all using (user_id > 0)', ['insert', 'select', 'update']],
-    ['for reading alone', 'for select using (true)', ['insert', 'update']],
-    ['for inserting alone', 'for insert with check (true)', ['select', 'update']],
-  ])('with a policy %s', async (_what, policy, hidden) => {
+    ['for select only', 'for select using (true)', ['insert', 'update']],
+    ['for insert only', 'for insert with check (true)', ['select', 'update']],
+  ])('with a policy %s is judged correctly', async (_what, policy, hidden) => {
     const create = `${enable} create policy p on sms_usage_logs ${policy.replace('ROLE', name)}`
     const found = await rightsAfter(create)
     expect(found.flatMap(({ what }) => /\((\w+)\)/.exec(what)?.[1] ?? [])).toEqual(hidden)
     if (hidden.length === 0) expect(found).toEqual(OK)
   })
 
-  test('does not apply to who is exempt from it', async () => {
+  test('is not reported for a role with bypassrls', async () => {
     expect(await rightsAfter(`${enable} alter role ${name} bypassrls`)).toEqual(OK)
   })
 })

@@ -1,4 +1,4 @@
-// What `doctor` says of the Twilio account, by the simulator and by servers that answer as Twilio may.
+// The checks of `doctor` for the Twilio account, against the simulator and servers that answer as Twilio may.
 
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -20,7 +20,7 @@ afterEach(async () => {
   for (const close of closing.splice(0)) await close()
 })
 
-/** There is neither a database nor an endpoint, which is none of this file's business. */
+/** Database and endpoint are unreachable; these tests do not need them. */
 async function examineWith(
   options: SimulatorOptions,
   changes: Record<string, string> = {},
@@ -37,13 +37,13 @@ async function accountAt(answer: Answering): Promise<NamedFinding[]> {
   return of(await examineWith({}, { TWILIO_API_BASE_URL: twilio.url }), 'account')
 }
 
-test('an account that may send', async () => {
+test('an active account with a valid token passes', async () => {
   const found = await examineWith({})
   expect(of(found, 'account')).toEqual([
     {
       name: 'account',
       result: 'ok',
-      what: 'The account is active, and its auth token is right; requests use the auth token',
+      what: 'The account is active and its auth token is valid. Requests use the auth token',
       fix: null,
     },
   ])
@@ -54,30 +54,30 @@ test.each([
   ['suspended', { accountStatus: 'suspended' }, 'failed', /suspended.*sends nothing/],
   ['closed', { accountStatus: 'closed' }, 'failed', /closed/],
   ['a trial', { isTrial: true }, 'warning', /verified numbers only/],
-] as const)('an account that is %s', async (_what, options, result, words) => {
+] as const)('an account that is %s is reported', async (_what, options, result, words) => {
   expect(of(await examineWith(options), 'account')).toMatchObject([
     { result, what: expect.stringMatching(words), fix: expect.stringContaining('Twilio console') },
   ])
 })
 
-test('a token that is wrong', async () => {
+test('a wrong token is reported', async () => {
   const found = await examineWith({}, { TWILIO_AUTH_TOKEN: 'f'.repeat(32) })
   expect(of(found, 'account')).toMatchObject([
     {
       result: 'failed',
-      what: 'Twilio refuses these credentials (HTTP 401, code 20003)',
-      fix: expect.stringContaining('the first one sends'),
+      what: 'Twilio rejects these credentials (HTTP 401, code 20003)',
+      fix: expect.stringContaining('requests use the first one'),
     },
   ])
   expect(JSON.stringify(found)).not.toContain('f'.repeat(32))
 })
 
-test('an account that there is not', async () => {
+test('an unknown account is reported', async () => {
   const found = await examineWith({}, { TWILIO_ACCOUNT_SID: `AC${'9'.repeat(32)}` })
   expect(of(found, 'account')).toMatchObject([{ result: 'failed' }])
 })
 
-test('a primary token that is not among the configured ones', async () => {
+test('a primary token that is not configured is reported, without the token', async () => {
   const primary = 'd'.repeat(32)
   const found = await accountAt(answerWith(200, { status: 'active', type: 'Full', auth_token: primary }))
   expect(found.map(({ result }) => result)).toEqual(['ok', 'failed'])
@@ -87,15 +87,20 @@ test('a primary token that is not among the configured ones', async () => {
 
 test.each<[what: string, answer: Answering, result: string, words: RegExp]>([
   ['not active', answerWith(403, errorBody(403, 20005, 'Account not active')), 'failed', /not active/],
-  ['busy', answerWith(429, errorBody(429, 20429, 'Too Many Requests')), 'warning', /too many requests/],
-  ['out of order', answerWith(503, '<h1>503</h1>'), 'failed', /HTTP 503/],
-  ['not Twilio', answerWith(200, '<h1>Hello</h1>'), 'failed', /cannot be read/],
-  ['breaking off', (response) => response.destroy(), 'failed', /cannot be reached/],
-])('a Twilio that is %s', async (_what, answer, result, words) => {
+  [
+    'rate limiting',
+    answerWith(429, errorBody(429, 20429, 'Too Many Requests')),
+    'warning',
+    /limits the request rate/,
+  ],
+  ['unavailable', answerWith(503, '<h1>503</h1>'), 'failed', /HTTP 503/],
+  ['not Twilio at all', answerWith(200, '<h1>Hello</h1>'), 'failed', /cannot be read/],
+  ['closing the connection', (response) => response.destroy(), 'failed', /cannot be reached/],
+])('a Twilio API that is %s is reported', async (_what, answer, result, words) => {
   expect(await accountAt(answer)).toMatchObject([{ result, what: expect.stringMatching(words) }])
 })
 
-test('a Twilio that cannot be reached', async () => {
+test('an unreachable Twilio API is reported', async () => {
   const found = await examineWith({}, { TWILIO_API_BASE_URL: `http://127.0.0.1:${await freePort()}` })
   expect(of(found, 'account')).toMatchObject([
     {
@@ -106,12 +111,12 @@ test('a Twilio that cannot be reached', async () => {
   ])
 })
 
-test('an API key, which may not read the account, is tried on a message', async () => {
+test('an API key is checked by reading a message', async () => {
   const key = { TWILIO_API_KEY_SID: API_KEY.apiKeySid, TWILIO_API_KEY_SECRET: API_KEY.apiKeySecret }
   const good = await examineWith(API_KEY, key)
   expect(of(good, 'account')[0]).toMatchObject({
     result: 'ok',
-    what: expect.stringContaining('use the API key'),
+    what: expect.stringContaining('Requests use the API key'),
   })
   expect(of(good, 'api-key')[0]?.result).toBe('ok')
   const bad = await examineWith(API_KEY, { ...key, TWILIO_API_KEY_SECRET: 'another-secret' })
@@ -126,7 +131,7 @@ test('an API key, which may not read the account, is tried on a message', async 
 
 const keyFile = (name: string): Buffer => readFileSync(new URL(`../twilio/https/${name}`, import.meta.url))
 
-test('a certificate that is not trusted is named, and so is the way to trust it', async () => {
+test('an untrusted certificate is reported with the way to trust it', async () => {
   const server = createServer({ key: keyFile('localhost.key'), cert: keyFile('localhost.crt') })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -143,7 +148,7 @@ test('a certificate that is not trusted is named, and so is the way to trust it'
   ])
 })
 
-test('a proxy that refuses the tunnel is named', async () => {
+test('a proxy that refuses the tunnel is reported', async () => {
   const proxy = createHttpServer().on('connect', (_request, socket) =>
     socket.end('HTTP/1.1 407 Proxy Authentication Required\r\n\r\n'),
   )
@@ -166,13 +171,15 @@ test('a proxy that refuses the tunnel is named', async () => {
   }
 })
 
-test('a name that cannot be resolved', async () => {
+test('a host name that cannot be resolved is reported', async () => {
   expect(
     of(await examineWith({}, { TWILIO_API_BASE_URL: 'https://twilio.invalid' }), 'account'),
   ).toMatchObject([{ result: 'failed', fix: expect.stringContaining('DNS') }])
 })
 
-test.each([403, 404])("a %i without a code of Twilio's is something else's answer", async (status) => {
+test.each([
+  403, 404,
+])('a %i without a Twilio error code is attributed to something other than Twilio', async (status) => {
   expect(await accountAt(answerWith(status, '<html>Blocked</html>'))).toMatchObject([
     {
       result: 'failed',
