@@ -88,6 +88,11 @@ export function messageJson(message: StoredMessage): object {
   const { deadline, reason, processingTimeMs, createdAt, attempts } = message
   return {
     ...{ id, userId, to, body, status, success, reason, retryCount, maxRetries, nextRetryAt, sid },
-    ...{ deadline, processingTimeMs, createdAt, attempts },
+    ...{ deadline, processingTimeMs, createdAt, attempts: attempts.map(attemptJson) },
   }
+}
+
+function attemptJson(attempt: StoredMessage['attempts'][number]): object {
+  const { number, status, sid, errorCode, errorText, postponements, account, sender, times } = attempt
+  return { number, status, sid, errorCode, errorText, postponements, account, sender, times }
 }

@@ -1,0 +1,171 @@
+// The public names that scripts and dashboards depend on: the keys of every --json output, and the names and labels of
+// the metrics. A name may be added here. Renaming or removing one breaks users. Needs dist/.
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { startWorld, type World } from '../support/world.ts'
+import { runCli, SEND, WORKING_NUMBER } from './run-cli.ts'
+
+const OPTED_OUT = '+15552161001'
+const QUEUE_FULL = '+15552161109'
+const UNDELIVERED = '+15553000301'
+const TOKEN = 'a-token-for-metrics'
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld({ env: { METRICS_TOKEN: TOKEN, RETRY_DELAY_SCALE: '1' } })
+  await world.sender.send({ userId: 7, to: UNDELIVERED, body: 'Hello' })
+  await world.simulator.idle()
+  await world.database.query(
+    `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content,
+                                 final_status, retry_count, sms_metadata)
+     values (7, '+12065550111', 'outbound', 5, 'Hello', 'delivered', 1,
+             '{"attempts": [{"number": 0, "status": "undelivered", "error_code": 30003},
+                            {"number": 1, "status": "delivered"}]}')`,
+  )
+})
+afterAll(() => world.stop())
+
+async function keysOfCommand(...args: string[]): Promise<string[]> {
+  const { stdout } = await runCli([...args, '--json'], world.env)
+  return keysOf(JSON.parse(stdout))
+}
+
+/** Such as `failures.codes[].code`. The keys of `times` are data: the statuses that an attempt went through. */
+function keysOf(value: unknown, path = ''): string[] {
+  if (Array.isArray(value)) return unique(value.flatMap((item) => keysOf(item, `${path}[]`)))
+  if (typeof value !== 'object' || value === null || path.endsWith('.times')) return [path]
+  const prefix = path === '' ? '' : `${path}.`
+  return unique(Object.entries(value).flatMap(([key, inner]) => keysOf(inner, prefix + key)))
+}
+
+const unique = (names: readonly string[]): string[] => [...new Set(names)].toSorted()
+
+const MESSAGE = unique([
+  ...['id', 'userId', 'to', 'body', 'status', 'success', 'reason', 'retryCount', 'maxRetries'],
+  ...['nextRetryAt', 'sid', 'deadline', 'processingTimeMs', 'createdAt'],
+  ...['number', 'sid', 'status', 'errorCode', 'errorText', 'postponements', 'account', 'sender', 'times'].map(
+    (key) => `attempts[].${key}`,
+  ),
+])
+const under = (prefix: string): string[] => MESSAGE.map((key) => `${prefix}${key}`)
+
+test.each([
+  ['accepted', WORKING_NUMBER, ['id', 'sid', 'status']],
+  ['failed', OPTED_OUT, ['errorCode', 'id', 'status']],
+  ['retried', QUEUE_FULL, ['errorCode', 'id', 'nextRetryAt', 'status']],
+])('send --json has its documented keys for a message that is %s', async (_what, to, keys) => {
+  expect(await keysOfCommand(...SEND, to)).toEqual(keys)
+})
+
+test('list and show --json have the documented keys of a message', async () => {
+  expect(await keysOfCommand('list', '--limit', '1')).toEqual(under('[].'))
+  expect(await keysOfCommand('show', '1')).toEqual(MESSAGE)
+})
+
+test('retry and cancel --json have their documented keys', async () => {
+  const { id } = await world.sender.send({ userId: 7, to: QUEUE_FULL, body: 'Hello' })
+  const done = unique(['id', 'outcome', ...under('message.')])
+  expect(await keysOfCommand('retry', `${id}`)).toEqual(done)
+  expect(await keysOfCommand('retry', `${id}`)).toEqual(unique([...done, 'why']))
+  expect(await keysOfCommand('cancel', `${id}`)).toEqual(done)
+  expect(await keysOfCommand('cancel', `${id}`)).toEqual(unique([...done, 'why']))
+})
+
+test('stats --json has its documented keys', async () => {
+  expect(await keysOfCommand('stats')).toEqual([
+    ...['canceled', 'deliveredAtFirst', 'deliveredByRetry', 'failed', 'failedAfterRetry'],
+    ...[
+      'attempts',
+      'code',
+      'messages',
+      'reason',
+      'recovered',
+      'retries[].delaySeconds',
+      'retries[].delivered',
+      'retries[].made',
+      'retries[].retry',
+    ].map((key) => `failures.codes[].${key}`),
+    ...['failures.isComplete', 'inFlight', 'messages', 'retried', 'retries', 'retrying', 'sinceSeconds'],
+    ...['isMet', 'name', 'value', 'wanted.above', 'wanted.below'].map((key) => `targets[].${key}`),
+  ])
+})
+
+test('policy --json has its documented keys', async () => {
+  expect(await keysOfCommand('policy')).toEqual([
+    ...['action', 'after', 'baseDelaySeconds', 'code', 'delaysSeconds', 'delaysSeconds[]', 'nextRetryAt'].map(
+      (key) => `codes[].${key}`,
+    ),
+    ...['periodSeconds', 'reason', 'retries', 'timeZone'].map((key) => `codes[].${key}`),
+    ...['delayScale', 'jitter', 'maxDelaySeconds'],
+  ])
+})
+
+test('reconcile --json has its documented keys', async () => {
+  await world.database.query(
+    `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content,
+                                 final_status, sms_metadata)
+     values (7, '+12065550111', 'outbound', 5, 'Hello', 'pending',
+             '{"reconcile_at": "2026-01-01T00:00:00.000Z", "attempts": [{"number": 0, "status": "pending"}]}')`,
+  )
+  expect(await keysOfCommand('reconcile', '--dry-run')).toEqual([
+    ...['[].attempt', '[].messageId', '[].plan', '[].status'],
+  ])
+  expect(await keysOfCommand('reconcile')).toEqual([
+    ...['absent', 'answered', 'asked', 'failed', 'leftOut', 'looked', 'rungAgain', 'undecided'],
+  ])
+})
+
+test('prune --json has its documented keys', async () => {
+  expect(await keysOfCommand('prune', '--older-than', '90d', '--dry-run')).toEqual([
+    ...['createdBefore', 'dryRun', 'isComplete', 'pruned', 'what'],
+  ])
+})
+
+test('doctor --json has its documented keys', async () => {
+  expect(await keysOfCommand('doctor')).toEqual(['[].mend', '[].name', '[].result', '[].what'])
+})
+
+/** Labels whose values are fixed words. The values of others are codes, statuses and numbers. */
+const FIXED_LABELS = ['error_class', 'outcome', 'result', 'retried', 'state']
+
+const values = (label: string, words: readonly string[]): string =>
+  words.map((word) => `${label}=${word}`).join(' ')
+
+test('GET /metrics has its documented names, types and labels', async () => {
+  const response = await fetch(`${world.web.url}/metrics`, { headers: { Authorization: `Bearer ${TOKEN}` } })
+  const text = await response.text()
+  const types = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name = '', type = '']) => {
+    const series = [...text.matchAll(new RegExp(`^${name}(?:_bucket)?\\{(.*)\\} `, 'gm'))]
+    const labels = series.flatMap(([, list = '']) =>
+      [...list.matchAll(/(\w+)="(.*?)"/g)].map(([, label = '', value = '']) =>
+        FIXED_LABELS.includes(label) ? `${label}=${value}` : label,
+      ),
+    )
+    return [name, type, ...unique(labels)].join(' ')
+  })
+  expect(types.toSorted()).toEqual([
+    'sms_retry_attempt_lateness_seconds histogram le',
+    'sms_retry_attempts_deferred gauge',
+    'sms_retry_attempts_due gauge',
+    'sms_retry_batch_size histogram le',
+    `sms_retry_callbacks_total counter ${values('result', [
+      ...['bad_signature', 'failed', 'ignored', 'not_recorded', 'other_account', 'overloaded', 'recorded'],
+      ...['too_large', 'unknown_message', 'unknown_status', 'unreadable', 'wrong_type'],
+    ])}`,
+    'sms_retry_database_up gauge',
+    'sms_retry_delivery_duration_seconds histogram le',
+    'sms_retry_instances gauge role',
+    'sms_retry_messages gauge status',
+    'sms_retry_messages_in_doubt gauge',
+    'sms_retry_oldest_due_age_seconds gauge',
+    `sms_retry_outcomes_total counter ${values('retried', ['no', 'yes'])} status`,
+    `sms_retry_pool_connections gauge ${values('state', ['idle', 'total', 'waiting'])}`,
+    `sms_retry_reconciled_total counter ${values('result', [
+      ...['absent', 'answered', 'failed', 'left_out', 'rung_again', 'undecided'],
+    ])}`,
+    'sms_retry_retries_scheduled_total counter code',
+    'sms_retry_submission_duration_seconds histogram le',
+    `sms_retry_submissions_total counter ${values('error_class', [
+      ...['none', 'not_processed', 'permanent', 'retryable', 'unknown', 'unlisted'],
+    ])} ${values('outcome', ['accepted', 'not_processed', 'rejected', 'unknown'])}`,
+  ])
+})
