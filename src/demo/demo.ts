@@ -1,5 +1,5 @@
-// The demo: everything in one process on 127.0.0.1, with an embedded PostgreSQL and the Twilio simulator, the
-// delays shortened so that a person sees retries happen. Leaves nothing behind.
+// The demo: web, worker, an embedded PostgreSQL and the Twilio simulator on 127.0.0.1, with short delays so that a person
+// can watch retries. It removes everything when it ends.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { print, printStatus } from '../shared/output.ts'
 import { nextSignal } from '../processes/until-signal.ts'
@@ -21,15 +21,15 @@ export interface DemoFlags {
   readonly exit?: true
 }
 
-/** A 30003, which waits 5 and 10 minutes in earnest, waits 3 and 6 seconds here. */
+/** Error 30003 is retried after 3 and 6 seconds instead of 5 and 10 minutes. */
 const DELAY_SCALE = 0.01
 
-/** Without a step forward for so long, something is wrong. */
-const STANDSTILL_MS = 60_000
+/** The demo has failed if nothing changes for this long. */
+const STALLED_AFTER_MS = 60_000
 const POLL_MS = 250
-const SENDS_AT_ONCE = 20
+const CONCURRENT_SENDS = 20
 
-/** @returns true if every message is final and none was submitted twice */
+/** @returns true if every message is final and none was sent twice */
 export async function demoCommand(flags: DemoFlags): Promise<boolean> {
   const interrupted = nextSignal().then(() => 'interrupted' as const)
   const world = await startWorld(flags.seed)
@@ -37,12 +37,12 @@ export async function demoCommand(flags: DemoFlags): Promise<boolean> {
     printStatus(`Dashboard:         ${world.dashboardUrl}`)
     printStatus(`Simulated phones:  ${world.simulator.url}/inbox`)
     const running = run(world, flags.messages)
-    // Once the world is stopped below, what is left of the run fails, and nobody needs to know.
+    // After an interrupt, the rest of the run fails because the world is stopped below. That is expected.
     running.catch(() => undefined)
     const outcome = await Promise.race([running, interrupted])
     if (outcome === 'interrupted') return false
     if (!flags.exit) {
-      printStatus('\nEverything goes on running, with empty hands. Ctrl-C ends it.')
+      printStatus('\nAll processes keep running. Press Ctrl-C to stop.')
       await interrupted
     }
     return outcome
@@ -63,8 +63,8 @@ async function startWorld(seed: number): Promise<World> {
   const stops: (() => Promise<unknown>)[] = []
   const stop = async (): Promise<void> => {
     for (const end of stops.splice(0).reverse()) {
-      // What comes later is stopped all the same: nothing is to be left running.
-      await end().catch((error: Error) => printStatus(`While stopping: ${error.message}`))
+      // An error must not keep the other parts running.
+      await end().catch((error: Error) => printStatus(`Error while stopping: ${error.message}`))
     }
   }
   try {
@@ -74,7 +74,7 @@ async function startWorld(seed: number): Promise<World> {
     await postgres.createDatabase('demo')
     const simulator = await startSimulator({ seed, callbackDelayMs: 300, chaos: CHAOS })
     stops.push(() => simulator.close())
-    // The demo's own environment: whatever is set on this machine for the real Twilio is not touched.
+    // A complete environment of its own, so that settings for the real Twilio on this machine are not used.
     const processes = { databaseUrl: postgres.url('demo'), port: await freePort(), delayScale: DELAY_SCALE }
     const env = { ...simulatedEnvironment(simulator, processes), DATABASE_SSL: 'disable', LOG_LEVEL: 'error' }
     const open = (): Runtime => openRuntime({}, env, ['DATABASE_URL'])
@@ -94,7 +94,7 @@ async function startWorld(seed: number): Promise<World> {
   }
 }
 
-/** What a real network does now and then. */
+/** Faults of a real network. */
 const CHAOS = {
   duplicateCallbacks: 0.05,
   reorderCallbacks: 0.05,
@@ -107,17 +107,17 @@ async function run(world: World, messages: number): Promise<boolean> {
   const { runtime, sender, simulator } = world
   const progress = new Progress(messages)
   const sending = sendAll(world, messages)
-  // Its failure is seen by the race below, perhaps a moment later.
+  // The race below rejects with the same failure.
   sending.catch(() => undefined)
   let overview = await countMessages(runtime.database)
-  let movedMs = performance.now()
+  let changedMs = performance.now()
   while (!isDone(overview, messages)) {
     await Promise.race([sending.then(() => sleep(POLL_MS)), sleep(POLL_MS)])
     const next = await countMessages(runtime.database)
-    if (JSON.stringify(next) !== JSON.stringify(overview)) movedMs = performance.now()
+    if (JSON.stringify(next) !== JSON.stringify(overview)) changedMs = performance.now()
     overview = next
     progress.show(overview)
-    if (performance.now() - movedMs > STANDSTILL_MS) break
+    if (performance.now() - changedMs > STALLED_AFTER_MS) break
   }
   progress.end()
   await sender.close()
@@ -126,13 +126,11 @@ async function run(world: World, messages: number): Promise<boolean> {
   print(closingTable(overview, twice))
   const isGood = isDone(overview, messages) && twice === 0
   if (!isGood)
-    printStatus(
-      'Not every message reached a final state, or one was sent twice. This is a bug: please report it.',
-    )
+    printStatus('Some messages are not final, or a message was sent twice. This is a bug. Please report it.')
   return isGood
 }
 
-/** Half of the messages are sent at once, the other half is enqueued in a transaction, as an app might. */
+/** Sends half of the messages directly, and enqueues the other half in a transaction. */
 async function sendAll({ runtime, sender }: World, messages: number): Promise<void> {
   const recipients = realisticRecipients(messages)
   const next = recipients.entries()
@@ -148,7 +146,7 @@ async function sendAll({ runtime, sender }: World, messages: number): Promise<vo
       else await runtime.database.transaction((db) => sender.enqueue(message, { db }))
     }
   }
-  await Promise.all(Array.from({ length: SENDS_AT_ONCE }, sendSome))
+  await Promise.all(Array.from({ length: CONCURRENT_SENDS }, sendSome))
 }
 
 function isDone(overview: Overview, messages: number): boolean {

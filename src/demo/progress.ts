@@ -1,9 +1,9 @@
-// What the demo shows: a line of progress while it runs, a table at the end.
+// The output of the demo: a line of progress while it runs, and a table at the end.
 import type { Overview } from '../db/overview.ts'
 
 const PLAIN_LINE_EVERY_MS = 2_000
 
-/** One line that is rewritten in a terminal; elsewhere a new line every two seconds. */
+/** Rewrites one line in a terminal; elsewhere, writes a new line every two seconds. */
 export class Progress {
   readonly #expected: number
   readonly #startedMs = performance.now()
@@ -32,7 +32,7 @@ export class Progress {
   }
 }
 
-/** @param twice attempts that the simulator accepted more than once */
+/** @param twice the number of attempts that the simulator accepted more than once */
 export function closingTable(overview: Overview, twice: number): string {
   const { messages, deliveredAtFirst, deliveredByRetry, failed, inFlight, retried, retries } = overview
   const rows: [string, string][] = [

@@ -1,11 +1,11 @@
-// Who the demo writes to: mostly phones that work, and a realistic share of each way to fail. The simulator
-// reads a number's script off the number: +1555CCCCCNN fails the first NN attempts with code CCCCC.
+// The recipients of the demo: mostly working phones, and a realistic share of each failure. In the simulator,
+// +1555CCCCCNN fails the first NN attempts with code CCCCC.
 
-/** Per hundred messages. */
+/** Each script and its number of messages per hundred. */
 const SCRIPTS: readonly (readonly [script: string, perHundred: number])[] = [
-  ['3000301', 7], // switched off for a while
+  ['3000301', 7], // phone switched off for a while
   ['3000302', 3],
-  ['3000309', 2], // switched off for good
+  ['3000309', 2], // phone never switched on again
   ['3000101', 4], // queue overflow
   ['3000103', 1],
   ['3000201', 2], // account suspended
@@ -16,13 +16,13 @@ const SCRIPTS: readonly (readonly [script: string, perHundred: number])[] = [
   ['2121101', 1], // not a valid number: refused by the API
 ]
 
-/** `count` phone numbers, the failing ones spread evenly among the others. */
+/** Spreads the failing numbers evenly among the others. */
 export function realisticRecipients(count: number): string[] {
   const hundred = SCRIPTS.flatMap(([script, perHundred]) =>
     Array.from({ length: perHundred }, () => `+1555${script}`),
   )
   return Array.from({ length: count }, (_, i) => {
-    // 37 and 100 have no common divisor: every place of the hundred comes once.
+    // 37 and 100 have no common divisor, so every index of the hundred is used once.
     const scripted = hundred[(i * 37) % 100]
     return scripted ?? `+1206555${String(i % 10_000).padStart(4, '0')}`
   })

@@ -20,7 +20,7 @@ export const examineAccount: Examine = async ({ config: { twilio } }) => {
 }
 
 const CREDENTIALS =
-  'Copy TWILIO_ACCOUNT_SID and the primary auth token from the Twilio console. If TWILIO_AUTH_TOKEN has several tokens, ' +
+  'Copy account SID and primary auth token from the Twilio console again. If TWILIO_AUTH_TOKEN has several tokens, ' +
   'requests use the first one. Test credentials do not work. If both are correct, the account may be suspended or closed.'
 
 type Found = Extract<AccountAnswer, { outcome: 'found' }>
@@ -58,7 +58,7 @@ const API_KEY =
   'Create a standard key in the Twilio console, in the region of the account, and set TWILIO_API_KEY_SID and ' +
   'TWILIO_API_KEY_SECRET. A restricted key needs permission to create, read and list messages.'
 
-const CHECK_BALANCE = 'Check the account in the Twilio console. Often its balance is empty.'
+const CHECK_BALANCE = 'Check in the Twilio console whether the balance is empty.'
 
 /** Source: https://www.twilio.com/docs/api/errors */
 const NOT_ACTIVE = new Set([10001, 20005, 90010])

@@ -1,4 +1,4 @@
-// Owns the account as Twilio's API shows it. What a suspended account may no longer do is not simulated.
+// The account as Twilio's API shows it. The restrictions of a suspended account are not simulated.
 import { API_VERSION, formatRfc2822 } from './message-resource.ts'
 
 export type AccountStatus = 'active' | 'suspended' | 'closed'

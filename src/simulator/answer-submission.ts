@@ -1,5 +1,4 @@
-// Owns the step from what became of a POST to what its client gets to see, and when the message's life begins.
-// What became of it was decided in submit-message.ts.
+// Answers a POST to Messages.json as submit-message.ts decided, and starts the life of the message.
 import type { ServerResponse } from 'node:http'
 import { garbageAnswer, htmlAnswer, jsonAnswer, proxyAnswer, refusalAnswer } from './http-answer.ts'
 import type { PendingWork } from './pending-work.ts'
@@ -13,13 +12,18 @@ export interface AnswerDeps {
   work: PendingWork
 }
 
-export function answerSubmission(
+export function answerSubmission(response: ServerResponse, submitted: Submitted, deps: AnswerDeps): void {
+  if ('startLife' in submitted) answerCreated(response, submitted, deps)
+  else if ('refusal' in submitted) answerRefused(response, submitted, deps)
+  else answerNotProcessed(response, submitted, deps)
+}
+
+function answerNotProcessed(
   response: ServerResponse,
-  submitted: Submitted,
-  { settings, work }: AnswerDeps,
+  { answer, proxyStatus }: Extract<Submitted, { proxyStatus: unknown }>,
+  { settings: { now, hangMs, retryAfterSeconds } }: AnswerDeps,
 ): void {
-  const { now, hangMs, slowMs, retryAfterSeconds } = settings
-  switch (submitted.answer) {
+  switch (answer) {
     case 'rate_limited':
       writeAnswer(response, refusalAnswer(refusal(20429), retryAfterSeconds), now)
       break
@@ -30,7 +34,7 @@ export function answerSubmission(
       writeAnswer(response, refusalAnswer(refusal(20500), null), now)
       break
     case 'proxy_page':
-      writeAnswer(response, proxyAnswer(submitted.proxyStatus), now)
+      writeAnswer(response, proxyAnswer(proxyStatus), now)
       break
     case 'hung_before':
       holdAndCut(response, hangMs)
@@ -38,49 +42,59 @@ export function answerSubmission(
     case 'closed_before':
       cut(response)
       break
-    case 'refused':
-      writeAnswer(response, refusalAnswer(submitted.refusal, retryAfterSeconds), now)
-      break
-    case 'refused_reset':
-      writeHalf(response, refusalAnswer(submitted.refusal, retryAfterSeconds), now)
-      break
+    default:
+      answer satisfies never
+  }
+}
+
+function answerRefused(
+  response: ServerResponse,
+  { answer, refusal }: Extract<Submitted, { refusal: unknown }>,
+  { settings: { now, retryAfterSeconds } }: AnswerDeps,
+): void {
+  const write = answer === 'refused_reset' ? writeHalf : writeAnswer
+  write(response, refusalAnswer(refusal, retryAfterSeconds), now)
+}
+
+function answerCreated(
+  response: ServerResponse,
+  { answer, resource, garbage, startLife }: Extract<Submitted, { startLife: unknown }>,
+  { settings: { now, hangMs, slowMs }, work }: AnswerDeps,
+): void {
+  const created = jsonAnswer(201, resource)
+  // If the answer is late or missing, the callbacks come first. A client must expect them before it knows the sid.
+  if (answer === 'hung' || answer === 'dripped' || answer === 'slow') startLife()
+  else startAfter(response, startLife, work)
+  switch (answer) {
     case 'hung':
-      submitted.startLife()
       holdAndCut(response, hangMs)
       break
     case 'dripped':
-      submitted.startLife()
-      drip(response, jsonAnswer(201, submitted.resource), now)
+      drip(response, created, now)
       break
     case 'slow':
-      // Callbacks do not wait for it: a client has to expect them before it knows the sid.
-      submitted.startLife()
-      writeLate(response, jsonAnswer(201, submitted.resource), now, slowMs)
+      writeLate(response, created, now, slowMs)
       break
     case 'accepted':
-      startAfter(response, submitted.startLife, work)
-      writeAnswer(response, jsonAnswer(201, submitted.resource), now)
+      writeAnswer(response, created, now)
       break
     case 'reset':
-      startAfter(response, submitted.startLife, work)
-      writeHalf(response, jsonAnswer(201, submitted.resource), now)
+      writeHalf(response, created, now)
       break
     case 'server_error_after':
-      startAfter(response, submitted.startLife, work)
       writeAnswer(response, refusalAnswer(refusal(20500), null), now)
       break
     case 'garbage':
-      startAfter(response, submitted.startLife, work)
-      writeAnswer(response, garbageAnswer(submitted.garbage, submitted.resource), now)
+      writeAnswer(response, garbageAnswer(garbage, resource), now)
       break
     default:
-      submitted satisfies never
+      answer satisfies never
   }
 }
 
 /**
- * Callbacks come after the answer. Until their first timer runs, the simulator must not be idle.
- * 'close' comes also if the client has gone: its message exists all the same.
+ * Starts the life after the answer, so that callbacks come after it; until then, the simulator is not idle. 'close' is also
+ * emitted if the client has disconnected; its message exists nevertheless.
  */
 function startAfter(response: ServerResponse, startLife: () => void, work: PendingWork): void {
   const started = work.begin()

@@ -1,19 +1,18 @@
-// Owns the answer to "which attempt at which message is this POST?".
-// What happens to that attempt is left to number-script.ts.
+// Finds out which attempt at which message a POST is. What happens to the attempt is decided in number-script.ts.
 import { createHash } from 'node:crypto'
 import { BoundedMap } from './bounded-map.ts'
 import type { Submission } from './read-submission.ts'
 
 export interface AttemptNumber {
-  /** From the StatusCallback URL; null if it names no message and attempt. */
+  /** From the StatusCallback URL; null if the URL does not name message and attempt. */
   message: string | null
-  /** 0 is the first. */
+  /** 0 is the first attempt. */
   attempt: number
-  /** How many POSTs for this message came before and were processed, whatever attempt they were. */
+  /** The number of earlier POSTs for this message that were processed, for any attempt. */
   earlierPosts: number
 }
 
-/** `?message=<id>&attempt=<n>` of the StatusCallback URL, null if it does not carry both. */
+/** Reads `?message=<id>&attempt=<n>` of the StatusCallback URL; null if one of them is missing. */
 export function readNamedAttempt(statusCallback: string | null): { message: string; attempt: number } | null {
   if (statusCallback === null) return null
   const query = new URL(statusCallback).searchParams
@@ -24,9 +23,8 @@ export function readNamedAttempt(statusCallback: string | null): { message: stri
 }
 
 /**
- * An attempt that the callback URL names is taken at its word. Without a name, POSTs with the same To and Body
- * are counted. That is only a guess: two messages with one text look like two attempts, and an app that submits
- * the same attempt again, since it could not know what became of it, is moved on to the next line of the script.
+ * Uses the attempt that the callback URL names. Without one, it counts POSTs with the same To and Body, which is only a
+ * guess: two messages with the same text look like two attempts, and so does one attempt that is submitted twice.
  */
 export class AttemptCounter {
   readonly #posts: BoundedMap<string, number>

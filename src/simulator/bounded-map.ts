@@ -1,5 +1,4 @@
-// Owns the rule that lets a simulator run for days: it keeps the newest entries and drops the oldest.
-// What is kept, and how much of it, is left to those who use it.
+// A map that drops its oldest entry when it is full, so that a simulator can run for days.
 
 export class BoundedMap<Key, Value> {
   readonly #entries = new Map<Key, Value>()
@@ -13,7 +12,7 @@ export class BoundedMap<Key, Value> {
     return this.#entries.get(key)
   }
 
-  /** Setting a key again makes it the newest. */
+  /** Setting an existing key makes its entry the newest. */
   set(key: Key, value: Value): void {
     this.#entries.delete(key)
     this.#entries.set(key, value)

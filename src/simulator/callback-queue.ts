@@ -1,29 +1,29 @@
-// Owns the order and the number of callbacks under way, and the record of what came of each.
-// Which callbacks there are is left to message-life.ts, the wire to send-callback.ts.
+// Sends callbacks in order, limits how many run concurrently, and records the result of each. message-life.ts decides which
+// callbacks exist; send-callback.ts makes the requests.
 import http from 'node:http'
 import https from 'node:https'
 import { BoundedMap } from './bounded-map.ts'
 import type { PendingWork } from './pending-work.ts'
 import { type StatusCallback, sendCallback } from './send-callback.ts'
 
-/** One callback that was sent; a duplicate is one of its own. */
+/** One callback that was sent. A duplicate has its own record. */
 export interface SimulatedCallback {
   message_sid: string
   url: string
   fields: Record<string, string>
-  /** HTTP status of the receiver's answer; null while it is awaited, or if there was none. */
+  /** HTTP status of the receiver's answer; null before the answer, and if there is none. */
   answer_status: number | null
-  /** Why there was no answer. */
+  /** Why there is no answer. */
   error: string | null
-  /** More than 1 if one failed in a way that the callback URL's overrides, or their defaults, want tried again. */
+  /** More than 1 if a try failed and the connection overrides of the callback URL ask for another. */
   tries: number
   sent_at_ms: number
-  /** When the answer came or the simulator gave up. */
+  /** When the answer arrived or the simulator gave up. */
   ended_at_ms: number | null
 }
 
 export interface CallbackQueueOptions {
-  /** Asked at every try: the account's token can be changed. */
+  /** Called for every try, because the token can change. */
   authToken: () => string
   connectTimeoutMs: number
   answerTimeoutMs: number
@@ -32,7 +32,7 @@ export interface CallbackQueueOptions {
   work: PendingWork
 }
 
-/** Enough to load a receiver, few enough not to run either side out of sockets. */
+/** Enough to put load on a receiver, without exhausting the sockets of either side. */
 export const MAX_CALLBACKS_IN_FLIGHT = 64
 
 export class CallbackQueue {
@@ -52,7 +52,7 @@ export class CallbackQueue {
     this.#records = new BoundedMap(options.maxKept)
   }
 
-  /** Sent at once if fewer than the most are under way, otherwise in its turn. Fields are those of this moment. */
+  /** Sends the callback now, or when fewer than MAX_CALLBACKS_IN_FLIGHT are running. Does nothing after close(). */
   add(callback: StatusCallback): void {
     if (this.#closing.signal.aborted) return
     const end = this.#options.work.begin()
@@ -60,7 +60,7 @@ export class CallbackQueue {
     this.#sendNext()
   }
 
-  /** How many were sent since the start, also those no longer kept. */
+  /** Counts all callbacks since the start, including those no longer kept. */
   get sentCount(): number {
     return this.#sentCount
   }
@@ -117,7 +117,7 @@ export class CallbackQueue {
       record.answer_status = answerStatus
       record.error = error
     } catch (error) {
-      // Some URLs parse and still cannot be requested, such as one with half a percent code in its password.
+      // Some valid URLs cannot be requested, such as one with an incomplete percent code in its password.
       record.error = String(error)
     }
     record.ended_at_ms = this.#options.now()

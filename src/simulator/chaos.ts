@@ -1,34 +1,34 @@
-// Owns the faults that can be switched on: their shares, and the dice thrown for one request.
-// Carrying a fault out is left to the API (requests) and to message-life.ts (callbacks).
+// The faults that can be switched on: the share of each, and the draw of the faults of one request. answer-submission.ts
+// (requests) and message-life.ts (callbacks) carry them out.
 import type { CreatedAnswer, NotProcessedAnswer } from './submission-answer.ts'
 import type { Random } from './seeded-random.ts'
 
-/** Each is the share, 0..1, of callbacks or of requests that suffers the fault. */
+/** The share, from 0 to 1, of callbacks or requests that suffer each fault. */
 export interface Chaos {
   dropCallbacks: number
   duplicateCallbacks: number
   reorderCallbacks: number
   delayCallbacks: number
-  /** Messages with one callback more, whose status is none of Twilio's current list. */
+  /** Messages with an additional callback whose status Twilio does not document. */
   unknownStatus: number
-  /** POSTs that are not processed: 429, 503 with HTML, 500, a proxy's 403, 404 or 407, held and cut, or cut at once. */
+  /** POSTs not processed: 429, 503 in HTML, 500, a proxy's 403, 404 or 407, held and then closed, or closed immediately. */
   rateLimit: number
   unavailable: number
   serverError: number
   proxyPage: number
   hangBefore: number
   closeBefore: number
-  /** POSTs that are accepted, then held without an answer and cut. */
+  /** POSTs accepted, then held without an answer until the connection is closed. */
   hang: number
-  /** POSTs that are accepted or refused, then cut in the middle of the answer. */
+  /** POSTs accepted or refused, whose connection is closed in the middle of the answer. */
   reset: number
-  /** POSTs that are accepted, then answered a byte at a time, for longer than any client waits. */
+  /** POSTs accepted, then answered one byte at a time, for longer than any client waits. */
   drip: number
-  /** POSTs that are accepted, then answered with 500, a 201 that cannot be read, or late. */
+  /** POSTs accepted, then answered with 500, with an unreadable 201, or late. */
   serverErrorAfter: number
   garbage: number
   slow: number
-  /** GETs, of a message or a list, answered with 500, or with a proxy's 403, 404 or 407. */
+  /** GETs of a message or a list answered with 500, or with a proxy's 403, 404 or 407. */
   lookupError: number
   lookupPage: number
 }
@@ -57,16 +57,20 @@ export const NO_CHAOS: Readonly<Chaos> = Object.freeze({
 
 export type ChaosChange = { [Name in keyof Chaos]?: number | undefined }
 
-/** Shares that `change` does not name stay as they are. Throws a RangeError and changes nothing if one is wrong. */
+/**
+ * Keeps the shares that `change` does not name.
+ *
+ * @throws RangeError if a name or a share is invalid
+ */
 export function changeChaos(current: Readonly<Chaos>, change: ChaosChange): Readonly<Chaos> {
   const next = { ...current }
   for (const [name, share] of Object.entries(change)) {
     if (!isChaosName(name)) {
-      throw new RangeError(`chaos has no share "${name}"; it has ${Object.keys(NO_CHAOS).join(', ')}`)
+      throw new RangeError(`chaos.${name} does not exist. Use one of: ${Object.keys(NO_CHAOS).join(', ')}`)
     }
     if (share === undefined) continue
     if (typeof share !== 'number' || !(share >= 0 && share <= 1)) {
-      throw new RangeError(`chaos.${name} is a share from 0 to 1 (0.1 is every tenth), not ${String(share)}`)
+      throw new RangeError(`chaos.${name} must be a share from 0 to 1, not ${String(share)}`)
     }
     next[name] = share
   }
@@ -84,8 +88,8 @@ export interface CallbackFate {
 }
 
 /**
- * The faults of a POST, and how the trace calls them. They are in order of precedence: of several that are drawn
- * for one request the first happens and no other. What is not processed cannot suffer what comes afterwards.
+ * The faults of a POST and their names in the trace, in order of precedence: if several are drawn for one request, only
+ * the first one happens.
  */
 const POST_FAULTS = [
   ['rateLimit', 'rate_limited'],
@@ -104,29 +108,29 @@ const POST_FAULTS = [
 
 export type PostFault = NotProcessedAnswer | Exclude<CreatedAnswer, 'accepted'>
 
-/** What is wrong with a 201 that cannot be read. */
+/** The ways in which a 201 can be unreadable. */
 const GARBAGE = ['no_sid', 'html', 'empty', 'wrong_sid'] as const
 export type Garbage = (typeof GARBAGE)[number]
 
-/** What something between a client and Twilio refuses with. */
+/** The HTTP statuses with which a proxy refuses. */
 const PROXY_STATUSES = [403, 404, 407] as const
 export type ProxyStatus = (typeof PROXY_STATUSES)[number]
 
 export interface RequestFate {
   fault: PostFault | null
-  /** Counts only if the fault is a proxy's page. */
+  /** Used only if the fault is a proxy's page. */
   proxyStatus: ProxyStatus
-  /** Counts only if the fault is garbage. */
+  /** Used only if the fault is garbage. */
   garbage: Garbage
   reorder: boolean
   unknownStatus: boolean
-  /** One for each of the at most three callbacks of a message. */
+  /** A message has at most three callbacks. */
   callbacks: [CallbackFate, CallbackFate, CallbackFate]
 }
 
 /**
- * Everything about a request is drawn when it arrives, and always the same number of dice. If callbacks
- * threw theirs when they are sent, the outcome would depend on timers and no seed would repeat a run.
+ * Draws everything about a request when it arrives, and always the same number of random values. Drawing later, when a
+ * callback is sent, would depend on timers, and a seed would not repeat a run.
  */
 export function drawFate(random: Random, chaos: Readonly<Chaos>): RequestFate {
   const happens = (share: number) => random() < share
@@ -150,7 +154,7 @@ function drawProxyStatus(random: Random): ProxyStatus {
   return PROXY_STATUSES[Math.floor(random() * PROXY_STATUSES.length)] ?? 403
 }
 
-/** Three dice for each GET. */
+/** Draws three random values for each GET. */
 export function drawLookupFault(
   random: Random,
   { lookupError, lookupPage }: Readonly<Chaos>,

@@ -1,14 +1,14 @@
-// Owns Twilio's connection overrides: what the fragment of a callback URL says about time-outs and further tries.
+// Parses Twilio's connection overrides: time-outs and retries in the fragment of a callback URL.
 // https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides
-// Its `e` (edge location) and `sni` have no meaning on one machine. Acting on the rest is left to send-callback.ts.
+// `e` (edge location) and `sni` have no meaning on one machine and are ignored.
 
 const RETRY_REASONS = ['4xx', '5xx', 'ct', 'rt'] as const
 
-/** What went wrong with a try, in the words of `rp`. */
+/** Why a try failed, as `rp` calls it. */
 export type RetryReason = (typeof RETRY_REASONS)[number]
 
 export interface ConnectionOverrides {
-  /** `rc`: how many tries may follow the first one. */
+  /** `rc`: the number of tries after the first one. */
   retryCount: number
   /** `rp` */
   retryOn: readonly RetryReason[]
@@ -16,15 +16,17 @@ export interface ConnectionOverrides {
   connectTimeoutMs: number
   /** `rt` */
   answerTimeoutMs: number
-  /** `tt`: over all tries. */
+  /** `tt`: for all tries together. */
   totalTimeoutMs: number
 }
 
 export type TimeoutDefaults = Pick<ConnectionOverrides, 'connectTimeoutMs' | 'answerTimeoutMs'>
 
 /**
- * `fragment` is that of the URL, with or without its #. A parameter that Twilio would not take counts as left out;
- * Twilio also warns about it in its console (11243 and neighbours). Of a repeated one the first counts.
+ * An invalid parameter is ignored. (Twilio also warns about it in its console, with codes such as 11243.) The first of
+ * repeated parameters counts.
+ *
+ * @param fragment of the URL, with or without its #
  */
 export function readConnectionOverrides(fragment: string, defaults: TimeoutDefaults): ConnectionOverrides {
   const parameters = new URLSearchParams(fragment.replace(/^#/, ''))
@@ -42,7 +44,7 @@ export function readConnectionOverrides(fragment: string, defaults: TimeoutDefau
   }
 }
 
-/** Null if one of its words is unknown: the rest of a list with a mistake in it is not followed either. */
+/** Null if one of the words is unknown: then the whole list is ignored. */
 function readPolicy(text: string | null): readonly RetryReason[] | null {
   const words = (text ?? '').split(',')
   const known = words.every((word) => word === 'all' || RETRY_REASONS.some((reason) => reason === word))

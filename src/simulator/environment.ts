@@ -1,4 +1,4 @@
-// The environment in which web, worker and sender use a simulator instead of Twilio, all on this machine.
+// The environment with which web, worker and sender use a simulator on this machine instead of Twilio.
 import type { Simulator } from './simulator.ts'
 
 export interface SimulatedProcesses {
@@ -8,7 +8,7 @@ export interface SimulatedProcesses {
   readonly delayScale: number
 }
 
-/** Complete for every process: nothing needs to be taken from the real environment. */
+/** Complete for every process, so nothing has to come from the real environment. */
 export function simulatedEnvironment(
   { url, accountSid, authToken }: Simulator,
   { databaseUrl, port, delayScale }: SimulatedProcesses,

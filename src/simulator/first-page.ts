@@ -1,5 +1,5 @@
-// Owns the simulator's first page: what it is, how to use it, and above all what it does not simulate.
-// Keep that list honest: whoever changes a rule elsewhere in this folder changes it here as well.
+// The simulator's first page: what it is, how to use it, and what it does not simulate. Update that list with every change
+// of a rule in this folder.
 import { MAX_CALLBACKS_IN_FLIGHT } from './callback-queue.ts'
 import type { Chaos } from './chaos.ts'
 import { type Html, html } from '../shared/html.ts'
@@ -9,41 +9,41 @@ import type { SubmissionAnswer } from './submission-answer.ts'
 import { codesThatNeverLeaveTwilio } from './twilio-errors.ts'
 
 const EXAMPLES: readonly [number: string, meaning: string][] = [
-  ['+14155550100', 'an ordinary number: delivered'],
-  ['+15553000301', 'the first attempt is reported undelivered with 30003, the second is delivered'],
+  ['+14155550100', 'delivered, as every ordinary number'],
+  ['+15553000301', 'first attempt undelivered with 30003, second attempt delivered'],
   [
     '+15553000102',
-    'two attempts fail with 30001 (queue overflow, so without "sent"), the third is delivered',
+    'two attempts fail with 30001 (queue overflow, without "sent" before), the third is delivered',
   ],
-  ['+15553000799', '99 attempts fail with 30007: never delivered, for all practical purposes'],
-  ['+15552161099', 'refused at once with 21610, HTTP 400'],
+  ['+15553000799', '99 attempts fail with 30007: practically never delivered'],
+  ['+15552161099', 'always refused with 21610, HTTP 400'],
   ['+15552042901', 'refused once with 20429, HTTP 429 and Retry-After, then delivered'],
-  ['+15556303801', 'refused once with 63038, HTTP 429: the next attempt is delivered'],
+  ['+15556303801', 'refused once with 63038, HTTP 429, then delivered'],
   ['+15552050001', 'refused once with 20500, HTTP 500, then delivered'],
 ]
 
 function notSimulated({ maxKept }: SimulatorSettings): readonly string[] {
   return [
-    'Delivery. No text leaves this machine, and no number is looked up: what is well formed exists.',
-    'An account that is suspended or closed: it may say so of itself, and goes on sending. An API key is a standard one, which may not read the account.',
-    `Your account. Any From in E.164 form and any Messaging Service is taken as yours. A service always sends from ${SERVICE_SENDER}; its own settings (senders, status callback, validity) do not exist. Trial limits, geo permissions, registration and opt-outs happen only where the number scheme says so.`,
+    'Delivery. No text leaves this machine. Numbers are not looked up: every well-formed number exists.',
+    'The effects of a suspended or closed account: it reports that status, and still sends. API keys are standard keys, which may not read the account.',
+    `The settings of your account. Any From in E.164 format and any Messaging Service is accepted. A service always sends from ${SERVICE_SENDER}, and has no settings of its own (senders, status callback, validity). Trial limits, geo permissions, registration and opt-outs exist only in the number scheme.`,
     'Short codes, alphanumeric sender IDs, WhatsApp and other channels: refused with 21211 or 21212.',
-    'Media, content templates, scheduling (SendAt), MaxPrice, link shortening: these fields are ignored, and a Body is always required.',
-    'Changing, cancelling, redacting or deleting a message, and the Media and Feedback below it: 404. So no message is ever scheduled, canceled, read or received.',
-    'Senders’ queues and speed limits. Every message takes the same time. ValidityPeriod is checked and kept, but nothing expires.',
-    'Prices: price stays null.',
-    'Callbacks for "queued" and "sending", the field ErrorMessage, and redirects, which are recorded and not followed.',
-    'In a callback URL’s fragment (#rc=…): the edge location (e) and sni. A mistake in it is passed over in silence. A connection that breaks off before the answer counts as a read time-out (rt), which does not watch the pauses within an answer: its status is all that counts.',
-    'Twilio’s refusal of callback URLs that it cannot reach: here localhost and plain http are welcome.',
-    'Chaos for fetch and list beyond HTTP 500 and a proxy’s page. A list by DateSent leaves out what was not sent yet, and deep pages without a PageToken are allowed.',
-    'Everything else of Twilio: other resources, XML, TLS, inbound messages, test credentials and their magic numbers.',
-    `Memory beyond this process. The newest ${maxKept.toLocaleString('en')} messages and as many callbacks are kept, older ones are dropped, all are gone at the end. At most ${MAX_CALLBACKS_IN_FLIGHT} callbacks are under way at once; the others wait.`,
+    'Media, content templates, scheduling (SendAt), MaxPrice and link shortening: these fields are ignored. A Body is always required.',
+    'Updating, canceling, redacting or deleting a message, and its Media and Feedback: 404. No message is ever scheduled, canceled, read or received.',
+    'Queues and rate limits of senders. Every message takes the same time. ValidityPeriod is checked and stored, but no message expires.',
+    'Prices: price is always null.',
+    'Callbacks for "queued" and "sending", and the field ErrorMessage. Redirects are recorded and not followed.',
+    'Edge location (e) and sni in the fragment of a callback URL (#rc=…). Invalid parameters are ignored. A connection that breaks before the answer counts as a read time-out (rt). Only the status of an answer counts, not its body.',
+    'Twilio’s refusal of callback URLs that it cannot reach. Here, localhost and http are allowed.',
+    'Faults of fetch and list other than HTTP 500 and a proxy’s page. A list by DateSent omits messages not sent yet. Pages without a PageToken are allowed.',
+    'Everything else: other resources, XML, TLS, inbound messages, test credentials and their magic numbers.',
+    `Storage. The newest ${maxKept.toLocaleString('en')} messages and callbacks are kept in memory until the simulator stops. At most ${MAX_CALLBACKS_IN_FLIGHT} callbacks are sent concurrently; the others wait.`,
   ]
 }
 
 export interface FirstPageFacts {
   settings: Readonly<SimulatorSettings>
-  /** The one in force. */
+  /** The current token. */
   authToken: string
   chaos: Readonly<Chaos>
   submissionCounts: Record<SubmissionAnswer, number>
@@ -59,16 +59,16 @@ export function firstPage({
   callbacksSent,
   baseUrl,
 }: FirstPageFacts): Html {
-  // An auth token that somebody brought along may be a real one.
-  const shownToken = authToken === SIMULATOR_AUTH_TOKEN ? authToken : '<the one you gave>'
+  // A configured auth token may be a real one.
+  const shownToken = authToken === SIMULATOR_AUTH_TOKEN ? authToken : '<the token you set>'
   const counts = Object.entries(submissionCounts).map(
     ([answer, count]) => `${count} ${answer.replaceAll('_', ' ')}`,
   )
   return html`
 <h1>Twilio simulator</h1>
-<p>This program speaks the part of Twilio’s messaging API that sends texts: create, fetch and list messages, fetch the
-account, errors, and signed status callbacks. It is for running and testing an app without an account. It is not made by Twilio.</p>
-<p><a href="/inbox">Inbox</a>, what a phone would show · <a href="/simulator/messages">messages</a> and
+<p>This program simulates the part of Twilio’s messaging API that sends texts: create, fetch and list messages, fetch the
+account, errors, and signed status callbacks. Use it to run and test an app without a Twilio account. It is not made by Twilio.</p>
+<p><a href="/inbox">Inbox</a>, as on a phone · <a href="/simulator/messages">messages</a> and
 <a href="/simulator/callbacks">callbacks</a> as JSON</p>
 <p class="quiet">So far: ${counts.join(', ')}; ${callbacksSent} callbacks sent.</p>
 
@@ -77,29 +77,28 @@ account, errors, and signed status callbacks. It is for running and testing an a
 TWILIO_ACCOUNT_SID=${settings.accountSid}
 TWILIO_AUTH_TOKEN=${shownToken}</pre>
 
-<h2>The recipient’s number is the script</h2>
-<p><code>+1555CCCCCNN</code> fails the first <code>NN</code> attempts with error code <code>CCCCC</code>, then delivers.
-Every other number delivers. Codes that begin with 2, and 63038, are refused at once with Twilio’s HTTP status. All others are
-accepted and reported by callback: as failed, without “sent” before, for
-${codesThatNeverLeaveTwilio().join(', ')}; as undelivered for the rest.</p>
-<p>An attempt’s number is read from <code>message</code> and <code>attempt</code> in the query of the StatusCallback
-URL. Without them, POSTs with the same To and Body are counted. After a 429 or a 5xx it is right to submit the same
-attempt again, so for 20429, 20500 and 20503 the first <code>NN</code> POSTs of a message fail.</p>
+<h2>The recipient’s number decides</h2>
+<p><code>+1555CCCCCNN</code> fails the first <code>NN</code> attempts with error code <code>CCCCC</code>. Later attempts, and
+messages to all other numbers, are delivered. Codes that begin with 2, and 63038, are refused immediately with Twilio’s HTTP
+status. For all other codes the API accepts the message, and a callback reports the failure: “failed” without “sent” before for
+${codesThatNeverLeaveTwilio().join(', ')}, and “undelivered” for the rest.</p>
+<p>The number of an attempt is read from <code>message</code> and <code>attempt</code> in the query of the StatusCallback
+URL. Without them, POSTs with the same To and Body are counted. After a 429 or a 5xx an app may submit the same attempt
+again, so for 20429, 20500 and 20503 the first <code>NN</code> POSTs of a message fail.</p>
 <div class="wide"><table>
 <thead><tr><th>To</th><th>What happens</th></tr></thead>
 <tbody>${EXAMPLES.map(([number, meaning]) => html`<tr><td><code>${number}</code></td><td>${meaning}</td></tr>`)}</tbody>
 </table></div>
 
-<h2>Chaos in force</h2>
-<p>The share of callbacks or requests that suffers each fault, drawn from seed ${settings.seed}. Of several faults
+<h2>Current chaos</h2>
+<p>The share of callbacks or requests with each fault, drawn from seed ${settings.seed}. If several faults are
 drawn for one POST, the first in this list happens.</p>
 <div class="wide"><table>
 <tbody>${Object.entries(chaos).map(([name, share]) => html`<tr><td><code>${name}</code></td><td>${share}</td></tr>`)}</tbody>
 </table></div>
-<p class="quiet">A delayed callback comes ${settings.chaosDelayMs} ms later, a hung request is cut after
-${settings.hangMs} ms, a slow one is answered after ${settings.slowMs} ms, a 429
-${settings.retryAfterSeconds === null ? 'does not say when to come back' : `asks for ${settings.retryAfterSeconds} s`}. Otherwise ${settings.callbackDelayMs} ms lie
-between two steps of a message’s life.</p>
+<p class="quiet">A delayed callback is sent ${settings.chaosDelayMs} ms later. The connection of a hanging request is closed after
+${settings.hangMs} ms. A slow request is answered after ${settings.slowMs} ms. A 429
+has ${settings.retryAfterSeconds === null ? 'no Retry-After' : `Retry-After: ${settings.retryAfterSeconds}`}. The status of a message changes every ${settings.callbackDelayMs} ms.</p>
 
 <h2>What it does not simulate</h2>
 <ul>${notSimulated(settings).map((gap) => html`<li>${gap}</li>`)}</ul>

@@ -1,5 +1,5 @@
-// Owns the answers of Twilio's API as data: status, headers and body. Which of them a request gets is left to
-// twilio-api.ts and answer-submission.ts, writing them (or a part, or late) to write-answer.ts.
+// The answers of Twilio's API as data: status, headers and body. twilio-api.ts and answer-submission.ts select one;
+// write-answer.ts sends it.
 import type { Garbage, ProxyStatus } from './chaos.ts'
 import type { MessageResource } from './message-resource.ts'
 import { type Refusal, refusalBody } from './twilio-errors.ts'
@@ -18,14 +18,14 @@ export function jsonAnswer(status: number, value: object): HttpAnswer {
   }
 }
 
-/** `retryAfterSeconds` is for a 429 only; null leaves the header out. */
+/** @param retryAfterSeconds for a 429 only; null omits the header */
 export function refusalAnswer(refusal: Refusal, retryAfterSeconds: number | null): HttpAnswer {
   const answer = jsonAnswer(refusal.httpStatus, refusalBody(refusal))
   if (refusal.httpStatus !== 429 || retryAfterSeconds === null) return answer
   return { ...answer, headers: { ...answer.headers, 'Retry-After': String(retryAfterSeconds) } }
 }
 
-/** As a load balancer in front of the API answers: it knows nothing of Twilio's codes, or of JSON. */
+/** The answer of a load balancer in front of the API: HTML, without an error code of Twilio's. */
 export function htmlAnswer(status: number, title: string): HttpAnswer {
   return {
     status,
@@ -40,14 +40,14 @@ const PROXY_TITLES: Record<ProxyStatus, string> = {
   407: '407 Proxy Authentication Required',
 }
 
-/** As a proxy refuses that never asked Twilio. */
+/** The refusal of a proxy that has not forwarded the request. */
 export function proxyAnswer(status: ProxyStatus): HttpAnswer {
   const answer = htmlAnswer(status, PROXY_TITLES[status])
   if (status !== 407) return answer
   return { ...answer, headers: { ...answer.headers, 'Proxy-Authenticate': 'Basic realm="proxy"' } }
 }
 
-/** A 201 from which no client can learn the sid. */
+/** A 201 without a readable sid. */
 export function garbageAnswer(garbage: Garbage, resource: MessageResource): HttpAnswer {
   switch (garbage) {
     case 'no_sid':

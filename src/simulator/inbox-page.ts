@@ -1,4 +1,4 @@
-// Owns the inbox: the latest messages as their recipients' phones would show them, with what became of each.
+// The inbox page: the latest messages as recipients would see them, with their status.
 import { type Html, html } from '../shared/html.ts'
 import type { SimulatedMessage } from './message-store.ts'
 import {
@@ -12,14 +12,14 @@ import { describeError } from './twilio-errors.ts'
 export const INBOX_MAX_MESSAGES = 100
 export const INBOX_REFRESH_SECONDS = 2
 
-/** `messages` is oldest first, as the simulator keeps it; the page has the newest at the top. */
+/** @param messages oldest first; the page shows the newest first */
 export function inboxPage(messages: SimulatedMessage[]): Html {
   const latest = messages.slice(-INBOX_MAX_MESSAGES).reverse()
   return html`
 <h1>Inbox</h1>
 <p><a href="/">About this simulator</a> <span class="quiet">· the last ${INBOX_MAX_MESSAGES} messages, newest first,
-looked up every ${INBOX_REFRESH_SECONDS} seconds</span></p>
-${latest.length === 0 ? html`<p>No message yet.</p>` : html`<ul class="inbox">${latest.map(entry)}</ul>`}
+refreshed every ${INBOX_REFRESH_SECONDS} seconds</span></p>
+${latest.length === 0 ? html`<p>No messages yet.</p>` : html`<ul class="inbox">${latest.map(entry)}</ul>`}
 `
 }
 
@@ -35,18 +35,18 @@ const INSTEAD_OF_PROCESSING: Record<NotProcessedAnswer, string> = {
   rate_limited: '429 by chaos',
   unavailable: '503 by chaos',
   server_error: '500 by chaos',
-  proxy_page: 'a page of a proxy by chaos',
-  hung_before: 'held and cut by chaos',
-  closed_before: 'cut by chaos',
+  proxy_page: 'proxy page by chaos',
+  hung_before: 'no answer by chaos',
+  closed_before: 'connection closed by chaos',
 }
 
 const INSTEAD_OF_THE_ANSWER: Record<Exclude<CreatedAnswer, 'accepted'> | 'refused_reset', string> = {
-  hung: 'its request was left hanging',
-  reset: 'its answer was cut',
-  dripped: 'its answer came byte by byte',
-  refused_reset: 'its answer was cut',
+  hung: 'no answer',
+  reset: 'answer cut off',
+  dripped: 'answered one byte at a time',
+  refused_reset: 'answer cut off',
   server_error_after: 'answered with 500',
-  garbage: 'its answer cannot be read',
+  garbage: 'answer unreadable',
   slow: 'answered late',
 }
 

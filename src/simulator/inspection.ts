@@ -1,5 +1,5 @@
-// Owns the routes for people and tests: what the simulator saw, as JSON and as pages. They need no credentials,
-// which is why the simulator listens on this machine only unless told otherwise.
+// The routes for people and tests: what the simulator received and sent, as JSON and as pages. They need no credentials, so
+// by default the simulator listens on this machine only.
 import { Router } from 'express'
 import type { CallbackQueue } from './callback-queue.ts'
 import type { Chaos } from './chaos.ts'
@@ -38,7 +38,7 @@ export function createInspection({
       chaos: chaos(),
       submissionCounts: messages.counts(),
       callbacksSent: callbacks.sentCount,
-      // The address under which the reader reached this page is the one that works for their app as well.
+      // The address of this page also works for the reader's app.
       baseUrl: `http://${request.get('host') ?? settings.host}`,
     })
     sendPage(response, { title: 'Twilio simulator', content })

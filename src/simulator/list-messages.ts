@@ -1,5 +1,5 @@
-// Owns GET Messages.json: the filters, the page, and the links to its neighbours, as the twilio package walks them.
-// It reads a list that is newest first already; which messages are in it is left to message-store.ts.
+// GET Messages.json: filters, paging, and the links that the twilio package follows. message-store.ts selects the messages
+// and sorts them, newest first.
 import type { StoredMessage } from './message-store.ts'
 import { type Refusal, refusal } from './twilio-errors.ts'
 
@@ -7,7 +7,10 @@ const PAGE_SIZE_DEFAULT = 50
 const PAGE_SIZE_MAX = 1000
 const DAY_MS = 86_400_000
 
-/** What JSON answer or refusal the query gets. `path` is that of the list, for the links. */
+/**
+ * @param path of the list, for the links
+ * @returns the JSON answer or a refusal
+ */
 export function listMessages(newestFirst: StoredMessage[], path: string, query: URLSearchParams) {
   const filter = readFilter(query)
   const pageSize = readPageSize(query.get('PageSize'))
@@ -53,8 +56,8 @@ export function isListRefusal(answer: ReturnType<typeof listMessages>): answer i
 }
 
 /**
- * A token names a message and not an offset, as Twilio's do: PA + sid starts after it, PB + sid ends before it.
- * So messages that arrive while somebody pages through the list neither repeat nor hide others.
+ * As at Twilio, a token names a message, not an offset: PA + sid starts after it, PB + sid ends before it. New messages
+ * therefore neither repeat nor hide others while a client pages through the list.
  */
 function readToken(token: string, matching: StoredMessage[], pageSize: number) {
   const index = matching.findIndex(({ resource }) => resource.sid === token.slice(2))
@@ -75,8 +78,8 @@ function readFilter(query: URLSearchParams): ((message: StoredMessage) => boolea
     if (to !== null && resource.to !== to) return false
     if (from !== null && resource.from !== from) return false
     if (!byDate) return true
-    // A message that was not sent yet has no date to compare: it is missing from every list by date. The date
-    // on the wire has whole seconds, so it is what callers compare with, too.
+    // A message not sent yet has no date, so it is in no list by date. Dates are compared in whole seconds, as callers see
+    // them.
     if (resource.date_sent === null) return false
     const sentMs = Date.parse(resource.date_sent)
     if (notAfterMs !== null && sentMs > notAfterMs) return false
@@ -85,13 +88,13 @@ function readFilter(query: URLSearchParams): ((message: StoredMessage) => boolea
   }
 }
 
-/** `YYYY-MM-DD` (midnight) or `YYYY-MM-DDThh:mm:ssZ`, in GMT. NaN if it is neither. */
+/** `YYYY-MM-DD` (midnight) or `YYYY-MM-DDThh:mm:ssZ`, in GMT. NaN for anything else. */
 function readTimeMs(text: string | null): number | null {
   if (text === null) return null
   return /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}Z)?$/.test(text) ? Date.parse(text) : Number.NaN
 }
 
-/** Too large a size is cut down and not refused: the package's `list({ limit: 5000 })` asks for 5000 a page. */
+/** Lowers a size that is too large instead of refusing it: `list({ limit: 5000 })` of the package asks for 5,000 per page. */
 function readPageSize(text: string | null): number | null {
   if (text === null) return PAGE_SIZE_DEFAULT
   const size = readWhole(text)

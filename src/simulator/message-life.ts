@@ -1,5 +1,5 @@
-// Owns what happens to a message after Twilio has taken it: its statuses, one step after the other, and the
-// callbacks about them, with the chaos that befalls those. Sending is left to callback-queue.ts.
+// The life of a message after Twilio accepted it: its statuses, and the callbacks that report them, with their faults.
+// callback-queue.ts sends the callbacks.
 import type { CallbackQueue } from './callback-queue.ts'
 import type { RequestFate } from './chaos.ts'
 import { changeStatus, type MessageResource, type MessageStatus } from './message-resource.ts'
@@ -24,7 +24,7 @@ export interface LifeDeps {
   callbacks: Pick<CallbackQueue, 'add'>
 }
 
-/** A life that was planned does not start by itself: `start` is called once the API's answer has been written. */
+/** Call `start` when the API's answer has been written. */
 export function planLife(
   { resource, trace }: StoredMessage,
   outcome: Exclude<Outcome, { kind: 'refused' }>,
@@ -34,7 +34,7 @@ export function planLife(
   const steps = stepsTo(outcome)
   if (fate.unknownStatus) steps.splice(-1, 0, UNKNOWN)
   const url = trace.status_callback
-  // Drawn now and not when they are sent, for the sake of the seed (see drawFate).
+  // Drawn now, not when the callbacks are sent, so that a seed repeats them (see drawFate).
   const tokens = [drawUuid(random), drawUuid(random), drawUuid(random)]
   const heldBack: (() => void)[] = []
 
@@ -58,7 +58,7 @@ export function planLife(
   const take = (index: number) => {
     const step = steps[index]
     if (step === undefined) {
-      // Reordered callbacks go out one step after the last word was said.
+      // Reordered callbacks are sent one step after the final status.
       for (const send of heldBack) send()
       return
     }
@@ -70,7 +70,7 @@ export function planLife(
   return { start: () => work.after(callbackDelayMs, () => take(0)) }
 }
 
-/** In Twilio's enumeration, and in no description of it. */
+/** A member of Twilio's enumeration without a description. */
 const UNKNOWN: Step = { status: 'partially_delivered', errorCode: null, final: false }
 
 function stepsTo(outcome: Exclude<Outcome, { kind: 'refused' }>): Step[] {
@@ -103,7 +103,7 @@ function callbackFields(resource: MessageResource, step: Step, nowMs: number): R
   }
 }
 
-/** YYMMDDhhmm without a zone, as carriers report it; here in GMT. */
+/** YYMMDDhhmm without a time zone, as carriers report it; here in GMT. */
 function formatRawDlrDoneDate(timeMs: number): string {
   return new Date(timeMs).toISOString().replaceAll(/\D/g, '').slice(2, 12)
 }

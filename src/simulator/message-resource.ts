@@ -1,5 +1,5 @@
-// Owns the Message resource as Twilio's API shows it: its fields, their first values and how a status changes them.
-// When a status changes is left to message-life.ts, and where resources are kept to message-store.ts.
+// The Message resource as Twilio's API shows it: its fields, their first values, and how a status changes them.
+// message-life.ts decides when a status changes; message-store.ts keeps the resources.
 import { countSegments } from './count-segments.ts'
 import type { Submission } from './read-submission.ts'
 import { describeError } from './twilio-errors.ts'
@@ -38,7 +38,7 @@ export interface MessageResource {
 
 export const API_VERSION = '2010-04-01'
 
-/** The number that a Messaging Service picks as the sender: Twilio's own "fine" test number. */
+/** The sender that a Messaging Service picks: Twilio's test number for valid senders. */
 export const SERVICE_SENDER = '+15005550006'
 
 export function createResource(
@@ -88,7 +88,7 @@ export function changeStatus(
   }
 }
 
-/** As the API writes every time. */
+/** The format of all times in the API. */
 export function formatRfc2822(timeMs: number): string {
   return new Date(timeMs).toUTCString().replace('GMT', '+0000')
 }

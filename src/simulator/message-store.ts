@@ -1,15 +1,15 @@
-// Owns the memory of what was submitted: for Twilio's list and fetch, for inspection, and to tell whether an
-// attempt was accepted twice. Filtering and paging are left to list-messages.ts.
+// Keeps the submitted messages: for Twilio's list and fetch, for inspection, and to find attempts that were accepted twice.
+// list-messages.ts filters and pages.
 import { BoundedMap } from './bounded-map.ts'
 import type { MessageResource } from './message-resource.ts'
 import { type SubmissionAnswer, wasCreated, wasRefused } from './submission-answer.ts'
 
-/** What the simulator knows about a message beyond Twilio's resource. */
+/** What the simulator knows about a message in addition to Twilio's resource. */
 export interface SubmissionTrace {
   status_callback: string | null
-  /** From the StatusCallback URL; null if it names no message and attempt. */
+  /** From the StatusCallback URL; null if the URL does not name message and attempt. */
   message: string | null
-  /** 0 is the first. Null if the POST was not processed, so that nobody had to know. */
+  /** 0 is the first attempt. Null if the POST was not processed. */
   attempt: number | null
   validity_period: number | null
   created_at_ms: number
@@ -18,7 +18,7 @@ export interface SubmissionTrace {
 
 export type SimulatedMessage = MessageResource & SubmissionTrace
 
-/** One attempt at one message that was accepted more than once: the recipient got it twice. */
+/** An attempt that was accepted more than once, so that the recipient got the text twice. */
 export interface DoubleSubmission {
   message: string
   attempt: number
@@ -59,7 +59,7 @@ export class MessageStore {
     this.#counts[message.trace.answer] += 1
   }
 
-  /** Those that exist for Twilio's API: created, or refused if those are wanted too. */
+  /** Finds a message that the API shows: a created one, or a refused one if `includeRefused`. */
   find(sid: string, includeRefused: boolean): StoredMessage | undefined {
     const message = this.#messages.get(sid)
     return message !== undefined && isVisible(message, includeRefused) ? message : undefined
@@ -77,7 +77,7 @@ export class MessageStore {
     return this.#messages.values().map(({ resource, trace }) => ({ ...resource, ...trace }))
   }
 
-  /** How many POSTs got which answer since the start, also those no longer kept. */
+  /** Counts the POSTs by answer since the start, including messages no longer kept. */
   counts(): Record<SubmissionAnswer, number> {
     return { ...this.#counts }
   }
@@ -87,7 +87,7 @@ export class MessageStore {
     for (const { resource, trace } of this.#messages.values()) {
       const { message, attempt, answer } = trace
       if (message === null || attempt === null || !wasCreated(answer)) continue
-      // Ids come again in an app's table: another text is another message.
+      // Ids can repeat in an app's table, for example after a restore. Another text is another message.
       const key = JSON.stringify([attempt, message, resource.to, resource.body])
       const entry = accepted.get(key) ?? { message, attempt, sids: [] }
       entry.sids.push(resource.sid)

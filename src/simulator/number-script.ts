@@ -1,5 +1,5 @@
-// Owns the number scheme: what happens to an attempt is read from the recipient's number alone.
-// Which attempt it is, is left to attempt-number.ts; carrying the outcome out to message-life.ts.
+// The number scheme: the recipient's number alone determines what happens to an attempt. attempt-number.ts finds out which
+// attempt it is; message-life.ts carries the outcome out.
 import type { AttemptNumber } from './attempt-number.ts'
 import { isRefusedByApi, neverLeftTwilio } from './twilio-errors.ts'
 
@@ -9,11 +9,11 @@ export type Outcome =
   | { kind: 'failed'; code: number }
   | { kind: 'undelivered'; code: number }
 
-// Twilio's codes have five digits and none begins with 0. So the numbers that films and documentation use,
-// +1 555 01x xxxx, stay ordinary numbers.
+// Twilio's codes have five digits and do not begin with 0. The numbers of films and documentation, +1 555 01x xxxx,
+// therefore stay ordinary numbers.
 const SCRIPTED_NUMBER = /^\+1555([1-9]\d{4})(\d{2})$/
 
-/** `+1555CCCCCNN`: the first NN attempts fail with code CCCCC. Every other number delivers. */
+/** `+1555CCCCCNN` fails the first NN attempts with code CCCCC. Messages to all other numbers are delivered. */
 export function scriptedOutcome(
   to: string,
   { attempt, earlierPosts }: Pick<AttemptNumber, 'attempt' | 'earlierPosts'>,
@@ -22,8 +22,8 @@ export function scriptedOutcome(
   if (match === null) return { kind: 'delivered' }
   const code = Number(match[1])
   const refused = isRefusedByApi(code)
-  // After a 429 or a 5xx an app is right to submit the very same attempt again. If only the attempt's number
-  // counted, it would be refused for ever; so for these codes it is the POSTs that fail NN times.
+  // After a 429 or a 5xx an app may submit the same attempt again. If the attempt's number counted, it would be refused
+  // forever. For these codes, the first NN POSTs fail.
   const sameAttemptAgain = [20429, 20500, 20503].includes(code)
   const failuresSoFar = sameAttemptAgain ? Math.max(attempt, earlierPosts) : attempt
   if (failuresSoFar >= Number(match[2])) return { kind: 'delivered' }

@@ -1,4 +1,4 @@
-// Owns the number of requests that were received and are neither answered nor cut yet.
+// Counts the requests that were received and are neither answered nor closed yet.
 import type { ServerResponse } from 'node:http'
 
 export class OpenRequests {
@@ -10,7 +10,7 @@ export class OpenRequests {
 
   add(response: ServerResponse): void {
     this.#count += 1
-    // Comes once, after the end of an answer as well as for a connection that was cut.
+    // Emitted once: after the end of the answer, or when the connection is closed.
     response.once('close', () => {
       this.#count -= 1
     })

@@ -1,5 +1,4 @@
-// Owns how a page of the simulator looks: one style, and one policy under which a browser runs no script. The words are left
-// to the pages.
+// The layout of the simulator's pages: one style, and a content security policy that allows no scripts.
 import { createHash } from 'node:crypto'
 import type { Response } from 'express'
 import { Html, html } from '../shared/html.ts'
@@ -24,7 +23,7 @@ th, td { padding: .4rem .6rem .4rem 0; border-bottom: 1px solid var(--line); tex
 .inbox p { margin: .35rem 0; white-space: pre-wrap } .good { color: var(--good) } .bad { color: var(--bad) }
 `
 
-/** `refreshSeconds` makes the browser load the page again, without any script. */
+/** @param page.refreshSeconds makes the browser reload the page, without a script */
 export function sendPage(
   response: Response,
   { title, content, refreshSeconds }: { title: string; content: Html; refreshSeconds?: number },

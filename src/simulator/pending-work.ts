@@ -1,5 +1,4 @@
-// Owns what is still to come: timers and everything else that must end before the simulator is idle, and
-// that close() has to end. What the work is, is left to message-life.ts and callback-queue.ts.
+// Tracks timers and other work that must end before the simulator is idle, and stops the timers on close().
 
 export class PendingWork {
   readonly #timers = new Set<NodeJS.Timeout>()
@@ -11,7 +10,7 @@ export class PendingWork {
     return this.#stopped
   }
 
-  /** Counts as pending until the returned function is called; calling that again does nothing. */
+  /** Counts as pending until the returned function is called. That function is idempotent. */
   begin(): () => void {
     this.#pending += 1
     let ended = false
@@ -19,11 +18,11 @@ export class PendingWork {
       if (ended) return
       ended = true
       this.#pending -= 1
-      this.#tellIfIdle()
+      this.#resolveIfIdle()
     }
   }
 
-  /** After stop() the action is silently not done. */
+  /** Does nothing after stop(). */
   after(delayMs: number, action: () => void): void {
     if (this.#stopped) return
     const end = this.begin()
@@ -35,11 +34,11 @@ export class PendingWork {
     this.#timers.add(timer)
   }
 
-  /** Resolves when nothing is pending, at once if nothing is; also when the work is stopped. */
+  /** Resolves when nothing is pending, or when the work is stopped. */
   idle(): Promise<void> {
     return new Promise((resolve) => {
       this.#waiting.add(resolve)
-      this.#tellIfIdle()
+      this.#resolveIfIdle()
     })
   }
 
@@ -47,10 +46,10 @@ export class PendingWork {
     this.#stopped = true
     for (const timer of this.#timers) clearTimeout(timer)
     this.#timers.clear()
-    this.#tellIfIdle()
+    this.#resolveIfIdle()
   }
 
-  #tellIfIdle(): void {
+  #resolveIfIdle(): void {
     if (this.#pending > 0 && !this.#stopped) return
     for (const resolve of this.#waiting) resolve()
     this.#waiting.clear()

@@ -1,5 +1,4 @@
-// Owns the checks that Twilio makes on a request to create a message, with Twilio's code for each fault.
-// Credentials, the number scheme and chaos are left to the API.
+// Validates a request to create a message as Twilio does, with Twilio's code for each fault.
 import { type Refusal, refusal } from './twilio-errors.ts'
 
 export interface Submission {
@@ -16,7 +15,7 @@ const BODY_MAX_CHARACTERS = 1600
 const STATUS_CALLBACK_MAX_CHARACTERS = 4000
 const VALIDITY_PERIOD_MAX_SECONDS = 36_000
 
-/** `form` is what express.urlencoded made of the body: undefined if it was of another content type. */
+/** @param form the body as parsed by express.urlencoded; undefined for another content type */
 export function readSubmission(form: unknown): Submission | Refusal {
   const to = readField(form, 'To')
   if (to === null) return refusal(21604)
@@ -24,7 +23,7 @@ export function readSubmission(form: unknown): Submission | Refusal {
 
   const body = readField(form, 'Body')
   if (body === null) return refusal(21602)
-  // Twilio does not say what it counts. UTF-16 units, as here, is the stricter reading.
+  // Twilio does not document what it counts. UTF-16 code units are the stricter reading.
   if (body.length > BODY_MAX_CHARACTERS) return refusal(21617)
 
   const from = readField(form, 'From')
@@ -56,7 +55,7 @@ export function isRefusal(read: Submission | Refusal): read is Refusal {
   return 'code' in read
 }
 
-/** An empty field counts as missing, as it does at Twilio; of a repeated one the first counts. */
+/** As at Twilio, an empty field counts as missing, and the first of repeated fields counts. */
 function readField(form: unknown, name: string): string | null {
   if (typeof form !== 'object' || form === null) return null
   const value: unknown = Reflect.get(form, name)

@@ -1,5 +1,4 @@
-// Owns the simulator's only source of chance: mulberry32, a small well-known 32-bit generator,
-// and the identifiers drawn from it. What the numbers decide is left to chaos.ts and the API.
+// The simulator's only random generator, mulberry32 (small, well known, 32 bits), and the identifiers drawn from it.
 
 /** The next number in [0, 1). */
 export type Random = () => number
@@ -25,7 +24,7 @@ export function drawHex(random: Random, digits: number): string {
   return hex.slice(0, digits)
 }
 
-/** Shaped like the UUID that Twilio puts into I-Twilio-Idempotency-Token. */
+/** Has the form of the UUID in Twilio's header I-Twilio-Idempotency-Token. */
 export function drawUuid(random: Random): string {
   const hex = drawHex(random, 32)
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-')

@@ -1,19 +1,19 @@
-// Owns one status callback on the wire: signature, headers, time-outs and further tries.
-// When it is sent, and how many at once, is left to callback-queue.ts.
+// Sends one status callback: signature, headers, time-outs and retries. callback-queue.ts decides when.
 import http from 'node:http'
 import https from 'node:https'
+import { TLSSocket } from 'node:tls'
 import webhooks from 'twilio/lib/webhooks/webhooks.js'
 import { type RetryReason, readConnectionOverrides, type TimeoutDefaults } from './connection-overrides.ts'
 
 export interface StatusCallback {
   url: string
   fields: Record<string, string>
-  /** The same for every try and every copy of one callback. */
+  /** The same for all tries and duplicates of one callback. */
   idempotencyToken: string
 }
 
 export interface SendCallbackOptions extends TimeoutDefaults {
-  /** Asked at every try. */
+  /** Called for every try. */
   authToken: () => string
   agents: { http: http.Agent; https: https.Agent }
   signal: AbortSignal
@@ -32,20 +32,19 @@ interface Timeouts {
   connectMs: number
   /** From the connection to the end of the answer. */
   answerMs: number
-  /** What is left for this try, of the time for all of them. */
+  /** The rest of the time for all tries. */
   restMs: number
 }
 
 /**
- * Never rejects for what the receiver does. The fragment of the callback's URL says what is tried again, at once
- * and with the same token; without one that is a connection that could not be made, once. A redirect is the end.
+ * Never rejects because of the receiver. The fragment of the callback URL says which failures are tried again, immediately
+ * and with the same token; by default, a failed connection is tried once more. A redirect is not followed.
  */
 export async function sendCallback(
   callback: StatusCallback,
   options: SendCallbackOptions,
 ): Promise<CallbackResult> {
-  // What is signed must be what is sent, so both come from the parsed URL. The fragment is Twilio's own
-  // affair: neither sent nor signed.
+  // The signed URL must be the requested one, so both come from the parsed URL. The fragment is neither sent nor signed.
   const target = new URL(callback.url)
   const overrides = readConnectionOverrides(target.hash, options)
   target.hash = ''
@@ -72,12 +71,12 @@ export async function sendCallback(
     : { tries, answerStatus: null, error: result.error }
 }
 
-/** Null if nothing went wrong, or nothing that could be tried again. */
+/** Null if nothing failed, or if no time is left. */
 function retryReason(result: TryResult): RetryReason | null {
   switch (result.kind) {
     case 'not_connected':
       return 'ct'
-    // Twilio has no word for a connection that breaks off before the answer; this is the nearest.
+    // Twilio has no name for a connection that breaks before the answer; this is the closest.
     case 'not_answered':
       return 'rt'
     case 'out_of_time':
@@ -90,73 +89,92 @@ function retryReason(result: TryResult): RetryReason | null {
 
 function tryOnce(
   target: URL,
-  { fields, idempotencyToken }: StatusCallback,
-  { connectMs, answerMs, restMs }: Timeouts,
-  { authToken, agents, signal }: SendCallbackOptions,
+  callback: StatusCallback,
+  timeouts: Timeouts,
+  options: SendCallbackOptions,
 ): Promise<TryResult> {
-  const secure = target.protocol === 'https:'
-  const body = new URLSearchParams(fields).toString()
-
+  const body = new URLSearchParams(callback.fields).toString()
   return new Promise((resolve) => {
-    let connected = false
-    let outOfTime = false
+    const request = openRequest(target, callback, Buffer.byteLength(body), options)
+    const limits = limitTime(request, timeouts)
     let result: TryResult = { kind: 'not_answered', error: 'the connection was closed without an answer' }
-    const request = (secure ? https : http).request(target, {
-      method: 'POST',
-      agent: secure ? agents.https : agents.http,
-      signal,
-      headers: {
-        'Content-Type': 'application/x-www-form-urlencoded; charset=UTF-8',
-        'Content-Length': Buffer.byteLength(body),
-        Accept: '*/*',
-        'User-Agent': 'TwilioProxy/1.1',
-        'I-Twilio-Idempotency-Token': idempotencyToken,
-        'X-Twilio-Signature': webhooks.getExpectedTwilioSignature(authToken(), target.href, fields),
-      },
-    })
-    const connectTimer = setTimeout(() => {
-      request.destroy(new Error(`no connection within ${connectMs} ms`))
-    }, connectMs)
-    const totalTimer = setTimeout(() => {
-      outOfTime = true
-      request.destroy(new Error('no answer within the time for all tries'))
-    }, restMs)
-    let answerTimer: NodeJS.Timeout | undefined
-    const onConnected = () => {
-      connected = true
-      clearTimeout(connectTimer)
-      answerTimer = setTimeout(() => {
-        request.destroy(new Error(`no answer within ${answerMs} ms`))
-      }, answerMs)
-    }
-    request.on('socket', (socket) => {
-      if (socket.connecting) socket.once(secure ? 'secureConnect' : 'connect', onConnected)
-      else onConnected()
-    })
     request.on('response', (response) => {
       result = { kind: 'answered', status: response.statusCode ?? 0 }
-      // The status is all that counts: a body that breaks off changes nothing.
+      // Only the status counts: a body that breaks off changes nothing.
       response.on('error', () => {})
       response.resume()
     })
     request.on('error', (error: NodeJS.ErrnoException) => {
       if (result.kind === 'answered') return
-      // A kept connection that turns out to be dead was never a connection to a live receiver.
-      const dead = request.reusedSocket && (error.code === 'ECONNRESET' || error.code === 'EPIPE')
-      const kind = outOfTime ? 'out_of_time' : connected && !dead ? 'not_answered' : 'not_connected'
+      // A kept-alive connection that turns out to be dead counts as no connection.
+      const isDead = request.reusedSocket && (error.code === 'ECONNRESET' || error.code === 'EPIPE')
+      const wasConnected = limits.isConnected() && !isDead
+      const kind = limits.isOutOfTime() ? 'out_of_time' : wasConnected ? 'not_answered' : 'not_connected'
       result = { kind, error: describe(error) }
     })
     request.on('close', () => {
-      clearTimeout(connectTimer)
-      clearTimeout(answerTimer)
-      clearTimeout(totalTimer)
+      limits.stop()
       resolve(result)
     })
     request.end(body)
   })
 }
 
+function openRequest(
+  target: URL,
+  { fields, idempotencyToken }: StatusCallback,
+  contentLength: number,
+  { authToken, agents, signal }: SendCallbackOptions,
+): http.ClientRequest {
+  const isSecure = target.protocol === 'https:'
+  return (isSecure ? https : http).request(target, {
+    method: 'POST',
+    agent: isSecure ? agents.https : agents.http,
+    signal,
+    headers: {
+      'Content-Type': 'application/x-www-form-urlencoded; charset=UTF-8',
+      'Content-Length': contentLength,
+      Accept: '*/*',
+      'User-Agent': 'TwilioProxy/1.1',
+      'I-Twilio-Idempotency-Token': idempotencyToken,
+      'X-Twilio-Signature': webhooks.getExpectedTwilioSignature(authToken(), target.href, fields),
+    },
+  })
+}
+
+/** Destroys the request when one of its times is up. */
+function limitTime(request: http.ClientRequest, { connectMs, answerMs, restMs }: Timeouts) {
+  let isConnected = false
+  let isOutOfTime = false
+  const destroyAfter = (delayMs: number, reason: string, onDestroy = () => {}): NodeJS.Timeout =>
+    setTimeout(() => {
+      onDestroy()
+      request.destroy(new Error(reason))
+    }, delayMs)
+  const connectTimer = destroyAfter(connectMs, `no connection within ${connectMs} ms`)
+  const totalTimer = destroyAfter(restMs, 'no answer within the time for all tries', () => {
+    isOutOfTime = true
+  })
+  let answerTimer: NodeJS.Timeout | undefined
+  const onConnected = (): void => {
+    isConnected = true
+    clearTimeout(connectTimer)
+    answerTimer = destroyAfter(answerMs, `no answer within ${answerMs} ms`)
+  }
+  request.on('socket', (socket) => {
+    if (socket.connecting) socket.once(socket instanceof TLSSocket ? 'secureConnect' : 'connect', onConnected)
+    else onConnected()
+  })
+  return {
+    isConnected: () => isConnected,
+    isOutOfTime: () => isOutOfTime,
+    stop() {
+      for (const timer of [connectTimer, answerTimer, totalTimer]) clearTimeout(timer)
+    },
+  }
+}
+
 function describe(error: NodeJS.ErrnoException): string {
-  // Connecting to a name with several addresses fails with an AggregateError that has no message of its own.
+  // A failed connection to a name with several addresses is an AggregateError without a message.
   return error.message === '' ? (error.code ?? error.name) : error.message
 }

@@ -1,54 +1,53 @@
-// Owns the options of startSimulator: their defaults and their checks.
-// Reading them from flags or an environment is left to the CLI.
+// The options of startSimulator: defaults and validation. The CLI reads them from flags and environment.
 import type { AccountStatus } from './account-resource.ts'
 import { type Chaos, type ChaosChange, changeChaos, NO_CHAOS } from './chaos.ts'
 
-/** Well known on purpose. Put together here so that no scanner takes them for leaked credentials. */
+/** Public on purpose. Built from parts so that no scanner reports them as leaked credentials. */
 export const SIMULATOR_ACCOUNT_SID = `AC${'0123456789abcdef'.repeat(2)}`
 export const SIMULATOR_AUTH_TOKEN = 'fedcba9876543210'.repeat(2)
 
 export interface SimulatorOptions {
-  /** 127.0.0.1 if left out: other machines cannot reach it. */
+  /** Default: 127.0.0.1, which other machines cannot reach. */
   host?: string | undefined
-  /** 0, the default, takes any free port. */
+  /** Default: 0, which selects a free port. */
   port?: number | undefined
   accountSid?: string | undefined
-  /** Signs the callbacks, also when an API key is used for requests. */
+  /** Also signs the callbacks if requests use an API key. */
   authToken?: string | undefined
-  /** What the account says of itself; it goes on sending whatever that is. */
+  /** The status that the account reports. It does not affect sending. */
   accountStatus?: AccountStatus | undefined
   isTrial?: boolean | undefined
-  /** Accepted beside the account's own credentials, but not for the account itself. Both or neither. */
+  /** Accepted in addition to the auth token, except for reading the account. Set both or neither. */
   apiKeySid?: string | undefined
   apiKeySecret?: string | undefined
   /**
-   * The same seed and the same order of requests give the same faults and the same sids. So a simulator that
-   * is started again for a database that was kept needs another seed, or sids come twice.
+   * The same seed and the same order of requests give the same faults and the same sids. Use another seed when you restart
+   * the simulator with a database that you keep; otherwise sids repeat.
    */
   seed?: number | undefined
-  /** Time between two steps of a message's life. */
+  /** Time between two statuses of a message. */
   callbackDelayMs?: number | undefined
   chaos?: ChaosChange | undefined
-  /** How much later a callback comes that chaos delays. */
+  /** Delay of a callback with the fault `delayCallbacks`. */
   chaosDelayMs?: number | undefined
-  /** How long a request that chaos hangs is held before its connection is destroyed. */
+  /** How long a hanging request is held before its connection is closed. */
   hangMs?: number | undefined
-  /** How late a request is answered that chaos slows down. */
+  /** Delay of the answer to a request with the fault `slow`. */
   slowMs?: number | undefined
-  /** How long an idle connection is kept before it is closed; Node's own default if left out. */
+  /** How long an idle connection is kept open. Default: Node's own. */
   keepAliveMs?: number | undefined
-  /** Retry-After of every 429; null leaves the header out. */
+  /** Retry-After of every 429; null omits the header. */
   retryAfterSeconds?: number | null | undefined
-  /** Show refused POSTs to fetch and list, as status 'failed'. */
+  /** Include refused POSTs in fetch and list, with the status 'failed'. */
   listRefused?: boolean | undefined
-  /** How many messages, and how many callbacks, are kept before the oldest are dropped. */
+  /** Maximum number of messages, and of callbacks, before the oldest are dropped. */
   maxKept?: number | undefined
   /**
-   * Gives every time that is reported, in milliseconds since 1970: dates on resources, callbacks and answers.
-   * What the simulator waits for takes real time all the same.
+   * The clock for all reported times, in milliseconds since 1970: dates of resources, callbacks and answers. Delays and
+   * time-outs still use real time.
    */
   now?: (() => number) | undefined
-  /** Twilio's time-outs for callbacks whose URL does not say `ct` and `rt`. */
+  /** Time-outs for callbacks whose URL does not set `ct` and `rt`. */
   connectTimeoutMs?: number | undefined
   answerTimeoutMs?: number | undefined
 }
@@ -57,7 +56,7 @@ export interface SimulatorSettings {
   host: string
   port: number
   accountSid: string
-  /** The first one: setAuthToken does not change it here. */
+  /** The initial token; setAuthToken does not change it here. */
   authToken: string
   accountStatus: AccountStatus
   isTrial: boolean
@@ -77,7 +76,7 @@ export interface SimulatorSettings {
   answerTimeoutMs: number
 }
 
-/** Throws a RangeError that names the option. */
+/** @throws RangeError that names the invalid option */
 export function readOptions(options: SimulatorOptions): Readonly<SimulatorSettings> {
   return Object.freeze({
     host: options.host ?? '127.0.0.1',
@@ -112,7 +111,7 @@ function readApiKey({ apiKeySid, apiKeySecret }: SimulatorOptions) {
   return { sid: notEmpty('apiKeySid', apiKeySid ?? ''), secret: notEmpty('apiKeySecret', apiKeySecret ?? '') }
 }
 
-/** Throws a RangeError for an empty one: it would sign callbacks in a way that anybody can forge. */
+/** @throws RangeError for an empty token, with which anyone could forge callbacks */
 export function checkAuthToken(token: string): string {
   return notEmpty('authToken', token)
 }
@@ -122,10 +121,10 @@ function notEmpty(name: string, value: string): string {
   return value
 }
 
-// The largest delay that setTimeout keeps; a larger one would fire at once.
+// The longest delay of setTimeout; a longer one would fire immediately.
 const TIMER_MAX_MS = 2_147_483_647
 
 function inRange(name: string, value: number, min: number, max: number = TIMER_MAX_MS): number {
   if (Number.isInteger(value) && value >= min && value <= max) return value
-  throw new RangeError(`${name} is a whole number from ${min} to ${max}, not ${value}`)
+  throw new RangeError(`${name} must be a whole number from ${min} to ${max}, not ${value}`)
 }

@@ -1,8 +1,7 @@
-// Owns the simulator as a whole: starts Twilio's API, the inspection and the pages on one port, and stops them.
-// Speaks Twilio over HTTP so that an app can be run and tested without an account; the first page says what it
-// does not simulate. The CLI's flags are left to the CLI.
+// The simulator: serves Twilio's API and pages for inspection on one port, so that an app can be run and tested without a
+// Twilio account. Its first page lists what it does not simulate.
 import { createServer, type Server } from 'node:http'
-import express from 'express'
+import express, { type Express } from 'express'
 import { AttemptCounter } from './attempt-number.ts'
 import { CallbackQueue, type SimulatedCallback } from './callback-queue.ts'
 import { type Chaos, type ChaosChange, changeChaos } from './chaos.ts'
@@ -11,7 +10,12 @@ import { type DoubleSubmission, MessageStore, type SimulatedMessage } from './me
 import { OpenRequests } from './open-requests.ts'
 import { PendingWork } from './pending-work.ts'
 import { createRandom } from './seeded-random.ts'
-import { checkAuthToken, readOptions, type SimulatorOptions } from './simulator-options.ts'
+import {
+  checkAuthToken,
+  readOptions,
+  type SimulatorOptions,
+  type SimulatorSettings,
+} from './simulator-options.ts'
 import type { SubmissionAnswer } from './submission-answer.ts'
 import { createTwilioApi } from './twilio-api.ts'
 
@@ -22,60 +26,117 @@ export { SIMULATOR_ACCOUNT_SID, SIMULATOR_AUTH_TOKEN, type SimulatorOptions } fr
 export type { SubmissionAnswer } from './submission-answer.ts'
 
 export interface Simulator {
-  /** Without a slash at the end; what TWILIO_API_BASE_URL is set to. */
+  /** The value for TWILIO_API_BASE_URL, without a slash at the end. */
   url: string
   port: number
   accountSid: string
-  /** The one in force. */
+  /** The current token. */
   readonly authToken: string
   seed: number
-  /** Every well-formed POST, also those that were refused or hung, oldest first. */
+  /** Every valid POST, including refused and hanging ones, oldest first. */
   messages(): SimulatedMessage[]
   /** Every callback that was sent, oldest first. */
   callbacks(): SimulatedCallback[]
-  /** How many well-formed POSTs got which answer since the start. */
+  /** The number of valid POSTs by answer, since the start. */
   submissionCounts(): Record<SubmissionAnswer, number>
-  /** Attempts that were accepted more than once, among the messages still kept. */
+  /** Attempts accepted more than once, among the messages still kept. */
   doubleSubmissions(): DoubleSubmission[]
-  /** The shares in force. */
+  /** The current shares. */
   chaos(): Readonly<Chaos>
-  /** For requests from now on; what is under way keeps its fate. Shares that are not named stay. */
+  /** Applies to new requests. Shares that are not named stay. */
   setChaos(change: ChaosChange): void
   /**
-   * As if the account's token had been changed: requests need it from now on, and callbacks are signed with it,
-   * also those of earlier messages. An API key stays good. Throws a RangeError if it is empty.
+   * Changes the account's token: requests need it from now on, and it signs all further callbacks, including those of
+   * earlier messages. An API key stays valid.
    *
-   * @param secondary requests may have this one as well, as long as it is named; it signs nothing
+   * @param secondary also accepted in requests, until the next call; never used for signatures
+   * @throws RangeError if a token is empty
    */
   setAuthToken(token: string, secondary?: string): void
-  /** Requests of Twilio's API that were received and are neither answered nor cut yet. */
+  /** The number of requests to Twilio's API that are neither answered nor closed yet. */
   openRequests(): number
-  /** Resolves when every message has its final status and every callback was answered or given up. */
+  /** Resolves when every message has its final status, and every callback was answered or has failed. */
   idle(): Promise<void>
-  /** Ends timers, callbacks and connections; leaves nothing running. What was seen can still be read. */
+  /** Stops timers, callbacks and connections. Messages and callbacks can still be read afterwards. */
   close(): Promise<void>
 }
 
-/** Throws a RangeError for an option that makes no sense, and the system's error if the port cannot be had. */
+/** What can be changed while the simulator runs. */
+interface Switches {
+  authToken: string
+  secondaryToken: string | undefined
+  chaos: Readonly<Chaos>
+}
+
+interface Parts {
+  readonly messages: MessageStore
+  readonly callbacks: CallbackQueue
+  readonly work: PendingWork
+  readonly openRequests: OpenRequests
+}
+
+/** @throws RangeError for an invalid option, and the error of the system if it cannot listen on the port */
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
   const settings = readOptions(options)
+  const { host, keepAliveMs, accountSid, seed } = settings
+  const switches: Switches = {
+    authToken: settings.authToken,
+    secondaryToken: undefined,
+    chaos: settings.chaos,
+  }
   const work = new PendingWork()
+  const callbacks = new CallbackQueue({ ...settings, authToken: () => switches.authToken, work })
   const messages = new MessageStore(settings.maxKept)
   const openRequests = new OpenRequests()
-  let { authToken, chaos } = settings
-  let secondaryToken: string | undefined
-  const currentAuthToken = () => authToken
-  const currentChaos = () => chaos
-  const callbacks = new CallbackQueue({ ...settings, authToken: currentAuthToken, work })
+  const app = createSimulatorApp(settings, switches, { messages, callbacks, work, openRequests })
 
+  const keepAlive = keepAliveMs === null ? {} : { keepAliveTimeout: keepAliveMs, keepAliveTimeoutBuffer: 0 }
+  const server = createServer(keepAlive, app)
+  const port = await listen(server, settings.port, host)
+  let closed: Promise<unknown> | undefined
+
+  return {
+    ...{ url: `http://${hostInUrl(host)}:${port}`, port, accountSid, seed },
+    get authToken() {
+      return switches.authToken
+    },
+    messages: () => messages.all(),
+    callbacks: () => callbacks.all(),
+    submissionCounts: () => messages.counts(),
+    doubleSubmissions: () => messages.doubleSubmissions(),
+    chaos: () => switches.chaos,
+    setChaos(change) {
+      switches.chaos = changeChaos(switches.chaos, change)
+    },
+    setAuthToken(token, secondary) {
+      switches.authToken = checkAuthToken(token)
+      switches.secondaryToken = secondary === undefined ? undefined : checkAuthToken(secondary)
+    },
+    openRequests: () => openRequests.count,
+    idle: () => work.idle(),
+    async close() {
+      work.stop()
+      closed ??= Promise.all([closeServer(server), callbacks.close()])
+      await closed
+    },
+  }
+}
+
+function createSimulatorApp(
+  settings: Readonly<SimulatorSettings>,
+  switches: Readonly<Switches>,
+  { messages, callbacks, work, openRequests }: Parts,
+): Express {
+  const authToken = () => switches.authToken
+  const chaos = () => switches.chaos
   const app = express()
   app.disable('x-powered-by')
   app.use(
     createTwilioApi({
       settings,
-      authToken: currentAuthToken,
-      secondaryToken: () => secondaryToken,
-      chaos: currentChaos,
+      authToken,
+      secondaryToken: () => switches.secondaryToken,
+      chaos,
       random: {
         chaos: createRandom(settings.seed),
         identifiers: createRandom(~settings.seed),
@@ -88,52 +149,8 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
       openRequests,
     }),
   )
-  app.use(
-    createInspection({
-      settings,
-      authToken: currentAuthToken,
-      chaos: currentChaos,
-      messages,
-      callbacks,
-    }),
-  )
-
-  const { keepAliveMs } = settings
-  const keepAlive = keepAliveMs === null ? {} : { keepAliveTimeout: keepAliveMs, keepAliveTimeoutBuffer: 0 }
-  const server = createServer(keepAlive, app)
-  const port = await listen(server, settings.port, settings.host)
-  let closed: Promise<void> | undefined
-
-  return {
-    url: `http://${hostInUrl(settings.host)}:${port}`,
-    port,
-    accountSid: settings.accountSid,
-    get authToken() {
-      return authToken
-    },
-    seed: settings.seed,
-    messages: () => messages.all(),
-    callbacks: () => callbacks.all(),
-    submissionCounts: () => messages.counts(),
-    doubleSubmissions: () => messages.doubleSubmissions(),
-    chaos: currentChaos,
-    setChaos: (change) => {
-      chaos = changeChaos(chaos, change)
-    },
-    setAuthToken: (token, secondary) => {
-      authToken = checkAuthToken(token)
-      secondaryToken = secondary === undefined ? undefined : checkAuthToken(secondary)
-    },
-    openRequests: () => openRequests.count,
-    idle: () => work.idle(),
-    close: () => {
-      closed ??= (async () => {
-        work.stop()
-        await Promise.all([closeServer(server), callbacks.close()])
-      })()
-      return closed
-    },
-  }
+  app.use(createInspection({ settings, authToken, chaos, messages, callbacks }))
+  return app
 }
 
 function listen(server: Server, port: number, host: string): Promise<number> {
@@ -154,7 +171,7 @@ function closeServer(server: Server): Promise<void> {
   })
 }
 
-/** Addresses that mean "every interface" can be listened on but not asked. */
+/** An address that means "all interfaces" cannot be connected to everywhere. */
 function hostInUrl(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1'
   if (host === '::') return '[::1]'

@@ -1,11 +1,11 @@
-// Owns the words for what became of a POST, and what each says about the message: that it exists or does not.
-// Which fault leads to which word is left to chaos.ts, and what goes over the wire to answer-submission.ts.
+// The possible answers to a POST, and whether the message exists after each. chaos.ts maps faults to answers;
+// answer-submission.ts sends them.
 
-/** The message exists and goes its way, whatever the client got to see. */
+/** The message exists, whatever the client received. */
 const CREATED = ['accepted', 'slow', 'garbage', 'server_error_after', 'reset', 'dripped', 'hung'] as const
-/** Refused by the number scheme; Twilio's error code is on the resource. */
+/** Refused by the number scheme. The resource has Twilio's error code. */
 const REFUSED = ['refused', 'refused_reset'] as const
-/** Nothing happened but the fault. */
+/** The message does not exist. */
 const NOT_PROCESSED = [
   'rate_limited',
   'unavailable',
@@ -20,8 +20,9 @@ export type RefusedAnswer = (typeof REFUSED)[number]
 export type NotProcessedAnswer = (typeof NOT_PROCESSED)[number]
 
 /**
- * What the client got: `accepted` the 201; `slow` the 201, late; `garbage` a 201 that cannot be read; `reset` and
- * `refused_reset` half an answer; `dripped` a part, byte by byte; `hung`, `hung_before` and `closed_before` none; the others an error's HTTP status.
+ * What the client received. `accepted`: the 201. `slow`: the 201, late. `garbage`: an unreadable 201. `reset` and
+ * `refused_reset`: half of the answer. `dripped`: a part, one byte at a time. `hung`, `hung_before` and `closed_before`:
+ * nothing. The others: an HTTP error status.
  */
 export type SubmissionAnswer = CreatedAnswer | RefusedAnswer | NotProcessedAnswer
 

@@ -1,5 +1,5 @@
-// Owns the way of one POST to Messages.json: check, chaos, script, record; and says what became of it.
-// Credentials are left to twilio-api.ts, the answer to answer-submission.ts, what comes afterwards to message-life.ts.
+// Processes one POST to Messages.json: validate, draw faults, apply the number scheme, record. twilio-api.ts checks the
+// credentials, answer-submission.ts answers, and message-life.ts continues.
 import { type AttemptCounter, readNamedAttempt } from './attempt-number.ts'
 import type { CallbackQueue } from './callback-queue.ts'
 import { type Chaos, drawFate, type Garbage, type ProxyStatus } from './chaos.ts'
@@ -23,7 +23,7 @@ import { type Refusal, refusal } from './twilio-errors.ts'
 export interface SubmitDeps {
   settings: Readonly<SimulatorSettings>
   chaos: () => Readonly<Chaos>
-  /** Sids and tokens come from a generator of their own, so that they do not move the dice of chaos. */
+  /** Sids and tokens have a generator of their own, so that they do not change which faults are drawn. */
   random: { chaos: Random; identifiers: Random }
   messages: MessageStore
   attempts: AttemptCounter
@@ -31,13 +31,13 @@ export interface SubmitDeps {
   work: PendingWork
 }
 
-/** `startLife` is for the caller to call: when the answer has been written, or at once if it comes late or never. */
+/** The caller calls `startLife` when the answer has been written, or immediately if the answer is late or missing. */
 export type Submitted =
   | { answer: CreatedAnswer; resource: MessageResource; garbage: Garbage; startLife: () => void }
   | { answer: RefusedAnswer; refusal: Refusal }
   | { answer: NotProcessedAnswer; proxyStatus: ProxyStatus }
 
-/** `form` is the parsed body, of whatever shape the client sent it. */
+/** @param form the parsed body, of any shape */
 export function submitMessage(form: unknown, deps: SubmitDeps): Submitted {
   const submission = readSubmission(form)
   if (isRefusal(submission)) return { answer: 'refused', refusal: submission }
@@ -52,7 +52,7 @@ export function submitMessage(form: unknown, deps: SubmitDeps): Submitted {
   const attempt = deps.attempts.next(submission)
   const outcome = scriptedOutcome(submission.to, attempt)
   if (outcome.kind === 'refused') {
-    // The other faults are about the answer to a message that was accepted: a refusal is told as it is.
+    // The other faults apply to accepted messages only.
     const answer = fault === 'reset' ? 'refused_reset' : 'refused'
     const { resource, trace } = store(submission, answer, attempt.attempt, deps)
     changeStatus(resource, { status: 'failed', errorCode: outcome.code, nowMs: trace.created_at_ms })

@@ -1,5 +1,5 @@
-// Owns the routes that speak Twilio's HTTP: who may ask, and how fetch and list are answered. The rules behind the
-// answers are left to submit-message.ts and list-messages.ts, and the answer to a POST to answer-submission.ts.
+// The routes of Twilio's API: checks the credentials, and answers fetch and list. submit-message.ts processes POSTs, and
+// answer-submission.ts answers them.
 import express, { type ErrorRequestHandler, type Request, type Response, Router } from 'express'
 import { accountResource } from './account-resource.ts'
 import { answerSubmission } from './answer-submission.ts'
@@ -18,7 +18,7 @@ export interface TwilioApiDeps extends SubmitDeps {
   authToken: () => string
   secondaryToken: () => string | undefined
   openRequests: OpenRequests
-  /** GETs throw dice of their own: how often an app asks must not move the faults of its POSTs. */
+  /** GETs have a generator of their own, so that lookups do not change which faults POSTs get. */
   random: SubmitDeps['random'] & { lookups: Random }
 }
 
@@ -38,11 +38,11 @@ export function createTwilioApi(deps: TwilioApiDeps): Router {
 
   router.use(`/${API_VERSION}`, (request, response, next) => {
     openRequests.add(response)
-    if (mayAsk(request, [authToken(), secondaryToken()], settings)) next()
+    if (isAuthorized(request, [authToken(), secondaryToken()], settings)) next()
     else refuse(response, refusal(20003))
   })
   router.get(`${account}.json`, (request, response) => {
-    // The key is one of Twilio's standard keys, which may not read the account.
+    // A standard API key may not read the account.
     if (isByApiKey(request, settings)) refuse(response, refusal(20003))
     else if (request.params.accountSid !== settings.accountSid) refuse(response, notFound(request))
     else answerJson(response, accountResource(settings, authToken()))
@@ -76,7 +76,7 @@ export function createTwilioApi(deps: TwilioApiDeps): Router {
   return router
 }
 
-function mayAsk(
+function isAuthorized(
   request: Request,
   authTokens: readonly (string | undefined)[],
   settings: SimulatorSettings,
@@ -102,7 +102,7 @@ function notFound(request: Request): Refusal {
   return refusal(20404, `The requested resource ${path} was not found`)
 }
 
-/** A body that express cannot read (too large, unknown charset) is the client's fault; anything else is ours. */
+/** Answers 4xx if Express cannot read the body (too large, unknown charset). Other errors are bugs of ours. */
 function refuseUnreadable(refuse: (response: Response, refused: Refusal) => void): ErrorRequestHandler {
   return (error, _request, response, next) => {
     const status: unknown = error?.status

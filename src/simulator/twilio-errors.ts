@@ -1,19 +1,18 @@
-// Owns what the simulator knows of Twilio's error codes: their words, the HTTP status of a refusal, and
-// which failures never left Twilio. What an app should do about a code is deliberately not in here: the
-// simulator is a second opinion on src/delivery, so the two share no table.
+// What the simulator knows of Twilio's error codes: their messages, the HTTP status of a refusal, and which failures happen
+// before Twilio sends the message. The table is deliberately separate from src/delivery: the simulator is a second opinion.
 
 interface KnownError {
   message: string
-  /** HTTP status of the refusal; 400 if left out. */
+  /** HTTP status of the refusal. Default: 400. */
   httpStatus?: number
-  /** The API refuses it at once, although its code does not begin with a 2. */
+  /** The API refuses the request, although the code does not begin with 2. */
   refusedByApi?: true
-  /** The message ends as 'failed' without having been 'sent'; otherwise as 'undelivered' after 'sent'. */
+  /** The message becomes 'failed' without 'sent' before. Otherwise it becomes 'undelivered' after 'sent'. */
   neverLeftTwilio?: true
 }
 
-// Codes, meanings and HTTP statuses: https://www.twilio.com/docs/api/errors. Twilio documents `failed` as
-// "could not be sent" and does not list it for each code, so `neverLeftTwilio` is judged from the meaning.
+// Source: https://www.twilio.com/docs/api/errors. Twilio documents `failed` as "could not be sent" and does not list the
+// codes, so `neverLeftTwilio` follows from the meaning of each code.
 const KNOWN_ERRORS: Readonly<Record<number, KnownError>> = {
   10001: { message: 'Account is not active', neverLeftTwilio: true },
   14107: { message: 'Message send rate limit exceeded: suspected reply loop', neverLeftTwilio: true },
@@ -82,7 +81,7 @@ export function refusal(code: number, message: string = describeError(code)): Re
   return { code, httpStatus: KNOWN_ERRORS[code]?.httpStatus ?? 400, message }
 }
 
-/** The JSON body of an error answer, from which the twilio package makes its RestException. */
+/** The JSON body of an error answer, which the twilio package turns into a RestException. */
 export function refusalBody({ code, httpStatus, message }: Refusal) {
   return { code, message, more_info: `https://www.twilio.com/docs/errors/${code}`, status: httpStatus }
 }
@@ -91,7 +90,7 @@ export function describeError(code: number): string {
   return KNOWN_ERRORS[code]?.message ?? `Simulated error ${code}`
 }
 
-/** Twilio's 2xxxx codes are answers of the REST API, the others but for a few are found out after the 201. */
+/** The API refuses with 2xxxx codes. Nearly all other codes are reported after the 201. */
 export function isRefusedByApi(code: number): boolean {
   return String(code).startsWith('2') || KNOWN_ERRORS[code]?.refusedByApi === true
 }

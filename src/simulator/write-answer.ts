@@ -1,5 +1,5 @@
-// Owns the ways in which an answer reaches the client, or does not: whole, late, in part, never. Every answer
-// of Twilio's API goes through here, so that its Date is that of the simulator's clock.
+// Writes answers: whole, late, in part, or never. All answers of Twilio's API pass through here, so that their Date header
+// has the time of the simulator's clock.
 import type { ServerResponse } from 'node:http'
 import type { HttpAnswer } from './http-answer.ts'
 
@@ -10,23 +10,23 @@ export function writeAnswer(response: ServerResponse, answer: HttpAnswer, now: N
   response.end(answer.body)
 }
 
-/** A client that leaves earlier is let go, here and below. */
+/** The timer ends if the client disconnects first; the same applies below. */
 export function writeLate(response: ServerResponse, answer: HttpAnswer, now: Now, delayMs: number): void {
   const timer = setTimeout(() => writeAnswer(response, answer, now), delayMs)
   response.once('close', () => clearTimeout(timer))
 }
 
-/** The head announces the whole body, so that no client takes the half of it for everything. */
+/** Content-Length announces the whole body, so that the client notices that half of it is missing. */
 export function writeHalf(response: ServerResponse, answer: HttpAnswer, now: Now): void {
   const body = Buffer.from(answer.body)
   writeHead(response, answer, now)
-  // Only what has been handed to the system is sure to arrive before the end of the connection.
+  // Destroying the socket before the write is flushed could lose the first half as well.
   response.write(body.subarray(0, body.length >> 1), () => response.socket?.destroy())
 }
 
 const DRIP_MS = 500
 
-/** A byte at a time: each comes before any limit on the pauses within an answer. */
+/** Writes one byte at a time, fast enough that no idle time-out of the client fires. */
 export function drip(response: ServerResponse, answer: HttpAnswer, now: Now): void {
   const body = Buffer.from(answer.body)
   writeHead(response, answer, now)
@@ -39,7 +39,7 @@ export function drip(response: ServerResponse, answer: HttpAnswer, now: Now): vo
   response.once('close', () => clearInterval(timer))
 }
 
-/** As a server does that closes an idle connection at the moment at which a client uses it again. */
+/** Simulates a server that closes an idle connection just when the client reuses it. */
 export function cut(response: ServerResponse): void {
   response.socket?.destroy()
 }

@@ -1,5 +1,4 @@
-// The demo as a real process: it ends by itself with every message final, and leaves nothing behind, not even
-// when it is interrupted. Needs dist/.
+// The demo as a real process: every message becomes final, and nothing is left behind, even after an interrupt. Needs dist/.
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { createTemporaryFolder, type TemporaryFolder } from '../support/left-behind.ts'
 import { type CliProcess, startCli } from '../support/process.ts'
@@ -29,7 +28,7 @@ function waitForNothing(): Promise<unknown> {
   })
 }
 
-test('--exit ends with exit code 0, and the closing table is on stdout', async () => {
+test('demo --exit exits with 0 and prints the closing table on stdout', async () => {
   const { ended, stdout, stderr } = startDemo('--exit', '--messages', '40')
   expect({ code: await ended, stderr: stderr() }).toEqual({ code: 0, stderr: expect.any(String) })
   const figures = Object.fromEntries(
@@ -40,13 +39,13 @@ test('--exit ends with exit code 0, and the closing table is on stdout', async (
   expect(first).toBeGreaterThan(0)
   expect(recovered).toBeGreaterThan(0)
   expect(first + recovered + (figures['Failed for good'] ?? 0)).toBe(40)
-  // Addresses and progress are words for people.
+  // Addresses and progress are messages for people, on stderr.
   expect(stderr()).toMatch(/http:\/\/127\.0\.0\.1:\d+\/inbox/)
   expect(stdout()).not.toContain('http')
   await waitForNothing()
 })
 
-test('it needs no password and no setting, and uses none that is there', async () => {
+test('demo needs no settings, and ignores those of the environment', async () => {
   const wrong = { DATABASE_URL: 'postgres://127.0.0.1:1/app', TWILIO_AUTH_TOKEN: 'x', RETRY_DELAY_SCALE: 'x' }
   demo = startCli(['demo', '--exit', '--messages', '3'], { TMPDIR: folder.path, ...wrong })
   expect(await demo.ended).toBe(0)
@@ -56,17 +55,17 @@ test.each([
   ['SIGINT', 'while messages are sent', /sent \d+\/\d+/],
   ['SIGTERM', 'while messages are sent', /sent \d+\/\d+/],
   ['SIGINT', 'while it starts', /Starting PostgreSQL/],
-] as const)('%s %s ends it, and leaves no process and no folder', async (signal, _when, sign) => {
+] as const)('%s %s stops the demo, and leaves no process and no folder', async (signal, _when, sign) => {
   const { child, ended, stderr, kill } = startDemo('--messages', '400')
   await waitFor('the right moment', () => sign.test(stderr()))
   kill(signal)
   await ended
   expect(child.signalCode).toBeNull()
-  expect(stderr()).not.toMatch(/^ {4}at |While stopping/m)
+  expect(stderr()).not.toMatch(/^ {4}at |Error while stopping/m)
   await waitForNothing()
 })
 
-test('kill -9 in the middle leaves no process and no folder', async () => {
+test('kill -9 during the demo leaves no process and no folder', async () => {
   const { ended, stderr, kill } = startDemo('--messages', '400')
   await waitFor('the right moment', () => /sent \d+\/\d+/.test(stderr()))
   expect(await folder.leftBehind()).not.toEqual(nothing)

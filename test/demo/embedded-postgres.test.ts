@@ -1,5 +1,5 @@
-// The throw-away PostgreSQL leaves no process and no folder behind, however its owner ends. Each test has an owner
-// of its own: a real process, with temporary files in a folder of the test's. Needs dist/.
+// The embedded PostgreSQL leaves no process and no folder behind, however its owner ends. In each test the owner is a real
+// process whose temporary files are in a folder of the test. Needs dist/.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -12,7 +12,7 @@ import { waitFor } from '../support/wait-for.ts'
 
 const MODULE = new URL('../../dist/demo/embedded-postgres.js', import.meta.url).href
 
-/** Starts a server, prints its URL, and stops it once anything comes in. */
+/** Starts a server, prints its URL, and stops it on any input. */
 const OWNER = `
   const { startEmbeddedPostgres } = await import(${JSON.stringify(MODULE)})
   const server = await startEmbeddedPostgres()
@@ -62,7 +62,7 @@ async function connect(url: string): Promise<pg.Client> {
   return client
 }
 
-test('it listens on this machine only, and wants its password', async () => {
+test('the embedded server listens on 127.0.0.1 only, and requires its password', async () => {
   const { url } = await startOwner()
   const client = await connect(url)
   const { rows } = await client.query('show listen_addresses')
@@ -74,11 +74,11 @@ test('it listens on this machine only, and wants its password', async () => {
   await expect(connect(guessed.toString())).rejects.toMatchObject({ code: '28P01' })
 })
 
-test('it starts where other servers are asked for TLS', async () => {
+test('the embedded server starts if PGSSLMODE requires TLS', async () => {
   await connect((await startOwner({ PGSSLMODE: 'require' })).url)
 })
 
-test('it starts in a folder whose path is too long for a socket', async () => {
+test('the embedded server starts in a folder whose path is too long for a socket', async () => {
   const long = join(folder.path, 'x'.repeat(100))
   await mkdir(long)
   const { owner, url } = await startOwner({ TMPDIR: long })
@@ -88,7 +88,7 @@ test('it starts in a folder whose path is too long for a socket', async () => {
   await rmdir(long)
 })
 
-test('while it runs, there is something to be left behind', async () => {
+test('a running server has a folder and processes', async () => {
   await startOwner()
   const { files, processes } = await folder.leftBehind()
   expect(files).toEqual([expect.stringMatching(/^sms-retry-postgres-/)])
@@ -96,12 +96,12 @@ test('while it runs, there is something to be left behind', async () => {
 })
 
 describe('no process and no folder is left behind', () => {
-  test('after stop(), also while somebody is connected', async () => {
+  test('after stop(), also with an open connection', async () => {
     const { owner, url } = await startOwner()
     await connect(url)
     owner.stdin?.write('stop\n')
     expect(await once(owner, 'exit')).toEqual([0, null])
-    // At once: stop() has waited for the server. Its watchdog is ended by a signal, which may take a moment.
+    // stop() has waited for the server and removed the folder. The watchdog gets a signal, and ends a moment later.
     expect((await folder.leftBehind()).files).toEqual([])
     await waitForNothing()
     await expect(connect(url)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
@@ -112,7 +112,7 @@ describe('no process and no folder is left behind', () => {
     'SIGTERM',
     'SIGINT',
     'SIGHUP',
-  ] as const)('after %s to its owner, also while somebody is connected', async (signal) => {
+  ] as const)('after %s to its owner, also with an open connection', async (signal) => {
     const { owner, url } = await startOwner()
     await connect(url)
     owner.kill(signal)
@@ -121,7 +121,7 @@ describe('no process and no folder is left behind', () => {
     await expect(connect(url)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
   })
 
-  test('two servers of two owners do not know each other', async () => {
+  test('and two servers of two owners are independent', async () => {
     const [one, two] = await Promise.all([startOwner(), startOwner()])
     one.owner.kill('SIGKILL')
     await waitFor('the first to be gone', () =>
@@ -139,7 +139,7 @@ describe('no process and no folder is left behind', () => {
   })
 })
 
-/** Of the processes of this machine, those that were started with this text in their environment. */
+/** The ids of all processes whose environment contains the text. */
 async function processesThatKnow(text: string): Promise<number[]> {
   const ids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
   const found = await Promise.all(
@@ -151,21 +151,24 @@ async function processesThatKnow(text: string): Promise<number[]> {
   return found.filter((id) => id !== null)
 }
 
-describe('the environment of its owner, which holds secrets', () => {
+describe('the environment of the owner', () => {
   const secret = `secret-${randomBytes(8).toString('hex')}`
 
-  ;(process.platform === 'win32' ? test.skip : test)('does not reach what the server runs', async () => {
-    const { url } = await startOwner({ TWILIO_AUTH_TOKEN: secret })
-    const client = await connect(url)
-    await client.query('create temporary table environment (line text)')
-    await client.query(`copy environment from program 'env'`)
-    const { rows } = await client.query<{ line: string }>('select line from environment')
-    expect(rows.map(({ line }) => line)).toContainEqual(expect.stringMatching(/^PATH=/))
-    expect(JSON.stringify(rows)).not.toContain(secret)
-  })
+  ;(process.platform === 'win32' ? test.skip : test)(
+    'is not passed to programs that the server runs',
+    async () => {
+      const { url } = await startOwner({ TWILIO_AUTH_TOKEN: secret })
+      const client = await connect(url)
+      await client.query('create temporary table environment (line text)')
+      await client.query(`copy environment from program 'env'`)
+      const { rows } = await client.query<{ line: string }>('select line from environment')
+      expect(rows.map(({ line }) => line)).toContainEqual(expect.stringMatching(/^PATH=/))
+      expect(JSON.stringify(rows)).not.toContain(secret)
+    },
+  )
 
   ;(process.platform === 'linux' ? test : test.skip)(
-    'does not reach any process that it starts (needs /proc)',
+    'is not passed to any process that it starts (needs /proc)',
     async () => {
       const { owner } = await startOwner({ TWILIO_AUTH_TOKEN: secret })
       expect(await processesThatKnow(secret)).toEqual([owner.pid])

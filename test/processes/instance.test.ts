@@ -1,4 +1,4 @@
-// The rows of running processes: they come, are kept up to date, and go without anything being counted twice or lost.
+// The rows of running instances: they are added, updated and removed, and nothing is counted twice or lost.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { listInstances, type Role } from '../../src/db/instances.ts'
 import type { Database } from '../../src/postgres/pool.ts'
@@ -67,7 +67,7 @@ const fallSilent = (seconds: number, role?: Role): Promise<unknown> =>
   )
 
 describe('the list of instances', () => {
-  test('tells role, host, process, version and times of each that lives', async () => {
+  test('has role, host, process, version and times of each running instance', async () => {
     await startedInstance('worker', 0)
     await startedInstance('sender', 0)
     const list = await listInstances(database)
@@ -85,7 +85,7 @@ describe('the list of instances', () => {
     expect(startedAt.getTime()).toBeLessThanOrEqual(seenAt.getTime())
   })
 
-  test('leaves out one of which nothing was heard for a minute, and one that has stopped', async () => {
+  test('omits instances that have stopped or were silent for a minute', async () => {
     await startedInstance('worker', 0)
     const { instance } = await startedInstance('sender', 0)
     await instance.stop()
@@ -97,8 +97,8 @@ describe('the list of instances', () => {
   })
 })
 
-describe('counters do not go back', () => {
-  test('when a process stops: what it counted last is there, and its row and gauges are gone', async () => {
+describe('counters never decrease', () => {
+  test('when a process stops: its last counts stay, its row and gauges are removed', async () => {
     const { instance, metrics } = await startedInstance('worker', 5)
     metrics.callbacks.recorded.inc(2)
     await instance.stop()
@@ -112,7 +112,7 @@ describe('counters do not go back', () => {
     expect(departed?.text).not.toContain('pool_connections')
   })
 
-  test('when a process dies: what it wrote last is there, before and after its row is removed', async () => {
+  test('when a process dies: the counts it last wrote stay, before and after its row is removed', async () => {
     await startedInstance('worker', 5)
     await fallSilent(70)
     expect(await callbacks()).toBe(5)
@@ -121,7 +121,7 @@ describe('counters do not go back', () => {
     expect(await callbacks()).toBe(5)
   })
 
-  test('when one is taken for dead that lives: it goes on under another id, and nothing counts twice', async () => {
+  test('when a running process is considered dead: it continues under a new id, and nothing counts twice', async () => {
     const { instance, metrics } = await startedInstance('worker', 5)
     const [before] = await listInstances(database)
     await fallSilent(70)
@@ -144,7 +144,7 @@ describe('counters do not go back', () => {
     expect(await callbacks()).toBe(8)
   })
 
-  test('when many fold the same rows at once: each row is counted once', async () => {
+  test('when many processes fold the same rows concurrently: each row counts once', async () => {
     for (let n = 0; n < 5; n += 1) await startedInstance('worker', 10)
     await fallSilent(70)
     // All of them find the dead when they have written their own row, and half of them stop meanwhile.
@@ -154,7 +154,7 @@ describe('counters do not go back', () => {
     expect((await rows()).filter(({ role }) => role === 'worker')).toEqual([])
   })
 
-  test('while instances come and go and several web processes are asked in turn', async () => {
+  test('while instances start and stop and several web processes are scraped in turn', async () => {
     const webs = [await startedInstance('web', 1), await startedInstance('web', 2)].map(
       ({ instance, ...deps }) => ({ ...deps, exposition: new Exposition(deps, instance) }),
     )
@@ -176,7 +176,7 @@ describe('counters do not go back', () => {
   })
 })
 
-test('gauges of all that live are added up', async () => {
+test('gauges of all running instances are added up', async () => {
   const withPool = (total: number) => ({ metrics: newMetrics(POLICY, { total, idle: 0, waiting: 0 }) })
   await startedInstance('worker', 0, withPool(3))
   const { instance } = await startedInstance('sender', 0, withPool(2))
@@ -185,8 +185,8 @@ test('gauges of all that live are added up', async () => {
   expect((await read()).get('sms_retry_pool_connections{state="total"}')).toBe(3)
 })
 
-describe('a row that cannot be written', () => {
-  test('is complained of at debug only, and is written when the database is back', async () => {
+describe('a failed write of the row', () => {
+  test('is logged at debug level only, and the row is written when the database is back', async () => {
     const log: LogLine[] = []
     const { instance } = newInstance('worker', { logger: capturingLogger(log) })
     await own.query('alter table sms_retry.instance rename to hidden')
@@ -198,7 +198,7 @@ describe('a row that cannot be written', () => {
     expect(await rows()).toEqual([{ role: 'worker' }])
   })
 
-  test('does not keep a process from stopping, and others count it later', async () => {
+  test('does not keep a process from stopping, and others add its counts later', async () => {
     const { instance, metrics } = await startedInstance('worker', 3)
     metrics.callbacks.recorded.inc()
     await own.query('alter table sms_retry.departed rename to hidden')
@@ -211,7 +211,7 @@ describe('a row that cannot be written', () => {
     expect(await callbacks()).toBe(4)
   })
 
-  test('what somebody else has written there counts as nothing', async () => {
+  test('ignores stored metrics that are not ours', async () => {
     await startedInstance('worker', 3)
     await startedInstance('sender', 4)
     await own.query(`update sms_retry.instance set metrics = '{"not": "ours"}' where role = 'sender'`)
@@ -219,20 +219,20 @@ describe('a row that cannot be written', () => {
   })
 })
 
-test('one at a time is written, whoever asks, with one connection', async () => {
+test('concurrent writes share one write on one connection', async () => {
   const { instance } = await startedInstance('worker', 0)
   const writes = Array.from({ length: 20 }, () => instance.write())
   expect(database.connections().waiting).toBe(0)
   await Promise.all(writes)
 })
 
-test('one that was never started leaves no trace', async () => {
+test('an instance that was never started writes no row', async () => {
   const { instance } = newInstance('web')
   await instance.stop()
   expect(await rows()).toEqual([])
 })
 
-test('nothing is written once it has stopped', async () => {
+test('a stopped instance writes nothing', async () => {
   const { instance } = await startedInstance('worker', 3)
   await instance.stop()
   await Promise.all([instance.start(), instance.write(), instance.stop()])

@@ -1,5 +1,5 @@
-// `sms-retry migrate` on the databases that users have: empty, with the original table, with columns of their
-// own making, migrated already, and migrated by two processes at once.
+// `sms-retry migrate` on empty databases, with the original table, with columns added by the app, after earlier
+// migrations, and by two processes concurrently.
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -78,7 +78,7 @@ describe('an empty database', () => {
     ])
   })
 
-  test('gets nothing in public but the table, its sequence and its indexes', async () => {
+  test('gets only the table, its sequence and its indexes in the schema public', async () => {
     const database = await databaseWith()
     await migrated(database)
     const objects = await database.query<{ name: string }>(
@@ -96,7 +96,7 @@ describe('an empty database', () => {
     ])
   })
 
-  test('gets two schemas: one for the bookkeeping, one for pg-boss', async () => {
+  test('gets two schemas: one for bookkeeping, one for pg-boss', async () => {
     const database = await databaseWith()
     await migrated(database)
     const schemas = await database.query<{ name: string }>(
@@ -119,7 +119,7 @@ describe('a database with the original table', () => {
          from sms_usage_logs order by id`,
     )
 
-  test('keeps every row as it is, and the file that the rows are in', async () => {
+  test('keeps every row and its file on disk unchanged', async () => {
     const database = await databaseWith(ORIGINAL_TABLE, ORIGINAL_ROWS)
     const before = { rows: await everything(database), file: await fileOf(database) }
     expect(before.rows).toHaveLength(4)
@@ -127,7 +127,7 @@ describe('a database with the original table', () => {
     expect({ rows: await everything(database), file: await fileOf(database) }).toEqual(before)
   })
 
-  test('gets the added columns with their defaults, also in rows that were there', async () => {
+  test('gets the added columns with their defaults, also in existing rows', async () => {
     const database = await databaseWith(ORIGINAL_TABLE, ORIGINAL_ROWS)
     await migrated(database)
     const added = await database.query(
@@ -145,13 +145,13 @@ describe('a database with the original table', () => {
     ])
   })
 
-  test('ends up with the schema of an empty database', async () => {
+  test('gets the same schema as an empty database', async () => {
     const database = await databaseWith(ORIGINAL_TABLE)
     await migrated(database)
     expect(await dumpSchema(database)).toBe(await freshSchema())
   })
 
-  test('keeps columns and indexes that the app has added', async () => {
+  test('keeps columns and indexes of the app', async () => {
     const database = await databaseWith(
       ORIGINAL_TABLE,
       'alter table sms_usage_logs add column campaign text',
@@ -165,7 +165,7 @@ describe('a database with the original table', () => {
   })
 })
 
-test('a database that has the five columns without a time zone keeps them, and its file', async () => {
+test('existing columns without a time zone stay, and the file on disk is not rewritten', async () => {
   const database = await databaseWith(ORIGINAL_TABLE, COLUMNS_WITHOUT_ZONE, ORIGINAL_ROWS)
   const file = await fileOf(database)
   await migrated(database)
@@ -196,7 +196,7 @@ test('migrating again applies nothing and changes nothing', async () => {
   expect(await state()).toEqual(before)
 })
 
-test('a database of an older version is not current until it is migrated', async () => {
+test('an older schema is not current until it is migrated', async () => {
   const database = await databaseWith(ORIGINAL_TABLE, ORIGINAL_ROWS)
   await migrated(database)
   const schema = await dumpSchema(database)
@@ -223,7 +223,7 @@ describe('the command', () => {
     if (!existsSync(`${root}/dist/cli.js`)) execFileSync('npm', ['run', 'build'], { cwd: root })
   })
 
-  test('run by two processes at once applies everything once, and both succeed', async () => {
+  test('run by two processes concurrently applies everything once, and both succeed', async () => {
     const database = await databaseWith(ORIGINAL_TABLE, ORIGINAL_ROWS)
     // An old snapshot holds up CREATE INDEX CONCURRENTLY, until both processes are there.
     const snapshot = new pg.Client({ connectionString: database.url })
@@ -250,7 +250,7 @@ describe('the command', () => {
     expect(await dumpSchema(database)).toBe(await freshSchema())
   })
 
-  test('fails with exit code 1 and one line for a person, not with a stack, if the table is in the way', async () => {
+  test('exits with 1 and one line, without a stack, if another table is in the way', async () => {
     const database = await databaseWith(
       ORIGINAL_TABLE,
       COLUMNS_WITHOUT_ZONE,
@@ -263,7 +263,7 @@ describe('the command', () => {
     expect(cli.stderr()).not.toMatch(/^\s+at /m)
   })
 
-  test('whose connection is cut says so and exits with 1, not with an unhandled event', async () => {
+  test('exits with 1 and a message if its connection is cut', async () => {
     const database = await databaseWith(ORIGINAL_TABLE)
     const snapshot = new pg.Client({ connectionString: database.url })
     await snapshot.connect()

@@ -1,5 +1,5 @@
-// The sender beyond a single send(): one message per idempotency key, enqueue() inside the app's own transaction,
-// and the end of a sender. send() itself is in send-message.test.ts.
+// The sender: one message per idempotency key, enqueue() in the app's own transaction, and close(). send() itself is
+// tested in test/messages/send-message.test.ts.
 import { describe, expect, test } from '@jest/globals'
 import { IdempotencyKeyReusedError, InvalidMessageError } from '../../src/shared/errors.ts'
 import { openSender } from '../../src/processes/sender.ts'
@@ -17,7 +17,7 @@ import {
 } from '../support/world-with.ts'
 
 describe('idempotencyKey', () => {
-  test('sending again gives the same row and submits nothing', async () => {
+  test('sending again with it returns the same row and submits nothing', async () => {
     const { world, twilio } = await newWorldWith(accept)
     const first = await world.sender.send(message({ idempotencyKey: 'order-1' }))
     const again = await world.sender.send(message({ idempotencyKey: 'order-1' }))
@@ -26,7 +26,7 @@ describe('idempotencyKey', () => {
     expect(await rowsOf(world)).toHaveLength(1)
   })
 
-  test('ten at once are one row and one submission', async () => {
+  test('ten concurrent sends with it are one row and one submission', async () => {
     const { world, twilio } = await newWorldWith(accept)
     const results = await Promise.all(
       Array.from({ length: 10 }, () => world.sender.send(message({ idempotencyKey: 'order-1' }))),
@@ -35,7 +35,7 @@ describe('idempotencyKey', () => {
     expect(twilio.posts).toHaveLength(1)
   })
 
-  test('a failure is not tried again by sending again', async () => {
+  test('sending again with it does not retry a failure', async () => {
     const world = await newWorld()
     const failed = message({ to: '+15552161001', idempotencyKey: 'order-1' })
     const first = await world.sender.send(failed)
@@ -47,7 +47,7 @@ describe('idempotencyKey', () => {
     ['recipient', { to: '+12065550188' }],
     ['text', { body: 'Something else' }],
     ['user', { userId: 8 }],
-  ])('with another %s it throws, and nothing is written', async (_what, change) => {
+  ])('with another %s throws, and nothing is written', async (_what, change) => {
     const { world, twilio } = await newWorldWith(accept)
     await world.sender.send(message({ idempotencyKey: 'order-1' }))
     const before = await rowsOf(world)
@@ -68,7 +68,7 @@ describe('idempotencyKey', () => {
 })
 
 describe('enqueue', () => {
-  test('rolled back, row and job never were', async () => {
+  test('leaves no row and no job after a rollback', async () => {
     const world = await newWorld()
     const client = await appClient(world)
     await client.query('begin')
@@ -79,7 +79,7 @@ describe('enqueue', () => {
     expect(await jobCount(world)).toBe(0)
   })
 
-  test('before the commit nobody sees it; afterwards the worker sends it once', async () => {
+  test('is invisible before the commit, and sent once after it', async () => {
     const world = await newWorld()
     await world.startWorker()
     const client = await appClient(world)
@@ -93,7 +93,7 @@ describe('enqueue', () => {
     expect(world.simulator.messages()).toHaveLength(1)
   })
 
-  test('an adapter with executeSql, which ORMs have, takes part in its transaction', async () => {
+  test('accepts an adapter with executeSql, and joins its transaction', async () => {
     const world = await newWorld()
     const client = await appClient(world)
     const statements: string[] = []
@@ -118,7 +118,7 @@ describe('enqueue', () => {
     expect(statements.filter((text) => text.includes('?'))).toEqual([])
   })
 
-  test('the same key twice in one transaction is one row and one job', async () => {
+  test('with the same key twice in one transaction adds one row and one job', async () => {
     const world = await newWorld()
     const client = await appClient(world)
     await client.query('begin')
@@ -131,7 +131,7 @@ describe('enqueue', () => {
     expect(await jobCount(world)).toBe(1)
   })
 
-  test('the same key in two transactions at once: the second waits and finds the row of the first', async () => {
+  test('with the same key in two transactions waits, and finds the row of the first', async () => {
     const world = await newWorld()
     const [one, two] = [await appClient(world), await appClient(world)]
     const keyed = message({ idempotencyKey: 'order-1' })
@@ -152,7 +152,7 @@ describe('enqueue', () => {
     expect(await jobCount(world)).toBe(1)
   })
 
-  test('sending with the key of a message that waits gives that message, and submits nothing', async () => {
+  test('send() with the key of an enqueued message returns it and submits nothing', async () => {
     const world = await newWorld()
     const keyed = message({ idempotencyKey: 'order-1' })
     const { id } = await world.sender.enqueue(keyed, { db: await appClient(world) })
@@ -161,7 +161,7 @@ describe('enqueue', () => {
   })
 })
 
-test('close waits for a send under way and records its answer', async () => {
+test('close() waits for running sends and records their answers', async () => {
   let idleConnections = 0
   const { world } = await newWorldWith(async (response, post) => {
     // Late: a sender that does not wait has closed its connections by then.
@@ -177,7 +177,7 @@ test('close waits for a send under way and records its answer', async () => {
   expect(await sending).toMatchObject({ status: 'accepted' })
 })
 
-test('where a trigger puts new rows elsewhere, nothing is sent, and no copy is left to be sent later', async () => {
+test('if a trigger redirects new rows, nothing is sent now or later', async () => {
   const world = await newWorld()
   const client = await appClient(world)
   await client.query(`

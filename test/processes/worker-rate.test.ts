@@ -1,5 +1,5 @@
-// SEND_RATE_PER_SECOND, with real workers: they share one rate, take no more jobs than may start together, and use no
-// moment up for a job that is needless. An outage's backlog: backlog.test.ts. The moments themselves: db/send-rate.test.ts.
+// SEND_RATE_PER_SECOND with real workers: they share one rate, claim only jobs that may start soon, and reserve no send for
+// a needless job. How sends are reserved is tested in test/db/send-rate.test.ts.
 import { expect, test } from '@jest/globals'
 import { startQueue } from '../../src/jobs/queue.ts'
 import { passForRows } from '../support/timed-world.ts'
@@ -47,7 +47,7 @@ async function duplicate(world: World, messageId: number, count: number): Promis
   await queue.stop(1_000)
 }
 
-test(`${WORKERS} workers together make ${MESSAGES} overdue attempts at ${RATE} a second, each once`, async () => {
+test(`${WORKERS} workers together send ${MESSAGES} overdue attempts at ${RATE} per second, each once`, async () => {
   const world = await newPacedWorld()
   for (let i = 0; i < MESSAGES; i += 1) await enqueue(world, { to: `+120655501${10 + i}` })
   // Each sweep finds those overdue that still wait for their moment.
@@ -86,7 +86,7 @@ test(`${WORKERS} workers together make ${MESSAGES} overdue attempts at ${RATE} a
   )
 }, 120_000)
 
-test('jobs of an attempt that was made already use up no moment', async () => {
+test('jobs of an attempt that was already made reserve no send', async () => {
   const world = await newPacedWorld()
   const id = await enqueue(world)
   await world.startWorker()
@@ -98,7 +98,7 @@ test('jobs of an attempt that was made already use up no moment', async () => {
   expect(world.simulator.messages()).toHaveLength(1)
 })
 
-test('jobs of one attempt that waits use up one moment together', async () => {
+test('several jobs of one attempt reserve one send together', async () => {
   const world = await newPacedWorld()
   const id = await enqueue(world)
   await duplicate(world, id, 6)

@@ -1,4 +1,4 @@
-// Owns the tests of an auth token that is changed while the simulator runs.
+// Changing the auth token while the simulator runs.
 import { describe, expect, test } from '@jest/globals'
 import twilio from 'twilio'
 import { clientOf, FROM, receive, rejectionOf, simulate, TO } from './with-simulator.ts'
@@ -6,8 +6,8 @@ import { waitFor } from './start-receiver.ts'
 
 const NEXT = 'the next token'
 
-describe('once the auth token was changed', () => {
-  test('requests need the new one, and an API key stays good', async () => {
+describe('after the auth token was changed', () => {
+  test('requests need the new token, and an API key stays valid', async () => {
     const { simulator, client } = await simulate({ apiKeySid: 'SKtest', apiKeySecret: 'secret' })
     const send = (by: typeof client) => by.messages.create({ to: TO, from: FROM, body: 'Hello' })
     await send(client)
@@ -20,7 +20,7 @@ describe('once the auth token was changed', () => {
     expect((await send(byKey)).status).toBe('queued')
   })
 
-  test('requests may have the secondary one as well, until it is given up, but it signs no callbacks', async () => {
+  test('requests may use the secondary token until it is removed, and it signs no callbacks', async () => {
     const receiver = await receive()
     const { simulator, client } = await simulate()
     const { authToken } = simulator
@@ -40,7 +40,7 @@ describe('once the auth token was changed', () => {
     expect((await send(clientOf(simulator))).status).toBe('queued')
   })
 
-  test('callbacks are signed with the new one, also those of a message from before', async () => {
+  test('callbacks are signed with the new token, also those of earlier messages', async () => {
     const receiver = await receive()
     const { simulator, client } = await simulate({ authToken: 'the first token', callbackDelayMs: 100 })
     await client.messages.create({ to: TO, from: FROM, body: 'Hello', statusCallback: receiver.url })
@@ -55,7 +55,7 @@ describe('once the auth token was changed', () => {
     expect(signedBy(NEXT)).toEqual([false, true])
   })
 
-  test('a further try of a callback under way is signed with the new one', async () => {
+  test('a retry of a running callback is signed with the new token', async () => {
     const receiver = await receive((response) => {
       if (receiver.received.length === 1) simulator.setAuthToken(NEXT)
       response.writeHead(receiver.received.length === 1 ? 503 : 204).end()
@@ -70,7 +70,7 @@ describe('once the auth token was changed', () => {
     expect(valid).toEqual([false, true])
   })
 
-  test('the first page does not show it', async () => {
+  test('the first page does not show the new token', async () => {
     const { simulator } = await simulate()
     const page = async () => (await fetch(simulator.url)).text()
     const wellKnown = simulator.authToken
@@ -82,7 +82,7 @@ describe('once the auth token was changed', () => {
   })
 })
 
-test('an empty token is refused, and the old one stays', async () => {
+test('an empty token is rejected, and the old one stays', async () => {
   const { simulator, client } = await simulate()
   expect(() => simulator.setAuthToken('')).toThrow(RangeError)
   expect((await client.messages.create({ to: TO, from: FROM, body: 'Hello' })).status).toBe('queued')

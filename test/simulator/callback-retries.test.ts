@@ -1,5 +1,5 @@
-// Owns the tests of further tries of one callback, as its URL's fragment asks for them. Tries without a fragment
-// are in send-callback.test.ts, how a fragment is read in connection-overrides.test.ts.
+// Retries of a callback as the fragment of its URL asks for them. Retries without a fragment are tested in
+// send-callback.test.ts, parsing of the fragment in connection-overrides.test.ts.
 import type { ServerResponse } from 'node:http'
 import { type AddressInfo, createServer } from 'node:net'
 import { describe, expect, test } from '@jest/globals'
@@ -22,7 +22,7 @@ const answerWith = (status: number) => (response: ServerResponse) => response.wr
 const breakOff = (response: ServerResponse) => response.socket?.destroy()
 const saySomeday = () => {}
 
-describe('what the policy names is tried again, and nothing else', () => {
+describe('only failures that the policy names are tried again', () => {
   test.each<[what: string, fragment: string, answer: (response: ServerResponse) => void, tries: number]>([
     ['a 500', '#rc=2&rp=5xx', answerWith(500), 3],
     ['a 503', '#rc=2&rp=all', answerWith(503), 3],
@@ -38,7 +38,7 @@ describe('what the policy names is tried again, and nothing else', () => {
     ['a connection that breaks off', '#rc=2&rp=ct', breakOff, 1],
     ['no answer in time', '#rc=2&rp=rt&rt=100', saySomeday, 3],
     ['no answer in time', '#rc=2&rp=ct,4xx,5xx&rt=100', saySomeday, 1],
-  ])('%s with %s', async (_what, fragment, answer, tries) => {
+  ])('%s with the fragment %s', async (_what, fragment, answer, tries) => {
     const receiver = await receive(answer)
     const simulator = await sendTo(`${receiver.url}/status${fragment}`)
     expect(receiver.received).toHaveLength(tries)
@@ -49,7 +49,7 @@ describe('what the policy names is tried again, and nothing else', () => {
     ['#rc=5', 6],
     ['#rc=0', 1],
     ['#rc=3&rp=4xx,5xx,rt', 1],
-  ])('a connection that cannot be made with %s', async (fragment, tries) => {
+  ])('a failed connection with the fragment %s', async (fragment, tries) => {
     const gone = await startReceiver()
     await gone.close()
     const simulator = await sendTo(`${gone.url}/${fragment}`)
@@ -57,7 +57,7 @@ describe('what the policy names is tried again, and nothing else', () => {
   })
 })
 
-test('tries end with the first that succeeds, and its answer is what is recorded', async () => {
+test('the first successful try is the last, and its answer is recorded', async () => {
   const receiver = await receive((response, _callback) =>
     response.writeHead(receiver.received.length < 3 ? 503 : 204).end(),
   )
@@ -66,7 +66,7 @@ test('tries end with the first that succeeds, and its answer is what is recorded
   expect(simulator.callbacks()).toMatchObject([{ tries: 3, answer_status: 204, error: null }])
 })
 
-test('every try has the same fields, token and signature, and none has the fragment', async () => {
+test('all tries have the same fields, token and signature, and no fragment', async () => {
   const receiver = await receive(answerWith(503))
   const simulator = await sendTo(`${receiver.url}/status?message=1&attempt=0#rc=2&rp=all`)
   const [first, ...others] = receiver.received
@@ -82,7 +82,7 @@ test('every try has the same fields, token and signature, and none has the fragm
 })
 
 describe('time-outs', () => {
-  test('ct of the fragment counts instead of the simulator’s', async () => {
+  test('ct of the fragment overrides the option of the simulator', async () => {
     // It takes the connection but never says a word of TLS, so there is no secure connection.
     const silent = createServer((socket) => socket.on('error', () => {}).resume())
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
@@ -92,13 +92,13 @@ describe('time-outs', () => {
     await new Promise((resolve) => silent.close(resolve))
   })
 
-  test('rt of the fragment counts instead of the simulator’s', async () => {
+  test('rt of the fragment overrides the option of the simulator', async () => {
     const receiver = await receive(saySomeday)
     const simulator = await sendTo(`${receiver.url}/#rt=120`)
     expect(simulator.callbacks()).toMatchObject([{ tries: 1, error: 'no answer within 120 ms' }])
   })
 
-  test('tt cuts the try under way, which is not tried again', async () => {
+  test('tt ends the running try, and no other follows', async () => {
     const receiver = await receive(saySomeday)
     const simulator = await sendTo(`${receiver.url}/#tt=150&rt=15000&rc=5&rp=all`)
     expect(simulator.callbacks()).toMatchObject([
@@ -107,7 +107,7 @@ describe('time-outs', () => {
     expect(receiver.received).toHaveLength(1)
   })
 
-  test('tt is for all tries together: the last gets what the others have left', async () => {
+  test('tt limits all tries together', async () => {
     const receiver = await receive(saySomeday)
     const simulator = await sendTo(`${receiver.url}/#tt=250&rt=100&rc=5&rp=all`)
     const [callback] = simulator.callbacks()

@@ -1,16 +1,16 @@
-// Owns the tests of status callbacks as a receiver sees them: signature, fields, order, load. No chaos in here.
+// Status callbacks as a receiver sees them, without faults: signature, fields, order, load.
 import http from 'node:http'
 import { describe, expect, test } from '@jest/globals'
 import twilio from 'twilio'
 import { FROM, postForm, receive, simulate, TO } from './with-simulator.ts'
 import { waitFor } from './start-receiver.ts'
 
-describe('what a receiver sees', () => {
+describe('a receiver', () => {
   test.each([
     ['delivered', TO, ['sent', 'delivered'], undefined],
     ['undelivered', '+15553000301', ['sent', 'undelivered'], '30003'],
     ['failed', '+15553000101', ['failed'], '30001'],
-  ])('a message that is %s', async (_what, to, statuses, errorCode) => {
+  ])('gets the callbacks of a message that is %s', async (_what, to, statuses, errorCode) => {
     const receiver = await receive()
     const { simulator, client } = await simulate({ callbackDelayMs: 20 })
     const statusCallback = `${receiver.url}/twilio/status?message=1&attempt=0`
@@ -35,7 +35,7 @@ describe('what a receiver sees', () => {
     }
   })
 
-  test('headers and signature are those of Twilio, and the fragment is neither sent nor signed', async () => {
+  test('gets the headers and signature of Twilio, and no fragment', async () => {
     const receiver = await receive()
     const { simulator, client } = await simulate({ authToken: 'a token of our own' })
     const path = "/twilio/status?message=1&attempt=0&name=J%C3%BCrgen%20O'Neill"
@@ -64,7 +64,7 @@ describe('what a receiver sees', () => {
     }
   })
 
-  test('a Messaging Service is named, with the sender it picked', async () => {
+  test('gets the Messaging Service and the sender it picked', async () => {
     const receiver = await receive()
     const { simulator, client } = await simulate()
     const messagingServiceSid = `MG${'0'.repeat(32)}`
@@ -76,7 +76,7 @@ describe('what a receiver sees', () => {
     })
   })
 
-  test('callbacks come after the answer to the POST, even without any delay', async () => {
+  test('gets callbacks after the POST was answered, even without delay', async () => {
     let answered = false
     const answeredBefore: boolean[] = []
     const receiver = await receive((response) => {
@@ -111,7 +111,7 @@ describe('what a receiver sees', () => {
   })
 })
 
-test('at most 64 callbacks are under way at once, and all arrive', async () => {
+test('at most 64 callbacks are sent concurrently, and all arrive', async () => {
   let open = 0
   let mostOpen = 0
   const held: (() => void)[] = []

@@ -1,11 +1,11 @@
-// Owns the tests of chaos: each fault alone, and all of them by one seed.
+// The faults: each one alone, and all of them by one seed.
 import { describe, expect, test } from '@jest/globals'
 import { changeChaos, NO_CHAOS } from '../../src/simulator/chaos.ts'
 import { waitFor } from './start-receiver.ts'
 import { clientOf, FROM, postForm, receive, rejectionOf, simulate, TO } from './with-simulator.ts'
 
 describe('faults of callbacks', () => {
-  test('dropped: none arrives, but the message reaches its status', async () => {
+  test('dropCallbacks sends none, and the message still reaches its final status', async () => {
     const receiver = await receive()
     const { simulator } = await simulate({ chaos: { dropCallbacks: 1 } })
     await postForm(simulator, { To: TO, From: FROM, Body: 'Hello', StatusCallback: receiver.url })
@@ -15,7 +15,7 @@ describe('faults of callbacks', () => {
     expect(simulator.messages()).toMatchObject([{ status: 'delivered' }])
   })
 
-  test('duplicated: each comes twice, with the same fields and the same idempotency token', async () => {
+  test('duplicateCallbacks sends each twice, with the same fields and idempotency token', async () => {
     const receiver = await receive()
     const { simulator } = await simulate({ callbackDelayMs: 20, chaos: { duplicateCallbacks: 1 } })
     await postForm(simulator, { To: TO, From: FROM, Body: 'Hello', StatusCallback: receiver.url })
@@ -27,7 +27,7 @@ describe('faults of callbacks', () => {
     expect(simulator.callbacks()).toHaveLength(4)
   })
 
-  test('reordered: the last word comes first', async () => {
+  test('reorderCallbacks sends the final status first', async () => {
     const receiver = await receive()
     const { simulator } = await simulate({ callbackDelayMs: 20, chaos: { reorderCallbacks: 1 } })
     await postForm(simulator, { To: '+15553000301', From: FROM, Body: 'Hello', StatusCallback: receiver.url })
@@ -37,7 +37,7 @@ describe('faults of callbacks', () => {
     expect(simulator.messages()).toMatchObject([{ status: 'undelivered', error_code: 30003 }])
   })
 
-  test('delayed: it comes later than the status that it reports', async () => {
+  test('delayCallbacks sends a callback later than its status', async () => {
     const receiver = await receive()
     const { simulator } = await simulate({ chaosDelayMs: 300, chaos: { delayCallbacks: 1 } })
     await postForm(simulator, { To: TO, From: FROM, Body: 'Hello', StatusCallback: receiver.url })
@@ -48,7 +48,7 @@ describe('faults of callbacks', () => {
   })
 })
 
-test('an unknown status is one callback more, before the final one', async () => {
+test('unknownStatus sends an additional callback before the final one', async () => {
   const receiver = await receive()
   const { simulator } = await simulate({ callbackDelayMs: 20, chaos: { unknownStatus: 1 } })
   await postForm(simulator, { To: TO, From: FROM, Body: 'Hello', StatusCallback: receiver.url })
@@ -58,7 +58,7 @@ test('an unknown status is one callback more, before the final one', async () =>
 })
 
 describe('faults of requests', () => {
-  test('hang: the message exists and its callbacks come, but there is no answer', async () => {
+  test('hang creates the message and sends its callbacks, without an answer', async () => {
     const receiver = await receive()
     const { simulator, client } = await simulate({ chaos: { hang: 1 }, hangMs: 100 })
     const statusCallback = receiver.url
@@ -72,7 +72,7 @@ describe('faults of requests', () => {
     expect(await client.messages.list({ to: TO })).toHaveLength(1)
   })
 
-  test('hang: callbacks do not wait for the client to give up', async () => {
+  test('hang sends callbacks before the client gives up', async () => {
     const receiver = await receive()
     const { simulator } = await simulate({ chaos: { hang: 1 } })
     const hasty = clientOf(simulator, { timeout: 400 })
@@ -85,7 +85,7 @@ describe('faults of requests', () => {
   test.each([
     ['rateLimit', 429, 20429, '3', 'rate_limited'],
     ['serverError', 500, 20500, null, 'server_error'],
-  ] as const)('%s: HTTP %i with code %i, and nothing was processed', async (name, status, code, retryAfter, answer) => {
+  ] as const)('%s answers HTTP %i with code %i, and processes nothing', async (name, status, code, retryAfter, answer) => {
     const receiver = await receive()
     const { simulator, client } = await simulate({ chaos: { [name]: 1 }, retryAfterSeconds: 3 })
     const form = { To: '+15553000301', From: FROM, Body: 'Hello', StatusCallback: receiver.url }
@@ -105,7 +105,7 @@ describe('faults of requests', () => {
   })
 })
 
-describe('the dice', () => {
+describe('the random faults', () => {
   const stormy = {
     dropCallbacks: 0.3,
     duplicateCallbacks: 0.3,
@@ -142,7 +142,7 @@ describe('the dice', () => {
     }
   }
 
-  test('fall the same way for the same seed, and another way for another', async () => {
+  test('are the same for the same seed, and different for another', async () => {
     const first = await run(7)
     expect(await run(7)).toEqual(first)
     const other = await run(8)
@@ -166,7 +166,7 @@ describe('the dice', () => {
     ])
   })
 
-  test('of one fault do not move when another is switched on', async () => {
+  test('of one kind do not change when another kind is switched on', async () => {
     const hungWith = async (dropCallbacks: number) => {
       const { simulator } = await simulate({ chaos: { hang: 0.5, dropCallbacks }, hangMs: 1 })
       for (let index = 0; index < 20; index += 1) {
@@ -177,18 +177,18 @@ describe('the dice', () => {
     expect(await hungWith(1)).toEqual(await hungWith(0))
   })
 
-  test.each([-0.1, 1.1, Number.NaN, Number.POSITIVE_INFINITY])('a share of %d is refused', async (share) => {
+  test.each([-0.1, 1.1, Number.NaN, Number.POSITIVE_INFINITY])('a share of %d is rejected', async (share) => {
     expect(() => changeChaos(NO_CHAOS, { hang: share })).toThrow(RangeError)
-    expect(() => changeChaos(NO_CHAOS, { hang: share })).toThrow(/chaos\.hang is a share from 0 to 1/)
+    expect(() => changeChaos(NO_CHAOS, { hang: share })).toThrow(/chaos\.hang must be a share from 0 to 1/)
     await expect(simulate({ chaos: { dropCallbacks: share } })).rejects.toThrow(/chaos\.dropCallbacks/)
   })
 
-  test('setChaos changes what it names, and nothing if one share is wrong', async () => {
+  test('setChaos changes the shares it names, and nothing if one is invalid', async () => {
     const { simulator } = await simulate({ chaos: { hang: 0.5, rateLimit: 0.5 } })
     simulator.setChaos({ hang: 0 })
     expect(simulator.chaos()).toMatchObject({ hang: 0, rateLimit: 0.5 })
     expect(() => simulator.setChaos({ rateLimit: 0, hang: 2 })).toThrow(RangeError)
-    expect(() => simulator.setChaos(JSON.parse('{ "hangs": 1 }'))).toThrow(/no share "hangs"/)
+    expect(() => simulator.setChaos(JSON.parse('{ "hangs": 1 }'))).toThrow(/chaos\.hangs does not exist/)
     expect(simulator.chaos()).toMatchObject({ hang: 0, rateLimit: 0.5 })
   })
 })

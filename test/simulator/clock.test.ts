@@ -1,4 +1,4 @@
-// Owns the tests of the clock: every time that the simulator reports comes from it, and no wait does.
+// The clock of the simulator: it dates everything that is reported, and does not affect delays.
 import { describe, expect, test } from '@jest/globals'
 import { basicAuth, FROM, postForm, receive, simulate, TO } from './with-simulator.ts'
 
@@ -6,7 +6,7 @@ const START = Date.UTC(2031, 1, 3, 4, 5, 6)
 const HOUR_MS = 3_600_000
 
 describe('the clock of the simulator', () => {
-  test('is this machine’s by default', async () => {
+  test('is the clock of this machine by default', async () => {
     const { simulator } = await simulate()
     const beforeMs = Date.now()
     await postForm(simulator, { To: TO, From: FROM, Body: 'Hello' })
@@ -14,7 +14,7 @@ describe('the clock of the simulator', () => {
     expect(simulator.messages()[0]?.created_at_ms).toBeLessThanOrEqual(Date.now())
   })
 
-  test('dates the resource, at its creation and at every step', async () => {
+  test('dates the resource at creation and at every status', async () => {
     let nowMs = START
     const { simulator, client } = await simulate({ now: () => nowMs, callbackDelayMs: 50 })
     const created = await client.messages.create({ to: TO, from: FROM, body: 'Hello' })
@@ -44,7 +44,7 @@ describe('the clock of the simulator', () => {
     ])
   })
 
-  test('dates callbacks, to their receiver and in the record', async () => {
+  test('dates callbacks in the request and in the record', async () => {
     let nowMs = START
     const receiver = await receive((response) => {
       nowMs += HOUR_MS
@@ -57,7 +57,7 @@ describe('the clock of the simulator', () => {
     expect(simulator.callbacks()).toMatchObject([{ sent_at_ms: START, ended_at_ms: START + HOUR_MS }])
   })
 
-  test('is what lists by date go by', async () => {
+  test('decides lists by date', async () => {
     const { simulator, client } = await simulate({ now: () => START })
     await client.messages.create({ to: TO, from: FROM, body: 'Hello' })
     await simulator.idle()
@@ -78,7 +78,7 @@ describe('the clock of the simulator', () => {
     ['a list that is refused', 'GET', `${list}?Page=x`, {}, 400],
     ['an unknown message', 'GET', '/Messages/SMnone.json', {}, 404],
     ['an unknown resource', 'GET', '/Calls.json', {}, 404],
-  ])('is the Date of the answer: %s', async (_what, method, path, fields, status) => {
+  ])('dates the answer to %s', async (_what, method, path, fields, status) => {
     const { simulator } = await simulate({ now: () => START })
     const { url, accountSid, authToken } = simulator
     const response = await fetch(`${url}/2010-04-01/Accounts/${accountSid}${path}`, {
@@ -89,7 +89,7 @@ describe('the clock of the simulator', () => {
     expect([response.status, response.headers.get('date')]).toEqual([status, 'Mon, 03 Feb 2031 04:05:06 GMT'])
   })
 
-  test('is the Date of a 401 and of every answer that chaos gives', async () => {
+  test('dates a 401 and the answers of all faults', async () => {
     let nowMs = START
     const { simulator } = await simulate({ now: () => nowMs, slowMs: 50 })
     const dateOf = async (authorization: string, body?: URLSearchParams) => {

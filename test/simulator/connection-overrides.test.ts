@@ -1,4 +1,4 @@
-// Owns the tests of how the fragment of a callback URL is read. What a receiver sees of it is in callback-retries.test.ts.
+// Parsing the fragment of a callback URL. Its effect on callbacks is tested in callback-retries.test.ts.
 import { expect, test } from '@jest/globals'
 import {
   type ConnectionOverrides,
@@ -62,12 +62,12 @@ test.each<[fragment: string, differences: Partial<ConnectionOverrides>]>([
       retryOn: ALL,
     },
   ],
-])('%s', (fragment, differences) => {
+])('the fragment "%s" overrides %j', (fragment, differences) => {
   const overrides = readConnectionOverrides(fragment, { connectTimeoutMs: 5_000, answerTimeoutMs: 15_000 })
   expect(overrides).toEqual({ ...DEFAULTS, ...differences })
 })
 
-test('the defaults of ct and rt are those of the simulator, even out of Twilio’s range', () => {
+test('the options of the simulator are the defaults of ct and rt, even outside Twilio’s range', () => {
   const defaults = { connectTimeoutMs: 30, answerTimeoutMs: 40 }
   expect(readConnectionOverrides('', defaults)).toMatchObject(defaults)
   expect(readConnectionOverrides('#ct=300&rt=400', defaults)).toMatchObject({

@@ -1,11 +1,11 @@
-// Owns the tests of which of several faults happens, of the faults of GETs, and of the header of a 429.
+// Which of several faults happens, the faults of GETs, and the Retry-After of a 429.
 import { describe, expect, test } from '@jest/globals'
 import { type ChaosChange, drawFate, NO_CHAOS } from '../../src/simulator/chaos.ts'
 import { createRandom } from '../../src/simulator/seeded-random.ts'
 import { FROM, postForm, rejectionOf, simulate, TO } from './with-simulator.ts'
 
-describe('lookupError', () => {
-  test('answers fetch and list with 500, and leaves POSTs alone', async () => {
+describe('faults of GETs', () => {
+  test('lookupError answers fetch and list with 500, and does not affect POSTs', async () => {
     const { simulator, client } = await simulate({ chaos: { lookupError: 1 } })
     const { sid } = await client.messages.create({ to: TO, from: FROM, body: 'Hello' })
     const error = { status: 500, code: 20500 }
@@ -15,7 +15,7 @@ describe('lookupError', () => {
     expect((await client.messages(sid).fetch()).sid).toBe(sid)
   })
 
-  test('lookupPage answers them with a page of a proxy', async () => {
+  test('lookupPage answers fetch and list with a proxy page', async () => {
     const { simulator, client } = await simulate({ chaos: { lookupPage: 1 } })
     const { sid } = await client.messages.create({ to: TO, from: FROM, body: 'Hello' })
     for (const ask of [() => client.messages(sid).fetch(), () => client.messages.list()]) {
@@ -27,7 +27,7 @@ describe('lookupError', () => {
     expect((await client.messages(sid).fetch()).sid).toBe(sid)
   })
 
-  test('has dice of its own: GETs do not move the faults of POSTs, and fall the same way for one seed', async () => {
+  test('repeat for one seed, and do not change the faults of POSTs', async () => {
     const run = async (withGets: boolean) => {
       const { simulator, client } = await simulate({ seed: 3, chaos: { serverError: 0.5, lookupError: 0.5 } })
       const gets: string[] = []
@@ -50,7 +50,7 @@ describe('lookupError', () => {
   })
 })
 
-describe('of several faults', () => {
+describe('with several faults for one request', () => {
   const inOrder: [name: keyof ChaosChange, fault: string][] = [
     ['rateLimit', 'rate_limited'],
     ['unavailable', 'unavailable'],
@@ -66,20 +66,20 @@ describe('of several faults', () => {
     ['slow', 'slow'],
   ]
 
-  test.each(inOrder)('%s comes before those below it', (name, fault) => {
+  test.each(inOrder)('%s takes precedence over all faults after it', (name, fault) => {
     const names = inOrder.map(([each]) => each)
     const chaos = { ...NO_CHAOS }
     for (const each of names.slice(names.indexOf(name))) chaos[each] = 1
     expect(drawFate(createRandom(1), chaos).fault).toBe(fault)
   })
 
-  test('the first page lists them in this order, as it says', () => {
+  test('the first page lists the faults in order of precedence', () => {
     const names = inOrder.map(([name]) => name)
     const listed = Object.keys(NO_CHAOS).filter((name) => names.some((each) => each === name))
     expect(listed).toEqual(names)
   })
 
-  test('however many there are, a request throws the same number of dice', () => {
+  test('the number of random values drawn is always the same', () => {
     const countDice = (share: number) => {
       let count = 0
       const chaos = { ...NO_CHAOS }
@@ -98,11 +98,11 @@ describe('Retry-After', () => {
   test.each([
     ['chaos', TO, { rateLimit: 1 }],
     ['the script', '+15552042901', {}],
-  ])('is left out of a 429 by %s if it is null', async (_what, to, chaos) => {
+  ])('is missing in a 429 by %s if it is null', async (_what, to, chaos) => {
     const { simulator } = await simulate({ chaos, retryAfterSeconds: null })
     const { status, headers } = await postForm(simulator, { To: to, From: FROM, Body: 'Hello' })
     expect([status, headers.get('retry-after')]).toEqual([429, null])
-    expect(await (await fetch(simulator.url)).text()).toContain('a 429\ndoes not say when to come back')
+    expect(await (await fetch(simulator.url)).text()).toContain('A 429\nhas no Retry-After')
   })
 
   test('is one second by default', async () => {

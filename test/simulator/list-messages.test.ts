@@ -1,4 +1,4 @@
-// Owns the tests of Messages.json as the real twilio package walks it: pages, filters, order.
+// Messages.json as the real twilio package reads it: pages, filters, order.
 import { describe, expect, test } from '@jest/globals'
 import { type Client, FROM, postForm, rejectionOf, simulate, TO } from './with-simulator.ts'
 
@@ -15,19 +15,19 @@ async function createMany(client: Client, count: number, to = TO): Promise<strin
 const bodiesOf = (messages: { body: string }[]) => messages.map(({ body }) => body)
 
 describe('paging', () => {
-  test('list() walks all pages, newest first', async () => {
+  test('list() reads all pages, newest first', async () => {
     const { client } = await simulate()
     const bodies = await createMany(client, 7)
     expect(bodiesOf(await client.messages.list({ pageSize: 3 }))).toEqual(bodies.toReversed())
   })
 
-  test('list() with a limit above the largest page size is served', async () => {
+  test('list() accepts a limit above the maximum page size', async () => {
     const { client } = await simulate()
     const bodies = await createMany(client, 3)
     expect(bodiesOf(await client.messages.list({ limit: 5000 }))).toEqual(bodies.toReversed())
   })
 
-  test('page() goes to the end and back again', async () => {
+  test('page() reads to the last page and back', async () => {
     const { client } = await simulate()
     const bodies = (await createMany(client, 5)).reverse()
     const first = await client.messages.page({ pageSize: 2 })
@@ -43,7 +43,7 @@ describe('paging', () => {
     expect(bodiesOf((await back?.previousPage())?.instances ?? [])).toEqual(bodies.slice(0, 2))
   })
 
-  test('messages that arrive in between neither repeat nor hide others', async () => {
+  test('new messages neither repeat nor hide others', async () => {
     const { client } = await simulate()
     const bodies = (await createMany(client, 4)).reverse()
     const first = await client.messages.page({ pageSize: 2 })
@@ -51,7 +51,7 @@ describe('paging', () => {
     expect(bodiesOf((await first.nextPage())?.instances ?? [])).toEqual(bodies.slice(2))
   })
 
-  test('a page tells where it is, and keeps the filters in its links', async () => {
+  test('a page has its position, and keeps the filters in its links', async () => {
     const { simulator, client } = await simulate()
     await createMany(client, 5)
     const { uri, body } = await getList(simulator, `To=${encodeURIComponent(TO)}&PageSize=2&Page=1`)
@@ -82,7 +82,7 @@ describe('paging', () => {
     'Page=-1',
     'PageToken=PASMnone',
     'DateSent=yesterday',
-  ])('%s is refused', async (query) => {
+  ])('the query %s is refused', async (query) => {
     const { simulator } = await simulate()
     const { status, body } = await getList(simulator, query)
     expect(status).toBe(400)
@@ -91,7 +91,7 @@ describe('paging', () => {
 })
 
 describe('filters', () => {
-  test('by To and From, also over several pages', async () => {
+  test('by To and From work across pages', async () => {
     const { client } = await simulate()
     const wanted = await createMany(client, 5, '+14155550111')
     await createMany(client, 3, '+14155550122')
@@ -102,7 +102,7 @@ describe('filters', () => {
     expect(await client.messages.list({ from: '+15005550009' })).toEqual([])
   })
 
-  test('by the date a message was sent, to the second and inclusive', async () => {
+  test('by DateSent are inclusive, to the second', async () => {
     const { simulator, client } = await simulate()
     const { sid } = await client.messages.create({ to: TO, from: FROM, body: 'Hello' })
     await simulator.idle()
@@ -119,7 +119,7 @@ describe('filters', () => {
     expect(await counts({ dateSent: near(86_400) })).toBe(0)
   })
 
-  test('by a date leaves out what was not sent yet', async () => {
+  test('by DateSent omit messages not sent yet', async () => {
     const { client } = await simulate({ callbackDelayMs: 60_000 })
     await client.messages.create({ to: TO, from: FROM, body: 'Hello' })
     expect(await client.messages.list({ dateSentAfter: new Date(0) })).toEqual([])
@@ -150,7 +150,7 @@ describe('refused POSTs', () => {
     else expect(await rejectionOf(fetched)).toMatchObject({ status: 404 })
   })
 
-  test('that were not processed at all are never listed', async () => {
+  test('that were not processed are never listed', async () => {
     const { simulator, client } = await simulate({ listRefused: true, chaos: { serverError: 1 } })
     expect((await postForm(simulator, { To: TO, From: FROM, Body: 'Hello' })).status).toBe(500)
     expect(await client.messages.list()).toEqual([])

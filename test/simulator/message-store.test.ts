@@ -1,4 +1,4 @@
-// Owns the tests of the one question that matters most: was an attempt accepted twice?
+// Finding attempts that were accepted twice.
 import { describe, expect, test } from '@jest/globals'
 import type { Simulator } from '../../src/simulator/simulator.ts'
 import { FROM, postForm, simulate, TO } from './with-simulator.ts'
@@ -10,7 +10,7 @@ describe('double submissions', () => {
     return answer?.body.sid
   }
 
-  test('are attempts that were accepted twice, however they were answered', async () => {
+  test('are attempts accepted twice, whatever the answer was', async () => {
     const { simulator } = await simulate({ hangMs: 1 })
     const first = await submit(simulator, '1', 0)
     await submit(simulator, '1', 1)
@@ -25,14 +25,14 @@ describe('double submissions', () => {
     expect(await shown.json()).toMatchObject({ double_submissions: expected })
   })
 
-  test('are not two texts whose messages had the same id, one after the other', async () => {
+  test('are not two texts of messages with the same id', async () => {
     const { simulator } = await simulate()
     await submit(simulator, '1', 0)
     await submit(simulator, '1', 0, TO, 'Another text')
     expect(simulator.doubleSubmissions()).toEqual([])
   })
 
-  test('are not attempts that were refused, not processed, or not named', async () => {
+  test('are not attempts that were refused, not processed, or not named in the callback URL', async () => {
     const { simulator } = await simulate()
     const refusedOnce = '+15552042901'
     await submit(simulator, '1', 0, refusedOnce)

@@ -1,9 +1,9 @@
-// Owns the tests of +1555CCCCCNN: what the number says, and which attempt it is said of.
+// The number scheme +1555CCCCCNN: the outcome of each attempt, and which attempt a POST is.
 import { describe, expect, test } from '@jest/globals'
 import { type Outcome, scriptedOutcome } from '../../src/simulator/number-script.ts'
 import { type Client, FROM, postForm, receive, rejectionOf, simulate } from './with-simulator.ts'
 
-describe('the script of a number', () => {
+describe('the number scheme', () => {
   test.each<[to: string, outcomes: string[]]>([
     ['+14155550100', ['delivered', 'delivered']],
     ['+15553000300', ['delivered', 'delivered']],
@@ -19,14 +19,14 @@ describe('the script of a number', () => {
     ['+1555300030', ['delivered']],
     ['+155530003011', ['delivered']],
     ['+25553000301', ['delivered']],
-  ])('%s: %j', (to, outcomes) => {
+  ])('%s has the outcomes %j', (to, outcomes) => {
     const said = outcomes.map((_, attempt) =>
       describeOutcome(scriptedOutcome(to, { attempt, earlierPosts: 0 })),
     )
     expect(said).toEqual(outcomes)
   })
 
-  test('after a 429 or 5xx the same attempt gets through once enough POSTs have failed', () => {
+  test('lets the same attempt succeed after NN POSTs with a 429 or 5xx', () => {
     for (const code of ['20429', '20500', '20503']) {
       const outcomes = [0, 1, 2].map((earlierPosts) =>
         describeOutcome(scriptedOutcome(`+1555${code}02`, { attempt: 0, earlierPosts })),
@@ -36,7 +36,7 @@ describe('the script of a number', () => {
   })
 })
 
-describe('refused codes come with the HTTP status of Twilio', () => {
+describe('a refused code', () => {
   test.each([
     [20003, 401],
     [20403, 403],
@@ -49,7 +49,7 @@ describe('refused codes come with the HTTP status of Twilio', () => {
     [21610, 400],
     [63038, 429],
     [29999, 400],
-  ])('%i: HTTP %i', async (code, status) => {
+  ])('%i comes with HTTP %i', async (code, status) => {
     const { simulator } = await simulate({ retryAfterSeconds: 7 })
     const answer = await postForm(simulator, { To: `+1555${code}01`, From: FROM, Body: 'Hello' })
     expect(answer.status).toBe(status)
@@ -63,8 +63,8 @@ describe('refused codes come with the HTTP status of Twilio', () => {
   })
 })
 
-describe('which attempt a POST is', () => {
-  test('counts POSTs with the same To and Body if the callback URL does not say', async () => {
+describe('the attempt of a POST', () => {
+  test('is counted by To and Body if the callback URL does not name it', async () => {
     const { simulator, client } = await simulate()
     const send = (body: string) => sendAndWatch(client, '+15553000302', body)
     const sids = [await send('one'), await send('one'), await send('two'), await send('one')]
@@ -83,7 +83,7 @@ describe('which attempt a POST is', () => {
     ])
   })
 
-  test('is what message and attempt in the callback URL say, whatever came before', async () => {
+  test('is read from message and attempt in the callback URL', async () => {
     const receiver = await receive()
     const { simulator, client } = await simulate()
     const attempts = [1, 0, 0, 2]
@@ -106,7 +106,7 @@ describe('which attempt a POST is', () => {
     '?message=&attempt=5',
     '?message=1&attempt=-1',
     '?message=1&attempt=x',
-  ])('is not read from %s', async (query) => {
+  ])('is not read from the query %s', async (query) => {
     const { simulator } = await simulate()
     const StatusCallback = `http://127.0.0.1:9/${query}`
     await postForm(simulator, { To: '+15553000302', From: FROM, Body: 'Hello', StatusCallback })
@@ -119,7 +119,7 @@ describe('which attempt a POST is', () => {
       (attempt: number) => ({ statusCallback: `http://127.0.0.1:9/?message=7&attempt=${attempt}` }),
     ],
     ['without', () => ({})],
-  ])('decides about a refused code %s', async (_what, options) => {
+  ])('determines a refused code %s', async (_what, options) => {
     const { client } = await simulate()
     const send = (attempt: number) =>
       client.messages.create({ to: '+15552161102', from: FROM, body: 'Hello', ...options(attempt) })
@@ -128,7 +128,7 @@ describe('which attempt a POST is', () => {
     expect((await send(2)).status).toBe('queued')
   })
 
-  test('does not hold up an attempt that is repeated after a scripted 429, each message for itself', async () => {
+  test('allows an attempt to be repeated after a scripted 429, for each message separately', async () => {
     const { client } = await simulate()
     for (const message of ['7', '8']) {
       const statusCallback = `http://127.0.0.1:9/?message=${message}&attempt=0`

@@ -1,4 +1,4 @@
-// Owns the tests of the number of requests that are still open.
+// The number of open requests.
 import { describe, expect, test } from '@jest/globals'
 import { waitFor } from './start-receiver.ts'
 import { clientOf, FROM, postForm, rejectionOf, simulate, TO } from './with-simulator.ts'
@@ -6,7 +6,7 @@ import { clientOf, FROM, postForm, rejectionOf, simulate, TO } from './with-simu
 const FORM = { To: TO, From: FROM, Body: 'Hello' }
 
 describe('open requests', () => {
-  test('are none before and after requests that are answered, refused or asked without credentials', async () => {
+  test('are none before and after answered, refused and unauthorized requests', async () => {
     const { simulator, client } = await simulate()
     expect(simulator.openRequests()).toBe(0)
     await postForm(simulator, FORM)
@@ -16,7 +16,10 @@ describe('open requests', () => {
     await waitFor('no open request', () => simulator.openRequests() === 0)
   })
 
-  test.each(['hang', 'hangBefore'] as const)('are those that %s, until they are cut', async (name) => {
+  test.each([
+    'hang',
+    'hangBefore',
+  ] as const)('include requests with the fault %s until they are closed', async (name) => {
     const { simulator } = await simulate({ chaos: { [name]: 1 }, hangMs: 500 })
     const first = rejectionOf(postForm(simulator, FORM))
     const second = rejectionOf(postForm(simulator, FORM))
@@ -25,7 +28,7 @@ describe('open requests', () => {
     await waitFor('no open request', () => simulator.openRequests() === 0)
   })
 
-  test('are those whose client has not given up yet', async () => {
+  test('include requests until the client disconnects', async () => {
     const { simulator } = await simulate({ chaos: { hang: 1 } })
     const hasty = clientOf(simulator, { timeout: 200 })
     const rejected = rejectionOf(hasty.messages.create({ to: TO, from: FROM, body: 'Hello' }))
@@ -34,7 +37,7 @@ describe('open requests', () => {
     await waitFor('no open request', () => simulator.openRequests() === 0)
   })
 
-  test('are slow ones until they are answered, and none for one that was reset', async () => {
+  test('include slow requests until they are answered, and no reset ones', async () => {
     const { simulator } = await simulate({ chaos: { slow: 1 }, slowMs: 300 })
     const slow = postForm(simulator, FORM)
     await waitFor('an open request', () => simulator.openRequests() === 1)
@@ -45,7 +48,7 @@ describe('open requests', () => {
     await waitFor('no open request', () => simulator.openRequests() === 0)
   })
 
-  test('do not count pages and inspection, and end with close()', async () => {
+  test('exclude pages and inspection, and end with close()', async () => {
     const { simulator } = await simulate({ chaos: { hang: 1 } })
     const rejected = rejectionOf(postForm(simulator, FORM))
     await waitFor('an open request', () => simulator.openRequests() === 1)

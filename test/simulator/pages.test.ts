@@ -1,4 +1,4 @@
-// Owns the tests of what people and tests look at: the two pages and the inspection as JSON.
+// The two pages, and the inspection as JSON.
 import { get } from 'node:http'
 import { text as readText } from 'node:stream/consumers'
 import { describe, expect, test } from '@jest/globals'
@@ -11,7 +11,7 @@ async function page(simulator: Simulator, path: string) {
 }
 
 describe('the first page', () => {
-  test('says what this is, what it does not simulate, the number scheme, the chaos and how much is kept', async () => {
+  test('explains purpose, limits, number scheme, chaos and storage', async () => {
     const { simulator } = await simulate({ chaos: { hang: 0.25 }, seed: 99, maxKept: 1234 })
     const { status, text } = await page(simulator, '/')
     expect(status).toBe(200)
@@ -30,12 +30,12 @@ describe('the first page', () => {
     }
   })
 
-  test('does not show an auth token that somebody brought along', async () => {
+  test('does not show a configured auth token', async () => {
     const { simulator } = await simulate({ authToken: 'perhaps-a-real-one' })
     expect((await page(simulator, '/')).text).not.toContain('perhaps-a-real-one')
   })
 
-  test('escapes the Host header that it repeats', async () => {
+  test('escapes the Host header', async () => {
     const { simulator } = await simulate()
     const text = await new Promise<string>((resolve, reject) => {
       const headers = { Host: 'x"><script>alert(1)</script>' }
@@ -50,7 +50,7 @@ describe('the first page', () => {
 })
 
 describe('the inbox', () => {
-  test('shows text as text, whatever it contains', async () => {
+  test('escapes texts', async () => {
     const { simulator } = await simulate()
     const Body = `<script>alert("1")</script> & 'more'`
     await postForm(simulator, { To: '+15553000301', From: FROM, Body })
@@ -61,7 +61,7 @@ describe('the inbox', () => {
     expect(text).toContain('undelivered 30003')
   })
 
-  test('shows the last 100 messages, newest first, with what became of them', async () => {
+  test('shows the last 100 messages, newest first, with their status', async () => {
     const { simulator } = await simulate()
     for (let index = 0; index < 99; index += 1) {
       await postForm(simulator, { To: TO, From: FROM, Body: `text number ${index}` })
@@ -78,15 +78,15 @@ describe('the inbox', () => {
       expect(text).toContain(words)
   })
 
-  test('asks the browser to look again', async () => {
+  test('makes the browser reload the page', async () => {
     const { simulator } = await simulate()
     const { text } = await page(simulator, '/inbox')
     expect(text).toContain('<meta http-equiv="refresh" content="2">')
-    expect(text).toContain('No message yet.')
+    expect(text).toContain('No messages yet.')
   })
 })
 
-test.each(['/', '/inbox'])('%s runs no script and has its style allowed by hash', async (path) => {
+test.each(['/', '/inbox'])('%s allows no scripts, and its style by hash', async (path) => {
   const { simulator } = await simulate()
   const { headers, text } = await page(simulator, path)
   const policy = headers.get('content-security-policy') ?? ''
@@ -102,7 +102,7 @@ test.each(['/', '/inbox'])('%s runs no script and has its style allowed by hash'
 })
 
 describe('inspection', () => {
-  test('has every well-formed POST with what Twilio would not show, newest last', async () => {
+  test('lists every valid POST, newest last', async () => {
     const { simulator } = await simulate()
     const StatusCallback = 'http://127.0.0.1:9/?message=5&attempt=1'
     await postForm(simulator, { To: TO, From: FROM, Body: 'first', StatusCallback, ValidityPeriod: '60' })
@@ -129,7 +129,7 @@ describe('inspection', () => {
     })
   })
 
-  test('has every callback with its answer, newest last', async () => {
+  test('lists every callback with its answer, newest last', async () => {
     const receiver = await receive()
     const { simulator } = await simulate({ callbackDelayMs: 20 })
     await postForm(simulator, { To: TO, From: FROM, Body: 'Hello', StatusCallback: receiver.url })
@@ -142,7 +142,7 @@ describe('inspection', () => {
     ])
   })
 
-  test('keeps the newest of both, up to maxKept, and goes on counting', async () => {
+  test('keeps the newest of both, up to maxKept, and counts all', async () => {
     const receiver = await receive()
     const { simulator, client } = await simulate({ maxKept: 3 })
     for (const Body of ['a', 'b', 'c', 'd', 'e']) {

@@ -1,5 +1,5 @@
-// Owns the tests of what a client sees of each faulty answer, and what the simulator knows of it. 429, 500 and hang
-// are in chaos.test.ts, faults of GETs and several faults at once in fault-precedence.test.ts.
+// What a client and the simulator see of each fault of a POST. 429, 500 and hang are tested in chaos.test.ts, faults of
+// GETs and several faults for one request in fault-precedence.test.ts.
 import { connect } from 'node:net'
 import { describe, expect, test } from '@jest/globals'
 import type { ChaosChange } from '../../src/simulator/chaos.ts'
@@ -53,7 +53,7 @@ describe('faults of POSTs that are not processed', () => {
     ['proxyPage', 'proxy_page', { status: expect.any(Number) }],
     ['hangBefore', 'hung_before', { code: 'ECONNRESET' }],
     ['closeBefore', 'closed_before', { code: 'ECONNRESET' }],
-  ])('%s: nothing was created, and the attempt does not count', async (name, answer, error) => {
+  ])('%s creates nothing, and the attempt does not count', async (name, answer, error) => {
     const receiver = await receive()
     const { simulator, client } = await simulate({ chaos: { [name]: 1 }, hangMs: 50, listRefused: true })
     const create = () =>
@@ -72,7 +72,7 @@ describe('faults of POSTs that are not processed', () => {
     expect(simulator.submissionCounts()).toMatchObject({ accepted: 1, [answer]: 1, hung: 0 })
   })
 
-  test('unavailable: the 503 is HTML', async () => {
+  test('unavailable answers with 503 in HTML', async () => {
     const { simulator } = await simulate({ chaos: { unavailable: 1 } })
     const response = await post(simulator, { To: TO, From: FROM, Body: 'Hello' })
     expect(response.status).toBe(503)
@@ -80,7 +80,7 @@ describe('faults of POSTs that are not processed', () => {
     expect(await response.text()).toMatch(/^<!doctype html>/)
   })
 
-  test('proxyPage: 403, 404 or 407 in HTML, the last of which asks for credentials', async () => {
+  test('proxyPage answers with 403, 404 or 407 in HTML, and 407 asks for credentials', async () => {
     const { simulator } = await simulate({ chaos: { proxyPage: 1 }, keepAliveMs: 1 })
     const pages = new Set<string>()
     for (let index = 0; index < 20; index += 1) {
@@ -92,7 +92,7 @@ describe('faults of POSTs that are not processed', () => {
     expect([...pages].toSorted()).toEqual(['403 ', '404 ', '407 Basic realm="proxy"'])
   })
 
-  test('hangBefore: the request is held until its client gives up', async () => {
+  test('hangBefore holds the request until the client gives up', async () => {
     const { simulator } = await simulate({ chaos: { hangBefore: 1 } })
     const hasty = clientOf(simulator, { timeout: 200 })
     const rejection = await rejectionOf(hasty.messages.create({ to: TO, from: FROM, body: 'Hello' }))
@@ -104,7 +104,7 @@ describe('faults of POSTs that are accepted', () => {
   test.each<[name: keyof ChaosChange, answer: string, error: object]>([
     ['reset', 'reset', { message: expect.stringMatching(/abort|hang up|reset/i) }],
     ['serverErrorAfter', 'server_error_after', { status: 500, code: 20500 }],
-  ])('%s: the message exists and its callbacks come, but the client is told otherwise', async (name, answer, error) => {
+  ])('%s creates the message and sends callbacks, but the client gets no sid', async (name, answer, error) => {
     const receiver = await receive()
     const { simulator, client } = await simulate({ chaos: { [name]: 1 } })
     const create = client.messages.create({
@@ -121,14 +121,14 @@ describe('faults of POSTs that are accepted', () => {
     expect(simulator.submissionCounts()).toMatchObject({ [answer]: 1, accepted: 0 })
   })
 
-  test('reset: the connection ends within the body of the 201', async () => {
+  test('reset closes the connection within the body of the 201', async () => {
     const { simulator } = await simulate({ chaos: { reset: 1 } })
     const text = await rawPost(simulator, { To: TO, From: FROM, Body: 'Hello' })
     expectHalf(text, 201)
     expect(simulator.submissionCounts()).toMatchObject({ reset: 1, refused_reset: 0 })
   })
 
-  test('drip: the 201 comes a byte at a time, and callbacks do not wait for it', async () => {
+  test('drip writes the 201 one byte at a time, and callbacks do not wait for it', async () => {
     const receiver = await receive()
     const { simulator } = await simulate({ chaos: { drip: 1 } })
     const response = await post(simulator, {
@@ -146,7 +146,7 @@ describe('faults of POSTs that are accepted', () => {
     expect(simulator.messages()).toMatchObject([{ answer: 'dripped', status: 'delivered' }])
   })
 
-  test('slow: the whole 201 comes after slowMs, and callbacks do not wait for it', async () => {
+  test('slow writes the 201 after slowMs, and callbacks do not wait for it', async () => {
     const receiver = await receive()
     const { simulator, client } = await simulate({ chaos: { slow: 1 }, slowMs: 600 })
     const startedMs = performance.now()
@@ -166,7 +166,7 @@ describe('faults of POSTs that are accepted', () => {
     expect(simulator.messages()).toMatchObject([{ answer: 'slow', status: 'delivered' }])
   })
 
-  test('garbage: no answer tells a sid, and there are four kinds of them', async () => {
+  test('garbage answers in four ways, none with a valid sid', async () => {
     const { simulator, client } = await simulate({ chaos: { garbage: 1 } })
     const kinds = new Set<string>()
     for (let index = 0; index < 40; index += 1) {
@@ -187,7 +187,7 @@ describe('faults of POSTs that are accepted', () => {
     expect(simulator.messages().every(({ status }) => status === 'delivered')).toBe(true)
   })
 
-  test('each counts as a submission of its attempt, so that together they are one made six times', async () => {
+  test('each counts as a submission of its attempt', async () => {
     const { simulator } = await simulate({ hangMs: 1, slowMs: 1 })
     const submit = () =>
       postForm(simulator, {
@@ -228,8 +228,8 @@ describe('faults of POSTs that are accepted', () => {
   })
 })
 
-describe('a POST that the script refuses', () => {
-  test('reset: half of the refusal is written, and it does not count as created', async () => {
+describe('a POST that the number scheme refuses', () => {
+  test('with reset gets half of the refusal, and does not count as created', async () => {
     const { simulator, client } = await simulate({ chaos: { reset: 1 } })
     const text = await rawPost(simulator, { To: REFUSED, From: FROM, Body: 'Hello' })
     expectHalf(text, 400)
@@ -240,7 +240,7 @@ describe('a POST that the script refuses', () => {
     expect(simulator.doubleSubmissions()).toEqual([])
   })
 
-  test('reset: it is listed if refused ones are', async () => {
+  test('with reset is listed if refused messages are listed', async () => {
     const { simulator, client } = await simulate({ chaos: { reset: 1 }, listRefused: true })
     await rawPost(simulator, { To: REFUSED, From: FROM, Body: 'Hello' })
     expect(await client.messages.list()).toMatchObject([{ status: 'failed', errorCode: 21610 }])
@@ -251,7 +251,7 @@ describe('a POST that the script refuses', () => {
     'serverErrorAfter',
     'garbage',
     'slow',
-  ] as const)('%s: it is refused as ever, since nothing was accepted', async (name) => {
+  ] as const)('%s does not change the refusal, because nothing was accepted', async (name) => {
     const { simulator } = await simulate({ chaos: { [name]: 1 } })
     const { status, body } = await postForm(simulator, { To: REFUSED, From: FROM, Body: 'Hello' })
     expect([status, body.code]).toEqual([400, 21610])
@@ -259,7 +259,7 @@ describe('a POST that the script refuses', () => {
   })
 })
 
-test('the inbox says what became of each', async () => {
+test('the inbox shows the fault of each message', async () => {
   const { simulator } = await simulate({ hangMs: 1, slowMs: 1 })
   for (const name of [
     'unavailable',
@@ -282,15 +282,15 @@ test('the inbox says what became of each', async () => {
   const text = await (await fetch(`${simulator.url}/inbox`)).text()
   for (const words of [
     'not processed: 503 by chaos',
-    'not processed: a page of a proxy by chaos',
-    'not processed: held and cut by chaos',
-    'not processed: cut by chaos',
-    'delivered · its request was left hanging',
-    'delivered · its answer was cut',
+    'not processed: proxy page by chaos',
+    'not processed: no answer by chaos',
+    'not processed: connection closed by chaos',
+    'delivered · no answer',
+    'delivered · answer cut off',
     'delivered · answered with 500',
-    'delivered · its answer cannot be read',
+    'delivered · answer unreadable',
     'delivered · answered late',
-    'refused 21610 · Attempt to send to unsubscribed recipient · its answer was cut',
+    'refused 21610 · Attempt to send to unsubscribed recipient · answer cut off',
   ]) {
     expect(text).toContain(words)
   }

@@ -1,11 +1,11 @@
-// Owns the tests of one callback on the wire: what is recorded of it, what is tried again and what is not.
+// Sending one callback: what is recorded, and what is tried again.
 import { createServer, type AddressInfo } from 'node:net'
 import { describe, expect, test } from '@jest/globals'
 import { startReceiver } from './start-receiver.ts'
 import { FROM, postForm, receive, simulate, TO } from './with-simulator.ts'
 
-describe('what is recorded', () => {
-  test('the answer of the receiver, and a 5xx is not tried again', async () => {
+describe('a callback', () => {
+  test('records the answer of the receiver, and does not retry a 5xx', async () => {
     const receiver = await receive((response) => response.writeHead(503).end('no'))
     const { simulator, client } = await simulate()
     const { sid } = await client.messages.create({
@@ -23,10 +23,7 @@ describe('what is recorded', () => {
     expect(simulator.callbacks()[0]?.fields).toEqual(receiver.received[0]?.fields)
   })
 
-  test.each([
-    '127.0.0.1',
-    'localhost',
-  ])('a connection to %s that cannot be made is tried once more', async (host) => {
+  test.each(['127.0.0.1', 'localhost'])('a failed connection to %s is tried once more', async (host) => {
     const gone = await startReceiver()
     await gone.close()
     const { simulator } = await simulate()
@@ -39,7 +36,7 @@ describe('what is recorded', () => {
     ])
   })
 
-  test('a connection that is not made in time is tried once more', async () => {
+  test('a connection time-out is tried once more', async () => {
     // It takes the connection but never says a word of TLS, so there is no secure connection.
     const silent = createServer()
     let connections = 0
@@ -60,7 +57,7 @@ describe('what is recorded', () => {
     await new Promise((resolve) => silent.close(resolve))
   })
 
-  test('an answer that does not come in time is not tried again', async () => {
+  test('an answer time-out is not tried again', async () => {
     const receiver = await receive(() => {})
     const { simulator } = await simulate({ answerTimeoutMs: 30 })
     await postForm(simulator, { To: '+15553000101', From: FROM, Body: 'Hello', StatusCallback: receiver.url })
@@ -71,7 +68,7 @@ describe('what is recorded', () => {
     expect(receiver.received).toHaveLength(1)
   })
 
-  test('a connection that breaks off before the answer is not tried again', async () => {
+  test('a connection that breaks before the answer is not tried again', async () => {
     const receiver = await receive((response) => response.socket?.destroy())
     const { simulator } = await simulate()
     await postForm(simulator, { To: '+15553000101', From: FROM, Body: 'Hello', StatusCallback: receiver.url })
@@ -88,7 +85,7 @@ describe('what is recorded', () => {
     expect(receiver.received).toHaveLength(1)
   })
 
-  test('a URL that parses but cannot be requested is an error of its callback only', async () => {
+  test('a URL that cannot be requested fails its own callback only', async () => {
     const { simulator } = await simulate()
     await postForm(simulator, {
       To: '+15553000101',

@@ -1,4 +1,4 @@
-// Owns the test that every fault has a flag of its own. What else the command does is in test/cli.test.ts.
+// Every fault has a flag. The command itself is tested in test/cli/program.test.ts.
 import { spawn } from 'node:child_process'
 import { expect, test } from '@jest/globals'
 import { NO_CHAOS } from '../../src/simulator/chaos.ts'
@@ -9,7 +9,7 @@ const shareOf = (index: number) => (index + 1) / 100
 
 const PROGRAM = new URL('../../src/cli/program.ts', import.meta.url).href
 
-test('every fault can be switched on by the flag of its name', async () => {
+test('simulate has a flag for every fault', async () => {
   const names = Object.keys(NO_CHAOS)
   const flags = names.flatMap((name, index) => [
     `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,

@@ -1,4 +1,4 @@
-// Owns the tests of starting, idling and closing, and of the small parts that need no server.
+// Starting, idling and closing, and small parts that need no server.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { connect } from 'node:net'
@@ -11,7 +11,7 @@ import { startReceiver, waitFor } from './start-receiver.ts'
 import { FROM, postForm, receive, rejectionOf, simulate, TO } from './with-simulator.ts'
 
 describe('start', () => {
-  test('listens on this machine, on a free port, with credentials everybody knows', async () => {
+  test('listens on 127.0.0.1, on a free port, with public credentials', async () => {
     const { simulator } = await simulate()
     expect(simulator.url).toBe(`http://127.0.0.1:${simulator.port}`)
     expect(simulator.accountSid).toMatch(/^AC[0-9a-f]{32}$/)
@@ -41,7 +41,7 @@ describe('start', () => {
     expect((await fetch(`${simulator.url}/simulator/messages`)).status).toBe(200)
   })
 
-  test('a port that is taken is the error of the system', async () => {
+  test('rejects with EADDRINUSE if the port is in use', async () => {
     const { simulator } = await simulate()
     expect(await rejectionOf(startSimulator({ port: simulator.port }))).toMatchObject({ code: 'EADDRINUSE' })
   })
@@ -49,11 +49,11 @@ describe('start', () => {
   test.each<[SimulatorOptions, RegExp]>([
     [{ authToken: '' }, /authToken must not be empty/],
     [{ apiKeySid: 'SKtest' }, /apiKeySecret must not be empty/],
-    [{ callbackDelayMs: -1 }, /callbackDelayMs is a whole number from 0/],
-    [{ hangMs: 3e9 }, /hangMs is a whole number/],
-    [{ maxKept: 0 }, /maxKept is a whole number from 1/],
-    [{ seed: 0.5 }, /seed is a whole number/],
-  ])('%j is refused by name', async (options, message) => {
+    [{ callbackDelayMs: -1 }, /callbackDelayMs must be a whole number from 0/],
+    [{ hangMs: 3e9 }, /hangMs must be a whole number/],
+    [{ maxKept: 0 }, /maxKept must be a whole number from 1/],
+    [{ seed: 0.5 }, /seed must be a whole number/],
+  ])('rejects the option %j by name', async (options, message) => {
     const error = await rejectionOf(startSimulator(options))
     expect(error).toBeInstanceOf(RangeError)
     expect(error).toMatchObject({ message: expect.stringMatching(message) })
@@ -61,12 +61,12 @@ describe('start', () => {
 })
 
 describe('idle', () => {
-  test('resolves at once when nothing is pending', async () => {
+  test('resolves immediately if nothing is pending', async () => {
     const { simulator } = await simulate()
     await simulator.idle()
   })
 
-  test('does not resolve between the answer and the first callback, nor before the last answer', async () => {
+  test('waits for the first callback after an answer, and for the last answer', async () => {
     let release = () => {}
     const receiver = await receive((response) => {
       release = () => response.writeHead(204).end()
@@ -86,7 +86,7 @@ describe('idle', () => {
 })
 
 describe('close', () => {
-  test('ends requests that hang, callbacks under way and those to come; what was seen can still be read', async () => {
+  test('ends hanging requests and callbacks; messages can still be read', async () => {
     const receiver = await receive(() => {})
     const { simulator } = await simulate({ callbackDelayMs: 5, chaosDelayMs: 600_000 })
     const form = { To: '+15553000101', From: FROM, Body: 'Hello', StatusCallback: receiver.url }
@@ -109,7 +109,7 @@ describe('close', () => {
     await simulator.close()
   })
 
-  test('leaves nothing that keeps a process alive', async () => {
+  test('lets the process exit', async () => {
     const receiver = await startReceiver(() => {})
     // The receiver never answers, the request hangs and a timer of ten minutes is set when the process closes it.
     const program = `
@@ -159,11 +159,11 @@ describe('small parts', () => {
     ['70 Cyrillic characters', 'ж'.repeat(70), 1],
     ['71 Cyrillic characters', 'ж'.repeat(71), 2],
     ['36 emoji, two units each', '🙂'.repeat(36), 2],
-  ])('%s: %#', (_what, body, segments) => {
+  ])('countSegments counts %s (case %#)', (_what, body, segments) => {
     expect(countSegments(body)).toBe(segments)
   })
 
-  test('the generator is mulberry32: its first numbers for seed 1', () => {
+  test('createRandom returns the numbers of mulberry32 for seed 1', () => {
     const random = createRandom(1)
     const numbers = [random(), random(), random()].map((number) => Math.round(number * 4_294_967_296))
     expect(numbers).toEqual([2693262067, 11749833, 2265367787])

@@ -1,4 +1,4 @@
-// Owns a real HTTP receiver of status callbacks, and the waiting for what it gets. It judges nothing itself.
+// An HTTP receiver of status callbacks for tests, with functions that wait for them.
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 

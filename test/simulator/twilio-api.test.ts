@@ -1,4 +1,4 @@
-// Owns the tests of create and fetch as the real twilio package sees them. Lists, callbacks and chaos have their own files.
+// Create and fetch as the real twilio package sees them.
 import { describe, expect, test } from '@jest/globals'
 import twilio from 'twilio'
 import type { Simulator } from '../../src/simulator/simulator.ts'
@@ -6,8 +6,8 @@ import { basicAuth, FROM, postForm, rejectionOf, simulate, TO } from './with-sim
 
 const SERVICE = `MG${'0'.repeat(32)}`
 
-describe('a message that is created', () => {
-  test('from a number is answered 201 with the full resource, queued', async () => {
+describe('a created message', () => {
+  test('from a number is answered with 201 and the full resource, queued', async () => {
     const { simulator } = await simulate()
     const { status, body } = await postForm(simulator, { To: TO, From: FROM, Body: 'Hello' })
     const path = `/2010-04-01/Accounts/${simulator.accountSid}/Messages/${body.sid}`
@@ -37,7 +37,7 @@ describe('a message that is created', () => {
     })
   })
 
-  test('by a Messaging Service is accepted without a sender, and has one once it was sent', async () => {
+  test('from a Messaging Service is accepted without a sender, and gets one when it is sent', async () => {
     const { simulator, client } = await simulate()
     const created = await client.messages.create({ to: TO, messagingServiceSid: SERVICE, body: 'Hello' })
     expect(created).toMatchObject({
@@ -54,7 +54,7 @@ describe('a message that is created', () => {
     })
   })
 
-  test('reaches its final status without a StatusCallback, too', async () => {
+  test('reaches its final status also without a StatusCallback', async () => {
     const { simulator, client } = await simulate()
     const { sid } = await client.messages.create({ to: TO, from: FROM, body: 'Hello' })
     await simulator.idle()
@@ -67,7 +67,7 @@ describe('a message that is created', () => {
 })
 
 describe('the account', () => {
-  test('is read by its auth token, and is as the options say', async () => {
+  test('is read with its auth token, and has the status of the options', async () => {
     const { simulator, client } = await simulate({ accountStatus: 'suspended', isTrial: true })
     expect(await client.api.v2010.accounts(simulator.accountSid).fetch()).toMatchObject({
       sid: simulator.accountSid,
@@ -82,7 +82,7 @@ describe('the account', () => {
     })
   })
 
-  test('is not shown to an API key, and another one is not there', async () => {
+  test('is not shown to an API key, and another account is 404', async () => {
     const { simulator, client } = await simulate({ apiKeySid: 'SKtest', apiKeySecret: 'secret' })
     const byKey = twilio('SKtest', 'secret', { accountSid: simulator.accountSid })
     byKey.api.baseUrl = simulator.url
@@ -92,7 +92,7 @@ describe('the account', () => {
   })
 })
 
-describe('a request that Twilio would not take is refused with its code', () => {
+describe('validation', () => {
   const good = { To: TO, From: FROM, Body: 'Hello' }
   const { To: _to, ...withoutTo } = good
   const { From: _from, ...withoutFrom } = good
@@ -118,7 +118,7 @@ describe('a request that Twilio would not take is refused with its code', () => 
     ['ValidityPeriod 0', { ...good, ValidityPeriod: '0' }, 21624],
     ['ValidityPeriod 36001', { ...good, ValidityPeriod: '36001' }, 21624],
     ['ValidityPeriod 1.5', { ...good, ValidityPeriod: '1.5' }, 21624],
-  ])('%s', async (_what, fields, code) => {
+  ])('%s is refused', async (_what, fields, code) => {
     const { simulator } = await simulate()
     const { status, body } = await postForm(simulator, fields)
     expect(status).toBe(400)
@@ -136,12 +136,12 @@ describe('a request that Twilio would not take is refused with its code', () => 
     ['ValidityPeriod 1', { ...good, ValidityPeriod: '1' }],
     ['ValidityPeriod 36000', { ...good, ValidityPeriod: '36000' }],
     ['a StatusCallback on localhost', { ...good, StatusCallback: 'http://localhost:9/x' }],
-  ])('but %s is fine', async (_what, fields) => {
+  ])('%s is accepted', async (_what, fields) => {
     const { simulator } = await simulate()
     expect((await postForm(simulator, fields)).status).toBe(201)
   })
 
-  test('the twilio package makes a RestException of it', async () => {
+  test('the twilio package throws a RestException for a refusal', async () => {
     const { client } = await simulate()
     const error = await rejectionOf(client.messages.create({ to: '123', from: FROM, body: 'Hello' }))
     expect(error).toBeInstanceOf(twilio.RestException)
@@ -169,7 +169,7 @@ describe('a request that Twilio would not take is refused with its code', () => 
       413,
       20001,
     ],
-  ])('a body that is %s gets a JSON error as well', async (_what, init, status, code) => {
+  ])('a body that is %s is refused with a JSON error', async (_what, init, status, code) => {
     const { simulator } = await simulate()
     const { accountSid, authToken, url } = simulator
     const response = await fetch(`${url}/2010-04-01/Accounts/${accountSid}/Messages.json`, {
@@ -182,13 +182,13 @@ describe('a request that Twilio would not take is refused with its code', () => 
   })
 })
 
-describe('who may ask', () => {
+describe('authorization', () => {
   const send = (client: ReturnType<typeof twilio>, { url }: Simulator) => {
     client.api.baseUrl = url
     return client.messages.create({ to: TO, from: FROM, body: 'Hello' })
   }
 
-  test('an API key, if the simulator was given one', async () => {
+  test('includes an API key if one is configured', async () => {
     const { simulator } = await simulate({ apiKeySid: 'SKtest', apiKeySecret: 'secret' })
     const byKey = twilio('SKtest', 'secret', { accountSid: simulator.accountSid })
     expect((await send(byKey, simulator)).status).toBe('queued')
@@ -199,21 +199,21 @@ describe('who may ask', () => {
     ['a wrong auth token', (sid: string) => twilio(sid, 'wrong')],
     ['an API key nobody gave', (sid: string) => twilio('SKother', 'secret', { accountSid: sid })],
     ['a wrong API key secret', (sid: string) => twilio('SKtest', 'wrong', { accountSid: sid })],
-  ])('not %s: 401, code 20003', async (_what, makeClient) => {
+  ])('excludes %s, with 401 and code 20003', async (_what, makeClient) => {
     const { simulator } = await simulate({ apiKeySid: 'SKtest', apiKeySecret: 'secret' })
     const error = await rejectionOf(send(makeClient(simulator.accountSid), simulator))
     expect(error).toMatchObject({ status: 401, code: 20003 })
     expect(simulator.messages()).toEqual([])
   })
 
-  test('not somebody without credentials: 401, code 20003', async () => {
+  test('excludes requests without credentials, with 401 and code 20003', async () => {
     const { simulator } = await simulate()
     const response = await fetch(`${simulator.url}/2010-04-01/Accounts/${simulator.accountSid}/Messages.json`)
     expect(response.status).toBe(401)
     expect(await response.json()).toMatchObject({ code: 20003, status: 401 })
   })
 
-  test('another account, an unknown message and an unknown resource are 404, code 20404', async () => {
+  test('another account, an unknown message and an unknown resource are 404 with code 20404', async () => {
     const { simulator, client } = await simulate()
     const otherAccount = twilio(simulator.accountSid, simulator.authToken, {
       accountSid: `AC${'9'.repeat(32)}`,

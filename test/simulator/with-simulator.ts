@@ -1,4 +1,4 @@
-// Owns the frame of a test: a simulator, a receiver and the real twilio package, all ended after the test.
+// Starts a simulator, a receiver and the real twilio package for a test, and stops them after it.
 import { afterEach } from '@jest/globals'
 import twilio from 'twilio'
 import { type Simulator, type SimulatorOptions, startSimulator } from '../../src/simulator/simulator.ts'
