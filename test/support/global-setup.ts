@@ -1,9 +1,11 @@
 // One PostgreSQL server for the whole test run, with one migrated template database that each test file clones.
 import { migrate } from '../../src/processes/migrate.ts'
 import { startEmbeddedPostgres } from '../../src/demo/embedded-postgres.ts'
+import { keepTemporaryFilesInMemory } from './memory-folder.ts'
 import { silentLogger } from './silent-logger.ts'
 
 export default async function globalSetup(): Promise<void> {
+  await keepTemporaryFilesInMemory()
   const server = await startEmbeddedPostgres()
   await server.createDatabase('template_migrated')
   await migrate({ url: server.url('template_migrated'), ssl: null, poolMax: 2 }, silentLogger)
