@@ -3,6 +3,8 @@ export default {
   // The default is a folder beside the system's temporary files, which would stay behind.
   cacheDirectory: '<rootDir>/node_modules/.cache/jest',
   roots: ['<rootDir>/test'],
+  // Run by jest.endurance.config.js.
+  testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/endurance/'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
     '^.+\\.ts$': [
