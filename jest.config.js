@@ -18,7 +18,7 @@ export default {
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
   // Longer than test/support/wait-for.ts waits, which says what it waited for.
-  testTimeout: 180_000,
+  testTimeout: 300_000,
   // More than the machine has cores: many tests wait, as their subject does.
   maxWorkers: 3,
 }

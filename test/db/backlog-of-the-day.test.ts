@@ -5,8 +5,8 @@ import { runWorker } from '../../src/processes/worker.ts'
 import { closeLater, newWorld, rowsOf } from '../support/world-with.ts'
 import { waitFor } from '../support/wait-for.ts'
 
-const MESSAGES = Number(process.env['MESSAGES'] ?? 1_000)
-const RATE = Number(process.env['RATE'] ?? 200)
+const MESSAGES = Number(process.env['MESSAGES'] ?? 300)
+const RATE = Number(process.env['RATE'] ?? 100)
 const WORKERS = 2
 /** One message in ten is past its deadline. */
 const PAST_DEADLINE = MESSAGES / 10
@@ -40,7 +40,7 @@ test(`${MESSAGES} due attempts are made by ${WORKERS} workers at ${RATE} a secon
     )
     return row?.open === 0
   }
-  await waitFor('all to be over', isOver, 60_000 + (MESSAGES / RATE) * 3_000)
+  await waitFor('all to be over', isOver, 120_000 + (MESSAGES / RATE) * 3_000)
 
   const rows = await rowsOf(world)
   expect(rows.filter(({ final_status }) => final_status === 'expired')).toHaveLength(PAST_DEADLINE)

@@ -58,7 +58,7 @@ beforeAll(async () => {
   // Commits are asynchronous here, but pages are marked all-visible only after the commits are on disk.
   await own.query('checkpoint')
   await own.query('vacuum analyze sms_usage_logs')
-}, 120_000)
+})
 
 afterAll(async () => {
   await database.close()

@@ -41,7 +41,7 @@ describe('in a large table', () => {
         where id in (select id from sms_usage_logs where final_status = 'sent' limit ${OVERDUE})`,
     )
     await own.query('vacuum analyze sms_usage_logs')
-  }, 120_000)
+  })
 
   afterAll(() => own.drop())
 

@@ -192,7 +192,7 @@ describe('on a large table', () => {
       [OLD],
     )
     await own.query('vacuum analyze sms_usage_logs')
-  }, 120_000)
+  })
 
   test.each<PruneAct>([
     'count rows',

@@ -21,13 +21,6 @@ function startDemo(...args: string[]): CliProcess {
 
 const nothing = { files: [], processes: [] }
 
-function waitForNothing(): Promise<unknown> {
-  return waitFor('processes and folder to be gone', async () => {
-    const { files, processes } = await folder.leftBehind()
-    return files.length + processes.length === 0
-  })
-}
-
 test('demo --exit exits with 0 and prints the closing table on stdout', async () => {
   const { ended, stdout, stderr } = startDemo('--exit', '--messages', '40')
   expect({ code: await ended, stderr: stderr() }).toEqual({ code: 0, stderr: expect.any(String) })
@@ -42,7 +35,7 @@ test('demo --exit exits with 0 and prints the closing table on stdout', async ()
   // Addresses and progress are messages for people, on stderr.
   expect(stderr()).toMatch(/http:\/\/127\.0\.0\.1:\d+\/inbox/)
   expect(stdout()).not.toContain('http')
-  await waitForNothing()
+  await folder.untilEmpty()
 })
 
 test('demo needs no settings, and ignores those of the environment', async () => {
@@ -62,7 +55,7 @@ test.each([
   await ended
   expect(child.signalCode).toBeNull()
   expect(stderr()).not.toMatch(/^ {4}at |Error while stopping/m)
-  await waitForNothing()
+  await folder.untilEmpty()
 })
 
 test('kill -9 during the demo leaves no process and no folder', async () => {
@@ -71,5 +64,5 @@ test('kill -9 during the demo leaves no process and no folder', async () => {
   expect(await folder.leftBehind()).not.toEqual(nothing)
   kill('SIGKILL')
   await ended
-  await waitForNothing()
+  await folder.untilEmpty()
 })

@@ -30,7 +30,7 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const client of clients.splice(0)) await client.end()
   for (const owner of owners.splice(0)) owner.kill('SIGKILL')
-  await waitForNothing().finally(() => folder.remove())
+  await folder.untilEmpty().finally(() => folder.remove())
 })
 
 async function startOwner(env: Record<string, string> = {}): Promise<{ owner: ChildProcess; url: string }> {
@@ -45,13 +45,6 @@ async function startOwner(env: Record<string, string> = {}): Promise<{ owner: Ch
   })
   const url = await waitFor('the server', () => /^(postgres:.*)\n/.exec(output)?.[1])
   return { owner, url }
-}
-
-function waitForNothing(): Promise<unknown> {
-  return waitFor('process and folder to be gone', async () => {
-    const { files, processes } = await folder.leftBehind()
-    return files.length + processes.length === 0
-  })
 }
 
 async function connect(url: string): Promise<pg.Client> {
@@ -103,7 +96,7 @@ describe('no process and no folder is left behind', () => {
     expect(await once(owner, 'exit')).toEqual([0, null])
     // stop() has waited for the server and removed the folder. The watchdog gets a signal, and ends a moment later.
     expect((await folder.leftBehind()).files).toEqual([])
-    await waitForNothing()
+    await folder.untilEmpty()
     await expect(connect(url)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
   })
 
@@ -117,7 +110,7 @@ describe('no process and no folder is left behind', () => {
     await connect(url)
     owner.kill(signal)
     expect(await once(owner, 'exit')).toEqual([null, signal])
-    await waitForNothing()
+    await folder.untilEmpty()
     await expect(connect(url)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
   })
 

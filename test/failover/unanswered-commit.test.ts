@@ -46,4 +46,4 @@ test('a send whose commit was never answered gets no id that has no row', async 
   } finally {
     await world.stop()
   }
-}, 120_000)
+})

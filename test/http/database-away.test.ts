@@ -119,7 +119,7 @@ describe('while the database is unresponsive: connections stay open, but no answ
     })
     try {
       expect(await get('/healthz')).toMatchObject({ status: 200 })
-      await waitFor('an answer while the database is unresponsive', () => answer !== undefined, 30_000)
+      await waitFor('an answer while the database is unresponsive', () => answer !== undefined)
       expect(answer).toMatchObject({ status: 503 })
     } finally {
       await proxy.set('there')

@@ -49,36 +49,34 @@ const RECIPIENTS = ['+12065550111', '+12065550111', '+12065550112']
 
 const DELIVERED = { status: 'delivered', success: true, retries: 0, codes: [] }
 
-test.concurrent(
-  'killed: claimed, perhaps requested, its job not completed; the job rings again and does nothing',
-  () =>
-    withKillWorld(1, {}, async (world) => {
-      const killedAt = await killWorker(world, 'before complete')
-      expect(await world.jobsIn(['active'])).toHaveLength(RECIPIENTS.length)
-      expect(await world.statuses()).not.toContain('pending')
-      await expectRecovery(world, 'claimed, job not completed (before complete)', killedAt)
-    }),
-  180_000,
-)
+test.concurrent('killed: claimed, perhaps requested, its job not completed; the job rings again and does nothing', () =>
+  withKillWorld(1, {}, async (world) => {
+    const killedAt = await killWorker(world, 'before complete')
+    expect(await world.jobsIn(['active'])).toHaveLength(RECIPIENTS.length)
+    expect(await world.statuses()).not.toContain('pending')
+    await expectRecovery(world, 'claimed, job not completed (before complete)', killedAt)
+  }))
 
-test.concurrent.each(SCENES)(
-  'a worker is killed with an attempt $what: another worker continues it',
-  ({ what, point, chaos, left, answer }) =>
-    withKillWorld(1, { chaos }, async (world) => {
-      const killedAt = await killWorker(world, point)
-      expect(await world.statuses()).toEqual(RECIPIENTS.map(() => left))
-      if (answer === null) {
-        expect(world.simulator.messages()).toEqual([])
-      } else {
-        const first = await waitFor('the request to arrive', () => world.simulator.messages()[0])
-        expect(first.answer).toBe(answer)
-      }
-      const seconds = await expectRecovery(world, `${what} (${point})`, killedAt)
-      // Twilio may process a request for half a minute after its client is gone.
-      if (left === 'submitting') expect(Math.min(...seconds)).toBeGreaterThanOrEqual(30)
-    }),
-  180_000,
-)
+test.concurrent.each(SCENES)('a worker is killed with an attempt $what: another worker continues it', ({
+  what,
+  point,
+  chaos,
+  left,
+  answer,
+}) =>
+  withKillWorld(1, { chaos }, async (world) => {
+    const killedAt = await killWorker(world, point)
+    expect(await world.statuses()).toEqual(RECIPIENTS.map(() => left))
+    if (answer === null) {
+      expect(world.simulator.messages()).toEqual([])
+    } else {
+      const first = await waitFor('the request to arrive', () => world.simulator.messages()[0])
+      expect(first.answer).toBe(answer)
+    }
+    const seconds = await expectRecovery(world, `${what} (${point})`, killedAt)
+    // Twilio may process a request for half a minute after its client is gone.
+    if (left === 'submitting') expect(Math.min(...seconds)).toBeGreaterThanOrEqual(30)
+  }))
 
 async function killWorker(world: KillWorld, point: KillPoint): Promise<Date> {
   const worker = world.launch('worker', point)

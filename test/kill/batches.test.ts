@@ -14,38 +14,37 @@ const RECOVERED = { status: 'delivered', success: true, retries: 1, codes: [3000
 test.each([
   { point: 'in callback', recorded: 0 },
   { point: 'after callback', recorded: 20 },
-] as const)(
-  'web is killed $point with a batch of twenty: none is answered, $recorded are recorded, and resending records each once',
-  ({ point, recorded }) =>
-    withKillWorld(SCALE, { killWebAt: point, chaos: { dropCallbacks: 1 } }, async (world) => {
-      const worker = world.launch('worker')
-      await world.enqueue(Array<string>(20).fill(FAILS_ONCE))
-      await waitFor('all to be sent', async () => (await world.statuses()).every((one) => one === 'queued'))
-      // No other process may change the rows from here on.
-      worker.kill('SIGTERM')
-      await worker.ended
-      const callbacks = await undeliveredCallbacks(world)
-      expect(await postTogether(world.target, callbacks)).toEqual([])
-      await world.untilKilled(world.web, point)
-      expect(await transactionsOfFailures(world)).toEqual(recorded === 0 ? [] : [recorded])
-      expect(await world.jobsIn(['created', 'retry'])).toHaveLength(recorded)
+] as const)('web is killed $point with a batch of twenty: none is answered, $recorded are recorded, and resending records each once', ({
+  point,
+  recorded,
+}) =>
+  withKillWorld(SCALE, { killWebAt: point, chaos: { dropCallbacks: 1 } }, async (world) => {
+    const worker = world.launch('worker')
+    await world.enqueue(Array<string>(20).fill(FAILS_ONCE))
+    await waitFor('all to be sent', async () => (await world.statuses()).every((one) => one === 'queued'))
+    // No other process may change the rows from here on.
+    worker.kill('SIGTERM')
+    await worker.ended
+    const callbacks = await undeliveredCallbacks(world)
+    expect(await postTogether(world.target, callbacks)).toEqual([])
+    await world.untilKilled(world.web, point)
+    expect(await transactionsOfFailures(world)).toEqual(recorded === 0 ? [] : [recorded])
+    expect(await world.jobsIn(['created', 'retry'])).toHaveLength(recorded)
 
-      world.launch('web')
-      await world.untilWebIsReady()
-      const before = await fingerprint(world.database)
-      expect(await postTogether(world.target, callbacks)).toEqual(Array(20).fill(204))
-      expect(await world.jobsIn(['created', 'retry'])).toHaveLength(20)
-      if (recorded === 20) expect(await fingerprint(world.database)).toEqual(before)
+    world.launch('web')
+    await world.untilWebIsReady()
+    const before = await fingerprint(world.database)
+    expect(await postTogether(world.target, callbacks)).toEqual(Array(20).fill(204))
+    expect(await world.jobsIn(['created', 'retry'])).toHaveLength(20)
+    if (recorded === 20) expect(await fingerprint(world.database)).toEqual(before)
 
-      world.endFaults()
-      world.launch('worker')
-      await world.untilOver()
-      expect(await world.outcomes()).toEqual(Array(20).fill(RECOVERED))
-      expect(world.simulator.submissionCounts().accepted).toBe(40)
-      expect(world.simulator.doubleSubmissions()).toEqual([])
-    }),
-  180_000,
-)
+    world.endFaults()
+    world.launch('worker')
+    await world.untilOver()
+    expect(await world.outcomes()).toEqual(Array(20).fill(RECOVERED))
+    expect(world.simulator.submissionCounts().accepted).toBe(40)
+    expect(world.simulator.doubleSubmissions()).toEqual([])
+  }))
 
 /** The callbacks for the first attempts, as the simulator would send them. */
 async function undeliveredCallbacks(world: KillWorld): Promise<CallbackRequest[]> {

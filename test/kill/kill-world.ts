@@ -21,7 +21,8 @@ import { waitFor } from '../support/wait-for.ts'
 await loadPackage()
 
 const KILL_POINT = new URL('../support/kill-point.ts', import.meta.url).href
-const PATIENCE_MS = 120_000
+/** A job that nobody completed is due again a minute or two later. */
+const MAX_WAIT_MS = 240_000
 
 export interface Outcome {
   readonly status: string
@@ -124,7 +125,7 @@ export class KillWorld {
    */
   async untilKilled({ child, ended, stderr }: CliProcess, point: KillPoint): Promise<Date> {
     const hasEnded = (): boolean => child.signalCode !== null || child.exitCode !== null
-    await waitFor(`the process to be killed at: ${point}`, hasEnded, PATIENCE_MS)
+    await waitFor(`the process to be killed at: ${point}`, hasEnded, MAX_WAIT_MS)
     const [row] = await this.database.query<{ now: Date }>('select clock_timestamp() as "now"')
     await ended
     const wasKilled = child.signalCode === 'SIGKILL' && stderr().includes(`killed at: ${point}\n`)
@@ -154,10 +155,10 @@ export class KillWorld {
   /** Every message is final, no job waits, and the simulator has sent all its callbacks. */
   async untilOver(): Promise<void> {
     const isFinal = (status: string): boolean => status === 'delivered' || status === 'failed'
-    await waitFor('every row to be final', async () => (await this.statuses()).every(isFinal), PATIENCE_MS)
+    await waitFor('every row to be final', async () => (await this.statuses()).every(isFinal), MAX_WAIT_MS)
     // A job that no worker completed runs again a minute or two later.
     const isWaiting = ['created', 'retry', 'active']
-    await waitFor('no job to wait', async () => (await this.jobsIn(isWaiting)).length === 0, PATIENCE_MS)
+    await waitFor('no job to wait', async () => (await this.jobsIn(isWaiting)).length === 0, MAX_WAIT_MS)
     await this.simulator.idle()
   }
 

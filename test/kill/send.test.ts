@@ -40,34 +40,30 @@ const SCENES: readonly Scene[] = [
   },
 ]
 
-test.concurrent.each(SCENES)(
-  'a process is killed in send with an attempt $what: the message is sent once',
-  ({ point, chaos, answers }) =>
-    withKillWorld(SCALE, { chaos }, async (world) => {
-      await world.untilKilled(world.launchSend(TO, point), point)
-      expect(await world.statuses()).toEqual(['submitting'])
-      expect(await world.jobsIn(['created', 'retry', 'active'])).toEqual([])
-      const requests = (): string[] => world.simulator.messages().map(({ answer }) => answer)
-      const ofSend = point === 'after claim' ? [] : answers.slice(0, 1)
-      await waitFor('the request to arrive', () => requests().length === ofSend.length)
-      expect(requests()).toEqual(ofSend)
-      world.endFaults()
-      world.launch('worker')
-      await world.untilOver()
-      expect(await world.outcomes()).toEqual([DELIVERED])
-      expect(requests()).toEqual(answers)
-      expect(world.simulator.doubleSubmissions()).toEqual([])
-    }),
-  180_000,
-)
+test.concurrent.each(SCENES)('a process is killed in send with an attempt $what: the message is sent once', ({
+  point,
+  chaos,
+  answers,
+}) =>
+  withKillWorld(SCALE, { chaos }, async (world) => {
+    await world.untilKilled(world.launchSend(TO, point), point)
+    expect(await world.statuses()).toEqual(['submitting'])
+    expect(await world.jobsIn(['created', 'retry', 'active'])).toEqual([])
+    const requests = (): string[] => world.simulator.messages().map(({ answer }) => answer)
+    const ofSend = point === 'after claim' ? [] : answers.slice(0, 1)
+    await waitFor('the request to arrive', () => requests().length === ofSend.length)
+    expect(requests()).toEqual(ofSend)
+    world.endFaults()
+    world.launch('worker')
+    await world.untilOver()
+    expect(await world.outcomes()).toEqual([DELIVERED])
+    expect(requests()).toEqual(answers)
+    expect(world.simulator.doubleSubmissions()).toEqual([])
+  }))
 
-test.concurrent(
-  'a process is killed in send before its row is committed: no row exists, and nothing was sent',
-  () =>
-    withKillWorld(SCALE, {}, async (world) => {
-      await world.untilKilled(world.launchSend(TO, 'before claim'), 'before claim')
-      expect(await world.statuses()).toEqual([])
-      expect(world.simulator.messages()).toEqual([])
-    }),
-  180_000,
-)
+test.concurrent('a process is killed in send before its row is committed: no row exists, and nothing was sent', () =>
+  withKillWorld(SCALE, {}, async (world) => {
+    await world.untilKilled(world.launchSend(TO, 'before claim'), 'before claim')
+    expect(await world.statuses()).toEqual([])
+    expect(world.simulator.messages()).toEqual([])
+  }))

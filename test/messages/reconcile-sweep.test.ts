@@ -78,7 +78,7 @@ describe('a row that the app has locked', () => {
     await world.pass(600)
     expect(await reconcile(deps)).toEqual({ ...NOTHING, looked: 1, asked: 1, answered: 1 })
     expect(await rowOf(world, id)).toMatchObject({ final_status: 'delivered' })
-  }, 60_000)
+  })
 })
 
 test('a whole page of locked rows does not block the other rows', async () => {

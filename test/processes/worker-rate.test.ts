@@ -84,7 +84,7 @@ test(`${WORKERS} workers together send ${MESSAGES} overdue attempts at ${RATE} p
   expect(await world.database.query(`select from sms_retry_pgboss.job where name = 'attempt'`)).toHaveLength(
     MESSAGES,
   )
-}, 120_000)
+})
 
 test('jobs of an attempt that was already made reserve no send', async () => {
   const world = await newPacedWorld()

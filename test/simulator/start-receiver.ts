@@ -53,7 +53,7 @@ export async function startReceiver(
 }
 
 /** Fails with the name of what was waited for, so that a red test says what did not come. */
-export async function waitFor(what: string, condition: () => boolean, timeoutMs = 10_000): Promise<void> {
+export async function waitFor(what: string, condition: () => boolean, timeoutMs = 120_000): Promise<void> {
   const endMs = Date.now() + timeoutMs
   while (!condition()) {
     if (Date.now() > endMs) throw new Error(`waited ${timeoutMs} ms in vain for ${what}`)
