@@ -219,7 +219,7 @@ test('an older schema is not current until it is migrated', async () => {
 describe('the command', () => {
   beforeAll(() => {
     // `npm test` builds first; this is for a run of this file alone.
-    const root = fileURLToPath(new URL('..', import.meta.url))
+    const root = fileURLToPath(new URL('../..', import.meta.url))
     if (!existsSync(`${root}/dist/cli.js`)) execFileSync('npm', ['run', 'build'], { cwd: root })
   })
 
