@@ -17,8 +17,9 @@ export default {
   },
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
+  testSequencer: '<rootDir>/test/support/slow-first.js',
   // Longer than test/support/wait-for.ts waits, which says what it waited for.
   testTimeout: 300_000,
   // More than the machine has cores: many tests wait, as their subject does.
-  maxWorkers: 3,
+  maxWorkers: 5,
 }

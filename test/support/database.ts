@@ -17,7 +17,7 @@ export async function createTestDatabase(
   const serverUrl = process.env['TEST_SERVER_URL']
   if (serverUrl === undefined) throw new Error('TEST_SERVER_URL is not set: the global set-up has not run')
   const name = `test_${randomBytes(6).toString('hex')}`
-  await onServer(serverUrl, `create database ${name} template ${template ?? 'template0'}`)
+  await onServer(serverUrl, `create database ${name} template ${template ?? 'template0'} strategy file_copy`)
   const url = new URL(serverUrl)
   url.pathname = `/${name}`
   const pool = new pg.Pool({ connectionString: url.toString(), max: 2 })
