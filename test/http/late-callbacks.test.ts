@@ -141,7 +141,7 @@ describe('a late delivered callback of attempt 0', () => {
 })
 
 describe("a callback that arrives before the API's answer", () => {
-  test('with a failure schedules one retry, which the answer does not undo and which delivers', async () => {
+  test('with a failure schedules one retry, which the answer does not undo, and the retry is delivered', async () => {
     slowTwilio = await startSlowTwilio()
     world = await startWorld({ env: { TWILIO_API_BASE_URL: slowTwilio.url } })
     slowTwilio.passTo(world.simulator.url)

@@ -237,7 +237,7 @@ describe('a request that is not a readable form is refused', () => {
   })
 })
 
-test('the genuine callback that all of them differ from is recorded, with one job', async () => {
+test('the genuine callback that the refused ones differ from is recorded, with one job', async () => {
   expect(await post()).toMatchObject({ status: 204, body: '' })
   const data = { message: row.id, attempt: 1 }
   const jobs = await endpoint.jobs(world.database)

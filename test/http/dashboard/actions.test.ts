@@ -43,7 +43,7 @@ const jobsOf = async (): Promise<number[]> =>
 const open = async (action: 'retry' | 'cancel'): Promise<Record<string, string>> =>
   formOf(await get(web, `/messages/${id}/${action}`))
 
-describe('retry now', () => {
+describe('the action retry now', () => {
   test('asks to confirm, makes the retry due now, and shows a notice', async () => {
     const form = await open('retry')
     expect(await stateOf()).toMatchObject({ isDue: false })
@@ -87,7 +87,7 @@ describe('retry now', () => {
   })
 })
 
-describe('cancel', () => {
+describe('the action cancel', () => {
   test('cancels the message once', async () => {
     const form = await open('cancel')
     const answers = await Promise.all(

@@ -133,7 +133,7 @@ const idsOn = ({ text }: Seen): number[] =>
   [...text.matchAll(/<td class="number"><a href="\/messages\/(\d+)">/g)].map(([, id]) => Number(id))
 
 describe('the messages page', () => {
-  test('lists every message exactly once over its pages', async () => {
+  test('lists every message exactly once across its pages', async () => {
     const ids: number[] = []
     for await (const page of pagesFrom(masked, '/messages')) ids.push(...idsOn(page))
     expect(ids).toHaveLength(await truth('count(*)'))
