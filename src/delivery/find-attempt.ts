@@ -1,7 +1,7 @@
 // Finds an attempt in doubt in Twilio's message list. decide.ts decides what follows.
 //
 // Both mistakes are costly: a wrong match loses a text, and a missed match sends it twice. Twilio's list has no field for
-// an id of ours, so an attempt is matched by its text, its time and what is known about all other attempts.
+// our id. So an attempt is matched by its text, its time, and what is known about all other attempts.
 import type { Report } from './attempts.ts'
 import type { Attempt, Event, ListedMessage, Message } from './message.ts'
 import { LATEST_ACCEPTANCE_SECONDS } from './reconcile-time.ts'

@@ -23,9 +23,9 @@ export type TwilioStatus = (typeof TWILIO_STATUSES)[number]
 export type AttemptStatus = 'pending' | 'submitting' | TwilioStatus
 
 /**
- * The status of a message, column `final_status`: the status of its latest attempt, or `unknown` (a row of the app that
- * sms-retry does not manage), `retrying` (the latest attempt failed, the next is due at `next_retry_at`) or `expired` (its
- * deadline passed before it was delivered).
+ * The status of a message, column `final_status`: that of its latest attempt, or one of three others. `unknown`: sms-retry
+ * does not manage this row of the app. `retrying`: the latest attempt failed, and the next is due at `next_retry_at`.
+ * `expired`: the deadline passed before it was delivered.
  */
 export type DeliveryStatus = 'unknown' | 'retrying' | 'expired' | AttemptStatus
 

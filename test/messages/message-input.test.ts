@@ -141,16 +141,8 @@ describe('invalid input is rejected by name, before anything is written:', () =>
     ['a number that begins with 00', { to: '0012065550199' }, 'write + in place of 00'],
     ['a national number', { to: '(206) 555-0199' }, 'begin with + and the country code'],
     ['a link', { to: 'tel:+12065550199' }, 'leave out the word before the number'],
-    [
-      'metadata that is too deep',
-      { metadata: nested(1001) },
-      'at most 1000 objects and lists inside each other',
-    ],
-    [
-      'metadata that is far too deep',
-      { metadata: nested(8000) },
-      'at most 1000 objects and lists inside each other',
-    ],
+    ['metadata that is too deep', { metadata: nested(1001) }, 'at most 1000 nested objects and arrays'],
+    ['metadata that is far too deep', { metadata: nested(8000) }, 'at most 1000 nested objects and arrays'],
     ['too many nested objects', { metadata: nestedObjects(1002) }, 'at most 1000 nested objects and arrays'],
     ['an endless toJSON', { metadata: { a: endless() } }, 'at most 1000 nested objects and arrays'],
     ['a cycle', { metadata: withCycle() }, 'must have no cycle'],

@@ -174,7 +174,7 @@ test('an endless list with slow pages delays a sweep by half a minute at most', 
   expect(sum).toEqual({ ...NOTHING, looked: 1, asked: 1, failed: 1 })
   expect(await rowOf(world, id)).toMatchObject({ final_status: 'submitting' })
   const reasons = world.log.filter(({ level }) => level === 'warn').map(({ fields }) => fields['reason'])
-  expect(reasons).toContain('the list could not be read in time')
+  expect(reasons).toContain("Twilio's message list took too long")
 })
 
 describe('a process that stops while it reconciles', () => {
