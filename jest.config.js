@@ -21,5 +21,7 @@ export default {
   // Longer than test/support/wait-for.ts waits, which says what it waited for.
   testTimeout: 300_000,
   // More than the machine has cores: many tests wait, as their subject does.
-  maxWorkers: 5,
+  maxWorkers: 4,
+  // Of tests in one file that wait beside each other, each with processes of its own.
+  maxConcurrency: 3,
 }

@@ -4,11 +4,17 @@ import Sequencer from '@jest/test-sequencer'
 
 /** Folders and files below test/, the slowest first. */
 const SLOW = [
+  'kill/reports',
+  'database-loss/worker',
+  'demo/embedded-postgres',
+  'kill/attempts',
+  'database-loss/send',
+  'demo/demo',
   'kill/',
-  'database-loss/',
-  'demo/',
-  'failover/',
+  'failover/asynchronous',
   'faults/',
+  'database-loss/',
+  'failover/',
   'e2e/',
   'messages/run-in-time',
   'cli/',
