@@ -19,6 +19,14 @@ function startDemo(...args: string[]): CliProcess {
   return demo
 }
 
+/** Fails with what the demo printed if it ends instead. */
+function untilPrinted({ child, stderr }: CliProcess, sign: RegExp): Promise<unknown> {
+  return waitFor(`the demo to print ${sign}`, () => {
+    if (child.exitCode !== null) throw new Error(`The demo ended with ${child.exitCode}:\n${stderr()}`)
+    return sign.test(stderr())
+  })
+}
+
 const nothing = { files: [], processes: [] }
 
 test('demo --exit exits with 0 and prints the closing table on stdout', async () => {
@@ -49,8 +57,9 @@ test.each([
   ['SIGTERM', 'while messages are sent', /sent \d+\/\d+/],
   ['SIGINT', 'while it starts', /Starting PostgreSQL/],
 ] as const)('%s %s stops the demo, and leaves no process and no folder', async (signal, _when, sign) => {
-  const { child, ended, stderr, kill } = startDemo('--messages', '400')
-  await waitFor('the right moment', () => sign.test(stderr()))
+  const started = startDemo('--messages', '400')
+  const { child, ended, stderr, kill } = started
+  await untilPrinted(started, sign)
   kill(signal)
   await ended
   expect(child.signalCode).toBeNull()
@@ -59,8 +68,9 @@ test.each([
 })
 
 test('kill -9 during the demo leaves no process and no folder', async () => {
-  const { ended, stderr, kill } = startDemo('--messages', '400')
-  await waitFor('the right moment', () => /sent \d+\/\d+/.test(stderr()))
+  const started = startDemo('--messages', '400')
+  const { ended, kill } = started
+  await untilPrinted(started, /sent \d+\/\d+/)
   expect(await folder.leftBehind()).not.toEqual(nothing)
   kill('SIGKILL')
   await ended

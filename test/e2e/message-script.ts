@@ -137,7 +137,7 @@ async function sendAll(count: number): Promise<Map<number, number>> {
       ids.set(id, i)
     }
   }
-  await Promise.all(Array.from({ length: 10 }, sendSome))
+  await Promise.all(Array.from({ length: 4 }, sendSome))
   await runtime.database.close()
   return ids
 }
