@@ -100,7 +100,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
     define: (command) =>
       command
         .addOption(
-          new Option('--since <time>', 'messages created in the last minutes, hours or days: 30m, 24h, 7d')
+          new Option('--since <time>', 'only messages created within this time: 30m, 24h, 7d')
             .argParser(spanOf)
             .default(24 * 3600, '24h'),
         )

@@ -53,7 +53,7 @@ function reconciledView(sum: Reconciled): string {
   return [
     `Checked ${sum.looked} overdue ${sum.looked === 1 ? 'message' : 'messages'}.`,
     `  ${sum.rungAgain} due without a job: rescheduled`,
-    `  ${sum.asked} looked up at Twilio: ${sum.answered} resolved, ${sum.absent} not found and sent again, ` +
+    `  ${sum.asked} looked up at Twilio: ${sum.answered} resolved, ${sum.absent} not found and rescheduled, ` +
       `${sum.undecided} still in doubt, ${sum.failed} failed`,
     ...(sum.leftOut === 0
       ? []

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander'
 import { delayOf, nonEmpty, portOf, seedOf, shareOf } from './arguments.ts'
 
-/** One flag a fault; each takes the share of callbacks or requests that suffer it. */
+/** One flag per fault. Its value is the share of callbacks or requests with that fault. */
 const FAULTS: readonly (readonly [flag: string, affected: string])[] = [
   ['--drop-callbacks', 'callbacks never sent'],
   ['--duplicate-callbacks', 'callbacks sent twice'],

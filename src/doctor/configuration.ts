@@ -99,7 +99,7 @@ function poolWarnings({ config: { database } }: CheckContext): Finding[] {
 /** The length of `openssl rand -hex 8`. */
 const MIN_SECRET_LENGTH = 16
 
-/** Also applies with a simulator: dashboard and metrics may be public all the same. */
+/** Also applies with a simulator, because dashboard and metrics may still be public. */
 function secretWarnings({ config: { dashboard, metricsToken } }: CheckContext): Finding[] {
   const secrets = [
     ['DASHBOARD_PASSWORD', dashboard.credentials?.password ?? null],

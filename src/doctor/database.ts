@@ -23,7 +23,7 @@ function unreachable({ message, cause }: DatabaseError): Finding {
 const FIX_OTHERWISE =
   'Check host, port and database name in DATABASE_URL, that the server is running, and that this machine may connect.'
 
-/** The driver reports a time-out, and a server without TLS, without a code. */
+/** The driver gives no code for a time-out, nor for a server without TLS. */
 const FIX_WITHOUT_CODE =
   'After a time-out, check host and port in DATABASE_URL, and firewalls. If the server does not support TLS, set ' +
   'DATABASE_SSL=disable.'

@@ -103,8 +103,8 @@ function whySkipped(
   unusable: ReadonlySet<string>,
 ): string | null {
   const invalid = settings.filter((name) => faults.some(({ names }) => names.includes(name)))
-  if (invalid.length > 0) return `Skipped: needs ${invalid.join(', ')}`
-  return after !== undefined && unusable.has(after) ? `Skipped: see ${after}` : null
+  if (invalid.length > 0) return `Not checked: needs ${invalid.join(', ')}`
+  return after !== undefined && unusable.has(after) ? `Not checked: see ${after}` : null
 }
 
 async function examine({ examine }: Check, context: CheckContext): Promise<readonly Finding[]> {

@@ -94,7 +94,7 @@ export function explainAnswer(answer: EndpointAnswer): Finding {
   if (location !== null) {
     return failed(
       `PUBLIC_BASE_URL redirects to ${location}, where Twilio's signature is invalid`,
-      'Set PUBLIC_BASE_URL everywhere to the final address, with the right scheme and host (https, www).',
+      'Set PUBLIC_BASE_URL of all processes to the final address (check https and www).',
     )
   }
   if (status === 401 || status === 407 || (status < 300 && isHtml)) {

@@ -1,4 +1,4 @@
-// Has the role of DATABASE_URL the privileges that sender, web process and worker need?
+// Does the role of DATABASE_URL have the privileges that sender, web process and worker need?
 import { readHiddenRows, readMissingRights } from '../db/privileges.ts'
 import type { Db } from '../postgres/pool.ts'
 import { failed, type Finding } from './finding.ts'

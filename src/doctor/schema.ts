@@ -132,7 +132,7 @@ const nothing = (): void => undefined
 /** The error contains whatever the queue would log. */
 const SILENT = { error: nothing, warn: nothing, info: nothing, debug: nothing }
 
-/** A worker polls every half second. Only a backlog or SEND_RATE_PER_SECOND makes it later. */
+/** A worker polls every half second. Only a backlog or SEND_RATE_PER_SECOND delays attempts longer. */
 const DUE_FOR_LONG_SECONDS = 60
 
 export const examineBacklog: Examine = async ({ database }) => {

@@ -1,4 +1,4 @@
-// Has PostgreSQL settings that lose messages or send them twice, and that our sessions cannot override?
+// Does PostgreSQL have settings that lose messages or send them twice, and that our sessions cannot override?
 import { readSettings } from '../db/inspect.ts'
 import type { Db } from '../postgres/pool.ts'
 import { reachesPeople } from './configuration.ts'

@@ -1,9 +1,9 @@
-// How long each part may take to stop. Platforms allow about 30 seconds between SIGTERM and SIGKILL (Heroku: 30).
+// How long each part may take to stop. Platforms such as Heroku allow 30 seconds between SIGTERM and SIGKILL.
 
 /** The whole process. */
 export const PROCESS_STOP_TIMEOUT_MS = 25_000
 
-/** A worker's jobs under way: longer than one request to Twilio can take. */
+/** The running jobs of a worker. Longer than any request to Twilio takes. */
 export const WORK_STOP_TIMEOUT_MS = 12_000
 
 /** A queue that only schedules jobs. */

@@ -85,8 +85,8 @@ class Sweeper {
 }
 
 /**
- * Jobs for half a second: other workers can take the jobs that remain. A batch of one only at low rates, because pg-boss
- * pauses after each batch.
+ * Jobs for half a second; the rest is left to other workers. Only low rates get batches of one, because pg-boss pauses after
+ * each batch.
  */
 function batchSizeFor(concurrency: number, perSecond: number | null): number {
   // While the requests of one half are running, the worker claims the next half.

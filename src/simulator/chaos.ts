@@ -1,5 +1,5 @@
-// The faults that can be switched on: the share of each, and the draw of the faults of one request. answer-submission.ts
-// (requests) and message-life.ts (callbacks) carry them out.
+// The faults that can be switched on: the share of each, and which of them a request gets. answer-submission.ts (requests)
+// and message-life.ts (callbacks) carry them out.
 import type { CreatedAnswer, NotProcessedAnswer } from './submission-answer.ts'
 import type { Random } from './seeded-random.ts'
 

@@ -9,14 +9,14 @@ import type { SubmissionAnswer } from './submission-answer.ts'
 import { codesThatNeverLeaveTwilio } from './twilio-errors.ts'
 
 const EXAMPLES: readonly [number: string, meaning: string][] = [
-  ['+14155550100', 'delivered, as every ordinary number'],
+  ['+14155550100', 'delivered, like every ordinary number'],
   ['+15553000301', 'first attempt undelivered with 30003, second attempt delivered'],
   [
     '+15553000102',
     'two attempts fail with 30001 (queue overflow, without "sent" before), the third is delivered',
   ],
-  ['+15553000799', '99 attempts fail with 30007: practically never delivered'],
-  ['+15552161099', 'always refused with 21610, HTTP 400'],
+  ['+15553000799', '99 attempts fail with 30007'],
+  ['+15552161099', '99 attempts refused with 21610, HTTP 400'],
   ['+15552042901', 'refused once with 20429, HTTP 429 and Retry-After, then delivered'],
   ['+15556303801', 'refused once with 63038, HTTP 429, then delivered'],
   ['+15552050001', 'refused once with 20500, HTTP 500, then delivered'],
@@ -77,7 +77,7 @@ account, errors, and signed status callbacks. Use it to run and test an app with
 TWILIO_ACCOUNT_SID=${settings.accountSid}
 TWILIO_AUTH_TOKEN=${shownToken}</pre>
 
-<h2>The recipient’s number decides</h2>
+<h2>The recipient’s number determines the outcome</h2>
 <p><code>+1555CCCCCNN</code> fails the first <code>NN</code> attempts with error code <code>CCCCC</code>. Later attempts, and
 messages to all other numbers, are delivered. Codes that begin with 2, and 63038, are refused immediately with Twilio’s HTTP
 status. For all other codes the API accepts the message, and a callback reports the failure: “failed” without “sent” before for

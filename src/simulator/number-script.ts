@@ -22,8 +22,8 @@ export function scriptedOutcome(
   if (match === null) return { kind: 'delivered' }
   const code = Number(match[1])
   const refused = isRefusedByApi(code)
-  // After a 429 or a 5xx an app may submit the same attempt again. If the attempt's number counted, it would be refused
-  // forever. For these codes, the first NN POSTs fail.
+  // After a 429 or a 5xx an app may submit the same attempt again. If only the attempt's number counted, it would
+  // be refused forever. For these codes, the first NN POSTs fail.
   const sameAttemptAgain = [20429, 20500, 20503].includes(code)
   const failuresSoFar = sameAttemptAgain ? Math.max(attempt, earlierPosts) : attempt
   if (failuresSoFar >= Number(match[2])) return { kind: 'delivered' }

@@ -171,7 +171,7 @@ function closeServer(server: Server): Promise<void> {
   })
 }
 
-/** An address that means "all interfaces" cannot be connected to everywhere. */
+/** On some systems, clients cannot connect to an address that means "all interfaces". */
 function hostInUrl(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1'
   if (host === '::') return '[::1]'

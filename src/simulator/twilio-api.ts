@@ -102,7 +102,7 @@ function notFound(request: Request): Refusal {
   return refusal(20404, `The requested resource ${path} was not found`)
 }
 
-/** Answers 4xx if Express cannot read the body (too large, unknown charset). Other errors are bugs of ours. */
+/** Answers 4xx if Express cannot read the body (too large, unknown charset). Other errors are bugs of the simulator. */
 function refuseUnreadable(refuse: (response: Response, refused: Refusal) => void): ErrorRequestHandler {
   return (error, _request, response, next) => {
     const status: unknown = error?.status

@@ -37,7 +37,7 @@ describe('reconcile', () => {
       0,
       'Checked 4 overdue messages.',
       '  1 due without a job: rescheduled',
-      '  3 looked up at Twilio: 2 resolved, 1 not found and sent again, 0 still in doubt, 0 failed',
+      '  3 looked up at Twilio: 2 resolved, 1 not found and rescheduled, 0 still in doubt, 0 failed',
       '',
     ])
     // Unusual events are logged.
@@ -88,7 +88,7 @@ describe('reconcile', () => {
     const { code, stdout, stderr } = await run(world)
     expect(code).toBe(0)
     expect(stdout).toContain(
-      '2 looked up at Twilio: 0 resolved, 0 not found and sent again, 2 still in doubt, 0 failed',
+      '2 looked up at Twilio: 0 resolved, 0 not found and rescheduled, 2 still in doubt, 0 failed',
     )
     expect(stderr).toMatch(/stays in doubt/)
   })
@@ -100,7 +100,7 @@ describe('reconcile', () => {
     const { code, stdout, stderr } = await run(world)
     expect(code).toBe(1)
     expect(stdout).toContain(
-      '1 looked up at Twilio: 0 resolved, 0 not found and sent again, 0 still in doubt, 1 failed',
+      '1 looked up at Twilio: 0 resolved, 0 not found and rescheduled, 0 still in doubt, 1 failed',
     )
     expect(stderr).toMatch(/Could not look up an attempt at Twilio.*HTTP 5\d\d/)
     await world.pass(900)

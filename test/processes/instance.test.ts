@@ -49,7 +49,7 @@ async function startedInstance(role: Role, callbacks: number, changes: Partial<I
   return made
 }
 
-/** As a web process tells it that has counted nothing itself. */
+/** The metrics as a web process exposes them that has counted nothing itself. */
 async function read(): Promise<ReadonlyMap<string, number>> {
   const { instance, ...deps } = newInstance('web')
   return seriesOf(await new Exposition(deps, instance).read())
@@ -59,7 +59,7 @@ const RECORDED = 'sms_retry_callbacks_total{result="recorded"}'
 const callbacks = async (): Promise<number | undefined> => (await read()).get(RECORDED)
 const rows = (): Promise<{ role: string }[]> => own.query('select role from sms_retry.instance order by role')
 
-/** As if nothing had been heard of it for so long. */
+/** Makes instances look silent for this long. */
 const fallSilent = (seconds: number, role?: Role): Promise<unknown> =>
   own.query(
     `update sms_retry.instance set seen_at = seen_at - make_interval(secs => $1) where $2::text is null or role = $2`,
@@ -132,7 +132,7 @@ describe('counters never decrease', () => {
     expect(await callbacks()).toBe(7)
     const after = (await listInstances(database)).find(({ role }) => role === 'worker')
     expect(after?.id).not.toBe(before?.id)
-    // It is as old as it was, save for the time that the two statements took to arrive.
+    // Its age is unchanged, except for the time that the two statements took.
     expect(Math.abs((after?.startedAt.getTime() ?? 0) - (before?.startedAt.getTime() ?? 0))).toBeLessThan(
       60_000,
     )
@@ -147,7 +147,7 @@ describe('counters never decrease', () => {
   test('when many processes fold the same rows concurrently: each row counts once', async () => {
     for (let n = 0; n < 5; n += 1) await startedInstance('worker', 10)
     await fallSilent(70)
-    // All of them find the dead when they have written their own row, and half of them stop meanwhile.
+    // All find the dead rows after they have written their own, and half of them stop meanwhile.
     const started = await Promise.all(Array.from({ length: 8 }, () => startedInstance('sender', 1)))
     await Promise.all(started.slice(4).map(({ instance }) => instance.stop()))
     expect(await callbacks()).toBe(58)

@@ -59,7 +59,7 @@ async function isCurrent(database: TestDatabase): Promise<boolean> {
   return kind === 'current'
 }
 
-/** The schema that an empty database gets: every other one has to end up with the same. */
+/** The schema of an empty database. All other databases must get the same. */
 async function freshSchema(): Promise<string> {
   const template = await createTestDatabase()
   return dumpSchema(template).finally(() => template.drop())
@@ -200,7 +200,7 @@ test('an older schema is not current until it is migrated', async () => {
   const database = await databaseWith(ORIGINAL_TABLE, ORIGINAL_ROWS)
   await migrated(database)
   const schema = await dumpSchema(database)
-  // As the version left it that had the first five migrations.
+  // The schema of the version with the first five migrations.
   for (const statement of [
     'drop index idx_sms_usage_logs_reconcile, idx_sms_usage_logs_phone_number',
     'drop table sms_retry.send_rate, sms_retry.due_watch, sms_retry.instance, sms_retry.departed',
@@ -218,14 +218,14 @@ test('an older schema is not current until it is migrated', async () => {
 
 describe('the command', () => {
   beforeAll(() => {
-    // `npm test` builds first; this is for a run of this file alone.
+    // `npm test` builds first; this is for running this file alone.
     const root = fileURLToPath(new URL('../..', import.meta.url))
     if (!existsSync(`${root}/dist/cli.js`)) execFileSync('npm', ['run', 'build'], { cwd: root })
   })
 
   test('run by two processes concurrently applies everything once, and both succeed', async () => {
     const database = await databaseWith(ORIGINAL_TABLE, ORIGINAL_ROWS)
-    // An old snapshot holds up CREATE INDEX CONCURRENTLY, until both processes are there.
+    // An old snapshot blocks CREATE INDEX CONCURRENTLY until both processes are waiting.
     const snapshot = new pg.Client({ connectionString: database.url })
     await snapshot.connect()
     await snapshot.query('begin isolation level repeatable read')

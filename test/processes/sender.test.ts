@@ -114,7 +114,7 @@ describe('enqueue', () => {
     await client.query('commit')
     expect(await rowOf(world, id)).toMatchObject({ final_status: 'pending', success: true })
     expect(await jobCount(world)).toBe(1)
-    // Knex and others take `?` for a placeholder of their own.
+    // Knex and others treat `?` as a placeholder.
     expect(statements.filter((text) => text.includes('?'))).toEqual([])
   })
 
@@ -164,7 +164,7 @@ describe('enqueue', () => {
 test('close() waits for running sends and records their answers', async () => {
   let idleConnections = 0
   const { world } = await newWorldWith(async (response, post) => {
-    // Late: a sender that does not wait has closed its connections by then.
+    // By then, a sender that does not wait would have closed its connections.
     await waitFor('the end', async () => (await connectionCount(world)) <= idleConnections, 2_000).catch(
       () => undefined,
     )

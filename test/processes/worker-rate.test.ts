@@ -11,30 +11,30 @@ import { closeLater, newWorld, rowsOf } from '../support/world-with.ts'
 const RATE = 5
 const MESSAGES = 30
 const WORKERS = 3
-/** Jobs that all workers together have in their hands at any time. */
+/** The maximum number of jobs that all workers together have claimed at a time. */
 const MAX_TAKEN = 2 * WORKERS
-/** A timer may fire so much too early. */
+/** A timer may fire this early. */
 const TIMER_MS = 2
 
 const newPacedWorld = (): Promise<World> => newWorld({ env: { SEND_RATE_PER_SECOND: `${RATE}` } })
 
-/** From now, the first moment is at this distance: time for all workers to start. Milliseconds since 1970. */
-async function firstMomentIn({ database }: World, seconds: number): Promise<number> {
+/** Delays the first send, so that all workers can start. Returns its time, in milliseconds since 1970. */
+async function delayFirstSend({ database }: World, seconds: number): Promise<number> {
   await database.query(
     'update sms_retry.send_rate set next_at = clock_timestamp() + make_interval(secs => $1)',
     [seconds],
   )
-  return nextMoment({ database })
+  return nextSendMs({ database })
 }
 
-async function nextMoment({ database }: Pick<World, 'database'>): Promise<number> {
+async function nextSendMs({ database }: Pick<World, 'database'>): Promise<number> {
   const [row] = await database.query<{ ms: number }>(
     'select (extract(epoch from next_at) * 1000)::float8 as "ms" from sms_retry.send_rate',
   )
   return row?.ms ?? Number.NaN
 }
 
-/** So many more jobs for the first attempt of this message, as if it had been postponed and rung again. */
+/** Adds jobs for the first attempt of this message, as if it had been postponed and scheduled again. */
 async function duplicate(world: World, messageId: number, count: number): Promise<void> {
   const { database, logger } = world.openRuntime()
   closeLater(() => database.close())
@@ -50,9 +50,9 @@ async function duplicate(world: World, messageId: number, count: number): Promis
 test(`${WORKERS} workers together send ${MESSAGES} overdue attempts at ${RATE} per second, each once`, async () => {
   const world = await newPacedWorld()
   for (let i = 0; i < MESSAGES; i += 1) await enqueue(world, { to: `+120655501${10 + i}` })
-  // Each sweep finds those overdue that still wait for their moment.
+  // Each sweep finds overdue attempts that still wait for their turn.
   await passForRows(world, 60)
-  const startMs = await firstMomentIn(world, 2)
+  const startMs = await delayFirstSend(world, 2)
   await world.startWorker()
   for (let i = 1; i < WORKERS; i += 1) await newWorker(world)
 
@@ -74,7 +74,7 @@ test(`${WORKERS} workers together send ${MESSAGES} overdue attempts at ${RATE} p
     .map((atMs, i) => atMs - (startMs + (i * 1000) / RATE))
     .filter((distanceMs) => distanceMs < -TIMER_MS)
   expect(ahead).toEqual([])
-  // None had a moment to wait for that another worker could have used.
+  // No job reserved a send that another worker could have used.
   expect(mostTaken).toBeGreaterThan(0)
   expect(mostTaken).toBeLessThanOrEqual(MAX_TAKEN)
 
@@ -91,10 +91,10 @@ test('jobs of an attempt that was already made reserve no send', async () => {
   const id = await enqueue(world)
   await world.startWorker()
   await waitForStatus(world, id, 'delivered')
-  const before = await nextMoment(world)
+  const before = await nextSendMs(world)
   await duplicate(world, id, 6)
   await allAlarmsRung(world)
-  expect(await nextMoment(world)).toBe(before)
+  expect(await nextSendMs(world)).toBe(before)
   expect(world.simulator.messages()).toHaveLength(1)
 })
 
@@ -102,9 +102,9 @@ test('several jobs of one attempt reserve one send together', async () => {
   const world = await newPacedWorld()
   const id = await enqueue(world)
   await duplicate(world, id, 6)
-  const startMs = await firstMomentIn(world, 2)
+  const startMs = await delayFirstSend(world, 2)
   await world.startWorker()
   await allAlarmsRung(world)
-  expect(await nextMoment(world)).toBeCloseTo(startMs + 1000 / RATE, 1)
+  expect(await nextSendMs(world)).toBeCloseTo(startMs + 1000 / RATE, 1)
   expect(world.simulator.messages()).toHaveLength(1)
 })

@@ -8,7 +8,7 @@ import type { SimulatorOptions } from '../../src/simulator/simulator.ts'
 import { startReceiver } from './start-receiver.ts'
 import { FROM, postForm, receive, simulate } from './with-simulator.ts'
 
-/** A message that fails before it is sent has one callback only. */
+/** A message that fails before it is sent has a single callback. */
 const ONE_CALLBACK = '+15553000101'
 
 async function sendTo(StatusCallback: string, options: SimulatorOptions = {}) {
@@ -20,7 +20,7 @@ async function sendTo(StatusCallback: string, options: SimulatorOptions = {}) {
 
 const answerWith = (status: number) => (response: ServerResponse) => response.writeHead(status).end('no')
 const breakOff = (response: ServerResponse) => response.socket?.destroy()
-const saySomeday = () => {}
+const neverAnswer = () => {}
 
 describe('only failures that the policy names are tried again', () => {
   test.each<[what: string, fragment: string, answer: (response: ServerResponse) => void, tries: number]>([
@@ -34,10 +34,10 @@ describe('only failures that the policy names are tried again', () => {
     ['a 500', '#rc=0&rp=all', answerWith(500), 1],
     ['a redirect', '#rc=3&rp=all', answerWith(302), 1],
     ['success', '#rc=3&rp=all', answerWith(204), 1],
-    ['a connection that breaks off', '#rc=2&rp=rt', breakOff, 3],
-    ['a connection that breaks off', '#rc=2&rp=ct', breakOff, 1],
-    ['no answer in time', '#rc=2&rp=rt&rt=100', saySomeday, 3],
-    ['no answer in time', '#rc=2&rp=ct,4xx,5xx&rt=100', saySomeday, 1],
+    ['a breaking connection', '#rc=2&rp=rt', breakOff, 3],
+    ['a breaking connection', '#rc=2&rp=ct', breakOff, 1],
+    ['an answer time-out', '#rc=2&rp=rt&rt=100', neverAnswer, 3],
+    ['an answer time-out', '#rc=2&rp=ct,4xx,5xx&rt=100', neverAnswer, 1],
   ])('%s with the fragment %s', async (_what, fragment, answer, tries) => {
     const receiver = await receive(answer)
     const simulator = await sendTo(`${receiver.url}/status${fragment}`)
@@ -83,7 +83,7 @@ test('all tries have the same fields, token and signature, and no fragment', asy
 
 describe('time-outs', () => {
   test('ct of the fragment overrides the option of the simulator', async () => {
-    // It takes the connection but never says a word of TLS, so there is no secure connection.
+    // The server accepts connections but does not speak TLS, so there is no secure connection.
     const silent = createServer((socket) => socket.on('error', () => {}).resume())
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
     const { port } = silent.address() as AddressInfo
@@ -93,13 +93,13 @@ describe('time-outs', () => {
   })
 
   test('rt of the fragment overrides the option of the simulator', async () => {
-    const receiver = await receive(saySomeday)
+    const receiver = await receive(neverAnswer)
     const simulator = await sendTo(`${receiver.url}/#rt=120`)
     expect(simulator.callbacks()).toMatchObject([{ tries: 1, error: 'no answer within 120 ms' }])
   })
 
   test('tt ends the running try, and no other follows', async () => {
-    const receiver = await receive(saySomeday)
+    const receiver = await receive(neverAnswer)
     const simulator = await sendTo(`${receiver.url}/#tt=150&rt=15000&rc=5&rp=all`)
     expect(simulator.callbacks()).toMatchObject([
       { tries: 1, answer_status: null, error: 'no answer within the time for all tries' },
@@ -108,10 +108,10 @@ describe('time-outs', () => {
   })
 
   test('tt limits all tries together', async () => {
-    const receiver = await receive(saySomeday)
+    const receiver = await receive(neverAnswer)
     const simulator = await sendTo(`${receiver.url}/#tt=250&rt=100&rc=5&rp=all`)
     const [callback] = simulator.callbacks()
-    // 100 + 100 + 50 ms. On a slow machine the time may be over when the second one has run out of its own.
+    // 100 + 100 + 50 ms. On a slow machine, the total time may end during the second try.
     expect([
       { tries: 3, error: 'no answer within the time for all tries' },
       { tries: 2, error: 'no answer within the time for all tries' },

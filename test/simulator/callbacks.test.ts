@@ -95,7 +95,7 @@ describe('a receiver', () => {
             headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
           },
         )
-        // The first byte counts: reading and parsing the answer may well take longer than a callback.
+        // The first byte counts, because parsing the answer may take longer than a callback.
         request.on('response', (response) => {
           answered = true
           response.resume().on('end', resolve)

@@ -97,7 +97,7 @@ describe('faults of requests', () => {
     expect(await client.messages.list()).toEqual([])
     expect(simulator.messages()).toMatchObject([{ answer, attempt: null }])
 
-    // The faults end: the next POST is the first one that counts as an attempt.
+    // Without faults, the next POST is the first that counts as an attempt.
     simulator.setChaos({ [name]: 0 })
     expect((await postForm(simulator, form)).status).toBe(201)
     expect(simulator.messages()[1]).toMatchObject({ answer: 'accepted', attempt: 0 })

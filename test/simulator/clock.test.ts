@@ -70,9 +70,9 @@ describe('the clock of the simulator', () => {
   const good = { To: TO, From: FROM, Body: 'Hello' }
 
   test.each<[what: string, method: string, path: string, fields: Record<string, string>, status: number]>([
-    ['a message', 'POST', list, good, 201],
-    ['a refusal by the script', 'POST', list, { ...good, To: '+15552161001' }, 400],
-    ['a refusal of the fields', 'POST', list, { ...good, To: 'x' }, 400],
+    ['a created message', 'POST', list, good, 201],
+    ['a refusal by the number scheme', 'POST', list, { ...good, To: '+15552161001' }, 400],
+    ['invalid fields', 'POST', list, { ...good, To: 'x' }, 400],
     ['a body that is too large', 'POST', list, { ...good, Body: 'x'.repeat(200_000) }, 413],
     ['a list', 'GET', list, {}, 200],
     ['a list that is refused', 'GET', `${list}?Page=x`, {}, 400],
@@ -109,7 +109,7 @@ describe('the clock of the simulator', () => {
       expect([fault, date]).toEqual([fault, 'Mon, 03 Feb 2031 04:05:06 GMT'])
       simulator.setChaos({ [fault]: 0 })
     }
-    // A slow answer is dated when it is given.
+    // A slow answer has the date at which it is sent.
     simulator.setChaos({ slow: 1 })
     const slow = dateOf(basicAuth(accountSid, authToken), new URLSearchParams(good))
     while (simulator.submissionCounts().slow === 0) await new Promise((resolve) => setTimeout(resolve, 2))

@@ -10,7 +10,7 @@ import { basicAuth, clientOf, FROM, postForm, receive, rejectionOf, simulate, TO
 const REFUSED = '+15552161001'
 const NAMED = (url: string) => `${url}/status?message=7&attempt=0`
 
-/** Unlike postForm it expects no JSON. */
+/** Unlike postForm, expects no JSON. */
 function post({ url, accountSid, authToken }: Simulator, fields: Record<string, string>): Promise<Response> {
   return fetch(`${url}/2010-04-01/Accounts/${accountSid}/Messages.json`, {
     method: 'POST',
@@ -20,8 +20,8 @@ function post({ url, accountSid, authToken }: Simulator, fields: Record<string, 
 }
 
 /**
- * Everything that came over the wire until the connection ended, head and all. It asks again as soon as the first
- * part comes: a connection that was left open would answer that, too.
+ * Returns all bytes received until the connection ends, including the head. Sends a second request when the first bytes
+ * arrive: a connection that stays open would answer it as well.
  */
 function rawPost(simulator: Simulator, fields: Record<string, string>): Promise<string> {
   const body = String(new URLSearchParams(fields))
@@ -159,9 +159,9 @@ describe('faults of POSTs that are accepted', () => {
     await waitFor('both callbacks', () => receiver.received.length === 2)
     expect(answeredMs).toBe(0)
     const message = await creating
-    // What it says is what was true when it was accepted.
+    // The answer has the status at the time of acceptance.
     expect(message).toMatchObject({ sid: simulator.messages()[0]?.sid, status: 'queued' })
-    // A timer may fire a millisecond early by another clock.
+    // By another clock, a timer may fire a millisecond early.
     expect(answeredMs - startedMs).toBeGreaterThan(595)
     expect(simulator.messages()).toMatchObject([{ answer: 'slow', status: 'delivered' }])
   })

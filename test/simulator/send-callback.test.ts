@@ -37,7 +37,7 @@ describe('a callback', () => {
   })
 
   test('a connection time-out is tried once more', async () => {
-    // It takes the connection but never says a word of TLS, so there is no secure connection.
+    // The server accepts connections but does not speak TLS, so there is no secure connection.
     const silent = createServer()
     let connections = 0
     silent.on('connection', (socket) => {

@@ -4,7 +4,7 @@ import { expect, test } from '@jest/globals'
 import { NO_CHAOS } from '../../src/simulator/chaos.ts'
 import { waitFor } from './start-receiver.ts'
 
-/** A share of its own for each. */
+/** A different share for each fault. */
 const shareOf = (index: number) => (index + 1) / 100
 
 const PROGRAM = new URL('../../src/cli/program.ts', import.meta.url).href

@@ -29,7 +29,7 @@ describe('start', () => {
     await closed
   })
 
-  // Some machines, containers above all, have no IPv6.
+  // Some machines, often containers, have no IPv6.
   const hasIpv6 = Object.values(networkInterfaces()).some((list) =>
     list?.some(({ address }) => address === '::1'),
   )
@@ -111,7 +111,7 @@ describe('close', () => {
 
   test('lets the process exit', async () => {
     const receiver = await startReceiver(() => {})
-    // The receiver never answers, the request hangs and a timer of ten minutes is set when the process closes it.
+    // When the process closes the simulator, a callback is unanswered, a request hangs, and a timer of ten minutes is set.
     const program = `
       const { startSimulator } = await import(${JSON.stringify(new URL('../../src/simulator/simulator.ts', import.meta.url).href)})
       const simulator = await startSimulator({ callbackDelayMs: 1, chaosDelayMs: 600000, chaos: { hang: 1 } })

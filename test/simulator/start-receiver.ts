@@ -3,7 +3,7 @@ import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'nod
 import type { AddressInfo } from 'node:net'
 
 export interface ReceivedCallback {
-  /** Path and query as they came over the wire. */
+  /** Path and query as received. */
   path: string
   method: string
   headers: IncomingHttpHeaders
@@ -18,7 +18,7 @@ export interface Receiver {
   close(): Promise<void>
 }
 
-/** `answer` writes the response; 204 if it is left out. */
+/** @param answer writes the response. Default: 204 */
 export async function startReceiver(
   answer: (response: ServerResponse, callback: ReceivedCallback) => void = (response) => {
     response.writeHead(204).end()
@@ -52,7 +52,7 @@ export async function startReceiver(
   }
 }
 
-/** Fails with the name of what was waited for, so that a red test says what did not come. */
+/** Rejects with a description of the missing callback, which a failed test then shows. */
 export async function waitFor(what: string, condition: () => boolean, timeoutMs = 120_000): Promise<void> {
   const endMs = Date.now() + timeoutMs
   while (!condition()) {

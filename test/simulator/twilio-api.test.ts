@@ -197,7 +197,7 @@ describe('authorization', () => {
 
   test.each([
     ['a wrong auth token', (sid: string) => twilio(sid, 'wrong')],
-    ['an API key nobody gave', (sid: string) => twilio('SKother', 'secret', { accountSid: sid })],
+    ['an unknown API key', (sid: string) => twilio('SKother', 'secret', { accountSid: sid })],
     ['a wrong API key secret', (sid: string) => twilio('SKtest', 'wrong', { accountSid: sid })],
   ])('excludes %s, with 401 and code 20003', async (_what, makeClient) => {
     const { simulator } = await simulate({ apiKeySid: 'SKtest', apiKeySecret: 'secret' })

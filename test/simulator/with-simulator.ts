@@ -15,7 +15,7 @@ afterEach(async () => {
   await Promise.all(running.splice(0).map((each) => each.close()))
 })
 
-/** Steps of 1 ms keep tests fast; a test about time says otherwise. */
+/** The status of a message changes every millisecond unless `options` say otherwise, so that tests are fast. */
 export async function simulate(
   options: SimulatorOptions = {},
 ): Promise<{ simulator: Simulator; client: Client }> {
@@ -39,7 +39,7 @@ export function clientOf(
   return client
 }
 
-/** A POST as some other client would make it, with any fields and headers. */
+/** Posts any fields and headers without the twilio package. */
 export async function postForm(
   simulator: Simulator,
   fields: Record<string, string>,
@@ -50,7 +50,7 @@ export async function postForm(
     headers: { Authorization: basicAuth(simulator.accountSid, simulator.authToken), ...headers },
     body: new URLSearchParams(fields),
   })
-  // The fields that tests read by name; whatever else is there is compared as a whole.
+  // Tests read these fields by name, and compare other bodies as a whole.
   const body = (await response.json()) as { sid: string; code: number }
   return { status: response.status, headers: response.headers, body }
 }
@@ -59,7 +59,7 @@ export function basicAuth(username: string, password: string): string {
   return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
 }
 
-/** What a promise was rejected with. */
+/** Resolves with the reason of a rejection. */
 export async function rejectionOf(promise: Promise<unknown>): Promise<unknown> {
   try {
     await promise
