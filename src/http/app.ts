@@ -2,6 +2,7 @@
 import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Router } from 'express'
 import { Instance } from '../processes/instance.ts'
 import { LazyRecording, type Runtime } from '../processes/runtime.ts'
+import { QUEUE_STOP_TIMEOUT_MS } from '../processes/stop-timeouts.ts'
 import { errorFields, type Logger } from '../shared/log.ts'
 import { readinessRoute } from './readiness-route.ts'
 import { statusCallbackRoute } from './status-callback-route.ts'
@@ -10,8 +11,6 @@ export interface Closable {
   /** Closes the database connections of a router or an app. Call it after the server has closed; it can be called again. */
   close(): Promise<void>
 }
-
-const STOP_TIMEOUT_MS = 5_000
 
 /** The status callback endpoint alone, for mounting into an app. */
 export function createStatusCallbackRouter(runtime: Runtime): Router & Closable {
@@ -81,6 +80,6 @@ function answerErrors(logger: Logger): ErrorRequestHandler {
 }
 
 async function closeAll({ database }: Runtime, instance: Instance, recording: LazyRecording): Promise<void> {
-  await Promise.all([recording.stop(STOP_TIMEOUT_MS), instance.stop()])
+  await Promise.all([recording.stop(QUEUE_STOP_TIMEOUT_MS), instance.stop()])
   await database.close()
 }
