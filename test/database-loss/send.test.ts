@@ -127,7 +127,7 @@ describe("the database is lost after the message is recorded, before Twilio's an
     await lossyWorld.proxy.set('away')
     const result = await sending
     expect(result).toEqual({ id: expect.any(Number), status: 'in_doubt' })
-    expect(linesWith(lossyWorld.log, 'The answer to an attempt could not be recorded')).toHaveLength(1)
+    expect(linesWith(lossyWorld.log, 'Could not record the answer to an attempt')).toHaveLength(1)
     expect(await rowOf(world, result.id)).toMatchObject({
       final_status: 'submitting',
       twilio_message_sid: null,

@@ -48,7 +48,7 @@ describe('migrate', () => {
     [
       'with a table of its own',
       [ORIGINAL_TABLE.replace('sms_usage_logs', 'app2.sms_usage_logs')],
-      'finds another one in the schema app2',
+      'finds another table in the schema app2',
       [{ schema: 'app1' }, { schema: 'app2' }],
     ],
   ])('refuses a second installation %s, names both schemas, and changes nothing', async (_what, statements, says, tables) => {
@@ -121,7 +121,7 @@ describe('a process that finds the table of another schema', () => {
     const starting = start(openRuntime({ logger: silentLogger }, env, ['DATABASE_URL']))
     await expect(starting).rejects.toThrow(SchemaError)
     await expect(starting).rejects.toThrow(
-      'in the schema app1, but the search path finds another one in the schema app2',
+      'in the schema app1, but the search path finds another table in the schema app2',
     )
   })
 
@@ -144,7 +144,7 @@ describe('a process that finds the table of another schema', () => {
   test('is reported by doctor', async () => {
     const doctor = startCli(['doctor'], await envOf(await databaseOfTwo(COPY)))
     expect(await doctor.ended).toBe(1)
-    expect(doctor.stdout()).toContain('finds another one in the schema app2')
+    expect(doctor.stdout()).toContain('finds another table in the schema app2')
   })
 })
 

@@ -80,7 +80,7 @@ test(`${WORKERS} workers together send ${MESSAGES} overdue attempts at ${RATE} p
 
   const words = world.log.map(({ message }) => message)
   expect(words).toContain('Overdue messages reconciled')
-  expect(words.filter((word) => word.includes('its alarm is set again'))).toEqual([])
+  expect(words.filter((word) => word.includes('its job is rescheduled'))).toEqual([])
   expect(await world.database.query(`select from sms_retry_pgboss.job where name = 'attempt'`)).toHaveLength(
     MESSAGES,
   )
