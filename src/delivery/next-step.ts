@@ -32,7 +32,7 @@ export function nextStepOf(message: Message, now: Date): NextStep {
     }
     case 'submitting':
       if (!isInDoubt(message, now)) return { what: "Its request is waiting for Twilio's answer", at: null }
-      return lookup === null
+      return reconcileAt === 'never'
         ? { what: 'It is not sent again. Only a status callback can tell its outcome', at: null }
         : {
             what: 'It is not sent again until its outcome is known. sms-retry looks it up at Twilio',
@@ -43,7 +43,7 @@ export function nextStepOf(message: Message, now: Date): NextStep {
     case 'queued':
     case 'sending':
     case 'sent':
-      return lookup === null
+      return reconcileAt === 'never'
         ? { what: 'Twilio has it. Only a status callback can change its status', at: null }
         : {
             what: 'Twilio has it and reports by status callback. If none comes, sms-retry looks it up',

@@ -130,7 +130,7 @@ describe('cancel', () => {
   test('changes nothing if the message is delivered', async () => {
     const id = await send(WORKING_NUMBER)
     const ended = await run('cancel', id)
-    expect(ended).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('delivered already') })
+    expect(ended).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('already delivered') })
   })
 })
 

@@ -103,7 +103,7 @@ describe('under the role', () => {
     )
     await fetch(`${world.web.url}/messages/${id}/cancel`, {
       method: 'POST',
-      headers: { Authorization },
+      headers: { Authorization, 'Sec-Fetch-Site': 'same-origin' },
       body: new URLSearchParams(fields),
     })
     expect(await rowOf(world, id)).toMatchObject({ final_status: 'canceled' })

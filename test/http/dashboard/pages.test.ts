@@ -245,12 +245,12 @@ describe('the page of one message', () => {
   })
 
   test.each([
-    [1, 'it got through'],
-    [2, 'it is given up'],
+    [1, 'it was delivered'],
+    [2, 'it failed for good'],
     [3, 'The first attempt is due: a worker makes it'],
-    [4, 'It is not sent again before it is known what became of it'],
+    [4, 'It is not sent again until its outcome is known'],
     [6, 'Twilio has it'],
-    [7, 'it was called off'],
+    [7, 'it was canceled'],
   ])('explains the next step of message %d: %s', async (n, words) => {
     expect((await get(masked, `/messages/${await idOf(n)}`)).text).toContain(words)
   })
