@@ -8,6 +8,7 @@ import { freePort, startEmbeddedPostgres } from './embedded-postgres.ts'
 import { migrate } from '../processes/migrate.ts'
 import { openRuntime, type Runtime } from '../processes/runtime.ts'
 import { openSender, type Sender } from '../processes/sender.ts'
+import { retryOnDatabaseError } from '../recording/record-events.ts'
 import { simulatedEnvironment } from '../simulator/environment.ts'
 import { type Simulator, startSimulator } from '../simulator/simulator.ts'
 import { startWeb } from '../http/web.ts'
@@ -28,6 +29,9 @@ const DELAY_SCALE = 0.01
 const STALLED_AFTER_MS = 60_000
 const POLL_MS = 250
 const CONCURRENT_SENDS = 20
+
+/** On a busy machine, the database may answer too late. A message sent again is recognized by its idempotency key. */
+const RETRY_AFTER_MS = [1_000, 3_000, 10_000]
 
 /** @returns true if every message is final and none was sent twice */
 export async function demoCommand(flags: DemoFlags): Promise<boolean> {
@@ -109,11 +113,13 @@ async function run(world: World, messages: number): Promise<boolean> {
   const sending = sendAll(world, messages)
   // The race below rejects with the same failure.
   sending.catch(() => undefined)
-  let overview = await countMessages(runtime.database)
+  const count = (): Promise<Overview> =>
+    retryOnDatabaseError(() => countMessages(runtime.database), RETRY_AFTER_MS)
+  let overview = await count()
   let changedMs = performance.now()
   while (!isDone(overview, messages)) {
     await Promise.race([sending.then(() => sleep(POLL_MS)), sleep(POLL_MS)])
-    const next = await countMessages(runtime.database)
+    const next = await count()
     if (JSON.stringify(next) !== JSON.stringify(overview)) changedMs = performance.now()
     overview = next
     progress.show(overview)
@@ -142,8 +148,13 @@ async function sendAll({ runtime, sender }: World, messages: number): Promise<vo
         body: `Your order ${1000 + i} has shipped.`,
         idempotencyKey: `order-${i}`,
       }
-      if (i % 2 === 0) await sender.send(message)
-      else await runtime.database.transaction((db) => sender.enqueue(message, { db }))
+      await retryOnDatabaseError<unknown>(
+        () =>
+          i % 2 === 0
+            ? sender.send(message)
+            : runtime.database.transaction((db) => sender.enqueue(message, { db })),
+        RETRY_AFTER_MS,
+      )
     }
   }
   await Promise.all(Array.from({ length: CONCURRENT_SENDS }, sendSome))
