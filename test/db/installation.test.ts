@@ -160,12 +160,12 @@ describe('ids above 2^53 - 1', () => {
     [
       'a sequence',
       [BIGINT, `select setval('sms_usage_logs_id_seq', 9007199254740992)`],
-      'The sequence public.sms_usage_logs_id_seq gives the id 9007199254740992',
+      'The sequence public.sms_usage_logs_id_seq generates the id 9007199254740992',
     ],
     [
       'an identity',
       [IDENTITY, 'alter table sms_usage_logs alter column id set start with 9007199254740992 restart'],
-      'The sequence public.sms_usage_logs_id_seq gives the id 9007199254740992',
+      'The sequence public.sms_usage_logs_id_seq generates the id 9007199254740992',
     ],
   ])('make migrate fail if they come from %s', async (_what, statements, says) => {
     const database = await databaseWith(...statements)

@@ -1,6 +1,8 @@
 // A flood of forged callbacks is cheap to answer, does not fill the log, and does not keep genuine callbacks out.
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { ForgeryLimit, type Verdict } from '../../src/http/forgery-limit.ts'
+import { capturingLogger, type LogLine } from '../support/world.ts'
 import * as endpoint from './endpoint.ts'
 
 let database: TestDatabase
@@ -30,28 +32,36 @@ function callback(change: Partial<endpoint.CallbackRequest> = {}): endpoint.Call
 
 const forged = (): endpoint.CallbackRequest => callback({ authToken: 'not the token of this account' })
 
-async function flood(): Promise<number[]> {
-  return endpoint.postTogether(target, Array.from({ length: BUDGET + 50 }, forged))
+/** Until the limit is reached. A busy machine may need longer for a flood than the limit's window of 10 s. */
+async function flood(): Promise<void> {
+  const forgedOnes = Array.from({ length: BUDGET + 50 }, forged)
+  let answers: readonly number[] = []
+  while (answers.at(-1) !== 429) answers = await endpoint.postTogether(target, forgedOnes)
 }
 
+test('one process refuses a thousand forged callbacks, then only limits them, and logs one line', async () => {
+  const log: LogLine[] = []
+  const limit = new ForgeryLimit(['the token of this account'], capturingLogger(log))
+  const verdicts: Verdict[] = []
+  for (let i = 0; i < BUDGET + 50; i += 1) {
+    verdicts.push(await limit.judge('192.0.2.1', 'forged', 'https://sms.example.com/twilio/status', {}))
+  }
+  expect(verdicts.map(({ kind }) => kind)).toEqual([
+    ...Array(BUDGET).fill('forged'),
+    ...Array(50).fill('over_limit'),
+  ])
+  expect(log).toMatchObject([
+    { message: 'Status callback refused: wrong signature', fields: { address: '192.0.2.1', notLogged: 0 } },
+  ])
+})
+
 test('forged callbacks over the budget are answered 429 with Retry-After', async () => {
-  expect(await flood()).toEqual([...Array(BUDGET).fill(403), ...Array(50).fill(429)])
+  await flood()
   const answer = await endpoint.post(target, forged())
   expect(answer.status).toBe(429)
   const [, seconds] = /^Retry-After: (\d+)$/im.exec(answer.head) ?? []
   expect(Number(seconds)).toBeGreaterThanOrEqual(1)
   expect(Number(seconds)).toBeLessThanOrEqual(10)
-})
-
-test('a flood of forged callbacks is one line in the log', async () => {
-  await flood()
-  const warnings = target.log.filter(({ level }) => level !== 'debug' && level !== 'info')
-  expect(warnings).toMatchObject([
-    {
-      message: 'Status callback refused: wrong signature',
-      fields: { address: '127.0.0.1', notLogged: 0 },
-    },
-  ])
 })
 
 test.each([
