@@ -1,4 +1,5 @@
-// Maps a row of `sms_usage_logs` to a `Message` and back: the columns that are read, and our keys of `sms_metadata`.
+// Maps a row of `sms_usage_logs` to a `Message` and back. Defines the columns that are read, and our keys of
+// `sms_metadata`.
 import { reasonOf } from '../delivery/error-codes.ts'
 import { MESSAGE_KEY } from '../delivery/message-proof.ts'
 import type { Attempt, Message, ReconcileAt } from '../delivery/message.ts'
@@ -27,10 +28,12 @@ export const OWN_METADATA_KEYS = [
 /** Excludes the app's own rows: inbound messages, and rows without a status and a sid. */
 export const IS_OURS = `message_direction <> 'inbound' and (final_status <> 'unknown' or twilio_message_sid is not null)`
 
-/** Not final. Must match the condition of the indexes word for word, or they are not used. */
+/**
+ * True for a message that is not final. Must match the condition of the indexes word for word, or they are not used.
+ */
 export const IS_IN_FLIGHT = `final_status in ('pending', 'submitting', 'retrying', 'accepted', 'scheduled', 'queued', 'sending', 'sent')`
 
-/** For `in (...)`. */
+/** The statuses as SQL texts, for `in (...)`. */
 export const listOf = (statuses: readonly DeliveryStatus[]): string =>
   statuses.map((status) => `'${status}'`).join(', ')
 
@@ -42,7 +45,9 @@ export const MESSAGE_COLUMNS = `
   error_message as "reason", processing_time_ms as "processingTimeMs",
   coalesce(created_at, ${castToColumnType('created_at', 'now()')}) as "createdAt", sms_metadata ->> 'reconcile_at' as "reconcileAt"`
 
-/** An integer read through the app's own connection. Its driver or ORM decides how a `bigint` looks. */
+/**
+ * An integer that was read through the app's own connection. The app's driver or ORM decides which type a `bigint` has.
+ */
 export type Integer = number | string | bigint
 
 export interface MessageRow {
@@ -73,7 +78,7 @@ export function toMessage(row: MessageRow): Message {
     body: row.body,
     status,
     success: row.success,
-    // Others may have written a number that no attempt can have.
+    // The app may have written a number that no attempt can have.
     retryCount: Math.min(Math.max(Number(row.retryCount), 0), MAX_ATTEMPTS),
     maxRetries: row.maxRetries,
     nextRetryAt: row.nextRetryAt === Number.POSITIVE_INFINITY ? ON_HOLD : finite(row.nextRetryAt),
@@ -87,13 +92,19 @@ export function toMessage(row: MessageRow): Message {
   }
 }
 
-/** An attempt on hold: `infinity` in `next_retry_at`, or `reconcile_at` of a row that waited for days. */
+/**
+ * The time of an attempt on hold. `next_retry_at` is `infinity` in the row; `reconcile_at` holds this time if the row
+ * waited for days.
+ */
 const ON_HOLD = new Date('9999-12-31T00:00:00.000Z')
 
 /** `reconcile_at` of a message that is never reconciled again. Like ON_HOLD, it sorts after every time of the index. */
 const NEVER = 'infinity'
 
-/** The version before wrote the time of ON_HOLD for both; then the status decides (docs/decisions/reconcile-never.md). */
+/**
+ * An older version wrote the time of ON_HOLD for both meanings; then the status decides
+ * (docs/decisions/reconcile-never.md).
+ */
 function toReconcileAt(text: string | null, status: DeliveryStatus): ReconcileAt | null {
   if (text === NEVER) return 'never'
   const time = toTime(text)
@@ -106,7 +117,7 @@ function fromReconcileAt(at: ReconcileAt): Date | string {
   return at === 'on_hold' ? ON_HOLD : at
 }
 
-/** PostgreSQL's infinities come as numbers. */
+/** Null for the infinities of PostgreSQL, which pg returns as numbers. */
 export function finite(time: Date | number | null): Date | null {
   return time instanceof Date && !Number.isNaN(time.getTime()) ? time : null
 }
@@ -115,7 +126,7 @@ function toTime(text: string | null): Date | null {
   return text !== null && isTime(text) ? new Date(text) : null
 }
 
-/** Only years with four digits: later times overflow when anything is added. */
+/** Only years with four digits are accepted: adding to a later time overflows. */
 function isTime(text: string): boolean {
   return /^\d{4}-/.test(text) && !Number.isNaN(Date.parse(text))
 }
@@ -133,7 +144,7 @@ interface AttemptEntry {
   readonly times?: Readonly<Record<string, string>> | null
 }
 
-/** The metadata belongs to the app as well: an entry under our key that is not in our form is skipped. */
+/** Skips an entry that is not in our form, because the app can write to the metadata as well. */
 function toAttempts(entries: unknown): Attempt[] {
   if (!Array.isArray(entries)) return []
   return entries.filter(isAttemptEntry).map((entry) => ({
@@ -154,20 +165,20 @@ function isAttemptEntry(value: unknown): value is AttemptEntry {
   if (value === null || typeof value !== 'object') return false
   const entry = value as Record<keyof AttemptEntry, unknown>
   return (
-    isWhole(entry.number, MAX_ATTEMPTS) &&
+    isIntegerUpTo(entry.number, MAX_ATTEMPTS) &&
     typeof entry.status === 'string' &&
     isAttemptStatus(entry.status) &&
     (entry.sid == null || typeof entry.sid === 'string') &&
     (entry.error_code == null || Number.isSafeInteger(entry.error_code)) &&
     (entry.error_text == null || typeof entry.error_text === 'string') &&
-    (entry.postponements == null || isWhole(entry.postponements, MAX_POSTPONEMENTS)) &&
+    (entry.postponements == null || isIntegerUpTo(entry.postponements, MAX_POSTPONEMENTS)) &&
     (entry.account == null || typeof entry.account === 'string') &&
     (entry.sender == null || typeof entry.sender === 'string') &&
     (entry.times == null || isRecordOfTexts(entry.times))
   )
 }
 
-function isWhole(value: unknown, max: number): boolean {
+function isIntegerUpTo(value: unknown, max: number): boolean {
   return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= max
 }
 
@@ -182,7 +193,7 @@ function timesOf(texts: Readonly<Record<string, string>>): Attempt['times'] {
   return times
 }
 
-/** The changed columns, as updateMessages takes them. Null values are left out, to send and parse less. */
+/** The changed columns in the form that updateMessages needs. Null values are left out, to send and parse less. */
 export function toChange(message: Message): object {
   const failed = message.attempts.findLast(({ status }) => isFailedAttempt(status))
   const isOnHold = message.nextRetryAt?.getTime() === ON_HOLD.getTime()

@@ -38,7 +38,7 @@ export async function lockMessages(
   return rows.map((row) => ({ message: toMessage(row), now: row.now }))
 }
 
-/** The array as PostgreSQL reads it. pg would escape each number as text. */
+/** An array literal of PostgreSQL. pg would convert each number to text and escape it. */
 const arrayOf = (ids: readonly number[]): string => `{${ids.join(',')}}`
 
 const lockWhere = (condition: string, suffix: string): string =>
@@ -48,28 +48,29 @@ const lockWhere = (condition: string, suffix: string): string =>
     order by id
       for no key update ${suffix}`
 
-const eitherWay = (condition: string): { readonly wait: string; readonly skip: string } => ({
+const lockStatements = (condition: string): { readonly wait: string; readonly skip: string } => ({
   wait: lockWhere(condition, ''),
   skip: lockWhere(condition, 'skip locked'),
 })
 
 /**
- * Membership in an array whose length is hidden from the planner. With a plain `any($1)`, the planner sees the length,
- * prefers a custom plan for a short array, and plans the prepared statement each time: a quarter of the server's work.
+ * A comparison with an array whose length is hidden from the planner. With a plain `any($1)`, the planner sees the
+ * length, prefers a custom plan for a short array, and plans the prepared statement at each use. That was a quarter of
+ * the server's work.
  */
 const isIn = (array: string, type: string): string => `= any((select ${array})::${type}[])`
 
-// Constants, like UPDATE below: a text that is built each time is also hashed each time to find its prepared statement.
-const LOCK_BY_ID = eitherWay(`id ${isIn('$1::bigint[]', 'bigint')}`)
+// Built once, like UPDATE below: a new string would be hashed at each use to find its prepared statement.
+const LOCK_BY_ID = lockStatements(`id ${isIn('$1::bigint[]', 'bigint')}`)
 const IDS_OF_SIDS = `array(select id from sms_usage_logs where twilio_message_sid ${isIn('$2::text[]', 'text')})`
-const LOCK_BY_ID_OR_SID = eitherWay(`id ${isIn(`$1::bigint[] || ${IDS_OF_SIDS}`, 'bigint')}`)
+const LOCK_BY_ID_OR_SID = lockStatements(`id ${isIn(`$1::bigint[] || ${IDS_OF_SIDS}`, 'bigint')}`)
 
 /**
- * Writes the locked messages as decided, together with the commit. `sms_metadata` keeps the keys that are not ours.
- * `max_retries` is only raised, by a manual retry beyond the limit.
+ * Writes the locked messages together with the commit. `sms_metadata` keeps the keys that are not ours. `max_retries`
+ * is only raised, by a manual retry beyond the limit.
  *
- * @param onWritten receives the ids of the rows that are now as decided: a trigger, a rule or row-level security can
- *   discard a change without an error
+ * @param onWritten receives the ids of the rows that were written. A trigger, a rule or row-level security can discard
+ *   a change without an error
  */
 export function updateMessages(
   tx: Transaction,
@@ -80,13 +81,16 @@ export function updateMessages(
   tx.executeAtCommit<{ id: Integer }>(UPDATE, values, (rows) => onWritten(rows.map(({ id }) => Number(id))))
 }
 
-/** If the app stored something else than an object there, it is kept under its own key. */
+/** If the app stored a value other than an object, it is kept under `app_metadata`. */
 const OBJECT_METADATA = `
   case when sms_metadata is null then '{}'::jsonb
        when jsonb_typeof(sms_metadata) = 'object' then sms_metadata
        else jsonb_build_object('app_metadata', sms_metadata) end`
 
-/** Also joins by the ids: the planner expects 100 changes from the JSON, and would scan the whole index of a small table. */
+/**
+ * The condition on `id` is redundant but faster: the planner expects 100 changes from the JSON, and would scan the
+ * whole index of a small table.
+ */
 const UPDATE = `update sms_usage_logs as m
       set final_status = c.status,
           success = c.success,
@@ -117,7 +121,7 @@ export interface NewMessage {
   readonly validForSeconds: number | null
   readonly idempotencyKey: string | null
   readonly metadata: Readonly<Record<string, unknown>>
-  /** When it is first reconciled if no event comes before. */
+  /** When the message is first reconciled if no event comes first. */
   readonly reconcileAfterSeconds: number
   /** The account and sender of the claim; null for a message that waits. */
   readonly identity: Identity | null
@@ -127,13 +131,13 @@ export interface NewMessage {
  * Inserts a message with its first attempt. Waits for an open transaction that has inserted the same idempotency key.
  *
  * @returns its id and the time of its insertion; null if its idempotency key already exists
- * @throws DatabaseError if a trigger kept the row out or changed it: roll back then
+ * @throws DatabaseError if a trigger discarded or changed the row: the caller must roll back
  */
 export async function insertMessage(
   db: Db,
   message: NewMessage,
 ): Promise<{ readonly id: number; readonly insertedAt: Date } | null> {
-  // No operator with a question mark and no array parameter, because the adapters of ORMs do not support them.
+  // The adapters of ORMs support neither operators with a question mark nor array parameters.
   const { rows } = await db.executeSql<{ id: Integer; insertedAt: string; isAsWritten: Integer | null }>(
     `insert into sms_usage_logs (
         user_id, phone_number, message_direction, message_length, message_content, success, created_at,
@@ -169,7 +173,7 @@ export async function insertMessage(
   )
   const [row] = rows
   if (row === undefined && message.idempotencyKey === null)
-    throw new DatabaseError(KEPT_BACK, { scope: 'refused_row' })
+    throw new DatabaseError(DISCARDED, { scope: 'refused_row' })
   if (row !== undefined && Number(row.isAsWritten) !== 1)
     throw new DatabaseError(CHANGED, { scope: 'refused_row' })
   if (row !== undefined && !Number.isSafeInteger(Number(row.id)))
@@ -177,14 +181,17 @@ export async function insertMessage(
   return row === undefined ? null : { id: Number(row.id), insertedAt: new Date(row.insertedAt) }
 }
 
-/** After either error the transaction must be rolled back: a trigger may have put a copy elsewhere that would be sent. */
-const KEPT_BACK = 'A trigger keeps new rows out of sms_usage_logs'
+/**
+ * After these errors, the transaction must be rolled back: a trigger may have copied the row to a place from which it
+ * would be sent.
+ */
+const DISCARDED = 'A trigger discards new rows of sms_usage_logs'
 const CHANGED =
   'A trigger changes final_status or sms_metadata of new rows of sms_usage_logs, which belong to sms-retry'
 
 /**
- * Whether this message was inserted: by its id, for the index, and its key, because ids can repeat. Its status is not
- * compared: a worker may have changed it already.
+ * Whether this message was inserted. The id is compared because it has an index, and the key because ids can repeat.
+ * The status is not compared: a worker may have changed it already.
  */
 export async function isInserted(db: Db, id: number, key: string): Promise<boolean> {
   const { rows } = await db.executeSql(
@@ -197,7 +204,7 @@ export async function isInserted(db: Db, id: number, key: string): Promise<boole
 const TOO_LARGE_ID =
   'The ids of new rows of sms_usage_logs are above 2^53 - 1, which JavaScript cannot represent. Run: sms-retry doctor'
 
-/** The attempts among these that still wait, each once. */
+/** The given attempts that still wait, without duplicates. */
 export async function findWaiting<Due extends { readonly message: number; readonly attempt: number }>(
   db: Db,
   due: readonly Due[],
@@ -209,8 +216,8 @@ export async function findWaiting<Due extends { readonly message: number; readon
     [due.map(({ message }) => message)],
   )
   const waiting = new Map(rows.map(({ id, attempt }) => [id, attempt]))
-  const still = due.filter(({ message, attempt }) => waiting.get(message) === attempt)
-  return [...new Map(still.map((each) => [each.message, each])).values()]
+  const stillWaiting = due.filter(({ message, attempt }) => waiting.get(message) === attempt)
+  return [...new Map(stillWaiting.map((each) => [each.message, each])).values()]
 }
 
 export interface StoredMessage extends Message {
@@ -237,7 +244,7 @@ export async function findMessage(db: Db, id: number): Promise<StoredMessage | n
   return rows[0] === undefined ? null : toStoredMessage(rows[0])
 }
 
-/** Plain equality, so that the index over messages in flight can be used. */
+/** For a known status, a plain equality: only then is the index over messages in flight used. */
 const IS_STATUS = {
   known: 'final_status = $1::text',
   unknown: "coalesce(final_status, 'unknown') = $1::text",

@@ -1,5 +1,4 @@
-// The statements of reconciling: they find overdue messages, and the messages that an entry of Twilio's message list may
-// belong to.
+// The statements that find overdue messages, and the messages that an entry of Twilio's message list may belong to.
 import type { Message } from '../delivery/message.ts'
 import { IS_IN_FLIGHT, IS_OURS, MESSAGE_COLUMNS, type MessageRow, toMessage } from './message-row.ts'
 import type { Db } from '../postgres/pool.ts'
@@ -13,12 +12,12 @@ export interface OverdueMessage {
 
 /** Must match the index word for word, or it is not used. */
 const RECONCILE_AT = `coalesce(sms_metadata ->> 'reconcile_at', '') collate "C"`
-/** False for a message that is on hold, or is never reconciled again: their values sort after every time. */
+/** False for a message that is on hold or no longer reconciled: its value sorts after every time. */
 export const IS_RECONCILED = `${RECONCILE_AT} < '9999'`
 const IS_WATCHED = `${IS_IN_FLIGHT}
         and message_direction <> 'inbound' and ${IS_RECONCILED}`
 
-/** The messages whose time to be reconciled has come, the longest overdue first, without those in `except`. */
+/** The messages that are due to be reconciled, except those in `except`; the longest overdue first. */
 export async function findOverdue(
   db: Db,
   limit: number,
@@ -38,16 +37,16 @@ export async function findOverdue(
 export async function readClock(db: Db): Promise<Date> {
   const { rows } = await db.executeSql<{ now: Date }>('select clock_timestamp() as "now"')
   const [row] = rows
-  if (row === undefined) throw new Error('the clock gave no row')
+  if (row === undefined) throw new Error('The database returned no row for its clock')
   return row.now
 }
 
-/** With more attempts to one number in so short a time, no decision is possible. */
+/** If more messages match, the search cannot decide, and the attempt stays in doubt. */
 const MAX_OTHERS = 1000
 
 /**
- * The other messages that have one of the sids in any attempt, and those to the same number with an attempt claimed after
- * `since`. Messages that were delivered at the first attempt are left out.
+ * The other messages that have one of the sids in any attempt, and those to the same number with an attempt claimed
+ * after `since`. Leaves out messages that were delivered at the first attempt.
  */
 export async function findOthers(
   db: Db,

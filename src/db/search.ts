@@ -1,5 +1,5 @@
-// Searches messages, newest first and page by page. The index over their times has all searched columns, so the table is
-// read only for the results. A search for an error code also reads the messages that had failures.
+// Searches messages, newest first and page by page. The index on the creation time holds all searched columns, so the
+// table is read only for the results. A search for an error code also reads the messages that had failures.
 import { DELIVERY_STATUSES, type DeliveryStatus } from '../delivery/status.ts'
 import { IS_TROUBLED } from './failures.ts'
 import { IS_OURS, listOf } from './message-row.ts'
@@ -23,7 +23,7 @@ export interface Search {
 
 /** The last message of a page; the next page begins after it. */
 export interface Cursor {
-  /** As PostgreSQL writes it, in microseconds. */
+  /** In the text format of PostgreSQL, which keeps microseconds. */
   readonly createdAt: string
   readonly id: number
 }
@@ -34,10 +34,10 @@ export interface SearchPage {
   readonly next: Cursor | null
 }
 
-/** How many messages one search for an error code reads at most. */
+/** The maximum number of messages that one search for an error code reads. */
 const MAX_READ = 10_000
 
-/** The status as in `Message`: a status that the app invented counts as `unknown`. */
+/** The status as in `Message`: any status that is not ours counts as `unknown`. */
 const STATUS_WORD = `case when final_status in (${listOf(DELIVERY_STATUSES)}) then final_status else 'unknown' end`
 
 type FoundRow = StoredRow & {
@@ -50,8 +50,8 @@ const HAS_CODE = `jsonb_path_exists(
   m.sms_metadata, '$.attempts[*] ? (@.error_code == $code)', jsonb_build_object('code', $2::integer))`
 
 /**
- * Rows without a time (created_at is nullable) are not found. A page of a search for a code can be shorter than `limit`
- * although more pages follow.
+ * Rows without `created_at`, which is nullable, are not found. In a search for a code, a page can be shorter than
+ * `limit` although more pages follow.
  */
 export async function searchMessages(
   db: Db,
@@ -60,10 +60,10 @@ export async function searchMessages(
   limit: number,
 ): Promise<SearchPage> {
   const { rows } = await db.executeSql<FoundRow>(
-    `select ${STORED_COLUMNS}, m.created_at::text as "position", f.nth = ${MAX_READ} as "isLastRead",
+    `select ${STORED_COLUMNS}, m.created_at::text as "position", f.rank = ${MAX_READ} as "isLastRead",
             $2::integer is null or ${HAS_CODE} as "isMatch"
        from (
-         select id as found, created_at as found_at, row_number() over (order by created_at desc, id desc) as nth
+         select id as found, created_at as found_at, row_number() over (order by created_at desc, id desc) as rank
            from sms_usage_logs
           where ${IS_OURS}
             and created_at >= ${timeIn('created_at', '$5', `'-infinity'`)}
@@ -76,7 +76,7 @@ export async function searchMessages(
           order by created_at desc, id desc
           limit case when $2::integer is null then $9::integer else ${MAX_READ} end) as f
        join sms_usage_logs as m on m.id = f.found
-      where $2::integer is null or ${HAS_CODE} or f.nth = ${MAX_READ}
+      where $2::integer is null or ${HAS_CODE} or f.rank = ${MAX_READ}
       order by f.found_at desc, f.found desc
       limit $9::integer`,
     [
@@ -94,14 +94,14 @@ export async function searchMessages(
   const isFull = rows.length > limit
   const page = isFull ? rows.slice(0, limit) : rows
   const last = page.at(-1)
-  const goesOn = last !== undefined && (isFull || (code !== null && last.isLastRead))
+  const hasMore = last !== undefined && (isFull || (code !== null && last.isLastRead))
   return {
     messages: page.filter(({ isMatch }) => isMatch).map(toStoredMessage),
-    next: goesOn ? { createdAt: last.position, id: Number(last.id) } : null,
+    next: hasMore ? { createdAt: last.position, id: Number(last.id) } : null,
   }
 }
 
-/** A whole number is stored with its plus sign, or without by an app that wrote the row itself. */
+/** A complete number is stored with its plus sign, or without it if the app wrote the row. */
 function patternsOf({ digits, part }: NonNullable<Search['number']>): string[] {
   return part === 'whole' ? [`+${digits}`, digits] : [`%${digits}`]
 }

@@ -29,8 +29,8 @@ export function applyReport(before: Message, entry: Attempt, report: Report, con
 
   // Only a new status or error code of the latest attempt can change the message's status.
   const latest = latestAttempt(message)
-  const isNews = merged.status !== entry.status || merged.errorCode !== entry.errorCode
-  if (merged !== latest || !isNews || before.status === 'canceled') return record(message)
+  const isChanged = merged.status !== entry.status || merged.errorCode !== entry.errorCode
+  if (merged !== latest || !isChanged || before.status === 'canceled') return record(message)
   if (isFailedAttempt(merged.status)) return decideFailure(before, message, merged, context)
   if (merged.status === 'canceled')
     return cancelPending(before, finish(message, 'canceled', 'Canceled at Twilio'))
@@ -38,20 +38,20 @@ export function applyReport(before: Message, entry: Attempt, report: Report, con
 }
 
 /**
- * The latest sid. A message that the app submitted first keeps its sid: the callbacks of that attempt name no message id,
- * so the row is found by this sid alone.
+ * The latest sid. If the app itself made the first attempt, the row keeps the sid of that attempt: its callbacks name
+ * no message id, so they find the row only by this sid.
  */
 function sidOf({ sid }: Message, attempts: readonly Attempt[]): string | null {
-  const isOfOthers = attempts.some((attempt) => attempt.sid === sid && !isOurs(attempt))
-  if (sid !== null && isOfOthers) return sid
+  const isOfApp = attempts.some((attempt) => attempt.sid === sid && !isMadeByUs(attempt))
+  if (sid !== null && isOfApp) return sid
   return attempts.findLast((attempt) => attempt.sid !== null)?.sid ?? sid
 }
 
-function isOurs({ times }: Attempt): boolean {
+function isMadeByUs({ times }: Attempt): boolean {
   return times.pending !== undefined || times.submitting !== undefined
 }
 
-/** The latest attempt failed: schedules a retry, or gives the message up. */
+/** Schedules a retry after the latest attempt failed, or gives up. */
 function decideFailure(before: Message, message: Message, failed: Attempt, context: Context): Decision {
   const { policy, now, random } = context
   const giveUp = (status: DeliveryStatus, why: string): Decision =>
@@ -62,14 +62,14 @@ function decideFailure(before: Message, message: Message, failed: Attempt, conte
   const limit = Math.min(rule.retries, message.maxRetries)
   if (failed.number >= limit) {
     // A person can ask for more retries than the limit.
-    const made = failed.number > limit ? `${failed.number}` : `${failed.number} of ${limit}`
-    return giveUp(failed.status, `Given up after ${made} retries`)
+    const count = failed.number > limit ? `${failed.number}` : `${failed.number} of ${limit}`
+    return giveUp(failed.status, `Given up after ${count} retries`)
   }
   if (message.body === null) return giveUp(failed.status, `Not retried: ${NO_TEXT}`)
   const number = failed.number + 1
   const at = addSeconds(now, retryDelaySeconds(policy, rule, number, now, random))
   if (isTooLate(at, message)) return giveUp('expired', BEYOND_DEADLINE)
-  // A second report of the same failure, with another code: the retry keeps its time.
+  // The same failure was reported again, with another code. Its retry is already scheduled, and keeps its time.
   if (before.retryCount === number) return record(message)
   const next: Message = {
     ...message,

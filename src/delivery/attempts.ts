@@ -1,5 +1,5 @@
-// The entries of a message's attempts, and how a report is merged into one. The resulting status of the message is
-// decided in decide.ts.
+// The entries of a message's attempts, and how a report is merged into one. apply-report.ts derives the message's
+// status from them.
 import type { Attempt, Message } from './message.ts'
 import { type RetryPolicy, ruleFor } from './retry-policy.ts'
 import { type AttemptStatus, isFailedAttempt, isTwilioStatus, outranks, type TwilioStatus } from './status.ts'
@@ -27,8 +27,8 @@ export function newAttempt(number: number, status: AttemptStatus, at: Date | nul
 }
 
 /**
- * The message's attempts. A row that the app wrote has no entries: they are derived from its columns, and the row is
- * followed and retried like ours. A row that is `retrying` has failed before.
+ * The message's attempts. A row that the app wrote has no entries, so they are derived from its columns; it is then
+ * retried like our own rows. A row that is `retrying` has failed before.
  */
 export function entriesOf(message: Message): readonly Attempt[] {
   if (message.attempts.length > 0) return message.attempts
@@ -39,7 +39,7 @@ export function entriesOf(message: Message): readonly Attempt[] {
   }
   if (status === 'submitting') return [newAttempt(retryCount, status, null)]
   if (status === 'pending' || status === 'retrying') return [newAttempt(retryCount, 'pending', null)]
-  // A sid means that Twilio accepted it at least.
+  // If there is a sid, Twilio has at least accepted the message.
   return [{ ...newAttempt(retryCount, isTwilioStatus(status) ? status : 'accepted', null), sid }]
 }
 
@@ -56,24 +56,24 @@ export function merge(
   report: Report,
   { policy, now }: { policy: RetryPolicy; now: Date },
 ): Attempt {
-  const wins =
+  const isBetter =
     isFailedAttempt(entry.status) && isFailedAttempt(report.status)
       ? isWorseFailure(report, entry, policy)
       : outranks(report.status, entry.status)
-  const outcome = wins ? { ...entry, status: report.status, ...failureOf(report) } : entry
+  const outcome = isBetter ? { ...entry, status: report.status, ...failureOf(report) } : entry
   const withSid = outcome.sid === null && report.sid !== null ? { ...outcome, sid: report.sid } : outcome
   return withTime(withSid, report.status, now)
 }
 
-/** The code and text of a failed attempt. Twilio may send them with other statuses as well; these are dropped. */
+/** The code and text of a failed attempt. If Twilio sends them with another status, they are dropped. */
 function failureOf(report: Report): Pick<Attempt, 'errorCode' | 'errorText'> {
   if (!isFailedAttempt(report.status)) return { errorCode: null, errorText: null }
   return { errorCode: report.errorCode, errorText: report.errorText }
 }
 
 /**
- * Two different failures of one attempt have never been seen. If they occur, a code that the policy never retries wins;
- * then the higher status, then the higher code.
+ * Chooses between two different failures of one attempt, which Twilio has not been seen to report. A code that the
+ * policy never retries wins; then the higher status; then the higher code.
  */
 function isWorseFailure(one: Report, other: Attempt, policy: RetryPolicy): boolean {
   const stops = [one, other].map(({ errorCode }) => ruleFor(policy, errorCode).action === 'stop')
@@ -88,15 +88,15 @@ export function withTime(entry: Attempt, status: AttemptStatus, at: Date): Attem
   return { ...entry, times: { ...entry.times, [status]: at.toISOString() } }
 }
 
-/** The entry of an attempt that was claimed, but certainly not made. */
-export function unclaimed(entry: Attempt, at: Date): Attempt {
+/** The entry without its claim, if the request was certainly not made. */
+export function releaseClaim(entry: Attempt, at: Date): Attempt {
   const { submitting: _, ...times } = entry.times
   return withTime({ ...entry, times }, 'pending', at)
 }
 
 /**
- * The message without the attempt that was scheduled but never claimed. The first attempt always stays. So does an attempt
- * that was claimed and found to be lost: Twilio may still report on it.
+ * The message without its scheduled attempt. The first attempt always stays. An attempt that was claimed and declared
+ * lost stays too: Twilio may still report on it.
  */
 export function dropPending(message: Message): Message {
   const waiting = message.attempts.findLast(

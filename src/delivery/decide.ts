@@ -1,10 +1,10 @@
-// Decides what happens to a message: the only place where this is done. Pure: the caller passes in the time and a random
-// number, and carries the decision out.
+// Decides how an event changes a message. All such decisions are made here. Pure: the caller passes in the time and a
+// random number, and applies the decision.
 //
-// Reports may come in any order and repeatedly. Each is merged into the entry of its attempt (attempts.ts), where the
-// higher status wins; the message's status is then derived from the entries.
+// Reports may come in any order, and more than once. Each is merged into the entry of its attempt (attempts.ts), where
+// the higher status wins. The message's status is then derived from the entries.
 import { applyReport } from './apply-report.ts'
-import { dropPending, entriesOf, replaceEntry, unclaimed } from './attempts.ts'
+import { dropPending, entriesOf, replaceEntry, releaseClaim } from './attempts.ts'
 import type { Context, Decision } from './decision.ts'
 import { findAttempt } from './find-attempt.ts'
 import { decideCancel, decideRetry } from './manual-actions.ts'
@@ -17,7 +17,7 @@ import {
   BEYOND_DEADLINE,
   claimOf,
   finish,
-  isClaim,
+  isLatestClaim,
   isTooLate,
   isWaiting,
   latestAttempt,
@@ -48,34 +48,34 @@ function withReconcileTime(
     }
   }
   const reconcileAt = reconcileTime(message, policy.delayScale, now)
-  // A row that was never reconciled is the app's, and so is its reason.
-  const isEnd = reconcileAt === 'never' && message.reconcileAt !== 'never' && message.reconcileAt !== null
-  const reason = isEnd ? `${message.reason ?? NO_NEWS}. ${CHECKS_ENDED}` : message.reason
+  // The app wrote a row without a reconcile time, and its reason may be the app's own text.
+  const checksEnd = reconcileAt === 'never' && message.reconcileAt !== 'never' && message.reconcileAt !== null
+  const reason = checksEnd ? `${message.reason ?? NO_FINAL_STATUS}. ${CHECKS_ENDED}` : message.reason
   return { ...decision, message: { ...message, reconcileAt, reason } }
 }
 
-function decideEvent(known: Message, event: Event, context: Context): Decision {
+function decideEvent(message: Message, event: Event, context: Context): Decision {
   switch (event.kind) {
     case 'due':
-      return decideDue(known, event, context)
+      return decideDue(message, event, context)
     case 'answer': {
-      const answered = { ...known, processingTimeMs: event.processingTimeMs }
+      const answered = { ...message, processingTimeMs: event.processingTimeMs }
       return decideAnswer(answered, event, context)
     }
     case 'report':
-      return decideReport(known, event, context)
+      return decideReport(message, event, context)
     case 'fetched':
-      return orRecorded(known, decideReport(known, event, context))
+      return recordAnyway(message, decideReport(message, event, context))
     case 'missing':
-      return record(known)
+      return record(message)
     case 'retry':
-      return decideRetry(known, event, context)
+      return decideRetry(message, event, context)
     case 'cancel':
-      return decideCancel(known)
+      return decideCancel(message)
     case 'reconcile':
-      return decideReconcile(known, event, context)
+      return decideReconcile(message, event, context)
     case 'listed':
-      return decideListed(known, event, context)
+      return decideListed(message, event, context)
   }
 }
 
@@ -86,10 +86,10 @@ function decideDue(
 ): Decision {
   const entry = message.attempts.find(({ number }) => number === attempt)
   if (!isWaiting(message) || message.retryCount !== attempt || entry === undefined) {
-    return { kind: 'ignore', why: 'the attempt no longer waits' }
+    return { kind: 'ignore', why: 'the attempt is no longer waiting' }
   }
   if (message.nextRetryAt !== null && message.nextRetryAt > now) {
-    // Somebody moved the row's time to later, and the row outranks its job.
+    // `next_retry_at` was moved to a later time by hand, and the row outranks its job.
     return postpone(message, entry, message.nextRetryAt, message.reason)
   }
   const validitySeconds = secondsUntil(message.deadline, now)
@@ -97,7 +97,7 @@ function decideDue(
     return record(finish(message, 'expired', PAST_DEADLINE))
   const { id: messageId, key, to, body } = message
   if (body === null) return record(finish(message, 'failed', `Not sent: ${NO_TEXT}`))
-  // If it was claimed before, the latest claim counts.
+  // A new claim replaces the time of an earlier one.
   const times = { ...entry.times, submitting: now.toISOString() }
   const { account = null, sender = null } = identity ?? {}
   const claimed: Attempt = { ...entry, status: 'submitting', times, account, sender }
@@ -116,29 +116,29 @@ function decideAnswer(
 ): Decision {
   const entry = message.attempts.find(({ number }) => number === attempt)
   if (entry === undefined) return { kind: 'ignore', why: NO_SUCH_ATTEMPT }
-  // The attempt was found to be lost, and was claimed again. Only an acceptance still matters.
-  if (answer.outcome !== 'accepted' && !isClaim(message, entry, claimedAt)) {
-    return { kind: 'ignore', why: 'it is the answer to an earlier claim' }
+  // The attempt was declared lost and claimed again after this request. Only an acceptance still matters.
+  if (answer.outcome !== 'accepted' && !isLatestClaim(message, entry, claimedAt)) {
+    return { kind: 'ignore', why: 'it is the answer to the request of an earlier claim' }
   }
   switch (answer.outcome) {
     case 'accepted':
-      return orRecorded(message, applyReport(message, entry, answer, context))
+      return recordAnyway(message, applyReport(message, entry, answer, context))
     case 'rejected':
-      return orRecorded(
+      return recordAnyway(
         message,
         applyReport(message, entry, { ...answer, status: 'failed', sid: null }, context),
       )
     case 'not_processed':
       return decideNotProcessed(message, entry, answer, context)
     case 'unknown':
-      // If a callback came first, its status is better. Otherwise the attempt stays in doubt.
+      // A callback that came first has set a better status. Otherwise, the attempt stays in doubt.
       if (entry.status !== 'submitting' || message.status !== 'submitting') return record(message)
       return record({ ...message, reason: `${IN_DOUBT}: ${answer.reason}` })
   }
 }
 
-/** Even if the status is not new, the duration of the request and the time of the next lookup must be recorded. */
-function orRecorded(message: Message, decision: Decision): Decision {
+/** Records a message whose status is not new: the duration of the request and the time of the next lookup are new. */
+function recordAnyway(message: Message, decision: Decision): Decision {
   return decision.kind === 'ignore' ? record(message) : decision
 }
 
@@ -149,9 +149,9 @@ function decideNotProcessed(
   { policy, now, random }: Context,
 ): Decision {
   if (entry.status !== 'submitting') return record(message)
-  const unmade = unclaimed(entry, now)
+  const released = releaseClaim(entry, now)
   // An earlier attempt was delivered in the meantime, so this one is not needed.
-  if (message.status !== 'submitting') return record(dropPending(unclaim(message, unmade)))
+  if (message.status !== 'submitting') return record(dropPending(withPendingAttempt(message, released)))
   const delaySeconds = postponedDelaySeconds(
     policy,
     entry.postponements + 1,
@@ -159,18 +159,18 @@ function decideNotProcessed(
     random,
   )
   const reason = `Twilio did not process the request: ${answer.reason}`
-  return repeatAttempt(message, unmade, addSeconds(now, delaySeconds), reason)
+  return repeatAttempt(message, released, addSeconds(now, delaySeconds), reason)
 }
 
-/** Schedules an attempt that was claimed, but certainly not made, once more at `at`. */
+/** Schedules the same attempt again at `at`. It was claimed, but Twilio certainly does not have it. */
 function repeatAttempt(message: Message, entry: Attempt, at: Date, reason: string): Decision {
   if (isTooLate(at, message)) {
-    return record(finish(unclaim(message, entry), 'expired', `${reason}. ${BEYOND_DEADLINE}`))
+    return record(finish(withPendingAttempt(message, entry), 'expired', `${reason}. ${BEYOND_DEADLINE}`))
   }
   return postpone(message, entry, at, reason)
 }
 
-function unclaim(message: Message, entry: Attempt): Message {
+function withPendingAttempt(message: Message, entry: Attempt): Message {
   return { ...message, attempts: replaceEntry(message.attempts, { ...entry, status: 'pending' }) }
 }
 
@@ -184,7 +184,7 @@ function decideReport(
   )
   if (entry === undefined) return { kind: 'ignore', why: NO_SUCH_ATTEMPT }
   if (entry.sid !== null && entry.sid !== report.sid && !isDelivered(report.status)) {
-    // Two sids for one attempt: its first request was wrongly found to be lost. Only a delivery counts then.
+    // The attempt has two sids, because its first request was wrongly declared lost. Only a delivery counts.
     return { kind: 'ignore', why: 'the attempt has another sid' }
   }
   return applyReport(message, entry, report, context)
@@ -198,24 +198,24 @@ function decideReconcile(
   const { reconcileAt } = message
   if (isFinal(message.status)) return { kind: 'ignore', why: `it is already ${message.status}` }
   const isEarly = reconcileAt instanceof Date ? reconcileAt > now : reconcileAt !== null
-  if (isEarly) return { kind: 'ignore', why: 'it is not time to reconcile it' }
+  if (isEarly) return { kind: 'ignore', why: 'it is not due to be reconciled' }
   if (!isOverdue(message, policy.delayScale, now)) return record(message)
-  // A row of the app from days ago: it is neither sent nor looked up.
+  // A row that the app wrote days ago is neither sent nor looked up.
   const isOld = reconcileAt === null && !(reconcileTime(message, policy.delayScale, now) instanceof Date)
   if (isOld) return record(message)
-  // A job that exists is late because of a backlog or a rate limit.
+  // If the job exists, it is only late, because of a backlog or a rate limit.
   if (isWaiting(message)) return isJobScheduled ? record(message) : reschedule(message, now)
 
-  const made = latestAttempt(message)
+  const latest = latestAttempt(message)
   // There is no sid to fetch, and no claim to search for.
-  if (made === undefined || (made.sid === null && made.status !== 'submitting')) return record(message)
-  // Another account does not have the message, so its 404 or its empty list proves nothing.
-  if (account !== undefined && made.account !== null && made.account !== account) {
-    return record(made.sid === null ? { ...message, reason: ofOtherAccount(made.account) } : message)
+  if (latest === undefined || (latest.sid === null && latest.status !== 'submitting')) return record(message)
+  // Only the account of the attempt has the message: a 404 or an empty list from another account proves nothing.
+  if (account !== undefined && latest.account !== null && latest.account !== account) {
+    return record(latest.sid === null ? { ...message, reason: ofOtherAccount(latest.account) } : message)
   }
-  const { number: attempt, sid } = made
+  const { number: attempt, sid } = latest
   const { id: messageId, key, to } = message
-  const inquiry = { messageId, key, attempt, sid, to, claimedAt: claimOf(message, made) }
+  const inquiry = { messageId, key, attempt, sid, to, claimedAt: claimOf(message, latest) }
   return { kind: 'inquire', message, inquiry }
 }
 
@@ -226,7 +226,7 @@ function decideListed(
 ): Decision {
   const entry = message.attempts.find(({ number }) => number === listed.attempt)
   const isInDoubt = entry?.status === 'submitting' && message.status === 'submitting'
-  if (!isInDoubt || !isClaim(message, entry, listed.claimedAt)) {
+  if (!isInDoubt || !isLatestClaim(message, entry, listed.claimedAt)) {
     return { kind: 'ignore', why: 'it is no longer in doubt' }
   }
   const finding = findAttempt(message, entry, listed)
@@ -245,10 +245,10 @@ const NO_SUCH_ATTEMPT = 'the row has no such attempt'
 const IN_DOUBT = 'It is not known whether Twilio received the message'
 const ofOtherAccount = (account: string): string =>
   `${IN_DOUBT}: it was submitted from account ${account}, but another account is configured. ` +
-  'Wait for its status callback, or look for the message in that account'
+  `Wait for its status callback, or look for it in the console of account ${account}`
 const NOT_RECEIVED = 'Twilio did not receive the message: the request was lost'
-const NO_NEWS = 'Twilio reported nothing new'
-const CHECKS_ENDED = 'After three days, sms-retry no longer checks this message'
+const NO_FINAL_STATUS = 'Twilio reported no final status'
+const CHECKS_ENDED = 'sms-retry stopped checking this message after three days'
 
 /** Whole seconds left; null without a deadline. */
 function secondsUntil(deadline: Date | null, now: Date): number | null {

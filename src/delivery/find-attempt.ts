@@ -1,7 +1,7 @@
-// Finds an attempt in doubt in Twilio's message list. decide.ts decides what follows.
+// Finds an attempt in doubt in Twilio's message list. decide.ts decides the next step.
 //
-// Both mistakes are costly: a wrong match loses a text, and a missed match sends it twice. Twilio's list has no field for
-// our id. So an attempt is matched by its text, its time, and what is known about all other attempts.
+// Both mistakes are costly: a wrong match loses a text, and a missed match sends it twice. Twilio's list has no field
+// for our id. So an attempt is matched by its text, its time, and the facts known about all other attempts.
 import type { Report } from './attempts.ts'
 import type { Attempt, Event, ListedMessage, Message } from './message.ts'
 import { LATEST_ACCEPTANCE_SECONDS } from './reconcile-time.ts'
@@ -15,12 +15,12 @@ export type Finding =
 
 type Listing = Extract<Event, { kind: 'listed' }>
 
-/** Twilio's list is searched by number in this form. The app may have written another one. */
+/** Twilio's list can be searched only for numbers in this form. The app may have stored another form. */
 const E164 = /^\+[1-9]\d{6,14}$/
 
 /**
- * @param listing its `others`: every message that has the sid of an entry, and every other message to the same number with
- *   an attempt whose sid is not known
+ * @param listing `others` must hold each message that has the sid of an entry, and each other message to the same
+ *   number with an attempt whose sid is not known
  */
 export function findAttempt(message: Message, attempt: Attempt, listing: Listing): Finding {
   const { claimedAt, isComplete } = listing
@@ -28,8 +28,8 @@ export function findAttempt(message: Message, attempt: Attempt, listing: Listing
   if (body === null) return undecided('the row has no text to search for')
   if (!isComplete) return undecided("Twilio's message list is too long to search")
   const rivals = rivalsOf(message, attempt, listing, body)
-  const unclaimed = withoutKnownRefusals(unknownEntries(message, listing, body), rivals, listing)
-  const candidates = unclaimed.filter(({ createdAt }) => isWithin(claimedAt, createdAt, listing))
+  const unexplained = withoutKnownRefusals(unknownEntries(message, listing, body), rivals, listing)
+  const candidates = unexplained.filter(({ createdAt }) => isWithin(claimedAt, createdAt, listing))
   const [candidate, ...more] = candidates
   if (candidate === undefined) return noCandidate(message, listing)
 
@@ -40,7 +40,8 @@ export function findAttempt(message: Message, attempt: Attempt, listing: Listing
   )
   const { status, errorCode, errorText } = candidate
   if (more.length > 0) {
-    // One entry for each attempt in doubt, and all failed alike: it does not matter which is which.
+    // If each attempt in doubt has one entry, and all failed alike, it does not matter which entry belongs to which
+    // attempt.
     const isOneEach = candidates.length === 1 + inDoubt.length
     return isOneEach && candidates.every((entry) => failedAlike(entry, candidate, body))
       ? { kind: 'found', report: { sid: null, status, errorCode, errorText } }
@@ -54,8 +55,9 @@ export function findAttempt(message: Message, attempt: Attempt, listing: Listing
   if (compareTexts(body, candidate.body) === 'alike') {
     return undecided("an entry of Twilio's message list has a similar or hidden text")
   }
-  // If a known refusal matches as well, the sid may be the refusal's. A wrong sid would block the other's callback.
-  const isAmbiguous = rivals.some((rival) => accountsFor(rival, candidate, listing))
+  // If a known refusal matches too, the sid may belong to it. A wrong sid would block the callback of the other
+  // attempt.
+  const isAmbiguous = rivals.some((rival) => explains(rival, candidate, listing))
   return {
     kind: 'found',
     report: { sid: isAmbiguous ? null : candidate.sid, status, errorCode, errorText },
@@ -75,7 +77,7 @@ function noCandidate({ to }: Message, { isRewritten }: Listing): Finding {
     : undecided("the number is not in E.164, so Twilio's list cannot be searched for it")
 }
 
-/** The entries with this text that no message is known to have, the oldest first. */
+/** The entries with this text whose sid no row has, oldest first. */
 function unknownEntries(message: Message, { entries, others }: Listing, body: string): ListedMessage[] {
   const known = sidsOf([message, ...others])
   return entries
@@ -83,7 +85,7 @@ function unknownEntries(message: Message, { entries, others }: Listing, body: st
     .toSorted((one, other) => one.createdAt.getTime() - other.createdAt.getTime())
 }
 
-/** The other attempts that may have one of the same entries, the oldest claim first. */
+/** The other attempts that an entry may belong to, oldest claim first. */
 function rivalsOf(message: Message, attempt: Attempt, listing: Listing, body: string): Rival[] {
   return [
     ...message.attempts.filter(({ number }) => number !== attempt.number),
@@ -97,7 +99,7 @@ function rivalsOf(message: Message, attempt: Attempt, listing: Listing, body: st
     .toSorted((one, other) => one.claimedAt.getTime() - other.claimedAt.getTime())
 }
 
-/** An attempt without a sid: an entry of the list may belong to it. */
+/** Another attempt without a sid, which may own an entry of the list. */
 interface Rival {
   readonly status: AttemptStatus
   readonly errorCode: number | null
@@ -121,15 +123,15 @@ function isWithin(claimedAt: Date, createdAt: Date, { toleranceSeconds }: Listin
   return afterClaim >= -toleranceSeconds && afterClaim <= LATEST_ACCEPTANCE_SECONDS + toleranceSeconds
 }
 
-/** Whether one entry can belong to both claims. An older rival's entry may be missing from the list. */
+/** Whether one entry can belong to both claims. The list may not reach back to the entries of older rivals. */
 function mayOverlap(claim: Date, other: Date, { toleranceSeconds }: Listing): boolean {
   return Math.abs(secondsBetween(claim, other)) <= LATEST_ACCEPTANCE_SECONDS + 2 * toleranceSeconds
 }
 
 /**
- * Twilio may list a refused message as `failed`. Each refusal that we know of accounts for one such entry. Both lists are
- * sorted by time and each refusal takes the first entry that fits. As all claims are open for the same time, this accounts
- * for as many entries as possible.
+ * Removes an entry for each known refusal, because Twilio may list a refused message as `failed`. Both lists are sorted
+ * by time, and each refusal takes the first entry that fits. All claims have time windows of the same length, so this
+ * removes as many entries as possible.
  */
 function withoutKnownRefusals(
   entries: readonly ListedMessage[],
@@ -138,17 +140,13 @@ function withoutKnownRefusals(
 ): ListedMessage[] {
   const left = [...entries]
   for (const rival of rivals) {
-    const index = left.findIndex((entry) => accountsFor(rival, entry, listing))
+    const index = left.findIndex((entry) => explains(rival, entry, listing))
     if (index !== -1) left.splice(index, 1)
   }
   return left
 }
 
-function accountsFor(
-  { status, errorCode, claimedAt }: Rival,
-  entry: ListedMessage,
-  listing: Listing,
-): boolean {
+function explains({ status, errorCode, claimedAt }: Rival, entry: ListedMessage, listing: Listing): boolean {
   const isAlike = isFailedAttempt(status) && entry.status === 'failed' && entry.errorCode === errorCode
   return isAlike && isWithin(claimedAt, entry.createdAt, listing)
 }
@@ -159,20 +157,21 @@ function failedAlike(one: ListedMessage, other: ListedMessage, body: string): bo
 }
 
 /**
- * Twilio may change a text: trial accounts prepend words, smart encoding replaces quotation marks and dashes, redaction
- * hides it. `alike`: the texts may be the same, but this is no proof.
+ * Compares the text that was sent with a listed one. Twilio may change a text: trial accounts prepend words, smart
+ * encoding replaces quotation marks and dashes, and redaction hides it. `alike` means that the texts may be the same,
+ * without proof.
  */
 export function compareTexts(ours: string | null, listed: string): 'same' | 'alike' | 'other' {
   if (ours === null || listed.trim() === '' || /redacted/i.test(listed)) return 'alike'
   const [one, other] = [plain(ours), plain(listed)]
   if (one === other) return 'same'
-  const essence = essenceOf(ours)
-  // Without letters and digits the essence is empty, and every text ends with it.
-  const isAlike = other.endsWith(one) || (essence !== '' && essenceOf(listed).endsWith(essence))
+  const letters = lettersAndDigitsOf(ours)
+  // If the text has no letters and digits, `letters` is empty, and every text ends with it.
+  const isAlike = other.endsWith(one) || (letters !== '' && lettersAndDigitsOf(listed).endsWith(letters))
   return isAlike ? 'alike' : 'other'
 }
 
-/** With the plain quotation marks and dashes that smart encoding uses. */
+/** The text with the plain quotation marks and dashes that smart encoding uses. */
 function plain(text: string): string {
   return text
     .normalize('NFKC')
@@ -182,8 +181,8 @@ function plain(text: string): string {
     .trim()
 }
 
-/** Letters and digits only, without case, accents and modifier letters. */
-function essenceOf(text: string): string {
+/** Only the letters and digits, without case, accents and modifier letters. */
+function lettersAndDigitsOf(text: string): string {
   return text
     .normalize('NFKD')
     .replaceAll(/[^\p{L}\p{N}]|\p{Lm}/gu, '')

@@ -1,5 +1,5 @@
-// What a person can do with a message: retry it now, or cancel it. The policy's limits do not bind a person. Two rules do:
-// a message is never sent twice, and never after its deadline.
+// The manual actions on a message: retry it now, or cancel it. They may exceed the policy's limits. Two rules still
+// hold: a message is never sent twice, and never after its deadline.
 import { newAttempt } from './attempts.ts'
 import type { Context, Decision } from './decision.ts'
 import { reasonOf } from './error-codes.ts'
@@ -19,14 +19,14 @@ import {
   withStatus,
 } from './transitions.ts'
 
-/** Cancels the attempt that waits. */
+/** Cancels the waiting attempt, and with it the message. */
 export function decideCancel(message: Message): Decision {
   if (isWaiting(message))
     return cancelPending(message, finish(message, 'canceled', 'Canceled before the next attempt'))
   return ignore(isFinal(message.status) ? `it is already ${message.status}` : WITH_TWILIO)
 }
 
-/** Makes the next attempt now: the one that waits, or another one of a message that failed. */
+/** Schedules an attempt for now: the waiting one, or another one for a message that failed or was canceled. */
 export function decideRetry(
   message: Message,
   { seen, force }: Extract<Event, { kind: 'retry' }>,
@@ -43,7 +43,7 @@ export function decideRetry(
       ? ignore('its next attempt is already due')
       : reschedule({ ...message, nextRetryAt: now }, now)
   }
-  if (message.status === 'submitting') return ignore('it is not known yet whether Twilio has it')
+  if (message.status === 'submitting') return ignore('it is not known yet whether Twilio received it')
   if (!isFinal(message.status)) return ignore(WITH_TWILIO)
 
   const last = message.attempts.at(-1)
@@ -68,7 +68,7 @@ export function decideRetry(
   return {
     kind: 'schedule',
     job,
-    // If this attempt was canceled before, a completed job with the same id may exist and must go.
+    // If this attempt was canceled before, its completed job may still exist, and would block the new one.
     replaces: job,
     at: now,
     message: withStatus(next, 'retrying', BY_HAND),
@@ -76,7 +76,7 @@ export function decideRetry(
 }
 
 const BY_HAND = 'A retry was requested manually'
-const WITH_TWILIO = 'Twilio may already have it'
+const WITH_TWILIO = 'Twilio may already have sent it'
 
 function ignore(why: string): Decision {
   return { kind: 'ignore', why }

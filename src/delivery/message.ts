@@ -11,9 +11,11 @@ export interface Attempt {
   readonly errorCode: number | null
   /** Twilio's own description of the failure. May contain the recipient's number: not for logs. */
   readonly errorText: string | null
-  /** How often the same attempt was postponed, because Twilio did not process its request. */
+  /** How often the attempt was postponed, such as when Twilio did not process its request. */
   readonly postponements: number
-  /** The account that it was claimed for, and the sending number or Messaging Service; null if the row does not say. */
+  /**
+   * The account and the sender (a number or a Messaging Service) of the claim; null if the row does not record them.
+   */
   readonly account: string | null
   readonly sender: string | null
   /** When each status was first seen, ISO 8601, by the database's clock. */
@@ -27,26 +29,28 @@ export interface Attempt {
  */
 export type ReconcileAt = Date | 'never' | 'on_hold'
 
-/** One row of `sms_usage_logs`, as far as decisions need it. */
+/** The part of a `sms_usage_logs` row that decisions need. */
 export interface Message {
   readonly id: number
-  /** Random, and written with the row, because ids can repeat. Null in rows of others and of older versions. */
+  /**
+   * A random key that is written with the row, because ids can repeat. Null in rows of the app and of older versions.
+   */
   readonly key: string | null
   readonly to: string
-  /** Null in rows that others wrote without the text: such a message cannot be sent again. */
+  /** Null if the app wrote the row without the text, or if the text was deleted: the message cannot be sent again. */
   readonly body: string | null
   readonly status: DeliveryStatus
   readonly success: boolean
   /** The number of the latest attempt made or scheduled. */
   readonly retryCount: number
   readonly maxRetries: number
-  /** When the latest attempt is due, while it waits for a worker. Null if it is due now. */
+  /** When the waiting attempt is due. Null if it is due now, or if none waits. */
   readonly nextRetryAt: Date | null
   /** The latest sid. */
   readonly sid: string | null
   /** Never submitted at or after this time. */
   readonly deadline: Date | null
-  /** Ordered by number. May lack the attempts that were made before sms-retry knew the row. */
+  /** Ordered by number. Attempts that were made before sms-retry read the row may be missing. */
   readonly attempts: readonly Attempt[]
   /** Why the message has its status, for a person; null while nothing is wrong. */
   readonly reason: string | null
@@ -57,10 +61,10 @@ export interface Message {
   readonly reconcileAt: ReconcileAt | null
 }
 
-/** One message to this recipient, as Twilio's message list shows it. */
+/** An entry of Twilio's message list for one recipient. */
 export interface ListedMessage {
   readonly sid: string
-  /** Empty if the account has texts redacted. */
+  /** Empty if the account redacts texts. */
   readonly body: string
   readonly status: TwilioStatus
   readonly errorCode: number | null
@@ -86,7 +90,7 @@ export type Answer =
   /** Twilio may or may not have the message: it must not be submitted again before that is known. */
   | { readonly outcome: 'unknown'; readonly reason: string }
 
-/** Whose credentials and sender a request uses. */
+/** The account and the sender of a request. */
 export interface Identity {
   readonly account: string
   /** A number, a short code or a sender ID; otherwise the sid of a Messaging Service. */
@@ -100,7 +104,7 @@ export type Event =
   | {
       readonly kind: 'answer'
       readonly attempt: number
-      /** Which claim of the attempt the request was made for. */
+      /** The claim of the attempt that the request belongs to. */
       readonly claimedAt: Date
       readonly answer: Answer
       readonly processingTimeMs: number
@@ -111,7 +115,7 @@ export type Event =
    */
   | {
       readonly kind: 'report' | 'fetched'
-      /** From the callback's URL; null if the URL is not ours, then the sid identifies the attempt. */
+      /** From the callback's URL. Null if the app chose the URL: then the sid identifies the attempt. */
       readonly attempt: number | null
       readonly sid: string
       readonly status: TwilioStatus
@@ -121,14 +125,14 @@ export type Event =
   /** A person asks for a retry now. */
   | {
       readonly kind: 'retry'
-      /** The state of the message that this person saw; null to retry in any state. */
+      /** The state of the message when the person asked; null to retry in any state. */
       readonly seen: { readonly status: DeliveryStatus; readonly retryCount: number } | null
-      /** Even if the policy never retries the error code. */
+      /** Whether to retry even if the policy never retries the error code. */
       readonly force: boolean
     }
   /** A person cancels the message. */
   | { readonly kind: 'cancel' }
-  /** The time to reconcile the message has come. */
+  /** The message is due to be reconciled. */
   | {
       readonly kind: 'reconcile'
       /** Whether the job of the waiting attempt exists and is due. */
@@ -142,14 +146,14 @@ export type Event =
   | {
       readonly kind: 'listed'
       readonly attempt: number
-      /** Which claim of the attempt was searched for. */
+      /** The claim of the attempt that was searched for. */
       readonly claimedAt: Date
       readonly entries: readonly ListedMessage[]
-      /** True if Twilio stores the number in another form: then its messages are not in this list. */
+      /** True if Twilio stores the number in another form: its messages are then missing from this list. */
       readonly isRewritten?: boolean
-      /** The maximum error of the entries' times. */
+      /** The maximum error of `createdAt` in the entries. */
       readonly toleranceSeconds: number
-      /** False if the list was too long to read back to the claim. */
+      /** False if the list was too long to be read back to the time of the claim. */
       readonly isComplete: boolean
       /** Other messages that an entry may belong to. */
       readonly others: readonly Message[]

@@ -1,5 +1,5 @@
-// When a message is next reconciled if no event comes before. Every message that is not final has such a time, so lost
-// jobs, lost answers and lost callbacks are all found.
+// Computes when a message is reconciled next if no event comes first. Every message that is not final has such a time,
+// so lost jobs, lost answers and lost callbacks are all found.
 import type { Message, ReconcileAt } from './message.ts'
 import { isFinal } from './status.ts'
 import { addSeconds, isWaiting, latestAttempt, secondsBetween } from './transitions.ts'
@@ -7,7 +7,7 @@ import { addSeconds, isWaiting, latestAttempt, secondsBetween } from './transiti
 /** A request starts within this time after its claim, or not at all. */
 export const CLAIM_VALID_SECONDS = 5
 
-/** A longer request is aborted. Twilio may still accept it, so its outcome is unknown. */
+/** A longer request is aborted. Its outcome is unknown, because Twilio may still accept the message. */
 export const REQUEST_TIMEOUT_SECONDS = 10
 
 /** Twilio was observed to process a request 26 seconds after its client had timed out. */
@@ -17,84 +17,95 @@ const TWILIO_PROCESSING_SECONDS = 30
 export const LATEST_ACCEPTANCE_SECONDS =
   CLAIM_VALID_SECONDS + REQUEST_TIMEOUT_SECONDS + TWILIO_PROCESSING_SECONDS
 
-/** An attempt with an unknown outcome is in doubt after this time. Its request has timed out by then. */
+/** When an attempt with an unknown outcome counts as in doubt. Its request has timed out by then. */
 export const IN_DOUBT_AFTER_SECONDS = 30
 
-/** Most callbacks come within seconds; some carriers never report. */
-const WITH_TWILIO_SECONDS = 300
+/**
+ * When a message without a final status is first looked up. Most callbacks come within seconds, but some carriers never
+ * report.
+ */
+const FIRST_LOOKUP_SECONDS = 300
+/** After this time without news, a message is no longer checked. */
 const GIVE_UP_SECONDS = 72 * 3600
 
-/** An attempt that was due and not made in this time: its job may be lost, or its worker may have died. */
+/** A waiting attempt is overdue this long after its due time: its job may be lost, or its worker may have died. */
 const OVERDUE_SECONDS = 30
 /** Workers need this time even if delays are scaled down. */
 const MIN_OVERDUE_SECONDS = 5
 
+/** The longest pause between two checks of a waiting attempt, or of one in doubt. */
 const MAX_PAUSE_SECONDS = 900
 
-/** An attempt that is due later than this is checked in between, because somebody may have changed its time. */
+/** An attempt that is due later than this is also checked before, because its time may have been changed by hand. */
 const MAX_WAIT_SECONDS = 6 * 3600
 
-interface Watch {
-  /** Since when the message has been in its current state. */
+interface Checks {
+  /** When the message reached its current state. */
   readonly since: Date
   /** Seconds after `since` until the first check. */
-  readonly first: number
-  /** Factor by which the time since `since` grows from one check to the next. */
+  readonly firstSeconds: number
+  /** The factor by which the time since `since` grows between two checks. */
   readonly growth: number
   /** Maximum seconds between two checks. */
-  readonly longestPause: number
+  readonly maxPauseSeconds: number
   /** Seconds after which the checks end; null for never. */
-  readonly giveUp: number | null
+  readonly giveUpSeconds: number | null
 }
 
-/** Null for a message that is final, and for a row of the app that sms-retry does not manage. */
-function watchOf(message: Message, delayScale: number): Watch | null {
+/** When to check a message. Null for a final message, and for a row of the app that sms-retry does not manage. */
+function checksOf(message: Message, delayScale: number): Checks | null {
   if (isFinal(message.status) || message.status === 'unknown') return null
-  const longestPause = MAX_PAUSE_SECONDS * delayScale
-  const giveUp = GIVE_UP_SECONDS * delayScale
+  const maxPauseSeconds = MAX_PAUSE_SECONDS * delayScale
+  const giveUpSeconds = GIVE_UP_SECONDS * delayScale
   if (isWaiting(message)) {
     const waiting = message.attempts.find(({ number }) => number === message.retryCount)
-    // A row that the app left waiting long ago is not sent. Our own rows are never given up.
-    const isNew = message.reconcileAt === null
+    // A row that the app wrote long ago is not sent, so its checks end. Those of our own rows never end.
+    const isFirstRead = message.reconcileAt === null
     const since = message.nextRetryAt ?? toDate(waiting?.times.pending) ?? message.createdAt
     return {
       since,
-      first: firstLookupSeconds('pending', delayScale),
+      firstSeconds: firstLookupSeconds('pending', delayScale),
       growth: 2,
-      longestPause,
-      giveUp: isNew ? giveUp : null,
+      maxPauseSeconds,
+      giveUpSeconds: isFirstRead ? giveUpSeconds : null,
     }
   }
   const made = latestAttempt(message)
   const since = toDate(made?.times[made.status]) ?? message.createdAt
   if (message.status !== 'submitting') {
-    const first = WITH_TWILIO_SECONDS * delayScale
-    return { since, first, growth: 2, longestPause: Number.POSITIVE_INFINITY, giveUp }
+    const firstSeconds = FIRST_LOOKUP_SECONDS * delayScale
+    return { since, firstSeconds, growth: 2, maxPauseSeconds: Number.POSITIVE_INFINITY, giveUpSeconds }
   }
-  // A process may die during the lookup, so the next one must not be far away.
-  return { since, first: firstLookupSeconds('submitting', delayScale), growth: 1.5, longestPause, giveUp }
+  // A process may die during the lookup, so the next one must follow soon.
+  return {
+    since,
+    firstSeconds: firstLookupSeconds('submitting', delayScale),
+    growth: 1.5,
+    maxPauseSeconds,
+    giveUpSeconds,
+  }
 }
 
-/** True for a waiting attempt that is not made unless a person asks for it. */
+/** True for a waiting attempt that is made only if a person asks for it. */
 export function isOnHold(message: Message): boolean {
   return isWaiting(message) && message.reconcileAt === 'on_hold'
 }
 
 /** When to reconcile the message next: soon at first, then after growing pauses. Null if that is not needed. */
 export function reconcileTime(message: Message, delayScale: number, now: Date): ReconcileAt | null {
-  const watch = watchOf(message, delayScale)
-  if (watch === null) return null
-  const { since, first, growth, longestPause, giveUp } = watch
+  const checks = checksOf(message, delayScale)
+  if (checks === null) return null
+  const { since, firstSeconds, growth, maxPauseSeconds, giveUpSeconds } = checks
   const elapsed = secondsBetween(since, now)
-  if (giveUp !== null && elapsed >= giveUp) return isWaiting(message) ? 'on_hold' : 'never'
-  const next = Math.max(first, Math.min(growth * elapsed, elapsed + longestPause))
-  const latest = Math.min(giveUp ?? next, isWaiting(message) ? elapsed + MAX_WAIT_SECONDS : next)
+  if (giveUpSeconds !== null && elapsed >= giveUpSeconds) return isWaiting(message) ? 'on_hold' : 'never'
+  const next = Math.max(firstSeconds, Math.min(growth * elapsed, elapsed + maxPauseSeconds))
+  const latest = Math.min(giveUpSeconds ?? next, isWaiting(message) ? elapsed + MAX_WAIT_SECONDS : next)
   return addSeconds(since, Math.min(next, latest))
 }
 
 /**
- * When to reconcile a message again that is about to be looked up at Twilio. The lookup can fail, or its result can be
- * lost, so this is soon. Longer pauses, and the end of the checks, are set when the result is recorded.
+ * The next reconcile time of a message that is about to be looked up at Twilio. It is soon, because the lookup can fail
+ * or its result can be lost. Recording the result sets a longer pause, or ends the checks.
  */
 export function nextLookupTime(message: Message, delayScale: number, now: Date): Date {
   const soon = addSeconds(now, MAX_PAUSE_SECONDS * delayScale)
@@ -104,8 +115,8 @@ export function nextLookupTime(message: Message, delayScale: number, now: Date):
 
 /** True if the message has been in its state for so long that something may be wrong. */
 export function isOverdue(message: Message, delayScale: number, now: Date): boolean {
-  const watch = watchOf(message, delayScale)
-  return watch !== null && secondsBetween(watch.since, now) >= watch.first
+  const checks = checksOf(message, delayScale)
+  return checks !== null && secondsBetween(checks.since, now) >= checks.firstSeconds
 }
 
 /** Seconds until the first check: of a waiting attempt, since it was due; of a claimed one, since its claim. */

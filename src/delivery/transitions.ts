@@ -8,7 +8,7 @@ import { type DeliveryStatus, isFailedAttempt, isFailure } from './status.ts'
 export const BEYOND_DEADLINE = 'The next attempt would come after the deadline'
 /** An attempt's number has at most three digits in the callback's URL. */
 export const MAX_ATTEMPTS = 999
-/** A bound for values from outside; sms-retry does not reach it. */
+/** The largest number that is accepted from a row. sms-retry itself never reaches it. */
 export const MAX_POSTPONEMENTS = 2 ** 31
 
 export const NO_TEXT = 'the row has no text (message_content)'
@@ -18,13 +18,16 @@ export function latestAttempt({ attempts }: Message): Attempt | undefined {
   return attempts.findLast((attempt) => attempt.status !== 'pending')
 }
 
-/** When the attempt was last claimed. A row that the app wrote does not say; then the earliest possible time. */
+/**
+ * When the attempt was last claimed. A row that the app wrote has no such time: its creation is the earliest possible
+ * claim.
+ */
 export function claimOf({ createdAt }: Message, { times }: Attempt): Date {
   return times.submitting === undefined ? createdAt : new Date(times.submitting)
 }
 
-/** True if the attempt has not been claimed again since. */
-export function isClaim(message: Message, attempt: Attempt, claimedAt: Date): boolean {
+/** Whether this is still the latest claim of the attempt. */
+export function isLatestClaim(message: Message, attempt: Attempt, claimedAt: Date): boolean {
   return claimOf(message, attempt).getTime() === claimedAt.getTime()
 }
 
@@ -37,7 +40,7 @@ export function isTooLate(at: Date, { deadline }: Message): boolean {
   return deadline !== null && at >= deadline
 }
 
-/** To cancel a message is no failure: its `success` follows from the latest attempt that was made. */
+/** Canceling is not a failure: `success` then depends on the latest attempt that was made. */
 export function withStatus(message: Message, status: DeliveryStatus, reason: string | null): Message {
   const made = latestAttempt(message)
   const hasFailed = made !== undefined && isFailedAttempt(made.status)
@@ -54,7 +57,7 @@ export function record(message: Message): Decision {
   return { kind: 'record', message }
 }
 
-/** The same attempt is made at `at`, by a new job. */
+/** Schedules a new job that makes the same attempt at `at`. */
 export function postpone(message: Message, entry: Attempt, at: Date, reason: string | null): Decision {
   const postponed: Attempt = { ...entry, status: 'pending', postponements: entry.postponements + 1 }
   const next = { ...message, nextRetryAt: at, attempts: replaceEntry(message.attempts, postponed) }
@@ -67,10 +70,10 @@ export function postpone(message: Message, entry: Attempt, at: Date, reason: str
   }
 }
 
-/** A new job for the attempt that waits, in place of its old one, which may be lost. */
+/** Replaces the job of the waiting attempt, which may be lost. */
 export function reschedule(message: Message, now: Date): Decision {
   const waiting = message.attempts.find(({ number }) => number === message.retryCount)
-  // Somebody changed retry_count, so no entry has this number. Recording the row delays its next check.
+  // `retry_count` was changed by hand, so no entry has this number. Recording the row delays its next check.
   if (waiting === undefined) return record(message)
   const decision = postpone(message, waiting, message.nextRetryAt ?? now, message.reason)
   const replaces = { attempt: waiting.number, postponements: waiting.postponements }

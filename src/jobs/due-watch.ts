@@ -1,22 +1,22 @@
-// Wakes this worker's queue when the next retry is due; polling would find the job up to half a second later. One worker at a
-// time has the watch. The others only poll, and take the watch over when it is released.
+// Polls this worker's queue when the next retry is due. Regular polling would find the job up to half a second later.
+// One worker at a time holds the watch. The others only poll, and one of them takes the watch when it is released.
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { nextDueMs, takeWatch } from '../db/next-due-retry.ts'
 import type { Db } from '../postgres/pool.ts'
 import { errorFields, type Logger } from '../shared/log.ts'
 
-/** A worker that dies keeps the watch for this time. Until then, polling finds due jobs. */
+/** After the death of its holder, the watch is free again after this time. Until then, polling finds due jobs. */
 const HOLD_SECONDS = 5
 const RENEW_AFTER_MS = 2_000
 
-/** Retries are scheduled minutes ahead, so a new one may stay unnoticed for this time. */
+/** The pause between checks. Retries are scheduled minutes ahead, so a new one is noticed in time. */
 const CHECK_AGAIN_MS = 500
 
-/** Timers and clocks are not exact, and a check that is too early finds nothing. */
+/** Timers and clocks are not exact, and a poll that is too early finds nothing. */
 const MARGIN_MS = 3
 
-/** Retries that are due shortly after each other are made together, to save checks. */
+/** Retries that are due within this time of each other share one poll. */
 const MIN_PAUSE_MS = 30
 
 export class DueWatch {
@@ -68,7 +68,7 @@ export class DueWatch {
     await sleep(ms, undefined, { signal: this.#stopping.signal }).catch(() => undefined)
   }
 
-  /** Resolves when the running statement has ended. */
+  /** Resolves when the watch has stopped. */
   async stop(): Promise<void> {
     this.#stopping.abort()
     await this.#running

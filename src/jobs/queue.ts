@@ -19,7 +19,7 @@ export interface AttemptJob {
 
 export type FailedJobs = ReadonlyMap<AttemptJob, Error>
 
-/** One job of one message. The message's key is part of it, because ids can repeat. */
+/** The job of one attempt. It includes the key of the message, because ids can repeat. */
 export interface MessageJob extends JobRef {
   readonly messageId: number
   readonly key: string | null
@@ -35,13 +35,13 @@ export interface Queue {
   schedule(tx: Db, jobs: readonly ScheduledJob[]): Promise<void>
   /** Removes the jobs in the caller's transaction. */
   unschedule(tx: Db, jobs: readonly MessageJob[]): Promise<void>
-  /** The ids of those jobs that are due, or were started just now. */
+  /** The ids of the given jobs that are due or have just started. */
   findScheduled(jobs: readonly MessageJob[], now: Date): Promise<ReadonlySet<string>>
   /**
    * Calls `handle` with up to `batchSize` due jobs at a time.
    *
-   * @param handle returns the jobs that failed, which run again. If it throws, all of them run again
-   * @returns a function that makes it poll now
+   * @param handle returns the failed jobs, which run again. If it throws, all jobs run again
+   * @returns a function that starts a poll
    */
   work(
     options: { batchSize: number },
@@ -78,7 +78,7 @@ export async function startQueue(
     await boss.start()
     await requireQueues(boss)
   } catch (error) {
-    // A failed start leaves timers behind, which stop() removes.
+    // After a failed start, only stop() removes the timers.
     await boss.stop({ graceful: false, close: false })
     throwNotReady(error, isFailure)
   }
@@ -98,10 +98,10 @@ function throwNotReady(error: unknown, isFailure: Boss['isFailure']): never {
   throw new SchemaError(`The job queue is not ready: ${message}. Run: sms-retry migrate`, { cause: error })
 }
 
-/** With `expireInSeconds`, this makes the jobs of a dead worker run again within a minute. */
+/** With this and `expireInSeconds`, the jobs of a dead worker run again within a minute. */
 const SUPERVISE_SECONDS = 10
 
-/** Leaves database connections to others while many jobs are looked up. */
+/** Keeps database connections free while many jobs are looked up. */
 const MAX_CONCURRENT_LOOKUPS = 2
 
 function queueOf({ boss, isFailure }: Boss, logger: Logger): Queue {
@@ -159,14 +159,14 @@ async function work(
   return () => boss.notifyWorker(worker)
 }
 
-/** @returns the timer that restarts the chain of jobs if one is lost */
+/** @returns the timer that schedules a new sweep if the job of the next one is lost */
 async function startSweep(
   boss: PgBoss,
   everySeconds: number,
   sweep: () => Promise<void>,
   logger: Logger,
 ): Promise<NodeJS.Timeout> {
-  // This queue holds at most one waiting job; a second one is not added.
+  // This queue accepts one waiting job and ignores a second one.
   const scheduleNext = async (seconds = everySeconds): Promise<void> => {
     await boss.send(RECONCILE_QUEUE, null, { startAfter: seconds })
   }
@@ -186,14 +186,14 @@ function resultOf(id: string, failure: Error | undefined): JobResult {
   return { id, status: 'failed', output: withoutCause(failure) }
 }
 
-/** pg-boss stores an error in the job, with its cause, and PostgreSQL's errors quote personal data of the row. */
+/** pg-boss stores errors and their causes in the job, and PostgreSQL's errors quote personal data of the row. */
 function withoutCause({ message }: Error): Error {
   return new Error(message)
 }
 
 const SWEEP_POLL_SECONDS = 1
 
-/** If a job was started longer ago and its attempt still waits, its worker has died. */
+/** If a job started earlier than this and its attempt still waits, its worker has died. */
 const HANDLED_WITHIN_MS = 20_000
 
 function isScheduled(
@@ -205,8 +205,8 @@ function isScheduled(
 }
 
 /**
- * A version 8 UUID (RFC 9562, 5.8) from a hash of the job's fields, so that adding a job twice adds it once. The key makes
- * it different for another message with the same id.
+ * A version 8 UUID (RFC 9562, 5.8) from a hash of the fields, so adding the same job twice has no effect. The key makes
+ * the id unique if the id of a message repeats.
  */
 export function jobId({ messageId, key, attempt, postponements }: MessageJob): string {
   const name = [key ?? '', messageId, attempt, postponements].join(' ')

@@ -1,6 +1,6 @@
-// Use case: reconciles overdue messages. Reschedules attempts whose job is gone, and looks up the others at Twilio
-// (resolve-attempts.ts). Several processes may run it at the same time: before a lookup, the row is claimed by moving its
-// `reconcile_at`.
+// Use case: reconciles overdue messages. Reschedules attempts whose job is lost, and looks up the others at Twilio
+// (resolve-attempts.ts). Several processes may do this at the same time: each claims a row, by moving its
+// `reconcile_at`, before it looks it up.
 import pLimit from 'p-limit'
 import { findOverdue } from '../db/overdue.ts'
 import { decide } from '../delivery/decide.ts'
@@ -14,13 +14,13 @@ import { jobId, type MessageJob } from '../jobs/queue.ts'
 import { type MessageEvent, type LockWait, recordIsolated } from '../recording/record-events.ts'
 import type { AttemptDeps } from './run-attempts.ts'
 
-/** The result of a sweep, as numbers of messages. */
+/** The result of a sweep: numbers of messages. `reconcile --json` prints these names. */
 export interface Reconciled {
-  /** Checked. */
+  /** Messages that were checked. */
   readonly looked: number
   /** Waiting attempts that were rescheduled. */
   readonly rungAgain: number
-  /** Looked up at Twilio. Of these: */
+  /** Messages that were looked up at Twilio. Of these: */
   readonly asked: number
   /** - Twilio's status was recorded */
   readonly answered: number
@@ -30,12 +30,12 @@ export interface Reconciled {
   readonly undecided: number
   /** - the lookup failed, or its result could not be recorded: looked up again later */
   readonly failed: number
-  /** Not checked: the row is locked, or the database refuses to change it. */
+  /** Messages that were not checked: the row is locked, or the database refuses to change it. */
   readonly leftOut: number
 }
 
 const PAGE_SIZE = 50
-/** The rest is left for the next sweep. */
+/** Further messages are left for the next sweep. */
 const MAX_PAGES = 100
 const MAX_CONCURRENT_LOOKUPS = 10
 
@@ -63,7 +63,7 @@ export async function reconcile(deps: AttemptDeps, signal?: AbortSignal): Promis
       counts[outcome] += 1
       deps.metrics.reconciled[outcome].inc()
     }
-    // Twilio is unavailable, so the remaining lookups would fail as well.
+    // If every lookup failed, Twilio is unavailable, and further lookups would fail as well.
     if (outcomes.length > 0 && outcomes.every((outcome) => outcome === 'failed')) break
   }
   const reconciled = { ...counts, leftOut: leftOut.length }
@@ -75,7 +75,7 @@ export async function reconcile(deps: AttemptDeps, signal?: AbortSignal): Promis
 /**
  * Claims a page of overdue messages, so that no other process reconciles them for a while, and reschedules lost jobs.
  *
- * @param leftOut ids of messages to leave out. The ids of locked and refused rows are added
+ * @param leftOut ids of messages to skip. The ids of locked and refused rows are added
  */
 async function claimOverdue(
   deps: AttemptDeps,
@@ -97,7 +97,8 @@ async function claimOverdue(
   const results = await recordIsolated(deps, messageEvents, SKIP_LOCKED)
   const recorded = results.map((result, i) => {
     if (result.status === 'fulfilled') return result.value
-    // A lost database ends the sweep. A blocked row is left out of this sweep, a refused row of the next ones as well.
+    // If the database is unavailable, the sweep ends. A blocked row is skipped in this sweep, a refused row in the next
+    // ones as well.
     const { reason } = result
     if (!(reason instanceof DatabaseError) || reason.scope === 'database') throw reason
     if (reason.isRefusal) deps.refused.add(overdue[i]?.message.id ?? Number.NaN, reason)
@@ -107,7 +108,9 @@ async function claimOverdue(
   for (const [i, { message }] of overdue.entries()) {
     if (recorded[i]?.known === true) continue
     leftOut.push(message.id)
-    deps.logger.debug('Left out an overdue message: its row is locked or refused', { messageId: message.id })
+    deps.logger.debug('Skipped an overdue message: its row is locked, or the database refuses to change it', {
+      messageId: message.id,
+    })
   }
   if (blocked !== undefined) deps.logger.warn(BLOCKED, errorFields(blocked))
   const decisions = recorded.flatMap((outcome) =>
@@ -135,7 +138,7 @@ function jobOf({ id: messageId, key, status, retryCount, attempts }: Message): M
 function logRescheduled({ logger }: AttemptDeps, message: Message): void {
   const { id: messageId, status, retryCount: attempt, nextRetryAt } = message
   const fields = { messageId, attempt, status, nextRetryAt }
-  logger.warn('A due attempt was not made; its job is rescheduled', fields)
+  logger.warn('A due attempt has no job; a new job is scheduled', fields)
 }
 
 /** One overdue message, and what a sweep would do with it. */

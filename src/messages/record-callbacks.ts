@@ -6,8 +6,8 @@ import type { MessageEvent, RecordResult } from '../recording/record-events.ts'
 import type { StatusCallback } from '../twilio/status-callback.ts'
 
 /**
- * @throws DatabaseError if the database failed: the callback was not recorded, or that is not known. Twilio must send it
- *   again, which does no harm
+ * @throws DatabaseError if the database failed: the callback was not recorded, or the result is unknown. Twilio must
+ *   send it again; recording it twice is safe
  * @throws OverloadedError if too many callbacks wait to be recorded: Twilio must send it again
  */
 export async function recordCallback(deps: RecordingDeps, callback: StatusCallback): Promise<void> {
@@ -50,12 +50,12 @@ function logOutcome(
     logger.debug('Status callback changed nothing', { ...fields, why: decision.why })
     return
   }
-  const { status: now, reason, nextRetryAt } = decision.message
-  const isOutcome = now !== before.status && (isFinal(now) || now === 'retrying')
+  const { status: newStatus, reason, nextRetryAt } = decision.message
+  const isOutcome = newStatus !== before.status && (isFinal(newStatus) || newStatus === 'retrying')
   logger[isOutcome ? 'info' : 'debug']('Status callback recorded', {
     ...fields,
-    status: now,
-    // In other cases, the reason may be a text that the app wrote.
+    status: newStatus,
+    // Otherwise, the reason may be a text that the app wrote.
     ...(isOutcome ? { reason } : {}),
     nextRetryAt,
   })

@@ -11,7 +11,7 @@ import type { AttemptDeps } from './run-attempts.ts'
 
 export type Outcome = 'answered' | 'absent' | 'undecided' | 'failed'
 
-/** A failed lookup is repeated by a later sweep. */
+/** Never throws for a failed lookup: a later sweep repeats it. */
 export async function resolveAttempt(
   deps: AttemptDeps,
   inquiry: Inquiry,
@@ -34,7 +34,7 @@ export async function resolveAttempt(
       })
     }
     const recorded = await deps.recorder.record({ target: { id: messageId, proof: { key, to } }, event })
-    // The row was deleted, or a callback was faster.
+    // The row was deleted, or a callback came first.
     if (!recorded.known || recorded.decision.kind === 'ignore') return 'answered'
     return logFinding(deps, inquiry, recorded.before, recorded.decision.message)
   } catch (error) {
@@ -85,7 +85,7 @@ function logUnknownStatus(
   })
 }
 
-/** How far before the claim Twilio's list is read. */
+/** Twilio's list is read back to this time before the claim. */
 const MARGIN_SECONDS = 60
 
 /** After this time, no further page of the list is requested. */
@@ -101,23 +101,23 @@ async function searchMessageList(
 ): Promise<Event | Failure> {
   const before = await readClock(database)
   const sinceClaim = (before.getTime() - claimedAt.getTime()) / 1000
-  // The list of one number must not delay the sweep, which waits for all its lookups.
-  const limit = AbortSignal.timeout(LIST_SECONDS * 1000)
-  const untilThen = signal === undefined ? limit : AbortSignal.any([signal, limit])
-  const answer = await twilio.list(to, sinceClaim + MARGIN_SECONDS, untilThen)
+  // A long list must not delay the sweep, which waits for all its lookups.
+  const timeout = AbortSignal.timeout(LIST_SECONDS * 1000)
+  const stopSignal = signal === undefined ? timeout : AbortSignal.any([signal, timeout])
+  const answer = await twilio.list(to, sinceClaim + MARGIN_SECONDS, stopSignal)
   if (answer.outcome === 'unavailable') return { reason: answer.reason }
-  // An entry's age comes from Twilio's clock, and is subtracted from the database's. The error is the time that the list
-  // took. This machine's clock is not used: it may have been suspended in between.
+  // The age of an entry, by Twilio's clock, is subtracted from the database's time. So the error is at most the time
+  // that reading the list took. This machine's clock is not used: the machine may have been suspended meanwhile.
   const after = await readClock(database)
   const entries = answer.messages.map(({ ageSeconds, unknownStatus, ...message }) => {
     logUnknownStatus(logger, messageId, message.sid, unknownStatus)
     return { ...message, createdAt: new Date(after.getTime() - ageSeconds * 1000) }
   })
   const toleranceSeconds = ROUNDING_SECONDS + (after.getTime() - before.getTime()) / 1000
-  // If the machine was suspended before the request, the list was cut off at the wrong age.
+  // If the machine was suspended before the request, the list was read back to the wrong age.
   if (toleranceSeconds > MARGIN_SECONDS)
     return { reason: "too much time passed while Twilio's list was read" }
-  // Read after the list: a message that has one of the entries has recorded its sid by now, or is `submitting`.
+  // The others are read after the list: a message that owns an entry has recorded its sid by now, or is `submitting`.
   const rivalSeconds = LATEST_ACCEPTANCE_SECONDS + 2 * toleranceSeconds
   const since = new Date(claimedAt.getTime() - rivalSeconds * 1000)
   const sids = entries.map(({ sid }) => sid)
@@ -134,10 +134,10 @@ function logFinding(
   { status, reason, nextRetryAt, attempts, reconcileAt }: Message,
 ): Outcome {
   if (sid !== null) {
-    // The reason is left out: in a row of the app, it may be a text of the app.
+    // Not logged: the reason, because it may be a text that the app wrote.
     const known = { messageId, attempt, sid, status, nextRetryAt }
-    const isNews = status !== before.status || reconcileAt === 'never'
-    logger[isNews ? 'info' : 'debug']('Looked up an attempt at Twilio', known)
+    const isChanged = status !== before.status || reconcileAt === 'never'
+    logger[isChanged ? 'info' : 'debug']('Looked up an attempt at Twilio', known)
     return 'answered'
   }
   const fields = { messageId, attempt, status, reason, nextRetryAt }
@@ -147,7 +147,7 @@ function logFinding(
     return 'undecided'
   }
   if (entry === undefined || entry.status === 'pending') {
-    logger.warn('An attempt in doubt is not at Twilio; it is made again', fields)
+    logger.warn('Twilio does not have an attempt in doubt; it is made again', fields)
     return 'absent'
   }
   logger.warn('An attempt in doubt was found at Twilio', { ...fields, sid: entry.sid })

@@ -18,7 +18,7 @@ export interface AttemptDeps extends RecordingDeps {
 /**
  * Claims a due attempt.
  *
- * @returns what to submit; null if the attempt was already claimed, is no longer wanted, or if the database refuses to
+ * @returns the submission; null if the attempt was already claimed or is no longer needed, or if the database refuses to
  *   change the row
  * @throws DatabaseError if the database failed: the attempt must not be submitted
  */
@@ -103,8 +103,8 @@ function remainingOf(submission: Submission, elapsedSeconds: number): Submission
 }
 
 /**
- * The claim's commit took too long, or the process was suspended: another process may already look the attempt up. As
- * nothing was submitted, the attempt can be postponed.
+ * The commit of the claim took too long, or the process was suspended. Another process may already look up the attempt.
+ * Nothing was submitted, so the attempt is postponed.
  */
 const CLAIMED_TOO_LATE: Answer = {
   outcome: 'not_processed',
@@ -119,7 +119,7 @@ function logNotSubmitted(logger: Logger, job: AttemptJob, outcome: RecordResult)
   if (decision.kind === 'ignore') {
     return void logger.debug('A due attempt was not made', { ...fields, why: decision.why })
   }
-  // The reason is left out: if the app changed the row, it may be a text of the app.
+  // Not logged: the reason, because it may be a text that the app wrote.
   const { status, nextRetryAt } = decision.message
   logger.info('A due attempt was not made', { ...fields, status, nextRetryAt })
 }
@@ -144,19 +144,19 @@ function logAnswer(
   })
 }
 
-/** Returns the milliseconds since it was started. */
+/** Returns the milliseconds since the start. */
 export type Stopwatch = () => number
 
-/** Uses two clocks: the monotonic one stops while the machine is suspended, and the other one can be set back. */
+/** Uses two clocks: the monotonic clock stops while the machine is suspended, and the wall clock can be set back. */
 export function startStopwatch(): Stopwatch {
   const startedMs = performance.now()
   const startedAt = Date.now()
   return () => Math.max(performance.now() - startedMs, Date.now() - startedAt)
 }
 
-/** Limits the attempts that all workers together start per second. */
+/** Limits how many attempts all workers together start per second. */
 export interface RateLimit {
-  /** The maximum number of attempts that start together. */
+  /** The maximum number of attempts that may start at the same moment. */
   readonly maxTogether: number
   /** Resolves when `attempts` attempts may start; rejects when the signal is aborted. */
   wait(attempts: number, signal: AbortSignal): Promise<void>

@@ -1,5 +1,5 @@
-// Use case: the app sends a message. `sendMessage` records it, submits it and records the answer. `enqueueMessage` adds row
-// and job in the caller's transaction, and a worker submits it.
+// Use case: the app sends a message. `sendMessage` records it, submits it and records the answer. `enqueueMessage` adds
+// the row and its job in the caller's transaction, and a worker submits it.
 import { randomBytes } from 'node:crypto'
 import {
   findByIdempotencyKey,
@@ -52,10 +52,15 @@ export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promi
   const row = toNewMessage(message, deps.twilio.identity, deps.policy)
   const inserted = await insertConfirmed(deps, row)
   if (inserted === null) {
-    const finding = findExisting(deps.database, message)
-    const existing = await finding.catch((error: unknown) => throwNotSubmitted(error, 'no'))
+    const existing = await findExisting(deps.database, message).catch((error: unknown) =>
+      throwNotSubmitted(error, 'no'),
+    )
     const { id: messageId, retryCount: attempt, status } = existing
-    deps.logger.debug('Not sent: its idempotency key already exists', { messageId, attempt, status })
+    deps.logger.debug('Not sent: a message with this idempotency key already exists', {
+      messageId,
+      attempt,
+      status,
+    })
     return toResult(existing)
   }
   const { id, insertedAt: claimedAt } = inserted
@@ -91,19 +96,19 @@ const RECORDED = {
   refused: 'and sending it again will not help: the database refuses its row',
   unknown:
     'but it is not known whether the message was recorded. If it was, a worker will send it. Send it again with the ' +
-    'same idempotencyKey; without one, look for it first',
+    'same idempotencyKey; if it has none, check first whether it exists',
 }
 
-/** @param written overrides that of the error */
+/** @param written replaces `written` of the error */
 function throwNotSubmitted(error: unknown, written?: DatabaseError['written']): never {
   if (!(error instanceof DatabaseError)) throw error
-  const is = written ?? error.written
-  const text = `Nothing was submitted, ${RECORDED[error.isRefusal ? 'refused' : is]}. ${error.message}`
-  throw new DatabaseError(text, { cause: error.cause, written: is, scope: error.scope })
+  const isWritten = written ?? error.written
+  const text = `Nothing was submitted, ${RECORDED[error.isRefusal ? 'refused' : isWritten]}. ${error.message}`
+  throw new DatabaseError(text, { cause: error.cause, written: isWritten, scope: error.scope })
 }
 
 /**
- * Adds row and job in the caller's transaction: both exist after its commit, and neither after a rollback.
+ * Adds the row and its job in the caller's transaction: both exist after its commit, and neither after a rollback.
  *
  * @throws InvalidMessageError if the input is invalid: nothing was written
  */
@@ -121,7 +126,7 @@ export async function enqueueMessage(
   return { id, created: true }
 }
 
-/** Encoded in base64url, they match MESSAGE_KEY. */
+/** The key in base64url must match MESSAGE_KEY. */
 const KEY_BYTES = 12
 
 /** @param identity account and sender of its first attempt; null if it waits for a worker */
@@ -142,12 +147,12 @@ async function findExisting(db: Db, message: CheckedMessage): Promise<StoredMess
   const existing = idempotencyKey === null ? null : await findByIdempotencyKey(db, idempotencyKey)
   if (existing === null)
     throw new DatabaseError(
-      'The row was not inserted, although no row has its idempotency key. Either that row was deleted just now, or a ' +
-        'trigger keeps new rows out of sms_usage_logs',
+      'The message was not inserted, but no row has its idempotency key. Either a row with this key was just deleted, ' +
+        'or a trigger discards new rows of sms_usage_logs',
     )
-  // A text that was deleted because of its age cannot be compared.
+  // The text may have been deleted because of its age: then it is not compared.
   const isSameText = existing.body === null || existing.body === message.body
-  // The caller's connection may return a `bigint`, and not as a number.
+  // The caller's driver may return the id as a string or a bigint.
   const isSameUser = Number(existing.userId) === message.userId
   if (existing.to !== message.to || !isSameText || !isSameUser) {
     throw new IdempotencyKeyReusedError(

@@ -6,11 +6,14 @@ import { isLostStatement, type PreparedStatements } from './prepared.ts'
 export interface ConnectionSource {
   readonly pool: pg.Pool
   readonly prepared: PreparedStatements
-  /** For each wait for an answer; 0 for no limit. */
+  /** The longest wait for the answer to a statement; 0 for no limit. */
   readonly queryTimeoutMs: number
 }
 
-/** pg takes 0 for "not set", and would use the time-out of the URL or of `pg.defaults`. This is the longest timer of Node. */
+/**
+ * pg takes 0 for "not set" and uses the time-out of the URL or of `pg.defaults`. So "no limit" is the longest timer of
+ * Node.
+ */
 const NO_TIMEOUT_MS = 2 ** 31 - 1
 
 /** In pipeline mode, pg closes the connection of a query that times out. */
@@ -35,11 +38,11 @@ export class Connection {
 
   /** Checks out a connection for `use`. */
   static async with<T>(source: ConnectionSource, use: (connection: Connection) => Promise<T>): Promise<T> {
-    // A refused login says nothing about the statements that were to follow.
+    // If no connection is made, no statement was sent: the failure is not `unknown`.
     const client = await source.pool.connect().catch(rethrowFailed)
     const connection = new Connection(client, source)
     const onError = (error: Error): void => connection.breakWith(error)
-    // Without a listener, a connection that breaks between two statements would end the process.
+    // An error event without a listener would end the process, also between two statements.
     client.on('error', onError)
     try {
       return await use(connection)
@@ -56,7 +59,7 @@ export class Connection {
     return this.#failure
   }
 
-  /** Whether it is closed on release. */
+  /** Whether the pool closes the connection on release. */
   get isBroken(): boolean {
     return this.#isBroken
   }
@@ -72,7 +75,8 @@ export class Connection {
       this.#client.query<Row>(toQuery(this.#source, text, values), (error: Error | null, result) => {
         if (error === null) return resolve(result)
         this.#failure ??= error
-        // Not refused by the server: pg and the server may disagree about what is prepared.
+        // The server did not refuse the statement, or lost it: pg and the server may disagree about the prepared
+        // statements.
         if (!isAnswer(error) || isLostStatement(error)) this.breakWith(error)
         reject(error)
       })
@@ -93,6 +97,6 @@ export function connectionsOf({
   waitingCount,
   options,
 }: pg.Pool): Connections {
-  // A new caller counts as waiting for a moment, even if a connection is free or can be opened.
+  // pg counts a new caller as waiting for a moment, even if a connection is free or can be opened.
   return { total, idle, waiting: Math.max(0, waitingCount - idle - (options.max - total)) }
 }

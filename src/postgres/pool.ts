@@ -1,4 +1,4 @@
-// The database as the rest of the program sees it: one pool for each process, with the same settings in every session.
+// Opens the database: one connection pool for each process, with the same settings in every session.
 import pg from 'pg'
 import type { DatabaseConfig } from '../config/config.ts'
 import { columnTypes } from './column-types.ts'
@@ -15,15 +15,15 @@ export interface Database extends Db {
   /**
    * Runs `work` in one transaction: committed if it returns, rolled back if it throws.
    *
-   * @param lockTimeoutMs the longest wait for a lock; null for the session's
+   * @param lockTimeoutMs the longest wait for a lock; null for the lock time-out of the session
    * @throws DatabaseError if the database failed; whatever `work` throws otherwise
    */
   transaction: RunTransaction
   /**
-   * The same for work that must not be done twice: if the answer to the commit gets lost, the database is asked for the
-   * result, for some seconds. Costs one short statement more.
+   * Like `transaction`, for work that must not run twice: if the answer to the commit is lost, it checks for some
+   * seconds whether the transaction was committed. It costs one more short statement.
    *
-   * @throws DatabaseError whose `written` is `no`, or `unknown` if the database did not come back in time
+   * @throws DatabaseError whose `written` is `no`, or `unknown` if the database stayed unavailable
    */
   confirmedTransaction<T>(work: (tx: Db) => Promise<T>, confirmation: Confirmation<T>): Promise<T>
   connections(): Connections
@@ -37,18 +37,18 @@ const CONNECT_TIMEOUT_MS = 5_000
 const QUERY_TIMEOUT_MS = 8_000
 
 /**
- * @param onTrouble called for a problem that the pool recovers from: an idle connection breaks (the pool replaces it), or
- *   prepared statements get lost (for a minute, nothing is prepared)
- * @param queryTimeoutMs the longest wait for an answer; 0 for no limit, then not on a transaction either, whatever the
- *   database's owner has set
+ * @param onWarning called for a problem that the pool recovers from, such as a broken idle connection, which it
+ *   replaces
+ * @param queryTimeoutMs the longest wait for an answer. With 0 there is no limit, and the time-outs that the database's
+ *   owner has set for transactions do not apply either
  */
 export function openDatabase(
   config: DatabaseConfig,
-  onTrouble: (what: string, error: Error) => void,
+  onWarning: (message: string, error: Error) => void,
   queryTimeoutMs = QUERY_TIMEOUT_MS,
 ): Database {
   const prepared = new PreparedStatements((error) =>
-    onTrouble('Prepared statements got lost; for a minute, statements are sent without them', error),
+    onWarning('The server has lost prepared statements; no statement is prepared for the next minute', error),
   )
   const settings = searchPath(config) + sessionSettings(queryTimeoutMs)
   const pool = new pg.Pool({
@@ -65,9 +65,9 @@ export function openDatabase(
     },
   })
   const source = { pool, prepared, queryTimeoutMs }
-  pool.on('error', (error) => onTrouble('A database connection broke while it was not in use', error))
-  // The pool hands a connection on a moment before the caller can listen: an end of the connection that was read together
-  // with the last answer would end the process.
+  pool.on('error', (error) => onWarning('An idle database connection broke; the pool replaces it', error))
+  // An error event without a listener ends the process. The caller can listen only a moment after the pool has passed
+  // on the connection.
   pool.on('connect', (client) => client.on('error', () => undefined))
   let closing: Promise<void> | undefined
   return {
@@ -87,15 +87,15 @@ export function openDatabase(
 }
 
 /**
- * The statement that sets the schema that the URL names as `schema`, as ORMs write it. As with them, no other schema is
- * used. pg does not know the parameter. Empty if the URL has none.
+ * The statement that selects the schema named by the URL parameter `schema`. ORMs define this parameter; pg ignores it.
+ * As with ORMs, no other schema is searched. Empty if the URL has no such parameter.
  */
 export function searchPath(config: DatabaseConfig): string {
   const schema = URL.canParse(config.url) ? new URL(config.url).searchParams.get('schema') : null
   return schema === null ? '' : `set search_path = ${pg.escapeIdentifier(schema)};\n`
 }
 
-/** Migrations use them too, for a connection of their own: they need session locks and longer statements. */
+/** Migrations also use these options, for a connection of their own with session locks and longer time-outs. */
 export function connectionOptions(config: DatabaseConfig): pg.ClientConfig {
   if (config.ssl === null) return { connectionString: config.url }
   // In the URL, these would override the `ssl` option.
@@ -105,7 +105,7 @@ export function connectionOptions(config: DatabaseConfig): pg.ClientConfig {
   return { connectionString: url.toString(), ssl }
 }
 
-/** The caller's own transaction: a pg client, or one of pg-boss's adapters for an ORM. */
+/** The caller's own transaction: a pg client, or an adapter of pg-boss for an ORM. */
 export type CallerTransaction = Db | pg.ClientBase
 
 export function dbOfCaller(db: CallerTransaction): Db {

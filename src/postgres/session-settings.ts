@@ -1,21 +1,24 @@
-// The PostgreSQL settings that correctness depends on, whatever the owner of server, database or role has set. Each
-// transaction sets them itself: behind a pooler, a session may have the settings of another client. The session's settings
-// cover single statements.
+// The PostgreSQL settings that correctness depends on. They override the settings of the server, the database and the
+// role. Each transaction sets its own: behind a pooler, a session may have the settings of another client. The settings
+// of the session apply to single statements.
 
-/** `local` and `remote_write` lose commits with the primary. `remote_apply` waits for more than we need, and stays. */
+/**
+ * `off`, `local` and `remote_write` can lose commits when the primary fails. `remote_apply` is stricter than needed,
+ * and is kept.
+ */
 const synchronousCommit = (isLocal: boolean): string =>
   `set_config('synchronous_commit',
               case current_setting('synchronous_commit') when 'remote_apply' then 'remote_apply' else 'on' end, ${isLocal})`
 
 /**
- * What every transaction begins with, in one message without parameters: if `begin` fails, PostgreSQL skips the rest.
+ * The beginning of every transaction, in one message without parameters: if `begin` fails, PostgreSQL skips the rest.
  *
  * - Isolation: rows are locked, then decided on. At a stricter level, the second of two transactions fails instead of
  *   waiting for the first.
- * - synchronous_commit: if a crash takes a claim back, the attempt is made again although Twilio has the message.
- * - enable_seqscan: PostgreSQL keeps the plan of a prepared statement until the table is analyzed again. A plan made for
- *   a small table reads all of it, also when it has grown: 140 callbacks a second instead of 3,000, on a new table with
- *   its first 100,000 rows, until autovacuum ran.
+ * - synchronous_commit: if a crash loses a committed claim, the attempt is made again although Twilio has the message.
+ * - enable_seqscan: PostgreSQL keeps the plan of a prepared statement until the table is analyzed again. A plan made
+ *   for a small table scans all of it, even after it has grown. A new table with 100,000 rows then allows 140 callbacks
+ *   a second instead of 3,000, until autovacuum runs.
  */
 export function beginStatement(lockTimeoutMs: number | null): string {
   const settings = [
@@ -26,7 +29,10 @@ export function beginStatement(lockTimeoutMs: number | null): string {
   return `begin isolation level read committed; select ${settings.join(', ')}`
 }
 
-/** Literals and times have one meaning; a single statement (of pg-boss, for example) waits for a conflicting one. */
+/**
+ * These settings make literals and times unambiguous. At `read committed`, a single statement, such as one of pg-boss,
+ * waits for a conflicting one instead of failing.
+ */
 const STATEMENT_SETTINGS = `
   set time zone 'UTC';
   set datestyle = 'ISO';
@@ -34,21 +40,21 @@ const STATEMENT_SETTINGS = `
   set default_transaction_isolation = 'read committed';
   select ${synchronousCommit(false)};`
 
-/** Shorter than our wait for an answer: a statement that we have given up would go on waiting on the server. */
+/** Shorter than the query time-out: otherwise a statement that we no longer wait for would still wait on the server. */
 const LOCK_TIMEOUT_MS = 5_000
 
-/** Our transactions take milliseconds, and never pause. */
+/** Much longer than our transactions, which take milliseconds and never pause. */
 const TRANSACTION_TIMEOUT_MS = 20_000
 const IDLE_TIMEOUT_MS = 10_000
 
 /**
- * The server gives up when we do. A shorter time-out of the database's owner stays, unless `queryTimeoutMs` is 0. A machine
- * that dies in the middle of a transaction sends nothing, and would keep its rows locked until TCP closes the connection,
- * after two hours by default. `transaction_timeout` exists since PostgreSQL 17.
+ * Makes the server time out when we do. A shorter time-out that the database's owner has set is kept, unless
+ * `queryTimeoutMs` is 0. The keepalives release the locks of a machine that died in a transaction: without them, TCP
+ * closes its connection after two hours. `transaction_timeout` exists since PostgreSQL 17.
  */
 export function sessionSettings(queryTimeoutMs: number): string {
   const isLimited = queryTimeoutMs !== 0
-  // The server's answer names the statement that took too long; our own time-out costs the connection.
+  // The server must time out first: its error names the slow statement, and the connection survives.
   const statementTimeoutMs = Math.floor(queryTimeoutMs * 0.9)
   return `${STATEMENT_SETTINGS}
     set lock_timeout = ${LOCK_TIMEOUT_MS};
@@ -65,9 +71,9 @@ export function sessionSettings(queryTimeoutMs: number): string {
 }
 
 /**
- * The time-outs of a role or a database are meant for an app. An index of a large table takes minutes, waits for older
- * transactions without blocking others, and would be canceled again at each run. Not every version of PostgreSQL has all
- * of these settings. A migration that must not wait for long sets its own time-out in its file.
+ * Lifts the time-outs of the role and the database, which are meant for an app. Creating an index on a large table
+ * takes minutes without blocking others, and a time-out would cancel it at each run. Some versions of PostgreSQL lack
+ * some of these settings. A migration that must not wait for long sets its own time-out in its file.
  */
 export const MIGRATION_SETTINGS = `${STATEMENT_SETTINGS}
   select set_config(name, '0', false)

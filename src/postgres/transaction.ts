@@ -1,8 +1,8 @@
-// A transaction: committed, rolled back, or neither is known, and the caller learns which.
+// Runs a transaction and reports its result: committed, rolled back, or unknown.
 //
-// Its statements are pipelined: they go out without waiting for each other's answers. But PostgreSQL treats each of them
-// as a unit: if one fails, it goes on with the next. So nothing that changes data goes out before `begin` is answered,
-// and the command tag of the commit decides whether anything was written.
+// The statements are pipelined: each is sent without waiting for the answer to the one before. PostgreSQL runs the next
+// statement even if one fails. So no statement that changes data is sent before `begin` is answered, and the command
+// tag of the commit shows whether anything was written.
 import type pg from 'pg'
 import { DatabaseError } from '../shared/errors.ts'
 import { Connection, type ConnectionSource } from './connection.ts'
@@ -16,16 +16,16 @@ export interface Db {
 
 export interface Transaction extends Db {
   /**
-   * For a first statement that reads or locks: it is sent together with `begin` and saves a round trip. It must not
-   * change data: should `begin` fail, it runs outside the transaction.
+   * For a first statement that reads or locks. It is sent together with `begin`, which saves a round trip. It must not
+   * change data: if `begin` fails, the statement runs outside the transaction.
    */
   readonly atBegin: Db
   /**
-   * For the last statements, whose results nobody needs: they are sent together with the commit once `work` has
-   * returned, and save a round trip. Each seems to return no rows.
+   * For the last statements, whose rows nobody needs. They are sent together with the commit, after `work` has
+   * returned, which saves a round trip. Each resolves early, without rows.
    */
   readonly atCommit: Db
-  /** The same for one statement whose rows are needed: `onRows` gets them before the transaction resolves. */
+  /** Like `atCommit`, for a statement whose rows are needed: `onRows` gets them before the transaction resolves. */
   executeAtCommit<Row extends object>(
     text: string,
     values: unknown[],
@@ -67,18 +67,18 @@ class TransactionPipeline implements Transaction {
   readonly #connection: Connection
   readonly #begun: Promise<unknown>
   readonly #last: LastStatement[] = []
-  #isOver = false
+  #hasEnded = false
 
   constructor(connection: Connection, lockTimeoutMs: number | null) {
     this.#connection = connection
     this.#begun = connection.send(beginStatement(lockTimeoutMs))
-    // Each statement and the commit throw the failure.
+    // Not lost: each statement and the commit throw this error.
     this.#begun.catch(() => undefined)
   }
 
   readonly atBegin: Db = {
     executeSql: async (text, values) => {
-      this.#refuseIfOver()
+      this.#refuseIfEnded()
       const sent = this.#connection.send<never>(text, values)
       const [, { rows }] = await Promise.all([this.#begun, sent]).catch(rethrowNotWritten)
       return { rows }
@@ -87,7 +87,7 @@ class TransactionPipeline implements Transaction {
 
   readonly atCommit: Db = {
     executeSql: async (text, values) => {
-      this.#refuseIfOver()
+      this.#refuseIfEnded()
       this.#last.push({ text, values, onRows: undefined })
       return { rows: [] }
     },
@@ -95,7 +95,7 @@ class TransactionPipeline implements Transaction {
 
   async executeSql<Row extends object>(text: string, values?: unknown[]): Promise<{ rows: Row[] }> {
     await this.#begun.catch(rethrowNotWritten)
-    this.#refuseIfOver()
+    this.#refuseIfEnded()
     const sent = this.#connection.send<Row & pg.QueryResultRow>(text, values)
     const { rows } = await sent.catch(rethrowNotWritten)
     return { rows }
@@ -106,26 +106,27 @@ class TransactionPipeline implements Transaction {
     values: unknown[],
     onRows: (rows: readonly Row[]) => void,
   ): void {
-    this.#refuseIfOver()
+    this.#refuseIfEnded()
     // The caller knows which rows its statement returns.
     this.#last.push({ text, values, onRows: onRows as LastStatement['onRows'] })
   }
 
-  /** @throws DatabaseError, also if an earlier statement failed and `work` went on */
+  /** @throws DatabaseError, even if an earlier statement failed and `work` ignored the error */
   async commit(): Promise<void> {
     await this.#begun.catch(rethrowNotWritten)
-    this.#refuseIfOver()
-    this.#isOver = true
-    const writes = this.#sendLast()
-    // Within a tick, pg reports a value that it cannot write. The server does not know of it and would commit the others.
+    this.#refuseIfEnded()
+    this.#hasEnded = true
+    const lastStatements = this.#sendLast()
+    // pg reports a value that it cannot encode within one tick. The server never sees that statement and would commit
+    // the others.
     await new Promise<void>((resolve) => process.nextTick(resolve))
     this.#refuseIfFailed()
     const { command } = await this.#connection.send('commit').catch((error: Error) => this.#failCommit(error))
     if (command !== 'COMMIT') {
       rethrowNotWritten(this.#connection.failure ?? new Error('The database rolled the transaction back'))
     }
-    // Committed, but the rows of a statement cannot be read.
-    await writes.catch((error: Error) => {
+    // The transaction is committed, but the rows of a statement cannot be read.
+    await lastStatements.catch((error: Error) => {
       throw toDatabaseError(error, 'unknown')
     })
   }
@@ -136,12 +137,15 @@ class TransactionPipeline implements Transaction {
       onRows?.(rows)
     })
     const all = Promise.all(sent)
-    // `commit` throws the error after its own answer, which comes last.
+    // Not lost: `commit` throws this error after the answer to the commit, which comes last.
     all.catch(() => undefined)
     return all
   }
 
-  /** A server that refuses a commit and crashes because of it may still find the commit in its log. */
+  /**
+   * A refused commit is rolled back only if the server confirms it. If the server crashes instead, its recovery may
+   * complete the commit.
+   */
   async #failCommit(error: Error): Promise<never> {
     const isRefused = isAnswer(error) && (await this.#rollBack())
     throw toDatabaseError(error, isRefused ? 'no' : 'unknown')
@@ -149,14 +153,14 @@ class TransactionPipeline implements Transaction {
 
   /** Rolls back unless the commit was sent. Never rejects. */
   async end(): Promise<void> {
-    // Statements that wait for `begin` go out first.
+    // Statements that wait for `begin` are sent before the rollback.
     await this.#begun.catch(() => undefined)
-    if (!this.#isOver) await this.#rollBack()
+    if (!this.#hasEnded) await this.#rollBack()
   }
 
-  /** @returns whether the server confirmed it; if it did not, the connection is broken */
+  /** @returns whether the server confirmed the rollback; if not, the connection is broken */
   async #rollBack(): Promise<boolean> {
-    this.#isOver = true
+    this.#hasEnded = true
     if (this.#connection.isBroken) return false
     return this.#connection.send('rollback').then(
       () => true,
@@ -167,9 +171,9 @@ class TransactionPipeline implements Transaction {
     )
   }
 
-  #refuseIfOver(): void {
+  #refuseIfEnded(): void {
     this.#refuseIfFailed()
-    if (this.#isOver) throw new DatabaseError('The transaction is over')
+    if (this.#hasEnded) throw new DatabaseError('The transaction has already ended')
   }
 
   #refuseIfFailed(): void {

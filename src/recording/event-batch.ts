@@ -9,8 +9,8 @@ import { jobId, type MessageJob, type Queue, type ScheduledJob } from '../jobs/q
 import type { Transaction } from '../postgres/pool.ts'
 
 /**
- * Something that happened to a message. The target is an id, with a proof that the id still belongs to this message; an id
- * alone, if hitting another message does no harm; or a sid, if the id is unknown.
+ * An event and its message. The target is an id with a proof that the id still belongs to this message. The proof is
+ * left out if an event for another message would do no harm. If the id is unknown, the target is a sid.
  */
 export interface MessageEvent {
   readonly target: { readonly id: number; readonly proof?: Proof } | { readonly sid: string }
@@ -22,9 +22,9 @@ export type RecordResult =
   /** `before` is the message before the event. */
   | { readonly known: true; readonly before: Message; readonly decision: Decision }
 
-/** Messages and jobs as a batch of events leaves them. Several events of one message build on each other. */
+/** The messages and jobs after a batch of events. Events of the same message are applied one after the other. */
 export class EventBatch {
-  readonly #now = new Map<number, Date>()
+  readonly #readAt = new Map<number, Date>()
   readonly #messages = new Map<number, Message>()
   readonly #idsBySid = new Map<string, number>()
   readonly #changed = new Set<number>()
@@ -35,7 +35,7 @@ export class EventBatch {
   constructor(rows: readonly LockedMessage[]) {
     for (const { message, now } of rows) {
       this.#messages.set(message.id, message)
-      this.#now.set(message.id, now)
+      this.#readAt.set(message.id, now)
       if (message.sid !== null) this.#idsBySid.set(message.sid, message.id)
     }
   }
@@ -46,17 +46,17 @@ export class EventBatch {
   ): RecordResult {
     const id = 'id' in target ? target.id : this.#idsBySid.get(target.sid)
     const before = id === undefined ? undefined : this.#messages.get(id)
-    const now = id === undefined ? undefined : this.#now.get(id)
+    const now = id === undefined ? undefined : this.#readAt.get(id)
     if (before === undefined || now === undefined) return { known: false }
     if ('id' in target && target.proof !== undefined && !isAbout(before, target.proof))
       return { known: false }
     const context: Context = { policy, now, random: random() }
     const decision = decide(before, event, context)
-    this.#carryOut(decision)
+    this.#applyDecision(decision)
     return { known: true, before, decision }
   }
 
-  #carryOut(decision: Decision): void {
+  #applyDecision(decision: Decision): void {
     switch (decision.kind) {
       case 'ignore':
         return
@@ -85,7 +85,7 @@ export class EventBatch {
   #unschedule(message: Message, job: JobRef): void {
     const unscheduled = toMessageJob(message, job)
     const id = jobId(unscheduled)
-    // An earlier event of this batch may have scheduled it: then it does not exist yet.
+    // If an earlier event of this batch scheduled the job, it is not in the database yet.
     if (!this.#scheduled.delete(id)) this.#unscheduled.set(id, unscheduled)
   }
 
@@ -104,7 +104,7 @@ export class EventBatch {
     await queue.schedule(tx.atCommit, [...this.#scheduled.values()])
   }
 
-  /** Whether the row is as decided. Known once the transaction is committed. */
+  /** Whether the decision was written to the row. Known once the transaction is committed. */
   isWritten(id: number): boolean {
     return this.#written.has(id)
   }

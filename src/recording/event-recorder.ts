@@ -1,5 +1,5 @@
-// Natural batching: events that arrive while one batch is being written form the next one. There is no timer: a single
-// event is written immediately, and the more events arrive, the less each of them costs.
+// Batches events without a timer: events that arrive while one batch is being written form the next one. A single event
+// is written immediately, and the cost per event falls as the load grows.
 import { DatabaseError, OverloadedError } from '../shared/errors.ts'
 import type { Logger } from '../shared/log.ts'
 import type { RefusedRows } from './refused-rows.ts'
@@ -12,17 +12,17 @@ import {
   WAIT_FOR_LOCKS,
 } from './record-events.ts'
 
-/** A transaction of this size takes about as long as a flush of the disk. A larger one would only delay its first event. */
+/** Such a transaction takes about as long as a flush to disk. A larger batch would only delay its first event. */
 const MAX_BATCH_SIZE = 100
 
 /** Beyond this, shed load. */
 const MAX_WAITING = 2_000
 
-/** Batches of events whose rows are locked. Each holds a connection while it waits, if necessary for seconds. */
-const LOCKED_BATCHES = 2
-const MAX_LOCKED = 1_000
+/** Batches that wait for locked rows. Each may hold a connection for seconds. */
+const MAX_LOCKED_BATCHES = 2
+const MAX_WAITING_FOR_LOCKS = 1_000
 
-/** The first try must not wait for locks: an event whose row is locked moves to the second queue. */
+/** The first try does not wait for locks: an event whose row is locked moves to the queue for locked rows. */
 const SKIP_LOCKED: LockWait = { lockedRows: 'skip', lockTimeoutMs: 1_000 }
 
 /** The dependencies of use cases that record single events. */
@@ -46,9 +46,9 @@ export class EventRecorder {
   /** @param connections the size of the pool. If it has three or more, one stays free for everything else */
   constructor(deps: RecordDeps, connections: number) {
     this.#deps = deps
-    const locked = Math.min(Math.max(connections - 2, 1), LOCKED_BATCHES)
+    const locked = Math.min(Math.max(connections - 2, 1), MAX_LOCKED_BATCHES)
     this.#batches = new BatchQueue(1, MAX_WAITING, (entries) => this.#write(entries, SKIP_LOCKED))
-    this.#lockedBatches = new BatchQueue(locked, MAX_LOCKED, (entries) =>
+    this.#lockedBatches = new BatchQueue(locked, MAX_WAITING_FOR_LOCKS, (entries) =>
       this.#write(entries, WAIT_FOR_LOCKS),
     )
   }
@@ -71,8 +71,9 @@ export class EventRecorder {
     return () => {
       for (const [i, entry] of entries.entries()) {
         const result = results[i]
-        if (result === undefined) entry.reject(new Error('an event has no result'))
-        // Skipped because its row is locked, blocked by another lock, or not in the table, which is rare.
+        if (result === undefined) entry.reject(new Error('The batch has no result for this event'))
+        // The row is locked, another lock blocks its change, or it does not exist, which is rare. The other queue
+        // waits.
         else if (lockWait === SKIP_LOCKED && isBlocked(result)) this.#lockedBatches.add(entry)
         else if (result.status === 'rejected') entry.reject(result.reason)
         else entry.resolve(result.value)
@@ -89,7 +90,7 @@ function isBlocked(result: PromiseSettledResult<RecordResult>): boolean {
 /** Resolves or rejects the entries of a batch. */
 type Settle = () => void
 
-/** Waiting entries, written in batches. Each batch takes the entries that have arrived by then. */
+/** A queue that is written in batches. Each batch takes the entries that have arrived by then. */
 class BatchQueue {
   readonly #concurrency: number
   readonly #maxWaiting: number
@@ -110,20 +111,20 @@ class BatchQueue {
 
   add(entry: Entry): void {
     if (this.#waiting.length >= this.#maxWaiting) {
-      entry.reject(new OverloadedError(`${this.#maxWaiting} events wait to be recorded`))
+      entry.reject(new OverloadedError(`${this.#maxWaiting} events are already waiting to be recorded`))
       return
     }
     this.#waiting.push(entry)
     if (this.#writing === this.#concurrency) return
     this.#writing += 1
-    // Events that have already arrived join this batch: due attempts of one poll, requests on several connections.
+    // Lets events that have already arrived join this batch, such as the due attempts of one poll.
     setImmediate(() => void this.#writeAll())
   }
 
   async #writeAll(): Promise<void> {
     while (this.#waiting.length > 0) {
       const settle = await this.#write(this.#waiting.splice(0, MAX_BATCH_SIZE))
-      // After the next batch is sent: dozens of HTTP answers take as long as the database needs for a batch.
+      // Settled while the database works on the next batch: dozens of HTTP answers take as long as a batch.
       setImmediate(settle)
     }
     this.#writing -= 1

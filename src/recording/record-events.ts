@@ -1,5 +1,5 @@
-// The only path by which events change messages in the database: lock the rows, decide each event, write rows and jobs, all
-// in one transaction. It takes a batch, so that one transaction records many events under load.
+// All events change messages through this file. One transaction locks the rows, decides each event, and writes rows and
+// jobs. It takes a batch, so that few transactions record many events under load.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { lockMessages } from '../db/messages.ts'
 import type { RetryPolicy } from '../delivery/retry-policy.ts'
@@ -23,7 +23,10 @@ export type { MessageEvent, RecordResult }
 export interface LockWait {
   /** Whether to wait for messages that another transaction has locked, or to skip them. */
   readonly lockedRows: 'wait' | 'skip'
-  /** The longest wait for a lock, such as one taken by a trigger of the app. Null for the session's time-out. */
+  /**
+   * The longest wait for a lock, such as one that a trigger of the app takes. Null for the lock time-out of the
+   * session.
+   */
   readonly lockTimeoutMs: number | null
 }
 
@@ -32,15 +35,15 @@ export const WAIT_FOR_LOCKS: LockWait = { lockedRows: 'wait', lockTimeoutMs: nul
 /**
  * Records the events in order, in one transaction, and returns the decision on each.
  *
- * @throws DatabaseError if the database failed (nothing was recorded, or `written` is `unknown`), or if it kept a change
- *   out of a row
+ * @throws DatabaseError if the database failed (nothing was recorded, or `written` is `unknown`), or if it discarded
+ *   the change of a row
  */
 export async function recordEvents(
   deps: RecordDeps,
   messageEvents: readonly MessageEvent[],
   lockWait: LockWait = WAIT_FOR_LOCKS,
 ): Promise<RecordResult[]> {
-  const results = await recordTogether(deps, messageEvents, lockWait)
+  const results = await recordBatch(deps, messageEvents, lockWait)
   return results.map((result) => {
     if (result.status === 'rejected') throw result.reason
     return result.value
@@ -48,7 +51,7 @@ export async function recordEvents(
 }
 
 /** @throws DatabaseError if the transaction failed: then nothing was recorded, or `written` is `unknown` */
-async function recordTogether(
+async function recordBatch(
   deps: RecordDeps,
   messageEvents: readonly MessageEvent[],
   lockWait: LockWait,
@@ -73,21 +76,22 @@ async function recordTogether(
 }
 
 const NOT_WRITTEN =
-  'The database ignored the change of the row without an error. Check the triggers, rules and row-level security of ' +
+  'The database discarded the change of the row without an error. Check the triggers, rules and row-level security of ' +
   'sms_usage_logs'
 
 /** A batch that fails is retried in pieces of this size, then one event at a time. */
 const PIECE_SIZE = 10
 
-/** A blocked row must not delay the rest of its batch for long. */
+/** A blocked row must not delay the other rows of its batch for long. */
 const PIECE_LOCK_TIMEOUT_MS = 100
 
 /** Twilio waits 15 seconds for the answer to a callback. Events not retried in time fail with the batch's error. */
 const ISOLATE_WITHIN_MS = 4_000
 
 /**
- * The same, but an event whose row causes the failure (by a constraint, a trigger of the app, a lock, a conflict, a
- * time-out) fails alone: the batch is retried in pieces until the row is found. If the database is lost, all events fail.
+ * Like `recordEvents`, but returns a result for each event. If the row of one event makes the batch fail (by a
+ * constraint, a trigger of the app, a lock, a conflict or a time-out), the batch is retried in pieces until only that
+ * event fails. If the database is unavailable, all events fail.
  */
 export async function recordIsolated(
   deps: RecordDeps,
@@ -95,7 +99,7 @@ export async function recordIsolated(
   lockWait: LockWait = WAIT_FOR_LOCKS,
 ): Promise<PromiseSettledResult<RecordResult>[]> {
   try {
-    return await recordTogether(deps, messageEvents, lockWait)
+    return await recordBatch(deps, messageEvents, lockWait)
   } catch (error) {
     const deadlineMs = performance.now() + ISOLATE_WITHIN_MS
     return recordInPieces(
@@ -127,7 +131,7 @@ async function recordInPieces(
       continue
     }
     try {
-      results.push(...(await recordTogether(deps, piece, lockWait)))
+      results.push(...(await recordBatch(deps, piece, lockWait)))
     } catch (error) {
       if (!concernsRows(error)) databaseFailure = error
       results.push(...(await recordInPieces(deps, piece, lockWait, error, deadlineMs)))
@@ -141,20 +145,20 @@ function concernsRows(error: unknown): boolean {
 }
 
 /**
- * Records again after a database error, for facts that only this process knows: the database may be away for a moment, or
- * the answer to a commit may be lost. Recording twice does no harm. A refusal is not retried.
+ * Retries `record` after a database error, such as a short outage or a lost answer to a commit. For facts that only
+ * this process knows. `record` may run twice, so it must do no harm then. A refusal is not retried.
  *
- * @param afterMs the pause before each retry
- * @param withinMs no retry starts later
+ * @param delaysMs the pause before each retry
+ * @param withinMs no retry starts after this time
  * @throws DatabaseError if the last try failed as well
  */
 export async function retryOnDatabaseError<T>(
   record: () => Promise<T>,
-  afterMs: readonly number[],
+  delaysMs: readonly number[],
   withinMs = Number.POSITIVE_INFINITY,
 ): Promise<T> {
   const startedMs = performance.now()
-  for (const delayMs of afterMs) {
+  for (const delayMs of delaysMs) {
     try {
       return await record()
     } catch (error) {

@@ -4,12 +4,12 @@ import { errorFields, type Logger } from '../shared/log.ts'
 
 const RETRY_AFTER_MS = 600_000
 
-/** More rows than a person can look at. Beyond this, the rows that were refused first are retried early. */
+/** More rows than a person can fix. Beyond this, the oldest entries are dropped, and their rows are retried earlier. */
 const MAX_ROWS = 10_000
 
 export class RefusedRows {
   readonly #logger: Logger
-  /** When each row was refused last, on a monotonic clock; oldest first. */
+  /** The time of each row's latest refusal, on a monotonic clock; oldest first. */
   readonly #refusedMs = new Map<number, number>()
   readonly #reported = new Set<number>()
 
@@ -20,12 +20,12 @@ export class RefusedRows {
   add(messageId: number, reason: Error): void {
     this.#refusedMs.delete(messageId)
     this.#refusedMs.set(messageId, performance.now())
-    dropFirst(this.#refusedMs)
+    dropOldest(this.#refusedMs)
     const isNew = !this.#reported.has(messageId)
     this.#reported.add(messageId)
-    dropFirst(this.#reported)
+    dropOldest(this.#reported)
     this.#logger[isNew ? 'error' : 'debug'](
-      'The database refuses to change a message: nothing is sent for it. Remove the cause, then run: sms-retry retry <id>',
+      'The database refuses to change a message, so it is not sent. Fix the cause, then run: sms-retry retry <id>',
       { messageId, ...errorFields(reason) },
     )
   }
@@ -41,7 +41,7 @@ export class RefusedRows {
   }
 }
 
-function dropFirst(kept: Map<number, unknown> | Set<number>): void {
+function dropOldest(kept: Map<number, unknown> | Set<number>): void {
   if (kept.size <= MAX_ROWS) return
   const [first] = kept.keys()
   if (first !== undefined) kept.delete(first)

@@ -89,9 +89,9 @@ describe('retry', () => {
   })
 
   test.each([
-    ['Twilio has it', 'sent', /Twilio may already have it/],
+    ['Twilio has it', 'sent', /Twilio may already have sent it/],
     ['it is delivered', 'delivered', /it is already delivered/],
-    ['nobody knows whether Twilio has it', 'submitting', /not known yet whether Twilio has it/],
+    ['nobody knows whether Twilio has it', 'submitting', /not known yet whether Twilio received it/],
   ])('does nothing if %s', async (_what, status, why) => {
     const id = await send(WORKING_NUMBER)
     await world.database.query('update sms_usage_logs set final_status = $2 where id = $1', [id, status])

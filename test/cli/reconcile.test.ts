@@ -41,7 +41,11 @@ describe('reconcile', () => {
       '',
     ])
     // Unusual events are logged.
-    for (const words of [/job is rescheduled/, /in doubt was found at Twilio/, /in doubt is not at Twilio/]) {
+    for (const words of [
+      /a new job is scheduled/,
+      /in doubt was found at Twilio/,
+      /does not have an attempt in doubt/,
+    ]) {
       expect(stderr).toMatch(words)
     }
     expect((await rowsOf(world)).map((row) => row.final_status)).toEqual([

@@ -30,7 +30,9 @@ test('of a claim: no request is made, and reconcile makes the attempt once', asy
 
   await waitFor('delivery', async () => (await rowOf(world, id)).final_status === 'delivered')
   expectSubmissions(world, { once: 1 })
-  expect(linesWith(lossyWorld.log, 'An attempt in doubt is not at Twilio; it is made again')).toHaveLength(1)
+  expect(
+    linesWith(lossyWorld.log, 'Twilio does not have an attempt in doubt; it is made again'),
+  ).toHaveLength(1)
   expect(await rowOf(world, id)).toMatchObject({
     retry_count: 0,
     sms_metadata: { attempts: [{ number: 0 }] },

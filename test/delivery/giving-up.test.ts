@@ -59,8 +59,13 @@ describe('after three days without news', () => {
   })
 
   test.each<[string, 'submitting' | 'sent', Event, RegExp]>([
-    ['that is not new', 'sent', nothingNew, /^Twilio reported nothing new\. After three days/],
-    ['that Twilio does not have its sid', 'sent', missing, /^Twilio reported nothing new\. After three days/],
+    ['that is not new', 'sent', nothingNew, /^Twilio reported no final status\. sms-retry stopped checking/],
+    [
+      'that Twilio does not have its sid',
+      'sent',
+      missing,
+      /^Twilio reported no final status\. sms-retry stopped checking/,
+    ],
     ['that is undecided', 'submitting', undecided, /^It is not known .*\. After three days/],
   ])('an answer %s ends the checks, and the reason says so', (_what, status, event, reason) => {
     const message = asked(status, HOURS_72)

@@ -415,7 +415,7 @@ describe('rows are read as the server describes them now', () => {
     )
     await waitFor('the end of the connection', () => database.connections().total === 0)
     expect(await read()).toEqual({ rows: [expected] })
-    expect(troubles).toEqual(['A database connection broke while it was not in use'])
+    expect(troubles).toEqual(['An idle database connection broke; the pool replaces it'])
   })
 })
 
@@ -449,8 +449,10 @@ test('a statement after the commit is refused and reaches no later transaction',
     late = tx
     await insert(tx, 1)
   })
-  await expect(late?.executeSql(INSERT, [2, 'late'])).rejects.toThrow('The transaction is over')
-  await expect(late?.atCommit.executeSql(INSERT, [2, 'late'])).rejects.toThrow('The transaction is over')
+  await expect(late?.executeSql(INSERT, [2, 'late'])).rejects.toThrow('The transaction has already ended')
+  await expect(late?.atCommit.executeSql(INSERT, [2, 'late'])).rejects.toThrow(
+    'The transaction has already ended',
+  )
   await database.transaction((tx) => insert(tx, 3))
   expect(await findAll()).toEqual([1, 3])
 })
