@@ -1,5 +1,5 @@
-// Parses the environment into a frozen Config. A pure function: only the program entries read process.env. The library merges
-// its options into the environment first, so one schema validates both.
+// Parses the environment into a frozen Config. It is pure: only the program entries read process.env. The library
+// merges its options into the environment first, so one schema validates both.
 import type { z as Z } from 'zod'
 import { readDatabaseUrl } from './database-url.ts'
 import { createEnvSchema, urlOf } from './env-schema.ts'
@@ -40,14 +40,14 @@ export interface DatabaseConfig {
 
 export interface TwilioConfig {
   readonly accountSid: string
-  /** Requests use the first one, unless there is an API key. Signatures by any of them are valid. */
+  /** Requests use the first token, unless there is an API key. A signature by any of the tokens is valid. */
   readonly authTokens: readonly string[]
   readonly apiKey: { readonly sid: string; readonly secret: string } | null
   readonly fromNumber: string | null
   readonly messagingServiceSid: string | null
-  /** Null for Twilio itself. */
+  /** The base URL of a simulator; null for Twilio itself. */
   readonly apiBaseUrl: string | null
-  /** A file with the certificates to trust instead of Node's own; null for Node's own. */
+  /** A file with the certificates to trust; null to trust Node's own. */
   readonly caBundle: string | null
   /** The maximum number of concurrent requests of this process. */
   readonly concurrency: number
@@ -60,14 +60,14 @@ export interface DashboardConfig {
   readonly showContent: boolean
 }
 
-/** Settings that are not required may be empty strings and arrays. */
+/** A setting that the program does not require may be an empty string or an empty list. */
 export interface Config {
   readonly database: DatabaseConfig
   readonly twilio: TwilioConfig
   readonly dashboard: DashboardConfig
   /** The URL at which Twilio reaches the root of this application, without a slash at the end. */
   readonly publicBaseUrl: string
-  /** NODE_ENV=production. */
+  /** Whether NODE_ENV is `production`. */
   readonly isProduction: boolean
   readonly port: number
   readonly host: string
@@ -98,35 +98,35 @@ export function parseConfig(env: Env, required: readonly Requirement[]): Config 
 }
 
 export interface ConfigFault {
-  /** The settings that it concerns. */
+  /** The settings that the fault concerns. */
   readonly names: readonly EnvName[]
   /** Begins with the name of a setting, and never contains the value. */
   readonly text: string
 }
 
-/** Like parseConfig, but returns the faults. A value that cannot be parsed counts as unset. */
+/** Like parseConfig, but returns the faults instead of throwing. A value that cannot be parsed counts as unset. */
 export function readConfig(
   env: Env,
   required: readonly Requirement[],
 ): { readonly config: Config; readonly faults: readonly ConfigFault[] } {
   const given = Object.fromEntries(
     envNames()
-      .map((name) => [name, readPasted(name, env[name])] as const)
+      .map((name) => [name, unquote(name, env[name])] as const)
       .filter(([, value]) => value !== ''),
   )
   const unreadable = Object.entries(given).flatMap(([name, value]) => faultsOfValue(name as EnvName, value))
-  const left = new Set<string>(unreadable.flatMap(({ names }) => names))
-  const readable = Object.fromEntries(Object.entries(given).filter(([name]) => !left.has(name)))
+  const faulty = new Set<string>(unreadable.flatMap(({ names }) => names))
+  const readable = Object.fromEntries(Object.entries(given).filter(([name]) => !faulty.has(name)))
   return {
     config: deepFreeze(toConfig(schemaOfAll().partial().parse(readable))),
     faults: [...unreadable, ...missing(given, required), ...contradictions(given)],
   }
 }
 
-/** A pair of quotes. Shells and .env files remove it, but docker's --env-file keeps it. */
+/** A value in quotes. Shells and .env files remove the quotes, but docker's --env-file keeps them. */
 const QUOTED = /^(["'])(.*)\1$/s
 
-/** In all other values, quotes are invalid, and a pair of them is dropped. */
+/** Only these values may contain quotes. In other values, a pair of quotes is removed. */
 const MAY_HAVE_QUOTES: ReadonlySet<EnvName> = new Set([
   'DASHBOARD_USERNAME',
   'DASHBOARD_PASSWORD',
@@ -134,8 +134,8 @@ const MAY_HAVE_QUOTES: ReadonlySet<EnvName> = new Set([
 ])
 
 /** The value without surrounding white space and quotes. */
-function readPasted(name: EnvName, value: unknown): string {
-  // A program in JavaScript may pass any value as an option, such as a URL object.
+function unquote(name: EnvName, value: unknown): string {
+  // A JavaScript program may pass any value as an option, such as a URL object.
   const text = String(value ?? '').trim()
   const inner = QUOTED.exec(text)?.[2]?.trim()
   return inner === undefined || (inner !== '' && MAY_HAVE_QUOTES.has(name)) ? text : inner
@@ -153,7 +153,7 @@ function faultsOfValue(name: EnvName, value: string): ConfigFault[] {
 const HAS_QUOTES =
   "begins and ends with a quote, which docker's --env-file keeps: remove the quotes, or choose a value without them"
 
-/** Hints on what a person may overlook in an invalid value. Never contains the value. */
+/** Hints on invisible or unusual characters in an invalid value. Never contains the value. */
 function hintsOn(name: EnvName, value: string): string {
   if (name === 'TWILIO_FROM_NUMBER' && !/[A-Za-z]/.test(value)) return hintsOnNumber(value)
   const unusual = describeUnusual(value)
@@ -202,7 +202,7 @@ function contradictions(given: Env): ConfigFault[] {
   if (given['DATABASE_SSL'] !== undefined && files.length > 0) {
     faults.push({
       names: ['DATABASE_SSL'],
-      text: `DATABASE_SSL must be left out when DATABASE_URL names certificates (${files.join(', ')}); use its sslmode`,
+      text: `DATABASE_SSL must be left out when DATABASE_URL names certificates (${files.join(', ')}); set sslmode in that URL instead`,
     })
   }
   const apiBaseUrl = given['TWILIO_API_BASE_URL']

@@ -37,7 +37,7 @@ export interface SearchPage {
 /** The maximum number of messages that one search for an error code reads. */
 const MAX_READ = 10_000
 
-/** The status as in `Message`: any status that is not ours counts as `unknown`. */
+/** The status as in `Message`: a status that sms-retry does not know counts as `unknown`. */
 const STATUS_WORD = `case when final_status in (${listOf(DELIVERY_STATUSES)}) then final_status else 'unknown' end`
 
 type FoundRow = StoredRow & {

@@ -1,4 +1,4 @@
-// The Express app of the web process: which routes it has, in which order, and how it closes.
+// The Express app of the web process: its routes, their order, and how it closes.
 import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Router } from 'express'
 import { Instance } from '../processes/instance.ts'
 import { LazyRecording, type Runtime } from '../processes/runtime.ts'
@@ -8,7 +8,9 @@ import { readinessRoute } from './readiness-route.ts'
 import { statusCallbackRoute } from './status-callback-route.ts'
 
 export interface Closable {
-  /** Closes the database connections of a router or an app. Call it after the server has closed; it can be called again. */
+  /**
+   * Closes the database connections of a router or an app. Call it after the server has closed. It can be called again.
+   */
   close(): Promise<void>
 }
 
@@ -21,8 +23,9 @@ export function createStatusCallbackRouter(runtime: Runtime): Router & Closable 
 }
 
 /**
- * @param options.isOpen serves the dashboard without credentials: only for a process that no other machine can reach
- * @param options.instance is started on first use of the database if it is not running yet; stopped with the app
+ * @param options.isOpen whether to show the dashboard without credentials: only for a process that no other machine can
+ *   reach
+ * @param options.instance started on first use of the database unless it runs already; stopped with the app
  */
 export function createHttpApp(
   runtime: Runtime,
@@ -32,7 +35,7 @@ export function createHttpApp(
   const recording = new LazyRecording(runtime, instance)
   const app = express()
   app.disable('x-powered-by').disable('etag')
-  // First, because nearly all requests are callbacks.
+  // The first route, because nearly all requests are callbacks.
   app.use(statusCallbackRoute(runtime, recording))
   app.get('/healthz', (_request, response) => {
     response.type('text/plain').send('ok\n')
@@ -52,7 +55,10 @@ export function createHttpApp(
   return Object.assign(app, { close: () => closeAll(runtime, instance, recording) })
 }
 
-/** Most web processes answer only callbacks for days. A load that fails is repeated at the next request. */
+/**
+ * Loads the handler on the first request, because most web processes answer only callbacks for days. A failed load is
+ * repeated at the next request.
+ */
 function loadOnFirstRequest(load: () => Promise<RequestHandler>): RequestHandler {
   let loading: Promise<RequestHandler> | undefined
   return async (request, response, next) => {
@@ -65,7 +71,7 @@ function loadOnFirstRequest(load: () => Promise<RequestHandler>): RequestHandler
   }
 }
 
-/** Answers errors that no route has answered, such as a malformed path. Express itself would print a stack. */
+/** Answers errors that no route has answered, such as a malformed path. Express itself would send a stack trace. */
 function answerErrors(logger: Logger): ErrorRequestHandler {
   return (error: unknown, _request, response, next) => {
     if (response.headersSent) return next(error)

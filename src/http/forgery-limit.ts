@@ -1,11 +1,12 @@
-// Limits what a flood of forged callbacks costs. All requests may come through one proxy, so senders cannot be told apart:
-// one budget covers all forged requests. Only failed signatures use it up, and genuine callbacks do not depend on it.
+// Limits the cost of a flood of forged callbacks. All requests may come through one proxy, so their senders cannot be
+// told apart, and one budget covers all forged requests. Only failed signatures use it up. It does not affect genuine
+// callbacks.
 import { createRequire } from 'node:module'
 import type limiter from 'rate-limiter-flexible'
 import { type Log, type Logger, throttledLog } from '../shared/log.ts'
 import { isSignedByTwilio, isSignedInAnySpelling } from '../twilio/signature.ts'
 
-/** So many failures cost about 0.5 % of a processor. A wrong setting causes far fewer. */
+/** Checking this many forged requests takes about 0.5 % of a processor. A wrong setting causes far fewer. */
 const MAX_FAILURES = 1_000
 const WINDOW_SECONDS = 10
 
@@ -16,7 +17,7 @@ type SignedRequest = [signature: string | undefined, url: string, fields: Record
 export type Verdict =
   | { readonly kind: 'genuine' }
   | { readonly kind: 'forged' }
-  /** Not genuine by the usual check. Over the limit, other spellings of the URL are not checked. */
+  /** Not signed for the usual spelling of the URL. Over the limit, other spellings are not checked. */
   | { readonly kind: 'over_limit'; readonly retryAfterSeconds: number }
 
 export class ForgeryLimit {
@@ -29,19 +30,19 @@ export class ForgeryLimit {
     this.#log = throttledLog((message, fields) => logger.warn(message, fields), LOG_EVERY_MS)
   }
 
-  /** The limit never affects callbacks to URLs that we made: their signature is checked first. */
+  /** Checks the signature first, so the limit never affects callbacks to URLs that we made. */
   async judge(address: string | undefined, ...request: SignedRequest): Promise<Verdict> {
     if (isSignedByTwilio(this.#authTokens, ...request)) return { kind: 'genuine' }
     const retryAfterSeconds = await this.#countFailure()
     if (retryAfterSeconds === null && isSignedInAnySpelling(this.#authTokens, ...request)) {
-      await this.#limiter().reward(ALL)
+      await this.#limiter().reward(SHARED_KEY)
       return { kind: 'genuine' }
     }
     this.#log('Status callback refused: wrong signature', { address, hint: HINT })
     return retryAfterSeconds === null ? { kind: 'forged' } : { kind: 'over_limit', retryAfterSeconds }
   }
 
-  /** Created at the first failure: most processes never see one. */
+  /** Created at the first failure, because most processes never see one. */
   #limiter(): limiter.RateLimiterMemory {
     this.#failures ??= new (loadLimiter().RateLimiterMemory)({
       points: MAX_FAILURES,
@@ -50,10 +51,10 @@ export class ForgeryLimit {
     return this.#failures
   }
 
-  /** @returns null within the budget; otherwise the seconds until it is renewed */
+  /** @returns null within the budget; otherwise the seconds until the next budget */
   async #countFailure(): Promise<number | null> {
     try {
-      await this.#limiter().consume(ALL)
+      await this.#limiter().consume(SHARED_KEY)
       return null
     } catch (exceeded) {
       // The in-memory limiter rejects for no other reason.
@@ -62,7 +63,8 @@ export class ForgeryLimit {
   }
 }
 
-const ALL = ''
+/** One key for all requests: they share a budget. */
+const SHARED_KEY = ''
 
 /** Loaded late, because the package loads its adapters for a dozen databases. */
 const loadLimiter = (): typeof limiter => createRequire(import.meta.url)('rate-limiter-flexible')

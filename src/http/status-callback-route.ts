@@ -1,5 +1,5 @@
-// POST /twilio/status: read the form, verify the signature, parse, record, answer. Invalid requests are refused before
-// any cryptography where possible. What a callback means for its message is decided elsewhere.
+// POST /twilio/status: reads the form, verifies the signature, parses, records and answers. Where possible, an invalid
+// request is refused before its signature is computed. The callback's effect on its message is decided elsewhere.
 import express, {
   type ErrorRequestHandler,
   type Request,
@@ -23,8 +23,9 @@ const MAX_BODY_BYTES = 16_384
 const MAX_FIELDS = 100
 
 /**
- * Retries here cover a short outage of the database and a lost answer to a commit. After that the answer is 503, and
- * Twilio repeats the callback up to five times. Each request waits this long, so the repeats span Twilio's 15 s.
+ * These retries cover a short outage of the database and a lost answer to a commit. After them, the answer is 503, and
+ * Twilio sends the callback again up to five times. Each request takes this long, so Twilio's retries span its limit of
+ * 15 s.
  */
 const RETRY_AFTER_MS = [500, 1_500]
 const RETRY_WITHIN_MS = 2_500
@@ -61,7 +62,7 @@ function requireForm(runtime: Runtime): RequestHandler {
   }
 }
 
-/** Parses the form into `request.body`, as express.urlencoded does at twice the cost. */
+/** Parses the form into `request.body`, at half the cost of express.urlencoded. */
 function readForm(runtime: Runtime): RequestHandler {
   // requireForm has checked the type.
   const readBytes = express.raw({ type: () => true, limit: MAX_BODY_BYTES })
@@ -82,9 +83,9 @@ function readForm(runtime: Runtime): RequestHandler {
   }
 }
 
-/** A field that came more than once becomes a list. */
+/** A field that occurs more than once becomes a list. */
 function toFields(form: URLSearchParams): Fields {
-  // Without a prototype, names such as __proto__ are ordinary.
+  // Without a prototype, names such as __proto__ are ordinary names.
   const fields = Object.create(null) as Fields
   for (const [name, value] of form) {
     const before = fields[name]
@@ -129,8 +130,8 @@ async function verifiedFields(
 }
 
 /**
- * The path below the mount point, with the query. An absolute request target (RFC 9112, 3.2.2) loses its origin: the
- * client chooses it, as it chooses Host and X-Forwarded-Host, so none of these says which URL Twilio called.
+ * The path below the mount point, with the query. The origin of an absolute request target (RFC 9112, 3.2.2) is
+ * dropped. The client chooses it, as it chooses Host and X-Forwarded-Host, so it does not show which URL Twilio called.
  */
 function pathAndQuery({ url }: Request): string {
   return url.replace(/^https?:\/\/[^/?#]*/i, '')
@@ -153,10 +154,10 @@ async function recordAndAnswer(
   }
   if (callback.accountSid !== config.twilio.accountSid) {
     logger.warn('Status callback refused: it belongs to another account', { accountSid: callback.accountSid })
-    return refuse(runtime, response, 'other_account', 'The callback is of another account')
+    return refuse(runtime, response, 'other_account', 'The callback belongs to another account')
   }
   if ('unknownStatus' in callback) {
-    // Twilio has added a status. It reports any other answer as an error of the endpoint.
+    // Twilio has added a status. The answer is still 204: Twilio logs any other answer as an error of the endpoint.
     const { unknownStatus: status, sid } = callback
     logger.warn('Status callback ignored: this version does not know the status', { status, sid })
     metrics.callbacks.unknown_status.inc()
@@ -176,7 +177,7 @@ function answerErrors(runtime: Runtime): ErrorRequestHandler {
       return refuse(runtime, response, 'not_recorded', 'Not recorded; send it again')
     }
     if (error instanceof OverloadedError) {
-      logger.warn('Status callback not recorded: too many at once', { why: error.message })
+      logger.warn('Status callback not recorded: too many are waiting', { why: error.message })
       return refuse(runtime, response, 'overloaded', 'Not recorded; send it again')
     }
     const status = error instanceof Error && 'status' in error ? error.status : undefined

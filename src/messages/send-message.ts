@@ -102,9 +102,9 @@ const RECORDED = {
 /** @param written replaces `written` of the error */
 function throwNotSubmitted(error: unknown, written?: DatabaseError['written']): never {
   if (!(error instanceof DatabaseError)) throw error
-  const isWritten = written ?? error.written
-  const text = `Nothing was submitted, ${RECORDED[error.isRefusal ? 'refused' : isWritten]}. ${error.message}`
-  throw new DatabaseError(text, { cause: error.cause, written: isWritten, scope: error.scope })
+  const writtenState = written ?? error.written
+  const text = `Nothing was submitted, ${RECORDED[error.isRefusal ? 'refused' : writtenState]}. ${error.message}`
+  throw new DatabaseError(text, { cause: error.cause, written: writtenState, scope: error.scope })
 }
 
 /**

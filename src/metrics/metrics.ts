@@ -1,6 +1,6 @@
-// The counters and histograms of one process. They have their own registry: prom-client's global one belongs to the app.
-// Labels hold only statuses and the policy's error codes, so the number of series is bounded. instance.ts and exposition.ts
-// combine the metrics of all processes.
+// The counters and histograms of one process, in a registry of their own: prom-client's global registry belongs to the
+// app. Labels hold only statuses and the policy's error codes, so the number of series is bounded. instance.ts and
+// exposition.ts combine the metrics of all processes.
 import type prom from 'prom-client'
 import type { Connections } from '../postgres/connection.ts'
 import type { Decision } from '../delivery/decision.ts'
@@ -40,7 +40,7 @@ const DELIVERY_SECONDS = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14_400
 const LATENESS_SECONDS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800]
 const BATCH_SIZES = [1, 2, 5, 10, 20, 50, 100]
 
-/** A counter with bound labels: counting allocates nothing. */
+/** A counter with its labels set: counting allocates nothing. */
 type Count = prom.Counter.Internal
 type Counts<Word extends string> = Readonly<Record<Word, Count>>
 
@@ -60,7 +60,7 @@ export class Metrics {
   readonly #outcomes: { readonly first: Counts<FinalStatus>; readonly retried: Counts<FinalStatus> }
   readonly #deliverySeconds: prom.Histogram
 
-  /** @param connections returns the current numbers of the pool's connections */
+  /** @param connections returns the current connection counts of the pool */
   constructor(policy: RetryPolicy, connections: () => Connections) {
     const { Registry, Counter, Gauge, Histogram } = loadPromClient()
     const registry = new Registry()
@@ -203,7 +203,7 @@ const OUTCOMES: Readonly<Record<ErrorClass, Answer['outcome']>> = {
   unknown: 'unknown',
 }
 
-/** Creates the series with 0: Prometheus sees an increase only between two samples. */
+/** Starts the series at 0, because Prometheus sees an increase only between two samples. */
 function fromZero(count: Count): Count {
   count.inc(0)
   return count

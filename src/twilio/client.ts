@@ -1,5 +1,5 @@
-// Submits one attempt to Twilio's API. The answer is one of four: accepted, rejected, not processed, or unknown. Nothing is
-// retried here. lookup.ts looks up the status of an attempt.
+// Submits one attempt to Twilio's API and classifies the answer: accepted, rejected, not processed, or unknown. Nothing
+// is retried here. lookup.ts looks up the status of an attempt.
 import type { TwilioConfig } from '../config/config.ts'
 import type { Submission } from '../delivery/decision.ts'
 import type { Answer, Identity } from '../delivery/message.ts'
@@ -13,10 +13,10 @@ import { cleanText, SID } from './parse-body.ts'
 /** Twilio queues a message for at most 10 hours. Source: Message resource, `ValidityPeriod`. */
 const MAX_VALIDITY_SECONDS = 36_000
 
-/** None of its promises rejects. */
+/** Its promises never reject. */
 export interface TwilioClient {
   readonly identity: Identity
-  /** Loads the code that the first request needs, so that this does not count as its duration. */
+  /** Loads the code of the twilio package, so that loading does not count as part of the first request. */
   ready(): Promise<void>
   submit(submission: Submission): Promise<{ answer: Answer; processingTimeMs: number }>
   fetch(sid: string): Promise<FetchAnswer>
@@ -25,7 +25,7 @@ export interface TwilioClient {
 
 /** @throws ConfigError if TWILIO_CA_BUNDLE cannot be read */
 export function createTwilioClient(config: TwilioConfig, publicBaseUrl: string): TwilioClient {
-  // Loaded on first use: the package costs 60 ms and 11 MB, and some processes never send.
+  // Loaded on first use, because the package costs 60 ms and 11 MB, and some processes never send.
   let loaded: Promise<TwilioApi> | undefined
   const certificates = readCertificates(config)
   const load = (): Promise<TwilioApi> => {
@@ -55,7 +55,7 @@ function parametersOf(submission: Submission, config: TwilioConfig, publicBaseUr
   return {
     to,
     body,
-    // With both, Twilio sends from this number of the service.
+    // If both are set, Twilio sends from this number of the Messaging Service.
     ...(config.messagingServiceSid === null ? {} : { messagingServiceSid: config.messagingServiceSid }),
     ...(config.fromNumber === null ? {} : { from: config.fromNumber }),
     statusCallback: statusCallbackUrl(publicBaseUrl, submission),
@@ -86,11 +86,16 @@ function classifyFailure(error: unknown): Answer {
   // A time-out, a reset, or a 2xx that cannot be parsed (SyntaxError): Twilio may have the message.
   return {
     outcome: 'unknown',
-    reason: error instanceof RequestError ? error.message : error instanceof Error ? error.name : 'no error',
+    reason:
+      error instanceof RequestError
+        ? error.message
+        : error instanceof Error
+          ? error.name
+          : 'an unknown error',
   }
 }
 
-/** Twilio's code outranks the HTTP status. An answer without a code is no refusal by Twilio. */
+/** Twilio's error code outranks the HTTP status. An answer without a code is not a refusal by Twilio. */
 function classifyRefusal({ response, error }: Refusal): Answer {
   const { statusCode, headers } = response
   const retryAfterSeconds = parseRetryAfter(headers)
@@ -111,12 +116,12 @@ function classifyRefusal({ response, error }: Refusal): Answer {
   }
 }
 
-/** Seconds from either form of the header (RFC 9110, 10.2.3); null if there is none. */
+/** The seconds of the header, in either form (RFC 9110, 10.2.3); null if there is no header. */
 function parseRetryAfter(headers: HttpResponse['headers']): number | null {
   const { 'retry-after': header, date } = headers
   if (typeof header !== 'string' || header === '') return null
   if (/^\d+$/.test(header)) return Number(header)
-  // Relative to the sender's clock, because ours may be wrong.
+  // Relative to the server's clock, because ours may be wrong.
   const seconds = (Date.parse(header) - Date.parse(String(date))) / 1000
   return Number.isFinite(seconds) ? Math.max(0, seconds) : null
 }

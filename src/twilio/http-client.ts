@@ -1,5 +1,5 @@
-// The HTTP client below the twilio package, over undici: a time limit on each request, and errors that say whether Twilio
-// may have received it. It does not interpret answers.
+// The HTTP client of the twilio package, built on undici. Each request has a time limit, and errors say whether Twilio
+// may have received it. This file does not interpret answers.
 import { readFileSync } from 'node:fs'
 import type { Agent, Dispatcher } from 'undici'
 import type { TwilioConfig } from '../config/config.ts'
@@ -29,10 +29,10 @@ export interface HttpClient {
   request(request: HttpRequest): Promise<HttpResponse>
 }
 
-/** The request got no complete answer. */
+/** The request received no complete answer. */
 export class RequestError extends Error {
   readonly code: string
-  /** False if the request was not sent completely: then Twilio has not processed it. */
+  /** False if the request was not sent completely: Twilio then has not processed it. */
   readonly maybeSent: boolean
   constructor(message: string, details: { code: string; maybeSent: boolean; cause?: unknown }) {
     super(message, { cause: details.cause })
@@ -43,10 +43,12 @@ export class RequestError extends Error {
 
 const TIMEOUT_MS = REQUEST_TIMEOUT_SECONDS * 1000
 
-/** Many times the size of a page of the message list. */
+/** Far more than a page of the message list. */
 const MAX_RESPONSE_BYTES = 16 * 2 ** 20
 
-/** A connection that the server closed while it was idle fails before the request is sent: another one is taken. */
+/**
+ * If the server has closed an idle connection, a request on it fails before it is sent, and tries the next connection.
+ */
 const MAX_CONNECTIONS_TRIED = 4
 
 /** @throws ConfigError if TWILIO_CA_BUNDLE cannot be read */
@@ -75,10 +77,10 @@ export function loadUndici(): Promise<Undici> {
   return loaded
 }
 
-/** How long an idle connection is kept. Most servers keep theirs for five seconds or more. */
+/** Idle connections are kept for this time. Most servers keep theirs for at least five seconds. */
 const MAX_IDLE_MS = 4_000
-/** After this many requests without a connection closed by the server, idle connections are kept twice as long. */
-const TRUSTED_AFTER_REQUESTS = 1_000
+/** If the server closes no connection during this many requests, idle connections are kept twice as long. */
+const LENGTHEN_AFTER_REQUESTS = 1_000
 
 /** @param connections the maximum; further requests wait for one, within their time limit */
 export async function createHttpClient(
@@ -96,15 +98,15 @@ export async function createHttpClient(
       connections,
       connect,
       keepAliveTimeout: idleMs,
-      // A Keep-Alive header of the server can only shorten it.
+      // A Keep-Alive header of the server can only shorten this time.
       keepAliveMaxTimeout: idleMs,
-      // `Limit` covers the whole request.
+      // `RequestTimer` covers the whole request.
       headersTimeout: 0,
       bodyTimeout: 0,
       maxResponseSize: MAX_RESPONSE_BYTES,
     })
-    // A request on a connection that is just being closed is in doubt. So whenever the server closes an idle connection
-    // before we do, all are kept half as long. Connections that are closed together count once.
+    // A request is in doubt if its connection is being closed. So when the server closes an idle connection before we
+    // do, all are kept half as long. Connections that are closed together count once.
     opened.on('disconnect', (_origin, _targets, error) => {
       if (error.code !== CLOSED_BY_US && opened === agent) reopen(idleMs / 2)
     })
@@ -114,7 +116,7 @@ export async function createHttpClient(
   function reopen(nextIdleMs: number): void {
     idleMs = Math.min(Math.max(nextIdleMs, 1), MAX_IDLE_MS)
     requests = 0
-    // Requests that are under way or wait still finish.
+    // Running and queued requests still finish.
     void agent.close()
     agent = open()
   }
@@ -122,19 +124,19 @@ export async function createHttpClient(
   return {
     async request(request) {
       requests += 1
-      if (requests > TRUSTED_AFTER_REQUESTS && idleMs < MAX_IDLE_MS) reopen(idleMs * 2)
-      const limit = new Limit()
+      if (requests > LENGTHEN_AFTER_REQUESTS && idleMs < MAX_IDLE_MS) reopen(idleMs * 2)
+      const timer = new RequestTimer()
       try {
         for (let tries = 1; ; tries += 1) {
           try {
-            return await dispatch(agent, toOptions(request), limit)
+            return await dispatch(agent, toOptions(request), timer)
           } catch (error) {
             const isStale = error instanceof RequestError && error.code === WRITE_FAILED
             if (!isStale || tries === MAX_CONNECTIONS_TRIED) throw error
           }
         }
       } finally {
-        limit.end()
+        timer.end()
       }
     },
   }
@@ -157,21 +159,21 @@ function toOptions(request: HttpRequest): Dispatcher.DispatchOptions {
   }
 }
 
-/** A list becomes one pair for each value, with the same name. */
+/** Each value of a list becomes a pair with the same name. */
 function toPairs(fields: object = {}): [string, string][] {
   return Object.entries(fields).flatMap(([name, value]) =>
     [value].flat().flatMap((each): [string, string][] => (each == null ? [] : [[name, String(each)]])),
   )
 }
 
-/** The time limit of one request, over all connections that it tries. */
-class Limit {
-  isOver = false
-  /** Called once, when the time is over. */
-  onOver: () => void = () => undefined
+/** The time limit of one request, across all connections that it tries. */
+class RequestTimer {
+  hasTimedOut = false
+  /** Called once, when the time has run out. */
+  onTimeout: () => void = () => undefined
   readonly #timer = setTimeout(() => {
-    this.isOver = true
-    this.onOver()
+    this.hasTimedOut = true
+    this.onTimeout()
   }, TIMEOUT_MS)
 
   end(): void {
@@ -186,27 +188,27 @@ const WRITE_FAILED = 'WRITE_FAILED'
 function dispatch(
   agent: Dispatcher,
   options: Dispatcher.DispatchOptions,
-  limit: Limit,
+  timer: RequestTimer,
 ): Promise<HttpResponse> {
   return new Promise((resolve, reject) => {
     /** Set just before undici writes the first byte. */
     let started: Dispatcher.DispatchController | null = null
     let head: Pick<HttpResponse, 'statusCode' | 'headers'> = { statusCode: 0, headers: {} }
     const chunks: Buffer[] = []
-    const late = (): RequestError =>
+    const timeoutError = (): RequestError =>
       new RequestError(started === null ? NO_CONNECTION : NO_ANSWER, {
         code: 'ETIMEDOUT',
         maybeSent: started !== null,
       })
-    limit.onOver = () => {
-      const error = late()
+    timer.onTimeout = () => {
+      const error = timeoutError()
       reject(error)
-      // Closes the connection. A request that still waits for one is not sent later.
+      // Closes the connection. A request that still waits for a connection is aborted when it gets one.
       started?.abort(error)
     }
     agent.dispatch(options, {
       onRequestStart(controller) {
-        if (limit.isOver) controller.abort(late())
+        if (timer.hasTimedOut) controller.abort(timeoutError())
         else started = controller
       },
       onResponseStart(_controller, statusCode, headers) {
@@ -235,12 +237,12 @@ function toRequestError(
     const message = error instanceof NotConnectedError ? error.message : `no connection (${code})`
     return new RequestError(message, { code, maybeSent: false, cause: error })
   }
-  // The kernel did not accept the whole request, and Twilio does not process a part of one.
+  // The kernel did not accept the whole request, and Twilio does not process an incomplete one.
   if (error.syscall === 'write') {
     const message = `the connection was closed before the request was sent (${code})`
     return new RequestError(message, { code: WRITE_FAILED, maybeSent: false, cause: error })
   }
-  // The connection ended before the answer did. Node's own client uses this name.
+  // The connection closed before the answer was complete. Node's own client uses the code ECONNRESET.
   const known = code === 'UND_ERR_SOCKET' ? 'ECONNRESET' : code
   return new RequestError(known, { code: known, maybeSent: true, cause: error })
 }

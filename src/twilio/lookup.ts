@@ -9,17 +9,20 @@ export interface FoundMessage {
   readonly status: TwilioStatus
   readonly errorCode: number | null
   readonly errorText: string | null
-  /** Twilio's status, if this version does not know it. Then `status` is `accepted`, the lowest that it can mean. */
+  /**
+   * The status that Twilio reports, if this version does not know it. `status` is then `accepted`, the lowest possible
+   * one.
+   */
   readonly unknownStatus?: string
 }
 
 export interface ListedMessage extends FoundMessage {
   readonly body: string
-  /** Seconds from its creation to the answer, both by Twilio's clock. */
+  /** The seconds from the creation of the message to the answer, both by Twilio's clock. */
   readonly ageSeconds: number
 }
 
-/** The lookup failed: nothing is known. */
+/** The lookup failed, so nothing is known. */
 export interface Unavailable {
   readonly outcome: 'unavailable'
   readonly reason: string
@@ -29,7 +32,7 @@ const unavailable = (reason: string): Unavailable => ({ outcome: 'unavailable', 
 
 export type FetchAnswer =
   | { readonly outcome: 'found'; readonly message: FoundMessage }
-  /** Twilio does not have the message, or no longer. */
+  /** Twilio does not have the message, or has deleted it. */
   | { readonly outcome: 'missing' }
   | Unavailable
 
@@ -56,8 +59,8 @@ const PAGE_SIZE = 100
 const MAX_PAGES = 20
 
 /**
- * The messages to this number that are not older than `maxAgeSeconds`. Twilio can filter by the date of sending only, which
- * a message that was just accepted does not have. The list may be ordered by that date as well, so it is read until a whole
+ * The messages to this number that are at most `maxAgeSeconds` old. Twilio can filter them only by sending date, which
+ * a newly accepted message does not have. The list may be ordered by that date too, so pages are read until a whole
  * page is too old.
  *
  * @param signal when aborted, no further page is requested and the result is unavailable
@@ -94,7 +97,7 @@ function whyAborted({ reason }: AbortSignal): string {
   return isLate ? "Twilio's message list took too long" : 'the process is stopping'
 }
 
-/** Twilio's code for a resource that does not exist. A 404 without it comes from something in between. */
+/** Twilio's code for a resource that does not exist. A 404 without this code may come from a proxy. */
 const NOT_FOUND = 20404
 const isMissing = ({ error }: Refusal): boolean => error?.code === NOT_FOUND
 
@@ -116,7 +119,7 @@ function request(
 interface Page {
   readonly messages: readonly ListedMessage[]
   readonly next: string | null
-  /** False if an entry could not be read: it might be the one that is searched for. */
+  /** False if an entry could not be read: it may be the one that is searched for. */
   readonly isReadable: boolean
   /** True if the page has entries, and all are older than requested. */
   readonly isTooOld: boolean
@@ -152,7 +155,7 @@ function toListed(message: unknown, nowMs: number): ListedMessage | null {
   return { ...found, body: typeof body === 'string' ? body : '', ageSeconds }
 }
 
-/** NaN, which is neither older nor younger than any age, if the entry has no time. */
+/** The age of the entry. Without a time it is NaN, which is neither more nor less than any age. */
 function ageSecondsOf(message: unknown, nowMs: number): number {
   const { date_created: created } = (message ?? {}) as { date_created?: unknown }
   return (nowMs - Date.parse(String(created))) / 1000

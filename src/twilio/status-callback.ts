@@ -13,9 +13,9 @@ export interface StatusCallback {
   readonly status: TwilioStatus
   readonly errorCode: number | null
   readonly errorText: string | null
-  /** The recipient, in Twilio's form; null if the field is missing. */
+  /** The recipient in the form that Twilio uses; null if the field is missing. */
   readonly to: string | null
-  /** From our query parameters; null for a URL that the app chose. */
+  /** The attempt that our query parameters name; null if the app chose the URL. */
   readonly origin: Origin | null
 }
 
@@ -26,7 +26,7 @@ export interface Origin {
   readonly key: string | null
 }
 
-/** A valid callback with a status that this version does not know: it changes nothing. */
+/** A valid callback with a status that this version does not know. It changes nothing. */
 export interface UnknownStatus {
   readonly unknownStatus: string
   readonly accountSid: string
@@ -39,8 +39,9 @@ export interface Unreadable {
 }
 
 /**
- * Twilio's connection overrides, which it neither sends nor signs: five retries after a 5xx or a time-out, within 15 seconds
- * in all. Without them, Twilio retries only if it cannot connect.
+ * A URL fragment with Twilio's connection overrides. Twilio reads the fragment, and neither sends nor signs it. It asks
+ * for five retries after a 5xx or a time-out, within 15 seconds in all. By default, Twilio retries only if it cannot
+ * connect.
  * Source: https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides
  */
 const REDELIVERY = '#ct=2000&rt=5000&rc=5&rp=5xx,ct,rt'
@@ -54,8 +55,8 @@ export function statusCallbackUrl(publicBaseUrl: string, { messageId, attempt, k
 
 type Fields = Readonly<Record<string, string | string[] | undefined>>
 
-/** The fields that are read. Twilio may add and change all others. */
-const READ = [
+/** The fields that decide what a callback means. Twilio may add and change other fields. */
+const READ_FIELDS = [
   'AccountSid',
   'MessageSid',
   'SmsSid',
@@ -80,10 +81,11 @@ export function parseStatusCallback(
     if (!FIELD_NAME.test(name)) return { unreadable: 'a field has an invalid name' }
     signed += name + value
   }
-  if (hasHiddenField(fields, signed)) return { unreadable: 'a field is hidden inside another one' }
+  if (hasHiddenField(fields, signed))
+    return { unreadable: 'a field is missing, and its name occurs inside another field' }
   // The loop above has checked that every field is a text.
   const texts = fields as Readonly<Record<string, string | undefined>>
-  const text = (name: (typeof READ)[number]): string => texts[name] ?? ''
+  const text = (name: (typeof READ_FIELDS)[number]): string => texts[name] ?? ''
   const origin = parseOrigin(search)
   if (origin === 'unreadable') return { unreadable: 'attempt, key or message in the URL is not valid' }
   const accountSid = text('AccountSid')
@@ -110,18 +112,20 @@ export function parseStatusCallback(
 }
 
 /**
- * Twilio signs names and values ordered by name, without separators. So the same signature is valid for fields that are
- * split elsewhere: `ApiVersion=2010-04-01ErrorCode30007` hides the error code, and so does `ErrorCode3=0007`. A field is
- * hidden if it is missing but its name occurs in the signed text.
+ * Twilio signs names and values, ordered by name, without separators. So a signature is also valid for fields that are
+ * split at other places: `ApiVersion=2010-04-01ErrorCode30007` and `ErrorCode3=0007` both hide the error code. A field
+ * is hidden if it is missing but its name occurs in the signed text.
  */
 function hasHiddenField(fields: Fields, signed: string): boolean {
-  // Except ErrorMessage: no decision depends on it, and Twilio may add a field whose name ends with it.
-  return READ.some((name) => name !== 'ErrorMessage' && fields[name] === undefined && signed.includes(name))
+  // ErrorMessage is not checked: no decision depends on it, and Twilio may add a field whose name ends with it.
+  return READ_FIELDS.some(
+    (name) => name !== 'ErrorMessage' && fields[name] === undefined && signed.includes(name),
+  )
 }
 
 /**
- * Parsed with the module that the twilio package uses to check a signature (it ignores everything after 1,000 pairs): what
- * it does not read is not signed.
+ * Uses the same parser as the signature check of the twilio package, so that only signed parameters are read. That
+ * parser ignores everything after 1,000 pairs.
  */
 function parseOrigin(search: string): StatusCallback['origin'] | 'unreadable' {
   const { message, attempt, key } = parseQuery(search.replace(/^\?/, ''))

@@ -67,7 +67,7 @@ test('when too many callbacks wait, further ones are answered 503 and not record
   const sockets = Array.from({ length: 30 }, (_, i) => many.filter((_row, j) => j % 30 === i))
   const answers = Promise.all(sockets.map(postTogether))
   const isOverloaded = ({ message, level }: (typeof target.log)[number]): boolean =>
-    level === 'warn' && message.includes('too many at once')
+    level === 'warn' && message.includes('too many are waiting')
   await waitFor('the endpoint to be overloaded', () => target.log.some(isOverloaded))
   const turnedAway = await post(last)
   expect(turnedAway).toMatchObject({ status: 503 })
