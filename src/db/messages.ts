@@ -121,7 +121,7 @@ export interface NewMessage {
   readonly validForSeconds: number | null
   readonly idempotencyKey: string | null
   readonly metadata: Readonly<Record<string, unknown>>
-  /** When the message is first reconciled if no event comes first. */
+  /** The seconds until the message is reconciled if no event comes before. */
   readonly reconcileAfterSeconds: number
   /** The account and sender of the claim; null for a message that waits. */
   readonly identity: Identity | null
@@ -182,8 +182,8 @@ export async function insertMessage(
 }
 
 /**
- * After these errors, the transaction must be rolled back: a trigger may have copied the row to a place from which it
- * would be sent.
+ * After these errors, the transaction must be rolled back: a trigger may have stored a copy of the row that a worker
+ * would send.
  */
 const DISCARDED = 'A trigger discards new rows of sms_usage_logs'
 const CHANGED =

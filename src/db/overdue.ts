@@ -14,7 +14,7 @@ export interface OverdueMessage {
 const RECONCILE_AT = `coalesce(sms_metadata ->> 'reconcile_at', '') collate "C"`
 /** False for a message that is on hold or no longer reconciled: its value sorts after every time. */
 export const IS_RECONCILED = `${RECONCILE_AT} < '9999'`
-const IS_WATCHED = `${IS_IN_FLIGHT}
+const MAY_BE_OVERDUE = `${IS_IN_FLIGHT}
         and message_direction <> 'inbound' and ${IS_RECONCILED}`
 
 /** The messages that are due to be reconciled, except those in `except`; the longest overdue first. */
@@ -26,7 +26,7 @@ export async function findOverdue(
   const { rows } = await db.executeSql<MessageRow & { now: Date }>(
     `select ${MESSAGE_COLUMNS}, now() as "now"
        from sms_usage_logs
-      where ${IS_WATCHED} and ${RECONCILE_AT} <= ${iso('now()')} and id <> all($2::bigint[])
+      where ${MAY_BE_OVERDUE} and ${RECONCILE_AT} <= ${iso('now()')} and id <> all($2::bigint[])
       order by ${RECONCILE_AT}
       limit $1::integer`,
     [limit, except],

@@ -38,7 +38,7 @@ export interface SearchPage {
 const MAX_READ = 10_000
 
 /** The status as in `Message`: a status that sms-retry does not know counts as `unknown`. */
-const STATUS_WORD = `case when final_status in (${listOf(DELIVERY_STATUSES)}) then final_status else 'unknown' end`
+const KNOWN_STATUS = `case when final_status in (${listOf(DELIVERY_STATUSES)}) then final_status else 'unknown' end`
 
 type FoundRow = StoredRow & {
   readonly position: string
@@ -69,7 +69,7 @@ export async function searchMessages(
             and created_at >= ${timeIn('created_at', '$5', `'-infinity'`)}
             and created_at < ${timeIn('created_at', '$6', `'infinity'`)}
             and (created_at, id) < (${timeIn('created_at', '$7', `'infinity'`)}, coalesce($8::bigint, 0))
-            and ($1::text[] is null or ${STATUS_WORD} = any($1))
+            and ($1::text[] is null or ${KNOWN_STATUS} = any($1))
             and ($3::text[] is null or phone_number like any ($3))
             and ($4::integer is null or user_id = $4)
             and ($2::integer is null or ${IS_TROUBLED})

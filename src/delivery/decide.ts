@@ -48,7 +48,7 @@ function withReconcileTime(
     }
   }
   const reconcileAt = reconcileTime(message, policy.delayScale, now)
-  // The app wrote a row without a reconcile time, and its reason may be the app's own text.
+  // A row without a reconcile time was written by the app. Its reason may be a text of the app, and stays.
   const checksEnd = reconcileAt === 'never' && message.reconcileAt !== 'never' && message.reconcileAt !== null
   const reason = checksEnd ? `${message.reason ?? NO_FINAL_STATUS}. ${CHECKS_ENDED}` : message.reason
   return { ...decision, message: { ...message, reconcileAt, reason } }
@@ -118,7 +118,7 @@ function decideAnswer(
   if (entry === undefined) return { kind: 'ignore', why: NO_SUCH_ATTEMPT }
   // The attempt was declared lost and claimed again after this request. Only an acceptance still matters.
   if (answer.outcome !== 'accepted' && !isLatestClaim(message, entry, claimedAt)) {
-    return { kind: 'ignore', why: 'it is the answer to the request of an earlier claim' }
+    return { kind: 'ignore', why: 'the answer belongs to an earlier claim' }
   }
   switch (answer.outcome) {
     case 'accepted':
@@ -131,13 +131,15 @@ function decideAnswer(
     case 'not_processed':
       return decideNotProcessed(message, entry, answer, context)
     case 'unknown':
-      // A callback that came first has set a better status. Otherwise, the attempt stays in doubt.
+      // If a callback came first, it has set the status. Otherwise, the attempt stays in doubt.
       if (entry.status !== 'submitting' || message.status !== 'submitting') return record(message)
       return record({ ...message, reason: `${IN_DOUBT}: ${answer.reason}` })
   }
 }
 
-/** Records a message whose status is not new: the duration of the request and the time of the next lookup are new. */
+/**
+ * Records the message even if the status is not new, for the duration of the request and the time of the next lookup.
+ */
 function recordAnyway(message: Message, decision: Decision): Decision {
   return decision.kind === 'ignore' ? record(message) : decision
 }

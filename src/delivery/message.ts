@@ -125,7 +125,7 @@ export type Event =
   /** A person asks for a retry now. */
   | {
       readonly kind: 'retry'
-      /** The state of the message when the person asked; null to retry in any state. */
+      /** The state of the message that the person saw on the page; null to retry in any state. */
       readonly seen: { readonly status: DeliveryStatus; readonly retryCount: number } | null
       /** Whether to retry even if the policy never retries the error code. */
       readonly force: boolean

@@ -36,7 +36,7 @@ const MIN_OVERDUE_SECONDS = 5
 /** The longest pause between two checks of a waiting attempt, or of one in doubt. */
 const MAX_PAUSE_SECONDS = 900
 
-/** An attempt that is due later than this is also checked before, because its time may have been changed by hand. */
+/** The longest time until the next check of a waiting attempt: its due time may have been changed by hand. */
 const MAX_WAIT_SECONDS = 6 * 3600
 
 interface Checks {
@@ -70,8 +70,8 @@ function checksOf(message: Message, delayScale: number): Checks | null {
       giveUpSeconds: isFirstRead ? giveUpSeconds : null,
     }
   }
-  const made = latestAttempt(message)
-  const since = toDate(made?.times[made.status]) ?? message.createdAt
+  const latest = latestAttempt(message)
+  const since = toDate(latest?.times[latest.status]) ?? message.createdAt
   if (message.status !== 'submitting') {
     const firstSeconds = FIRST_LOOKUP_SECONDS * delayScale
     return { since, firstSeconds, growth: 2, maxPauseSeconds: Number.POSITIVE_INFINITY, giveUpSeconds }

@@ -26,7 +26,7 @@ export function claimOf({ createdAt }: Message, { times }: Attempt): Date {
   return times.submitting === undefined ? createdAt : new Date(times.submitting)
 }
 
-/** Whether this is still the latest claim of the attempt. */
+/** Whether `claimedAt` is still the latest claim of the attempt. */
 export function isLatestClaim(message: Message, attempt: Attempt, claimedAt: Date): boolean {
   return claimOf(message, attempt).getTime() === claimedAt.getTime()
 }
@@ -42,8 +42,8 @@ export function isTooLate(at: Date, { deadline }: Message): boolean {
 
 /** Canceling is not a failure: `success` then depends on the latest attempt that was made. */
 export function withStatus(message: Message, status: DeliveryStatus, reason: string | null): Message {
-  const made = latestAttempt(message)
-  const hasFailed = made !== undefined && isFailedAttempt(made.status)
+  const latest = latestAttempt(message)
+  const hasFailed = latest !== undefined && isFailedAttempt(latest.status)
   const success = status === 'canceled' ? !hasFailed : !isFailure(status)
   return { ...message, status, success, reason }
 }

@@ -24,8 +24,8 @@ const MAX_FIELDS = 100
 
 /**
  * These retries cover a short outage of the database and a lost answer to a commit. After them, the answer is 503, and
- * Twilio sends the callback again up to five times. Each request takes this long, so Twilio's retries span its limit of
- * 15 s.
+ * Twilio sends the callback again up to five times. Each request takes up to 2.5 s, so Twilio's retries span its limit
+ * of 15 s.
  */
 const RETRY_AFTER_MS = [500, 1_500]
 const RETRY_WITHIN_MS = 2_500

@@ -1,12 +1,12 @@
 // Polls this worker's queue when the next retry is due. Regular polling would find the job up to half a second later.
-// One worker at a time holds the watch. The others only poll, and one of them takes the watch when it is released.
+// One worker at a time holds the watch. The others only poll, until one of them takes a released watch.
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { nextDueMs, takeWatch } from '../db/next-due-retry.ts'
 import type { Db } from '../postgres/pool.ts'
 import { errorFields, type Logger } from '../shared/log.ts'
 
-/** After the death of its holder, the watch is free again after this time. Until then, polling finds due jobs. */
+/** If the holder dies, the watch is free after this time. Until then, polling finds due jobs. */
 const HOLD_SECONDS = 5
 const RENEW_AFTER_MS = 2_000
 
@@ -68,7 +68,7 @@ export class DueWatch {
     await sleep(ms, undefined, { signal: this.#stopping.signal }).catch(() => undefined)
   }
 
-  /** Resolves when the watch has stopped. */
+  /** Waits for the running statement. */
   async stop(): Promise<void> {
     this.#stopping.abort()
     await this.#running

@@ -205,8 +205,8 @@ function isScheduled(
 }
 
 /**
- * A version 8 UUID (RFC 9562, 5.8) from a hash of the fields, so adding the same job twice has no effect. The key makes
- * the id unique if the id of a message repeats.
+ * A version 8 UUID (RFC 9562, 5.8) from a hash of the fields, so adding the same job twice has no effect. The key keeps
+ * the job id unique if the id of a message repeats.
  */
 export function jobId({ messageId, key, attempt, postponements }: MessageJob): string {
   const name = [key ?? '', messageId, attempt, postponements].join(' ')

@@ -85,7 +85,7 @@ function logUnknownStatus(
   })
 }
 
-/** Twilio's list is read back to this time before the claim. */
+/** Twilio's list is read back to this many seconds before the claim. */
 const MARGIN_SECONDS = 60
 
 /** After this time, no further page of the list is requested. */
@@ -134,10 +134,10 @@ function logFinding(
   { status, reason, nextRetryAt, attempts, reconcileAt }: Message,
 ): Outcome {
   if (sid !== null) {
-    // Not logged: the reason, because it may be a text that the app wrote.
-    const known = { messageId, attempt, sid, status, nextRetryAt }
+    // The reason is not logged: it may be a text that the app wrote.
+    const lookupFields = { messageId, attempt, sid, status, nextRetryAt }
     const isChanged = status !== before.status || reconcileAt === 'never'
-    logger[isChanged ? 'info' : 'debug']('Looked up an attempt at Twilio', known)
+    logger[isChanged ? 'info' : 'debug']('Looked up an attempt at Twilio', lookupFields)
     return 'answered'
   }
   const fields = { messageId, attempt, status, reason, nextRetryAt }

@@ -119,7 +119,7 @@ function logNotSubmitted(logger: Logger, job: AttemptJob, outcome: RecordResult)
   if (decision.kind === 'ignore') {
     return void logger.debug('A due attempt was not made', { ...fields, why: decision.why })
   }
-  // Not logged: the reason, because it may be a text that the app wrote.
+  // The reason is not logged: it may be a text that the app wrote.
   const { status, nextRetryAt } = decision.message
   logger.info('A due attempt was not made', { ...fields, status, nextRetryAt })
 }

@@ -96,10 +96,10 @@ const RECORDED = {
   refused: 'and sending it again will not help: the database refuses its row',
   unknown:
     'but it is not known whether the message was recorded. If it was, a worker will send it. Send it again with the ' +
-    'same idempotencyKey; if it has none, check first whether it exists',
+    'same idempotencyKey. If the message has none, check whether its row exists before you send it again',
 }
 
-/** @param written replaces `written` of the error */
+/** @param written used instead of `written` of the error */
 function throwNotSubmitted(error: unknown, written?: DatabaseError['written']): never {
   if (!(error instanceof DatabaseError)) throw error
   const writtenState = written ?? error.written

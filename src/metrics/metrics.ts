@@ -108,7 +108,7 @@ export class Metrics {
     )
     this.#latenessSeconds = histogram(
       'attempt_lateness_seconds',
-      'Time from when an attempt was due to its claim.',
+      'Time from the due time of an attempt to its claim.',
       LATENESS_SECONDS,
     )
     this.#batchSizes = histogram('batch_size', 'Events that were recorded in one transaction.', BATCH_SIZES)

@@ -16,7 +16,7 @@ export interface ConnectionSource {
  */
 const NO_TIMEOUT_MS = 2 ** 31 - 1
 
-/** In pipeline mode, pg closes the connection of a query that times out. */
+/** The statement with its time-out. In pipeline mode, pg closes the connection when a query times out. */
 export function toQuery(
   { prepared, queryTimeoutMs }: ConnectionSource,
   text: string,
@@ -38,7 +38,7 @@ export class Connection {
 
   /** Checks out a connection for `use`. */
   static async with<T>(source: ConnectionSource, use: (connection: Connection) => Promise<T>): Promise<T> {
-    // If no connection is made, no statement was sent: the failure is not `unknown`.
+    // Without a connection, no statement was sent, so nothing was written.
     const client = await source.pool.connect().catch(rethrowFailed)
     const connection = new Connection(client, source)
     const onError = (error: Error): void => connection.breakWith(error)
@@ -75,8 +75,8 @@ export class Connection {
       this.#client.query<Row>(toQuery(this.#source, text, values), (error: Error | null, result) => {
         if (error === null) return resolve(result)
         this.#failure ??= error
-        // The server did not refuse the statement, or lost it: pg and the server may disagree about the prepared
-        // statements.
+        // Either the server did not answer the statement, or it has lost a prepared one. pg and the server may then
+        // disagree about the prepared statements.
         if (!isAnswer(error) || isLostStatement(error)) this.breakWith(error)
         reject(error)
       })

@@ -20,8 +20,8 @@ export interface Database extends Db {
    */
   transaction: RunTransaction
   /**
-   * Like `transaction`, for work that must not run twice: if the answer to the commit is lost, it checks for some
-   * seconds whether the transaction was committed. It costs one more short statement.
+   * Like `transaction`, for work that must not run twice. If the answer to the commit is lost, the database is checked
+   * for some seconds to see whether the transaction was committed. This costs one more short statement.
    *
    * @throws DatabaseError whose `written` is `no`, or `unknown` if the database stayed unavailable
    */
@@ -33,14 +33,13 @@ export interface Database extends Db {
 
 const CONNECT_TIMEOUT_MS = 5_000
 
-/** Twilio waits 15 seconds for the answer to a callback: a database that hangs must count as lost before that. */
+/** Twilio waits 15 seconds for the answer to a callback, so a database that hangs must time out before that. */
 const QUERY_TIMEOUT_MS = 8_000
 
 /**
- * @param onWarning called for a problem that the pool recovers from, such as a broken idle connection, which it
- *   replaces
- * @param queryTimeoutMs the longest wait for an answer. With 0 there is no limit, and the time-outs that the database's
- *   owner has set for transactions do not apply either
+ * @param onWarning called for a problem that the pool recovers from, such as a broken idle connection
+ * @param queryTimeoutMs the longest wait for an answer. 0 turns off this limit, and the time-outs that the database's
+ *   owner has set for transactions
  */
 export function openDatabase(
   config: DatabaseConfig,
@@ -66,8 +65,8 @@ export function openDatabase(
   })
   const source = { pool, prepared, queryTimeoutMs }
   pool.on('error', (error) => onWarning('An idle database connection broke; the pool replaces it', error))
-  // An error event without a listener ends the process. The caller can listen only a moment after the pool has passed
-  // on the connection.
+  // An error event without a listener ends the process, and the caller can add its listener only after it has received
+  // the connection.
   pool.on('connect', (client) => client.on('error', () => undefined))
   let closing: Promise<void> | undefined
   return {

@@ -22,7 +22,7 @@ export interface Transaction extends Db {
   readonly atBegin: Db
   /**
    * For the last statements, whose rows nobody needs. They are sent together with the commit, after `work` has
-   * returned, which saves a round trip. Each resolves early, without rows.
+   * returned, which saves a round trip. The promise of each resolves before that, without rows.
    */
   readonly atCommit: Db
   /** Like `atCommit`, for a statement whose rows are needed: `onRows` gets them before the transaction resolves. */
@@ -72,7 +72,7 @@ class TransactionPipeline implements Transaction {
   constructor(connection: Connection, lockTimeoutMs: number | null) {
     this.#connection = connection
     this.#begun = connection.send(beginStatement(lockTimeoutMs))
-    // Not lost: each statement and the commit throw this error.
+    // The error is not lost: each statement and the commit throw it.
     this.#begun.catch(() => undefined)
   }
 
@@ -117,8 +117,8 @@ class TransactionPipeline implements Transaction {
     this.#refuseIfEnded()
     this.#hasEnded = true
     const lastStatements = this.#sendLast()
-    // pg reports a value that it cannot encode within one tick. The server never sees that statement and would commit
-    // the others.
+    // If pg cannot encode a value, it reports that within one tick. The server never sees that statement and would
+    // commit the others.
     await new Promise<void>((resolve) => process.nextTick(resolve))
     this.#refuseIfFailed()
     const { command } = await this.#connection.send('commit').catch((error: Error) => this.#failCommit(error))
@@ -137,14 +137,14 @@ class TransactionPipeline implements Transaction {
       onRows?.(rows)
     })
     const all = Promise.all(sent)
-    // Not lost: `commit` throws this error after the answer to the commit, which comes last.
+    // The error is not lost: `commit` throws it after the answer to the commit, which comes last.
     all.catch(() => undefined)
     return all
   }
 
   /**
-   * A refused commit is rolled back only if the server confirms it. If the server crashes instead, its recovery may
-   * complete the commit.
+   * A refused commit counts as rolled back only if the server confirms the rollback. If the server crashes instead, its
+   * recovery may complete the commit.
    */
   async #failCommit(error: Error): Promise<never> {
     const isRefused = isAnswer(error) && (await this.#rollBack())

@@ -18,6 +18,7 @@ export interface MessageEvent {
 }
 
 export type RecordResult =
+  /** No message belongs to the target. */
   | { readonly known: false }
   /** `before` is the message before the event. */
   | { readonly known: true; readonly before: Message; readonly decision: Decision }

@@ -12,10 +12,12 @@ import {
   WAIT_FOR_LOCKS,
 } from './record-events.ts'
 
-/** Such a transaction takes about as long as a flush to disk. A larger batch would only delay its first event. */
+/**
+ * A transaction of 100 events takes about as long as a flush to disk. A larger batch would only delay its first event.
+ */
 const MAX_BATCH_SIZE = 100
 
-/** Beyond this, shed load. */
+/** With more waiting events, new ones are refused. */
 const MAX_WAITING = 2_000
 
 /** Batches that wait for locked rows. Each may hold a connection for seconds. */
@@ -72,8 +74,8 @@ export class EventRecorder {
       for (const [i, entry] of entries.entries()) {
         const result = results[i]
         if (result === undefined) entry.reject(new Error('The batch has no result for this event'))
-        // The row is locked, another lock blocks its change, or it does not exist, which is rare. The other queue
-        // waits.
+        // Moves to the queue that waits for locks: the row is locked, another lock blocks its change, or the row does
+        // not exist, which is rare.
         else if (lockWait === SKIP_LOCKED && isBlocked(result)) this.#lockedBatches.add(entry)
         else if (result.status === 'rejected') entry.reject(result.reason)
         else entry.resolve(result.value)
@@ -124,7 +126,7 @@ class BatchQueue {
   async #writeAll(): Promise<void> {
     while (this.#waiting.length > 0) {
       const settle = await this.#write(this.#waiting.splice(0, MAX_BATCH_SIZE))
-      // Settled while the database works on the next batch: dozens of HTTP answers take as long as a batch.
+      // Settles this batch while the database works on the next one: dozens of HTTP answers take as long as a batch.
       setImmediate(settle)
     }
     this.#writing -= 1

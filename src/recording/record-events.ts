@@ -1,5 +1,5 @@
-// All events change messages through this file. One transaction locks the rows, decides each event, and writes rows and
-// jobs. It takes a batch, so that few transactions record many events under load.
+// All events change messages through this file. One transaction records a batch of events: it locks the rows, decides
+// each event, and writes rows and jobs.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { lockMessages } from '../db/messages.ts'
 import type { RetryPolicy } from '../delivery/retry-policy.ts'
@@ -85,7 +85,10 @@ const PIECE_SIZE = 10
 /** A blocked row must not delay the other rows of its batch for long. */
 const PIECE_LOCK_TIMEOUT_MS = 100
 
-/** Twilio waits 15 seconds for the answer to a callback. Events not retried in time fail with the batch's error. */
+/**
+ * Twilio waits 15 seconds for the answer to a callback. Events that are not retried within this time fail with the
+ * error of the batch.
+ */
 const ISOLATE_WITHIN_MS = 4_000
 
 /**
@@ -145,8 +148,8 @@ function concernsRows(error: unknown): boolean {
 }
 
 /**
- * Retries `record` after a database error, such as a short outage or a lost answer to a commit. For facts that only
- * this process knows. `record` may run twice, so it must do no harm then. A refusal is not retried.
+ * Retries `record` after a database error, such as a short outage or a lost answer to a commit. Use it for facts that
+ * only this process knows. `record` may run twice, so it must do no harm then. A refusal is not retried.
  *
  * @param delaysMs the pause before each retry
  * @param withinMs no retry starts after this time

@@ -47,7 +47,8 @@ const TIMEOUT_MS = REQUEST_TIMEOUT_SECONDS * 1000
 const MAX_RESPONSE_BYTES = 16 * 2 ** 20
 
 /**
- * If the server has closed an idle connection, a request on it fails before it is sent, and tries the next connection.
+ * If the server has closed an idle connection, a request on it fails before it is sent. The request then tries another
+ * connection.
  */
 const MAX_CONNECTIONS_TRIED = 4
 
@@ -192,24 +193,24 @@ function dispatch(
 ): Promise<HttpResponse> {
   return new Promise((resolve, reject) => {
     /** Set just before undici writes the first byte. */
-    let started: Dispatcher.DispatchController | null = null
+    let activeRequest: Dispatcher.DispatchController | null = null
     let head: Pick<HttpResponse, 'statusCode' | 'headers'> = { statusCode: 0, headers: {} }
     const chunks: Buffer[] = []
     const timeoutError = (): RequestError =>
-      new RequestError(started === null ? NO_CONNECTION : NO_ANSWER, {
+      new RequestError(activeRequest === null ? NO_CONNECTION : NO_ANSWER, {
         code: 'ETIMEDOUT',
-        maybeSent: started !== null,
+        maybeSent: activeRequest !== null,
       })
     timer.onTimeout = () => {
       const error = timeoutError()
       reject(error)
       // Closes the connection. A request that still waits for a connection is aborted when it gets one.
-      started?.abort(error)
+      activeRequest?.abort(error)
     }
     agent.dispatch(options, {
       onRequestStart(controller) {
         if (timer.hasTimedOut) controller.abort(timeoutError())
-        else started = controller
+        else activeRequest = controller
       },
       onResponseStart(_controller, statusCode, headers) {
         head = { statusCode, headers }
@@ -221,7 +222,7 @@ function dispatch(
         resolve({ ...head, body: Buffer.concat(chunks).toString() })
       },
       onResponseError(_controller, error) {
-        reject(toRequestError(error, started !== null))
+        reject(toRequestError(error, activeRequest !== null))
       },
     })
   })

@@ -44,13 +44,13 @@ export interface Unreadable {
  * connect.
  * Source: https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides
  */
-const REDELIVERY = '#ct=2000&rt=5000&rc=5&rp=5xx,ct,rt'
+const CONNECTION_OVERRIDES = '#ct=2000&rt=5000&rc=5&rp=5xx,ct,rt'
 
 /** The query is in alphabetical order, so a proxy that sorts it does not break the signature. */
 export function statusCallbackUrl(publicBaseUrl: string, { messageId, attempt, key }: Origin): string {
   const keyParameter = key === null ? '' : `&key=${key}`
   const query = `attempt=${attempt}${keyParameter}&message=${messageId}`
-  return `${publicBaseUrl}${STATUS_CALLBACK_PATH}?${query}${REDELIVERY}`
+  return `${publicBaseUrl}${STATUS_CALLBACK_PATH}?${query}${CONNECTION_OVERRIDES}`
 }
 
 type Fields = Readonly<Record<string, string | string[] | undefined>>
