@@ -70,7 +70,9 @@ function undecided(why: string): Finding {
 
 function noCandidate({ to }: Message, { isRewritten }: Listing): Finding {
   if (isRewritten === true) {
-    return undecided('Twilio stores the number in another form, and its list is searched by that form')
+    return undecided(
+      'Twilio stores the number in another form, so searching its list for this form finds nothing',
+    )
   }
   return E164.test(to)
     ? { kind: 'absent' }
@@ -117,7 +119,7 @@ function sidsOf(messages: readonly Message[]): ReadonlySet<string> {
   return new Set(sids.filter((sid) => sid !== null))
 }
 
-/** False for an entry from before the claim, and for one from after its request had timed out. */
+/** False for an entry that was created before the claim, or later than Twilio can have accepted its request. */
 function isWithin(claimedAt: Date, createdAt: Date, { toleranceSeconds }: Listing): boolean {
   const afterClaim = secondsBetween(claimedAt, createdAt)
   return afterClaim >= -toleranceSeconds && afterClaim <= LATEST_ACCEPTANCE_SECONDS + toleranceSeconds

@@ -99,8 +99,8 @@ export function reconcileTime(message: Message, delayScale: number, now: Date): 
   const elapsed = secondsBetween(since, now)
   if (giveUpSeconds !== null && elapsed >= giveUpSeconds) return isWaiting(message) ? 'on_hold' : 'never'
   const next = Math.max(firstSeconds, Math.min(growth * elapsed, elapsed + maxPauseSeconds))
-  const latest = Math.min(giveUpSeconds ?? next, isWaiting(message) ? elapsed + MAX_WAIT_SECONDS : next)
-  return addSeconds(since, Math.min(next, latest))
+  const limit = Math.min(giveUpSeconds ?? next, isWaiting(message) ? elapsed + MAX_WAIT_SECONDS : next)
+  return addSeconds(since, Math.min(next, limit))
 }
 
 /**

@@ -138,7 +138,7 @@ function jobOf({ id: messageId, key, status, retryCount, attempts }: Message): M
 function logRescheduled({ logger }: AttemptDeps, message: Message): void {
   const { id: messageId, status, retryCount: attempt, nextRetryAt } = message
   const fields = { messageId, attempt, status, nextRetryAt }
-  logger.warn('A due attempt has no job; a new job is scheduled', fields)
+  logger.warn('A due attempt had no job; a new job is scheduled', fields)
 }
 
 /** One overdue message, and what a sweep would do with it. */

@@ -66,7 +66,7 @@ describe('after three days without news', () => {
       missing,
       /^Twilio reported no final status\. sms-retry stopped checking/,
     ],
-    ['that is undecided', 'submitting', undecided, /^It is not known .*\. After three days/],
+    ['that is undecided', 'submitting', undecided, /^It is not known .*\. sms-retry stopped checking/],
   ])('an answer %s ends the checks, and the reason says so', (_what, status, event, reason) => {
     const message = asked(status, HOURS_72)
     const decision = happens(message, event, HOURS_72 + 1)
