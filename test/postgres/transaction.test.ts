@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { type Database, type Db, openDatabase, type Transaction } from '../../src/postgres/pool.ts'
 import { DatabaseError } from '../../src/shared/errors.ts'
 import { INSERT, insert, openThings, type Things } from '../db/things.ts'
+import { waitFor } from '../support/wait-for.ts'
 
 let things: Things
 let database: Database
@@ -199,6 +200,13 @@ test('the server ends an idle transaction and frees its rows', async () => {
     await tx.executeSql('select from thing for update')
     locked.resolve()
     await over.promise
+    // The other connection may hear of the end first.
+    const isRefused = () =>
+      tx.atCommit.executeSql('select 1').then(
+        () => false,
+        () => true,
+      )
+    await waitFor("the server's message", isRefused)
   })
   const failure = silent.catch((error: unknown) => error)
   await locked.promise
