@@ -2,45 +2,29 @@
 import type pg from 'pg'
 import { isAnswer, rethrowFailed } from './database-failure.ts'
 import { isLostStatement, type PreparedStatements } from './prepared.ts'
+import { type TimedClient, toTimed } from './timed-client.ts'
 
 export interface ConnectionSource {
   readonly pool: pg.Pool
   readonly prepared: PreparedStatements
-  /** The longest wait for the answer to a statement; 0 for no limit. */
-  readonly queryTimeoutMs: number
-}
-
-/**
- * pg takes 0 for "not set" and uses the time-out of the URL or of `pg.defaults`. So "no limit" is the longest timer of
- * Node.
- */
-const NO_TIMEOUT_MS = 2 ** 31 - 1
-
-/** The statement with its time-out. In pipeline mode, pg closes the connection when a query times out. */
-export function toQuery(
-  { prepared, queryTimeoutMs }: ConnectionSource,
-  text: string,
-  values?: unknown[],
-): pg.QueryConfig & { readonly query_timeout: number } {
-  return { ...prepared.toQuery(text, values), query_timeout: queryTimeoutMs || NO_TIMEOUT_MS }
 }
 
 export class Connection {
-  readonly #client: pg.PoolClient
-  readonly #source: ConnectionSource
+  readonly #client: TimedClient
+  readonly #prepared: PreparedStatements
   #failure: Error | undefined
   #isBroken = false
 
-  constructor(client: pg.PoolClient, source: ConnectionSource) {
+  constructor(client: TimedClient, prepared: PreparedStatements) {
     this.#client = client
-    this.#source = source
+    this.#prepared = prepared
   }
 
   /** Checks out a connection for `use`. */
   static async with<T>(source: ConnectionSource, use: (connection: Connection) => Promise<T>): Promise<T> {
     // Without a connection, no statement was sent, so nothing was written.
-    const client = await source.pool.connect().catch(rethrowFailed)
-    const connection = new Connection(client, source)
+    const client = toTimed(await source.pool.connect().catch(rethrowFailed))
+    const connection = new Connection(client, source.prepared)
     const onError = (error: Error): void => connection.breakWith(error)
     // An error event without a listener would end the process, also between two statements.
     client.on('error', onError)
@@ -72,7 +56,7 @@ export class Connection {
   /** Sends a statement without waiting for the answers to those before it. */
   send<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<pg.QueryResult<Row>> {
     return new Promise((resolve, reject) => {
-      this.#client.query<Row>(toQuery(this.#source, text, values), (error: Error | null, result) => {
+      this.#client.send<Row>(this.#prepared.toQuery(text, values), (error, result) => {
         if (error === null) return resolve(result)
         this.#failure ??= error
         // Either the server did not answer the statement, or it has lost a prepared one. pg and the server may then

@@ -3,10 +3,11 @@ import pg from 'pg'
 import type { DatabaseConfig } from '../config/config.ts'
 import { columnTypes } from './column-types.ts'
 import { type Confirmation, inConfirmedTransaction } from './confirmed-transaction.ts'
-import { Connection, type Connections, connectionsOf, toQuery } from './connection.ts'
+import { Connection, type Connections, connectionsOf } from './connection.ts'
 import { rethrowMaybeWritten } from './database-failure.ts'
 import { PreparedStatements } from './prepared.ts'
 import { sessionSettings } from './session-settings.ts'
+import { TimedClient, toTimed } from './timed-client.ts'
 import { type Db, inTransaction, type RunTransaction, type Transaction } from './transaction.ts'
 
 export type { Db, RunTransaction, Transaction }
@@ -54,16 +55,21 @@ export function openDatabase(
     ...connectionOptions(config),
     max: config.poolMax,
     pipeline: true,
+    Client: class extends TimedClient {
+      constructor(options?: pg.PoolConfig) {
+        super(options, queryTimeoutMs)
+      }
+    },
     types: columnTypes,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     idleTimeoutMillis: 30_000,
     application_name: 'sms-retry',
     // SET rather than the `options` parameter, which PgBouncer does not accept.
     onConnect: async (client) => {
-      await client.query(toQuery(source, settings))
+      await new Connection(toTimed(client), prepared).send(settings)
     },
   })
-  const source = { pool, prepared, queryTimeoutMs }
+  const source = { pool, prepared }
   pool.on('error', (error) => onWarning('An idle database connection broke; the pool replaces it', error))
   // An error event without a listener ends the process, and the caller can add its listener only after it has received
   // the connection.
@@ -96,12 +102,18 @@ export function searchPath(config: DatabaseConfig): string {
 
 /** Migrations also use these options, for a connection of their own with session locks and longer time-outs. */
 export function connectionOptions(config: DatabaseConfig): pg.ClientConfig {
-  if (config.ssl === null) return { connectionString: config.url }
-  // In the URL, these would override the `ssl` option.
-  const url = new URL(config.url)
-  for (const name of ['ssl', 'sslmode', 'sslnegotiation', 'uselibpqcompat']) url.searchParams.delete(name)
+  // In the URL, these would override our options.
+  if (config.ssl === null) return { connectionString: without(['query_timeout'], config.url) }
   const ssl = config.ssl === 'disable' ? false : { rejectUnauthorized: config.ssl === 'verify' }
-  return { connectionString: url.toString(), ssl }
+  const ignored = ['query_timeout', 'ssl', 'sslmode', 'sslnegotiation', 'uselibpqcompat']
+  return { connectionString: without(ignored, config.url), ssl }
+}
+
+function without(parameters: readonly string[], text: string): string {
+  if (!URL.canParse(text)) return text
+  const url = new URL(text)
+  for (const name of parameters) url.searchParams.delete(name)
+  return url.toString()
 }
 
 /** The caller's own transaction: a pg client, or an adapter of pg-boss for an ORM. */
