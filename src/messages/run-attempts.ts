@@ -57,7 +57,6 @@ export async function submitAttempt(
 ): Promise<Message> {
   const { messageId, key, to, attempt, claimedAt } = submission
   try {
-    await deps.twilio.ready()
     const remaining = remainingOf(submission, sinceClaim() / 1000)
     const { answer, processingTimeMs } =
       remaining === null ? { answer: CLAIMED_TOO_LATE, processingTimeMs: 0 } : await submit(deps, remaining)
@@ -201,6 +200,7 @@ export class AttemptRunner {
     // A job that is no longer needed must not use a slot of the rate limit.
     const due = this.#rateLimit === null ? jobs : await findWaiting(this.#deps.database, jobs)
     if (due.length === 0) return
+    await this.#deps.twilio.ready()
     while (this.#requests.size > 0 && this.#requests.size + due.length > this.#maxRequests) {
       await Promise.race(this.#requests)
     }

@@ -48,6 +48,7 @@ export interface EnqueueResult {
  */
 export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promise<SendResult> {
   const message = checkMessage(input)
+  await deps.twilio.ready()
   const sinceClaim = startStopwatch()
   const row = toNewMessage(message, deps.twilio.identity, deps.policy)
   const inserted = await insertConfirmed(deps, row)

@@ -16,7 +16,7 @@ const MAX_VALIDITY_SECONDS = 36_000
 /** Its promises never reject. */
 export interface TwilioClient {
   readonly identity: Identity
-  /** Loads the code of the twilio package, so that loading does not count as part of the first request. */
+  /** Loads the code of the twilio package. Call it before a claim: on a busy machine, loading can outlast the claim. */
   ready(): Promise<void>
   submit(submission: Submission): Promise<{ answer: Answer; processingTimeMs: number }>
   fetch(sid: string): Promise<FetchAnswer>
