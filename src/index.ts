@@ -4,13 +4,13 @@
 // 2. In your app, create one sender and send through it:
 //
 //      const sender = await createSender()
-//      await sender.send({ userId: 7, to: '+15551234567', body: 'Your order has shipped' })
+//      await sender.send({ userId: 7, to: '+12065550199', body: 'Your order has shipped' })
 //
 // 3. Serve the endpoint for Twilio's status callbacks: mount `statusCallbackRouter()` into your Express app, serve
 //    `createApp()`, or run the command `sms-retry web`. Twilio reports delivery failures there.
 // 4. Run a worker, which makes the retries: `startWorker()` or the command `sms-retry worker`.
 //
-// All functions take the same options; an option that is left out is read from the environment (see the README).
+// All functions take the same options; an option that is left out is read from the environment (see docs/configuration.md).
 // Importing this module starts nothing. Sender and worker are loaded on first use, so an app that only mounts the endpoint
 // does not load them.
 import type { Express, Router } from 'express'
@@ -50,7 +50,7 @@ export type { RunningWorker } from './processes/worker.ts'
  * @throws SchemaError if `sms-retry migrate` has not been run
  * @example
  * const sender = await createSender({ publicBaseUrl: 'https://sms.example.com' })
- * const { id, status } = await sender.send({ userId: 7, to: '+15551234567', body: 'Your order has shipped' })
+ * const { id, status } = await sender.send({ userId: 7, to: '+12065550199', body: 'Your order has shipped' })
  * await sender.close()
  */
 export async function createSender(options: Options = {}): Promise<Sender> {

@@ -42,13 +42,13 @@ export const COMMANDS: readonly CommandDefinition[] = [
     description: 'send one message',
     define: (command) =>
       command
-        .requiredOption('--to <number>', 'recipient, such as +15551234567')
+        .requiredOption('--to <number>', 'recipient, such as +12065550199')
         .requiredOption('--body <text>', 'text, 1 to 1,600 characters')
         .requiredOption('--user <id>', 'user id in your app (column user_id)', wholeNumber)
         .option('--key <text>', 'idempotency key: sending again with the same key sends nothing')
         .option('--valid-for <seconds>', 'never send it later than this many seconds from now', wholeNumber)
         .option('--json', 'print JSON'),
-    example: 'sms-retry send --to +15551234567 --user 7 --body "Your order has shipped"',
+    example: 'sms-retry send --to +12065550199 --user 7 --body "Your order has shipped"',
     load: async () => (await import('./message-commands.ts')).sendCommand,
   },
   {

@@ -91,7 +91,7 @@ export function parseConfig(env: Env, required: readonly Requirement[]): Config 
   if (faults.length > 0) {
     const texts = faults.map(({ text }) => text)
     throw new ConfigError(
-      `The configuration is not valid:\n  ${texts.join('\n  ')}\nThe README describes every setting under Configuration.`,
+      `The configuration is not valid:\n  ${texts.join('\n  ')}\ndocs/configuration.md describes every setting.`,
     )
   }
   return config

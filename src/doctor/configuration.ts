@@ -9,7 +9,7 @@ export const examineConfiguration: Examine = (context) => {
   const faults = context.faults.map(({ text }) =>
     failed(
       text,
-      'Correct it in the environment of every process, or in the file .env. The README describes each variable.',
+      'Correct it in the environment of every process, or in the file .env. docs/configuration.md describes each setting.',
     ),
   )
   const findings = [

@@ -37,7 +37,7 @@ export interface TwilioOptions {
   readonly apiBaseUrl?: string
 }
 
-/** An option that is left out is read from the environment. The README lists the variables. */
+/** An option that is left out is read from the environment. docs/configuration.md lists the variables. */
 export interface Options {
   /** For example postgres://user:password@localhost:5432/app. */
   readonly databaseUrl?: string

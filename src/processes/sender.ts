@@ -22,7 +22,7 @@ export interface Sender {
    *   `no`, send again. If it is `unknown`, the message may have been recorded, and a worker would then send it; sending
    *   again is safe only with the same `idempotencyKey`.
    * @example
-   * const { id, status } = await sender.send({ userId: 7, to: '+15551234567', body: 'Your order has shipped' })
+   * const { id, status } = await sender.send({ userId: 7, to: '+12065550199', body: 'Your order has shipped' })
    */
   send(message: MessageInput): Promise<SendResult>
   /**
@@ -38,7 +38,7 @@ export interface Sender {
    * @throws the error of your driver or ORM if a statement fails. The transaction must be rolled back.
    * @example
    * await client.query('begin')
-   * await sender.enqueue({ userId: 7, to: '+15551234567', body: 'Thank you' }, { db: client })
+   * await sender.enqueue({ userId: 7, to: '+12065550199', body: 'Thank you' }, { db: client })
    * await client.query('commit')
    */
   enqueue(message: MessageInput, options: { readonly db: CallerTransaction }): Promise<EnqueueResult>

