@@ -1,8 +1,8 @@
 // Posts a status callback to PUBLIC_BASE_URL, and explains answers that are not those of our endpoint.
 import {
-  CALLBACK_RESULT_CODES,
   CALLBACK_RESULT_HEADER,
   type CallbackResultCode,
+  isCallbackResultCode,
 } from '../http/callback-result.ts'
 import { failed, type Finding } from './finding.ts'
 
@@ -65,7 +65,7 @@ export async function post(
 }
 
 function readResult(header: string | null): CallbackResultCode | null {
-  return CALLBACK_RESULT_CODES.find((code) => code === header) ?? null
+  return isCallbackResultCode(header) ? header : null
 }
 
 function withoutQuery(location: string, base: URL): string {

@@ -13,7 +13,12 @@ import { retryOnDatabaseError } from '../recording/record-events.ts'
 import { DatabaseError, OverloadedError, SchemaError } from '../shared/errors.ts'
 import { errorFields } from '../shared/log.ts'
 import { parseStatusCallback, STATUS_CALLBACK_PATH, type StatusCallback } from '../twilio/status-callback.ts'
-import { CALLBACK_RESULT_HEADER, type CallbackResultCode } from './callback-result.ts'
+import {
+  CALLBACK_RESULT_HEADER,
+  type CallbackResultCode,
+  REFUSAL_STATUS,
+  type Refusal,
+} from './callback-result.ts'
 import { ForgeryLimit } from './forgery-limit.ts'
 
 const FORM = 'application/x-www-form-urlencoded'
@@ -124,7 +129,7 @@ async function verifiedFields(
   )
   if (verdict.kind === 'genuine') return fields
   if (verdict.kind === 'over_limit') response.set('Retry-After', `${verdict.retryAfterSeconds}`)
-  const status = verdict.kind === 'over_limit' ? 429 : REFUSALS.bad_signature
+  const status = verdict.kind === 'over_limit' ? 429 : REFUSAL_STATUS.bad_signature
   refuse(runtime, response, 'bad_signature', 'The signature is missing or wrong', status)
   return null
 }
@@ -191,26 +196,12 @@ function answerErrors(runtime: Runtime): ErrorRequestHandler {
   }
 }
 
-type Refusal = Exclude<CallbackResultCode, 'accepted'>
-
-const REFUSALS: Readonly<Record<Refusal, number>> = {
-  body_already_read: 403,
-  bad_signature: 403,
-  other_account: 403,
-  unreadable: 400,
-  too_large: 413,
-  wrong_type: 415,
-  overloaded: 503,
-  not_recorded: 503,
-  failed: 500,
-}
-
 function refuse(
   { metrics }: Runtime,
   response: Response,
   refusal: Refusal,
   why: string,
-  status = REFUSALS[refusal],
+  status: number = REFUSAL_STATUS[refusal],
 ): void {
   metrics.callbacks[refusal === 'body_already_read' ? 'bad_signature' : refusal].inc()
   answerWith(response, status, refusal).type('text/plain').send(`${why}\n`)
