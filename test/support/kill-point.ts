@@ -3,9 +3,6 @@
 import { subscribe } from 'node:diagnostics_channel'
 import { writeSync } from 'node:fs'
 import pg from 'pg'
-// A process loads these with its first request: too late, on a busy machine, for a claim that is valid for 5 seconds.
-import 'twilio'
-import 'undici'
 
 export type KillPoint =
   /** The claim of an attempt is written and not committed. */

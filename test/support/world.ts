@@ -8,7 +8,6 @@ import { simulatedEnvironment } from '../../src/simulator/environment.ts'
 import { type Simulator, type SimulatorOptions, startSimulator } from '../../src/simulator/simulator.ts'
 import { type RunningWeb, startWeb } from '../../src/http/web.ts'
 import { type RunningWorker, runWorker } from '../../src/processes/worker.ts'
-import { loadPackage } from '../../src/twilio/api.ts'
 import { createTestDatabase, type TestDatabase } from './database.ts'
 
 export interface LogLine {
@@ -49,8 +48,6 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     for (const end of ends.splice(0).reverse()) await end()
   }
   try {
-    // A first request that waits for its code to be loaded may come too late for its claim on a busy machine.
-    await loadPackage()
     return await startParts(options, ends, stop)
   } catch (error) {
     // What has started by then would keep the test's process alive.
