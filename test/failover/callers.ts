@@ -78,7 +78,7 @@ export class Callers {
     }
   }
 
-  /** @returns null if it is to be sent again */
+  /** @returns null if the caller must send it again */
   async #send(number: number, how: How): Promise<number | null> {
     const message = { userId: 1, to: scriptOf(number).to, body: bodyOf(number) }
     try {

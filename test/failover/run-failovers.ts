@@ -19,7 +19,7 @@ export interface Figures {
   readonly lost: number
   readonly doubled: number
   readonly recordedFalsely: number
-  /** The same of messages of which a failover took something back: what asynchronous replication costs. */
+  /** The same figures for messages that lost a transaction in a failover: the cost of asynchronous replication. */
   readonly affected: {
     readonly messages: number
     /** Rows that were committed, and are gone: only the caller knows of them ... */

@@ -167,7 +167,7 @@ test('a job whose handler throws runs again', async () => {
     return new Map()
   })
   await worker.schedule(otherDatabase, [{ messageId: 7, key: null, attempt: 2, postponements: 0, at: null }])
-  await waitFor('the job to ring again', () => runs.length >= 2)
+  await waitFor('the job to run again', () => runs.length >= 2)
   await waitFor('the job to be done', async () => {
     const [job] = await other.query<{ state: string }>('select state from sms_retry_pgboss.job')
     return job?.state === 'completed'

@@ -1,4 +1,4 @@
-// A system of real processes, one of which is killed at a named point (kill-point.ts); the others must recover everything.
+// A system of real processes. One is killed at a named point (kill-point.ts), and the others must recover everything.
 // The outcome is read from the database and from the simulator, which stands for Twilio and the recipients.
 import pLimit from 'p-limit'
 import pg from 'pg'

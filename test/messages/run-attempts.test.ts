@@ -15,7 +15,7 @@ import {
 } from '../support/world-with.ts'
 
 describe('an attempt is submitted at most once', () => {
-  test('by two workers with fifty messages, all of which are delivered', async () => {
+  test('by two workers, which deliver all fifty messages', async () => {
     const world = await newWorld()
     const client = await appClient(world)
     await client.query('begin')

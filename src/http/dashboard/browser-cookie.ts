@@ -10,8 +10,8 @@ const NAME = 'sms_retry_browser'
 const MAX_AGE_SECONDS = 30 * 24 * 3600
 const KEY_BYTES = 32
 /**
- * Whoever has a cookie can test passwords offline; scrypt makes each test this expensive. OWASP's Password Storage Cheat
- * Sheet names these parameters; they take 16 MB.
+ * An attacker who has a cookie can test passwords offline; scrypt makes each test this expensive. OWASP's Password Storage
+ * Cheat Sheet names these parameters; they take 16 MB.
  */
 const COST = { N: 2 ** 14, r: 8, p: 5 }
 
