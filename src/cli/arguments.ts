@@ -2,58 +2,58 @@
 import { InvalidArgumentError } from 'commander'
 import { MIN_AGE_DAYS } from '../messages/prune-messages.ts'
 
-export function nonEmpty(text: string): string {
+export function parseNonEmpty(text: string): string {
   if (text.trim() === '') throw new InvalidArgumentError('It must not be empty.')
   return text
 }
 
-export function wholeNumber(text: string): number {
+export function parseWholeNumber(text: string): number {
   const number = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN
   if (!Number.isSafeInteger(number)) throw new InvalidArgumentError('It must be a whole number.')
   return number
 }
 
-const wholeNumberFrom =
+const createRangeParser =
   (min: number, max: number) =>
   (text: string): number => {
-    const number = wholeNumber(text)
+    const number = parseWholeNumber(text)
     if (number < min || number > max) throw new InvalidArgumentError(`It must be from ${min} to ${max}.`)
     return number
   }
 
-export const limitOf = wholeNumberFrom(1, 10_000)
-export const portOf = wholeNumberFrom(0, 65_535)
-export const seedOf = wholeNumberFrom(0, 4_294_967_295)
-/** The longest delay of a Node timer, in milliseconds. */
-export const delayOf = wholeNumberFrom(0, 2_147_483_647)
+export const parseLimit = createRangeParser(1, 10_000)
+export const parsePort = createRangeParser(0, 65_535)
+export const parseSeed = createRangeParser(0, 4_294_967_295)
+/** The maximum is the longest delay of a Node timer, in milliseconds. */
+export const parseDelay = createRangeParser(0, 2_147_483_647)
 
 const SECONDS_OF_UNIT: Readonly<Record<string, number>> = { m: 60, h: 3600, d: 24 * 3600 }
 
 /** @returns seconds */
-export function spanOf(text: string): number {
+export function parseDuration(text: string): number {
   const [, count, unit = ''] = /^([1-9]\d{0,4})([mhd])$/.exec(text) ?? []
-  if (count === undefined) throw new InvalidArgumentError('It must be a time such as 30m, 24h or 7d.')
+  if (count === undefined) throw new InvalidArgumentError('It must be a duration such as 30m, 24h or 7d.')
   return Number(count) * (SECONDS_OF_UNIT[unit] ?? 0)
 }
 
 /** The minimum age of messages to prune, in days. */
-export function daysOf(text: string): number {
+export function parseDays(text: string): number {
   const days = Number(/^(\d{1,5})d$/.exec(text)?.[1] ?? Number.NaN)
   if (!(days >= MIN_AGE_DAYS))
     throw new InvalidArgumentError(
-      `It must be a number of days such as 90d, and at least ${MIN_AGE_DAYS}d: callbacks may be three days late.`,
+      `It must be a number of days such as 90d, at least ${MIN_AGE_DAYS}d: late callbacks may need newer messages.`,
     )
   return days
 }
 
-export function secondsOf(text: string): number {
+export function parseSeconds(text: string): number {
   const seconds = Number(text)
   if (!/^\d+(\.\d+)?$/.test(text) || seconds <= 0 || seconds > 60)
     throw new InvalidArgumentError('It must be a number of seconds, more than 0 and at most 60.')
   return seconds
 }
 
-export function shareOf(text: string): number {
+export function parseShare(text: string): number {
   const share = Number(text)
   if (text.trim() === '' || !(share >= 0 && share <= 1))
     throw new InvalidArgumentError('It must be a number from 0 to 1.')

@@ -1,9 +1,16 @@
-// What each command is called, which flags it takes, and where its code is. The code is loaded when the command runs, so
-// that --help stays fast.
+// Defines each command: its name, its flags, and the module with its code. The module is loaded when the command runs, so
+// --help stays fast.
 import { type Command, Option } from 'commander'
 import type { Env } from '../config/config.ts'
 import { DELIVERY_STATUSES } from '../delivery/status.ts'
-import { daysOf, limitOf, secondsOf, seedOf, spanOf, wholeNumber } from './arguments.ts'
+import {
+  parseDays,
+  parseDuration,
+  parseLimit,
+  parseSeconds,
+  parseSeed,
+  parseWholeNumber,
+} from './arguments.ts'
 import { defineSimulate } from './simulate-flags.ts'
 
 export interface CommandDefinition {
@@ -15,7 +22,7 @@ export interface CommandDefinition {
   readonly load: () => Promise<RunCommand>
 }
 
-/** Gets the parsed arguments, then the flags. Resolves with false if the command failed. */
+/** Receives the parsed arguments, then the flags. Resolves with false if the command failed. */
 type RunCommand = (env: Env, ...args: never[]) => Promise<unknown>
 
 export const COMMANDS: readonly CommandDefinition[] = [
@@ -44,9 +51,9 @@ export const COMMANDS: readonly CommandDefinition[] = [
       command
         .requiredOption('--to <number>', 'recipient, such as +12065550199')
         .requiredOption('--body <text>', 'text, 1 to 1,600 characters')
-        .requiredOption('--user <id>', 'user id in your app (column user_id)', wholeNumber)
-        .option('--key <text>', 'idempotency key: sending again with the same key sends nothing')
-        .option('--valid-for <seconds>', 'never send it later than this many seconds from now', wholeNumber)
+        .requiredOption('--user <id>', 'user id in your app (column user_id)', parseWholeNumber)
+        .option('--key <text>', 'idempotency key: at most one message with this key is sent')
+        .option('--valid-for <seconds>', 'neither send nor retry after this many seconds', parseWholeNumber)
         .option('--json', 'print JSON'),
     example: 'sms-retry send --to +12065550199 --user 7 --body "Your order has shipped"',
     load: async () => (await import('./message-commands.ts')).sendCommand,
@@ -59,7 +66,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
         .addOption(
           new Option('--status <status>', 'only messages with this status').choices(DELIVERY_STATUSES),
         )
-        .option('--limit <count>', 'maximum number of messages, up to 10,000', limitOf, 50)
+        .option('--limit <count>', 'maximum number of messages, up to 10,000', parseLimit, 50)
         .option('--json', 'print JSON, including phone numbers and texts'),
     example: 'sms-retry list --status retrying',
     load: async () => (await import('./message-commands.ts')).listCommand,
@@ -69,7 +76,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
     description: 'show one message and its attempts',
     define: (command) =>
       command
-        .argument('<id>', 'id of the row', wholeNumber)
+        .argument('<id>', 'message id', parseWholeNumber)
         .option('--show-content', 'show the full phone number and the text')
         .option('--json', 'print JSON, including phone number and text'),
     example: 'sms-retry show 42',
@@ -80,7 +87,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
     description: 'retry a message now, even if it has no retries left',
     define: (command) =>
       command
-        .argument('<id>', 'id of the row', wholeNumber)
+        .argument('<id>', 'message id', parseWholeNumber)
         .option('--force', 'retry even if the policy never retries its error code')
         .option('--json', 'print JSON'),
     example: 'sms-retry retry 42',
@@ -90,7 +97,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
     name: 'cancel',
     description: 'cancel the pending attempt of a message',
     define: (command) =>
-      command.argument('<id>', 'id of the row', wholeNumber).option('--json', 'print JSON'),
+      command.argument('<id>', 'message id', parseWholeNumber).option('--json', 'print JSON'),
     example: 'sms-retry cancel 42',
     load: async () => (await import('./act-command.ts')).cancelCommand,
   },
@@ -100,8 +107,8 @@ export const COMMANDS: readonly CommandDefinition[] = [
     define: (command) =>
       command
         .addOption(
-          new Option('--since <time>', 'only messages created within this time: 30m, 24h, 7d')
-            .argParser(spanOf)
+          new Option('--since <duration>', 'only messages newer than this: 30m, 24h, 7d')
+            .argParser(parseDuration)
             .default(24 * 3600, '24h'),
         )
         .option('--json', 'print JSON'),
@@ -120,7 +127,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
     description: 'look up overdue messages at Twilio and record their status',
     define: (command) =>
       command
-        .option('--dry-run', 'only list the messages and the planned action')
+        .option('--dry-run', 'only list the messages and the planned actions')
         .option('--json', 'print JSON'),
     example: 'sms-retry reconcile --dry-run',
     load: async () => (await import('./reconcile-command.ts')).reconcileCommand,
@@ -130,7 +137,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
     description: 'delete finished messages older than a number of days, or only their texts',
     define: (command) =>
       command
-        .requiredOption('--older-than <days>', 'minimum age, such as 90d', daysOf)
+        .requiredOption('--older-than <days>', 'minimum age, such as 90d', parseDays)
         .option('--content-only', 'keep the rows; delete only texts and error details')
         .option('--dry-run', 'only count the messages')
         .option('--json', 'print JSON'),
@@ -142,7 +149,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
     description: 'check settings, database, queue, Twilio account and endpoint, and suggest fixes',
     define: (command) =>
       command
-        .option('--timeout <seconds>', 'how long to wait for the endpoint', secondsOf, 10)
+        .option('--timeout <seconds>', 'how long to wait for the endpoint', parseSeconds, 10)
         .option('--json', 'print JSON'),
     example: 'sms-retry doctor',
     load: async () => (await import('./doctor-command.ts')).doctorCommand,
@@ -159,9 +166,9 @@ export const COMMANDS: readonly CommandDefinition[] = [
     description: 'run database, simulator, web and worker in one process, on this machine only',
     define: (command) =>
       command
-        .option('--messages <count>', 'number of messages to send', wholeNumber, 100)
+        .option('--messages <count>', 'number of messages to send', parseWholeNumber, 100)
         .option('--exit', 'exit when all messages are final; exit code 0 only if none was lost or sent twice')
-        .option('--seed <number>', 'repeat the messages and faults of a run', seedOf, 1),
+        .option('--seed <number>', 'the same number repeats the messages and faults', parseSeed, 1),
     example: 'sms-retry demo --exit --messages 300',
     load: async () => {
       const { demoCommand } = await import('../demo/demo.ts')

@@ -1,6 +1,6 @@
 // The flags of `simulate`.
 import { type Command, Option } from 'commander'
-import { delayOf, nonEmpty, portOf, seedOf, shareOf } from './arguments.ts'
+import { parseDelay, parseNonEmpty, parsePort, parseSeed, parseShare } from './arguments.ts'
 
 /** One flag per fault. Its value is the share of callbacks or requests with that fault. */
 const FAULTS: readonly (readonly [flag: string, affected: string])[] = [
@@ -27,16 +27,24 @@ const FAULTS: readonly (readonly [flag: string, affected: string])[] = [
 
 export function defineSimulate(command: Command): void {
   command
-    .option('--port <port>', 'port to listen on', portOf, 4010)
-    .option('--host <address>', 'address to listen on', nonEmpty, '127.0.0.1')
-    .option('--account-sid <sid>', 'default: TWILIO_ACCOUNT_SID, or a built-in one', nonEmpty)
-    .option('--auth-token <token>', 'default: the first of TWILIO_AUTH_TOKEN, or a built-in one', nonEmpty)
-    .option('--seed <number>', 'repeat the faults and sids of a run; default: random', seedOf)
-    .option('--callback-delay-ms <ms>', 'time between two statuses of a message', delayOf, 500)
-    .option('--retry-after-seconds <seconds>', 'Retry-After of a 429', delayOf, 1)
-    .option('--list-refused', 'include refused messages in lists, as failed')
+    .option('--port <port>', 'port to listen on', parsePort, 4010)
+    .option('--host <address>', 'address to listen on', parseNonEmpty, '127.0.0.1')
+    .option(
+      '--account-sid <sid>',
+      'account to simulate; default: TWILIO_ACCOUNT_SID, or a built-in one',
+      parseNonEmpty,
+    )
+    .option(
+      '--auth-token <token>',
+      'auth token of the account; default: the first of TWILIO_AUTH_TOKEN, or a built-in one',
+      parseNonEmpty,
+    )
+    .option('--seed <number>', 'the same number repeats the faults and sids; default: random', parseSeed)
+    .option('--callback-delay-ms <ms>', 'time between two statuses of a message', parseDelay, 500)
+    .option('--retry-after-seconds <seconds>', 'Retry-After header of a 429', parseDelay, 1)
+    .option('--list-refused', 'return refused messages in lists and lookups, with the status failed')
   for (const [flag, affected] of FAULTS)
     command.addOption(
-      new Option(`${flag} <share>`, `share of ${affected}, 0 to 1`).argParser(shareOf).default(0),
+      new Option(`${flag} <share>`, `share of ${affected}, 0 to 1`).argParser(parseShare).default(0),
     )
 }
