@@ -1,4 +1,4 @@
-// The commands `retry` and `cancel`: a person acts on one message.
+// The commands `retry` and `cancel`. Each changes one message, if its state allows that.
 import type { Env } from '../config/config.ts'
 import { findMessage, type StoredMessage } from '../db/messages.ts'
 import { nextStepOf } from '../delivery/next-step.ts'
@@ -17,7 +17,7 @@ export function retryCommand(
   id: number,
   flags: ActFlags & { readonly force?: true },
 ): Promise<boolean> {
-  // The retry applies to the state that was read. If two people ask at the same time, one of them gets it.
+  // Retries only the state that was read: if two people retry a message at the same time, only one of them succeeds.
   return act(env, id, flags, ({ status, retryCount }) => ({
     kind: 'retry',
     seen: { status, retryCount },
@@ -59,6 +59,6 @@ function act(
 
 function describeState(message: StoredMessage): string {
   if (message.status === 'canceled') return 'canceled'
-  // Judged at the message's own time: this machine's clock may differ from the database's.
+  // The due time comes from the database's clock. By this machine's clock, the retry may not seem due yet.
   return `${message.status}. ${nextStepOf(message, message.nextRetryAt ?? new Date()).what}`
 }

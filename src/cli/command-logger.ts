@@ -1,4 +1,4 @@
-// The log of a command that runs to its end: warnings and errors as text, unless LOG_LEVEL asks for more.
+// The logger of commands that run once, such as `send`: text, and only warnings and errors unless LOG_LEVEL is set.
 import { type Env, readConfig } from '../config/config.ts'
 import { createLogger, type Logger } from '../shared/log.ts'
 

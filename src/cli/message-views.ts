@@ -1,4 +1,4 @@
-// How messages are printed: a table or a list of facts for people, and JSON whose keys stay.
+// Formats messages: a table or a list of facts for people, and JSON with stable keys.
 import type { StoredMessage } from '../db/messages.ts'
 import { reasonOf } from '../delivery/error-codes.ts'
 import { type DeliveryStatus, isDelivered, isFailure } from '../delivery/status.ts'
@@ -34,6 +34,7 @@ function styleOf(status: DeliveryStatus): Style {
 
 /** Rounded, to keep the table narrow; `show` and JSON have the exact time. */
 function timeUntil(at: Date, now: Date): string {
+  // A retry on hold is due at `infinity` in the row. db/message-row.ts reads that as the year 9999.
   if (at.getUTCFullYear() >= 9999) return 'on hold'
   const seconds = Math.round((at.getTime() - now.getTime()) / 1000)
   if (seconds <= 0) return 'now'
@@ -84,11 +85,22 @@ function attemptView(attempt: StoredMessage['attempts'][number]): string {
 
 /** Stable: keys are added, never renamed. Times are ISO 8601 in UTC. */
 export function messageJson(message: StoredMessage): object {
-  const { id, userId, to, body, status, success, retryCount, maxRetries, nextRetryAt, sid } = message
-  const { deadline, reason, processingTimeMs, createdAt, attempts } = message
   return {
-    ...{ id, userId, to, body, status, success, reason, retryCount, maxRetries, nextRetryAt, sid },
-    ...{ deadline, processingTimeMs, createdAt, attempts: attempts.map(attemptJson) },
+    id: message.id,
+    userId: message.userId,
+    to: message.to,
+    body: message.body,
+    status: message.status,
+    success: message.success,
+    reason: message.reason,
+    retryCount: message.retryCount,
+    maxRetries: message.maxRetries,
+    nextRetryAt: message.nextRetryAt,
+    sid: message.sid,
+    deadline: message.deadline,
+    processingTimeMs: message.processingTimeMs,
+    createdAt: message.createdAt,
+    attempts: message.attempts.map(attemptJson),
   }
 }
 

@@ -1,4 +1,4 @@
-// The command `policy`: the retry policy in force, as a table for people and as JSON whose keys stay.
+// The command `policy`: the retry policy in force, as a table for people and as JSON with stable keys.
 import { type Env, parseConfig } from '../config/config.ts'
 import { reasonOf } from '../delivery/error-codes.ts'
 import {
@@ -49,7 +49,7 @@ function policyView(policy: RetryPolicy, now: Date): string {
   ])
   const { jitter, maxDelaySeconds, delayScale } = policy
   const notes = [
-    `Each delay gets up to ${Math.round(jitter * 100)} % of random jitter. Back-off delays are at most ${duration(maxDelaySeconds * delayScale)}.`,
+    `Up to ${Math.round(jitter * 100)} % of random jitter is added to each delay. Back-off delays are at most ${duration(maxDelaySeconds * delayScale)}.`,
     `Retries at a time of day start up to ${duration(CLOCK_SPREAD_SECONDS * jitter * delayScale)} after that time.`,
   ]
   return `${table(['CODE', 'RETRIES', 'AFTER', 'REASON'], rows)}\n\n${notes.join('\n')}`

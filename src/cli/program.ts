@@ -27,11 +27,16 @@ export async function runProgram(argv: readonly string[], env: Env): Promise<num
       for (const hint of hintsOnArguments(argv)) process.stderr.write(`${hint}\n`)
       return WRONG_USAGE
     }
-    // Our own errors and those of the system (a port in use) explain themselves. Any other error is a bug: show its stack.
-    const isExpected = error instanceof SmsRetryError || (error instanceof Error && 'syscall' in error)
-    printStatus(isExpected ? error.message : error instanceof Error ? `${error.stack}` : String(error))
+    printStatus(describeError(error))
     return error instanceof ConfigError || error instanceof InvalidMessageError ? WRONG_USAGE : FAILED
   }
+}
+
+/** Our own errors and those of the system (a port in use) explain themselves. Any other error is a bug: shows its stack. */
+function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const isExpected = error instanceof SmsRetryError || 'syscall' in error
+  return isExpected ? error.message : `${error.stack}`
 }
 
 /** Names invisible or misleading characters in rejected arguments. An argument with spaces is free text and is skipped. */
@@ -39,6 +44,7 @@ function hintsOnArguments(argv: readonly string[]): string[] {
   return argv.slice(2).flatMap((argument, i) => {
     const unusual = argument.includes(' ') ? null : describeUnusual(argument)
     if (unusual === null) return []
+    // Some editors replace `--` with one dash, so a single dash before a word stands for two.
     const meant = withoutUnusual(argument).replace(/^-(?=[a-z]{2})/, '--')
     const isFlag = /^--[a-z-]+$/.test(meant)
     return [`Argument ${i + 1} has ${unusual}${isFlag ? `: type ${meant}` : ''}.`]
@@ -50,7 +56,7 @@ function createProgram(env: Env, exitWith: (code: number) => void): Command {
     .description('Retries text messages sent through Twilio')
     .version(readVersion(), '-V, --version')
     .exitOverride()
-    // Usage errors quote the arguments.
+    // Usage errors quote the arguments, which may contain escape sequences.
     .configureOutput({ writeErr: (text) => void process.stderr.write(clean(text)) })
     .configureHelp({ showGlobalOptions: false })
     .showHelpAfterError('(sms-retry --help lists the commands, sms-retry <command> --help explains one)')

@@ -24,7 +24,7 @@ export function pruneCommand(env: Env, flags: PruneFlags): Promise<boolean> {
     const pruned = await pruneWithProgress(database, flags)
     if (flags.json) printJson(jsonOf(pruned, flags))
     else print(resultOf(pruned, flags))
-    if (!pruned.isComplete) printStatus('Stopped before the end; run it again to continue.')
+    if (!pruned.isComplete) printStatus('Stopped before the end. Run the command again to continue.')
     return pruned.isComplete
   })
 }
@@ -49,20 +49,21 @@ async function pruneWithProgress(database: Database, flags: PruneFlags): Promise
     const what = contentOnly ? 'content' : 'rows'
     return await prune(database, { what, olderThanDays, dryRun }, onBatch, stop.signal)
   } catch (error) {
-    if (last !== undefined) printStatus(`${progressOf(last)} Run it again to continue.`)
+    if (last !== undefined) printStatus(`${progressOf(last)} Run the command again to continue.`)
     throw error
   }
 }
 
 function progressOf({ pruned, lookedUpTo }: Pruned): string {
-  return `So far: ${count(pruned)} messages, created up to ${lookedUpTo ?? '-'}.`
+  return `So far: ${count(pruned)} messages. Messages created up to ${lookedUpTo ?? '-'} are checked.`
 }
 
 function resultOf({ pruned, createdBefore }: Pruned, { contentOnly, dryRun }: PruneFlags): string {
   const messages = `${count(pruned)} message${pruned === 1 ? '' : 's'}`
-  const verb = dryRun ? 'would be' : pruned === 1 ? 'was' : 'were'
-  const done = contentOnly ? 'stripped of their texts' : 'deleted'
-  return `${messages} ${verb} ${done} (created before ${formatMinute(createdBefore)} UTC).`
+  const subject = contentOnly ? `The texts of ${messages}` : messages
+  const isOne = pruned === 1 && !contentOnly
+  const verb = dryRun ? 'would be' : isOne ? 'was' : 'were'
+  return `${subject} ${verb} deleted (created before ${formatMinute(createdBefore)} UTC).`
 }
 
 /** Stable: keys are added, never renamed. */

@@ -18,10 +18,10 @@ export async function reconcileCommand(env: Env, flags: ReconcileFlags): Promise
   if (flags.dryRun) return listPlanned(env, flags)
   return withRecording(env, SENDING_REQUIREMENTS, async (deps, { config }) => {
     const twilio = createTwilioClient(config.twilio, config.publicBaseUrl)
-    const sum = await reconcile({ ...deps, twilio })
-    if (flags.json) printJson(reconciledJson(sum))
-    else print(reconciledView(sum))
-    return sum.failed === 0
+    const counts = await reconcile({ ...deps, twilio })
+    if (flags.json) printJson(reconciledJson(counts))
+    else print(reconciledView(counts))
+    return counts.failed === 0
   })
 }
 
@@ -39,7 +39,7 @@ async function listPlanned(env: Env, { json }: ReconcileFlags): Promise<boolean>
 
 function plannedView(planned: readonly PlannedCheck[]): string {
   return table(
-    ['MESSAGE', 'ATTEMPT', 'STATUS', 'WOULD'],
+    ['MESSAGE', 'ATTEMPT', 'STATUS', 'PLAN'],
     planned.map(({ messageId, attempt, status, plan }) => [`${messageId}`, `${attempt}`, status, plan]),
   )
 }
@@ -49,20 +49,20 @@ function plannedJson({ messageId, attempt, status, plan }: PlannedCheck): object
   return { messageId, attempt, status, plan }
 }
 
-function reconciledView(sum: Reconciled): string {
+function reconciledView(counts: Reconciled): string {
   return [
-    `Checked ${sum.looked} overdue ${sum.looked === 1 ? 'message' : 'messages'}.`,
-    `  ${sum.rungAgain} due without a job: rescheduled`,
-    `  ${sum.asked} looked up at Twilio: ${sum.answered} resolved, ${sum.absent} not found and rescheduled, ` +
-      `${sum.undecided} still in doubt, ${sum.failed} failed`,
-    ...(sum.leftOut === 0
+    `Checked ${counts.looked} overdue ${counts.looked === 1 ? 'message' : 'messages'}.`,
+    `  ${counts.rungAgain} due without a job: rescheduled`,
+    `  ${counts.asked} looked up at Twilio: ${counts.answered} resolved, ${counts.absent} not found and rescheduled, ` +
+      `${counts.undecided} still in doubt, ${counts.failed} failed`,
+    ...(counts.leftOut === 0
       ? []
-      : [`  ${sum.leftOut} skipped: the row is locked, or the database rejects the update`]),
+      : [`  ${counts.leftOut} skipped: the row is locked, or the database rejects the update`]),
   ].join('\n')
 }
 
 /** Stable: keys are added, never renamed. */
-function reconciledJson(sum: Reconciled): object {
-  const { looked, rungAgain, asked, answered, absent, undecided, failed, leftOut } = sum
+function reconciledJson(counts: Reconciled): object {
+  const { looked, rungAgain, asked, answered, absent, undecided, failed, leftOut } = counts
   return { looked, rungAgain, asked, answered, absent, undecided, failed, leftOut }
 }

@@ -21,7 +21,7 @@ export async function statsCommand(
   else print(statsView(since, overview, failures))
   if (!failures.isComplete) {
     printStatus(
-      `Error codes are counted for the newest ${MAX_CONSIDERED} messages with failed attempts only.`,
+      `Error codes are counted only for the newest ${MAX_CONSIDERED} messages that failed or were retried.`,
     )
   }
 }

@@ -56,7 +56,7 @@ const DEFAULT_WIDTH = 80
 
 const graphemes = new Intl.Segmenter()
 
-/** Ends a text that is too wide with an ellipsis. */
+/** Shortens a text that is too wide, and ends it with an ellipsis. */
 function cut(text: string, maxWidth: number): string {
   if (stringWidth(text) <= maxWidth) return text
   let kept = ''
@@ -67,7 +67,7 @@ function cut(text: string, maxWidth: number): string {
   return `${kept.trimEnd()}…`
 }
 
-/** Wraps a text at spaces into a column that starts at `indent`; the caller prints what stands before the first line. */
+/** Wraps a text at spaces, and indents every line but the first, which the caller prints after a label. */
 export function hanging(text: string, indent: number): string {
   const maxWidth = Math.max(terminalWidth() - indent, MIN_WIDTH)
   const lines: string[] = []

@@ -1,4 +1,4 @@
-// Opens what a command needs, runs it, and closes everything again, whether it succeeds or fails.
+// Opens the database, and if needed the queue, for a command. Closes both when the command ends, also after an error.
 import { type Env, parseConfig, type Requirement } from '../config/config.ts'
 import { type Database, openDatabase } from '../postgres/pool.ts'
 import { openRecording } from '../processes/open-recording.ts'

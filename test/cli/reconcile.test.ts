@@ -122,7 +122,7 @@ describe('reconcile --dry-run', () => {
     const table = await run(world, ['--dry-run'])
     expect(table).toMatchObject({ code: 0, stderr: '' })
     const [head, ...lines] = table.stdout.trimEnd().split('\n')
-    expect(head?.split(/\s{2,}/)).toEqual(['MESSAGE', 'ATTEMPT', 'STATUS', 'WOULD'])
+    expect(head?.split(/\s{2,}/)).toEqual(['MESSAGE', 'ATTEMPT', 'STATUS', 'PLAN'])
     const byId = (one: { messageId: number }, other: { messageId: number }): number =>
       one.messageId - other.messageId
     const list = "look for it in Twilio's list"

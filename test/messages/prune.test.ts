@@ -321,7 +321,7 @@ describe('sms-retry prune', () => {
     await letGo()
     expect(await cli.ended).toBe(1)
     expect(JSON.parse(cli.stdout())).toMatchObject({ pruned: 2000, isComplete: false })
-    expect(cli.stderr()).toContain('run it again')
+    expect(cli.stderr()).toContain('Run the command again')
     expect(await count()).toBe(500)
   })
 })
