@@ -36,7 +36,7 @@ export class Instance {
   #id: string = randomUUID()
   /** The snapshot in our row, as far as we know; null while there is no row. */
   #written: Snapshot | null = null
-  /** What was already added to the row of exited instances, while this one was considered dead. */
+  /** The figures of this instance that are already in the row of exited instances, because it was considered dead. */
   #addedToExited: Snapshot = []
   #writing: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
@@ -75,10 +75,10 @@ export class Instance {
     this.#isStopped = true
     clearInterval(this.#timer)
     try {
-      // A running write may have older figures.
+      // A write that is already running may lack the latest figures.
       await this.#writing?.catch(() => undefined)
       await this.#write()
-      await foldExited(this.#deps.database, this.#id)
+      await mergeExited(this.#deps.database, this.#id)
     } catch (error) {
       this.#logFailure(error)
     }
@@ -100,8 +100,8 @@ export class Instance {
         this.#written = snapshot
         return
       }
-      // Our row is gone: after a minute without contact, another instance considered this one dead, and added the figures
-      // of the row to those of exited instances.
+      // Our row is gone. After a minute without a write, another instance considered this one dead and moved its
+      // figures to the row of exited instances.
       this.#addedToExited = await sum([this.#addedToExited, withoutGauges(this.#written)])
       this.#written = null
       this.#id = randomUUID()
@@ -110,7 +110,7 @@ export class Instance {
     await insertInstance(database, this.#describe(), toJson(snapshot))
     this.#written = snapshot
     // Every start adds a row, so every start also removes the rows of dead instances. The table stays small.
-    if (await hasExitedInstances(database)) await foldExited(database, null)
+    if (await hasExitedInstances(database)) await mergeExited(database, null)
   }
 
   async #snapshot(): Promise<Snapshot> {
@@ -128,7 +128,7 @@ export class Instance {
  * Adds the figures of dead instances, and of `id`, to the row of exited instances, and deletes their rows. Concurrent calls
  * count each instance once.
  */
-async function foldExited(database: Database, id: string | null): Promise<void> {
+async function mergeExited(database: Database, id: string | null): Promise<void> {
   await database.transaction(async (tx) => {
     const earlier = await lockExitedMetrics(tx)
     const exited = await removeExitedInstances(tx, id)

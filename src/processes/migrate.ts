@@ -15,8 +15,8 @@ import { migrateQueue } from '../jobs/queue-migration.ts'
 export function migrate(config: DatabaseConfig, logger: Logger): Promise<string[]> {
   return whileMigrating(config, async (client) => {
     const applied = await migrateTable(client)
-    const onTrouble = (what: string, error: Error): unknown => logger.warn(what, errorFields(error))
-    const database = openDatabase(config, onTrouble, NO_TIMEOUT)
+    const onWarning = (message: string, error: Error): unknown => logger.warn(message, errorFields(error))
+    const database = openDatabase(config, onWarning, NO_TIMEOUT)
     try {
       await migrateQueue(database, logger)
     } finally {

@@ -1,4 +1,4 @@
-// What a process needs to record events, opened and closed in one place: a started queue and the instance's row.
+// Starts and stops what a process needs to record events: the queue, and the process's row in the database.
 import type { RecordingDeps } from '../recording/event-recorder.ts'
 import { Instance } from './instance.ts'
 import { recordingOf, type Runtime, startRuntimeQueue } from './runtime.ts'
@@ -11,7 +11,7 @@ export interface OpenRecording {
 }
 
 /**
- * Takes over the runtime: closes its database if it cannot start, and when it is closed.
+ * Takes ownership of the runtime: closes its database on `close()`, or if the start fails.
  *
  * @throws DatabaseError or SchemaError if it cannot start
  */

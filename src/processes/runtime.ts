@@ -1,5 +1,5 @@
-// What sender, web process and worker share: configuration from options and environment, database, queue, retry policy,
-// metrics and log.
+// Opens the parts that sender, web process and worker share: configuration (from options and environment), database,
+// queue, retry policy, metrics and log.
 import { type Config, type Env, parseConfig, type Requirement } from '../config/config.ts'
 import { requireCurrentTable, requireOwnTable } from '../db/bookkeeping.ts'
 import { type Database, openDatabase } from '../postgres/pool.ts'
@@ -79,7 +79,7 @@ export function openRuntime(options: Options, env: Env, required: readonly Requi
     config.retryDelayScale,
   )
   const logger = options.logger ?? createLogger({ level: config.logLevel, format: config.logFormat })
-  const database = openDatabase(config.database, (what, error) => logger.warn(what, errorFields(error)))
+  const database = openDatabase(config.database, (message, error) => logger.warn(message, errorFields(error)))
   const metrics = new Metrics(policy, () => database.connections())
   return { config, database, policy, logger, metrics }
 }
@@ -125,11 +125,13 @@ export function readPolicyFile(path: string | null): unknown {
   let text = ''
   try {
     text = readTextFile(path)
+    // JSON.parse accepts invisible characters inside texts, such as in an error code.
     const invisible = describeLine(text, describeInvisible)
     if (invisible !== null) throw new Error(invisible)
     return JSON.parse(text)
   } catch (error) {
     const { message } = error as Error
+    // Typographic quotes and dashes are a common cause of invalid JSON.
     const unusual = describeLine(text, describeUnusual)
     const hint = unusual === null || unusual === message ? '' : `; ${unusual}`
     throw new ConfigError(`RETRY_POLICY_FILE cannot be read as JSON: ${message}${hint}`, { cause: error })

@@ -52,15 +52,15 @@ export interface Sender {
   close(): Promise<void>
 }
 
-/** Takes over the runtime: closes its database if it cannot start, and when the sender is closed. */
+/** Takes ownership of the runtime: closes its database on `close()`, or if the start fails. */
 export async function openSender(runtime: Runtime): Promise<Sender> {
   const { config } = runtime
   const recording = await openRecording(runtime)
   const twilio = createTwilioClient(config.twilio, config.publicBaseUrl)
   const deps = { ...recording.deps, twilio }
   const underWay = new Set<Promise<unknown>>()
-  // Limits sends before the row is written. A request that waited for a connection could time out and be in doubt
-  // although it was never made.
+  // Sends wait here, before the row is written. A request that waits for a connection instead may time out, and be in
+  // doubt although it was never made.
   const limit = pLimit(config.twilio.concurrency)
   return {
     send(message) {

@@ -1,8 +1,8 @@
-// Ends long-running commands: on SIGTERM or SIGINT, an orderly stop within the time that platforms allow.
+// Stops a long-running command cleanly on SIGTERM or SIGINT, within the time that platforms allow.
 import type { Logger } from '../shared/log.ts'
 import { PROCESS_STOP_TIMEOUT_MS } from './stop-timeouts.ts'
 
-/** Waits for SIGTERM or SIGINT, then stops. A second signal, or a stop that takes too long, kills the process. */
+/** Waits for SIGTERM or SIGINT, then stops. A second signal, or a stop that takes too long, ends with exit code 1. */
 export async function runUntilSignal(stop: () => Promise<void>, logger: Logger): Promise<void> {
   const signal = await nextSignal()
   logger.info('Stopping', { signal })

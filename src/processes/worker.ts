@@ -16,12 +16,12 @@ export interface RunningWorker {
   stop(): Promise<void>
 }
 
-/** Attempts in doubt are looked up within a minute after their claim. */
+/** Short enough to look up an attempt in doubt within a minute after its claim. */
 const SWEEP_SECONDS = 5
 const MIN_SWEEP_SECONDS = 1
 
 /**
- * Takes over the runtime: closes its database if it cannot start, and when the worker is stopped.
+ * Takes ownership of the runtime: closes its database on `stop()`, or if the start fails.
  *
  * @throws DatabaseError or SchemaError if it cannot start
  */
@@ -30,11 +30,12 @@ export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
   const queue = await startRuntimeQueue(runtime, 'work')
   const twilio = createTwilioClient(config.twilio, config.publicBaseUrl)
   const deps = { ...recordingOf(runtime, queue), twilio }
-  const pace = config.sendRatePerSecond === null ? null : paceOf(database, config.sendRatePerSecond)
+  const { sendRatePerSecond } = config
+  const rateLimit = sendRatePerSecond === null ? null : createRateLimit(database, sendRatePerSecond)
   const { concurrency } = config.twilio
-  const runner = new AttemptRunner(deps, concurrency, pace)
+  const runner = new AttemptRunner(deps, concurrency, rateLimit)
   const sweeper = new Sweeper(deps)
-  const batchSize = batchSizeFor(concurrency, config.sendRatePerSecond)
+  const batchSize = batchSizeFor(concurrency, sendRatePerSecond)
   const wake = await queue.work({ batchSize }, (jobs) => runner.run(jobs))
   const dueWatch = new DueWatch(database, wake, logger)
   const everySeconds = Math.max(Math.ceil(SWEEP_SECONDS * policy.delayScale), MIN_SWEEP_SECONDS)
@@ -55,7 +56,7 @@ export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
   }
 }
 
-/** Runs one sweep after the other, and knows when the last one has ended. */
+/** Runs one sweep at a time. `stop` waits for the current one. */
 class Sweeper {
   readonly #deps: AttemptDeps
   readonly #stopping = new AbortController()
@@ -85,8 +86,8 @@ class Sweeper {
 }
 
 /**
- * Jobs for half a second; the rest is left to other workers. Only low rates get batches of one, because pg-boss pauses after
- * each batch.
+ * With a rate limit, a batch has the jobs of half a second, so other workers get jobs as well. pg-boss pauses after each
+ * batch, so only rates below one per second get batches of one.
  */
 function batchSizeFor(concurrency: number, perSecond: number | null): number {
   // While the requests of one half are running, the worker claims the next half.
@@ -95,8 +96,8 @@ function batchSizeFor(concurrency: number, perSecond: number | null): number {
   return perSecond < 1 ? 1 : Math.min(Math.max(Math.floor(perSecond / 2), 2), half)
 }
 
-/** The attempts of a tenth of a second start together. */
-function paceOf(db: Db, perSecond: number): RateLimit {
+/** All workers share the limit through the database. The attempts of a tenth of a second start together. */
+function createRateLimit(db: Db, perSecond: number): RateLimit {
   return {
     maxTogether: Math.max(Math.floor(perSecond / 10), 1),
     async wait(attempts, signal) {
