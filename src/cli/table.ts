@@ -30,21 +30,18 @@ function printable(cell: Cell): PrintableCell {
 function lineOf(row: readonly PrintableCell[], widths: readonly number[], maxWidth: number): string {
   let line = ''
   let used = 0
-  let padding = 0
+  let start = 0
   for (const [column, { text, style }] of row.entries()) {
-    // Padding is written only in front of another text, so no line ends with spaces.
-    if (text !== '' && used + padding < maxWidth) {
-      const shown = cut(text, maxWidth - used - padding)
-      line += ' '.repeat(padding) + (style === null ? shown : styled(style, shown))
-      used += padding + stringWidth(shown)
-      padding = 0
+    if (text !== '' && start < maxWidth) {
+      const shown = cut(text, maxWidth - start)
+      // Spaces are written only in front of a text, so no line ends with spaces.
+      line += ' '.repeat(start - used) + (style === null ? shown : styled(style, shown))
+      used = start + stringWidth(shown)
     }
-    padding = sum(widths.slice(0, column + 1)) + GAP * (column + 1) - used
+    start += (widths[column] ?? 0) + GAP
   }
   return line
 }
-
-const sum = (numbers: readonly number[]): number => numbers.reduce((one, other) => one + other, 0)
 
 function terminalWidth(): number {
   if (!process.stdout.isTTY) return Number.POSITIVE_INFINITY
