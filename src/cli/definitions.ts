@@ -34,13 +34,13 @@ export const COMMANDS: readonly CommandDefinition[] = [
   },
   {
     name: 'web',
-    description: 'serve the status callback endpoint until stopped',
+    description: 'serve the status callback endpoint, metrics and dashboard until stopped',
     example: 'PORT=3000 sms-retry web',
     load: async () => (await import('./process-commands.ts')).webCommand,
   },
   {
     name: 'worker',
-    description: 'send due attempts until stopped',
+    description: 'send due attempts and reconcile overdue messages until stopped',
     example: 'sms-retry worker',
     load: async () => (await import('./process-commands.ts')).workerCommand,
   },
