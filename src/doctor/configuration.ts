@@ -1,4 +1,4 @@
-// Is the configuration complete and plausible? Problems name the setting, never its value.
+// Is the configuration complete and plausible? Findings name the setting, and never contain a secret.
 import { createRetryPolicy } from '../delivery/retry-policy.ts'
 import { readPolicyFile } from '../processes/runtime.ts'
 import { ConfigError } from '../shared/errors.ts'
@@ -37,11 +37,11 @@ function policyFaults({ config }: CheckContext): Finding[] {
   }
 }
 
-/** Real people receive the messages. Some settings are fine with a simulator and a problem otherwise. */
+/** Whether real people receive the messages. Some settings are safe only with a simulator. */
 export const reachesPeople = ({ config }: CheckContext): boolean =>
   config.isProduction || config.twilio.apiBaseUrl === null
 
-/** Settings that are dangerous where real messages are sent, and the simulator itself. */
+/** Warns of a simulator, and of settings that are dangerous where real messages are sent. */
 function deploymentWarnings(context: CheckContext): Finding[] {
   const { twilio, publicBaseUrl, retryDelayScale, isProduction } = context.config
   const simulated = warning(
@@ -99,7 +99,7 @@ function poolWarnings({ config: { database } }: CheckContext): Finding[] {
 /** The length of `openssl rand -hex 8`. */
 const MIN_SECRET_LENGTH = 16
 
-/** Also applies with a simulator, because dashboard and metrics may still be public. */
+/** Applies with a simulator, too: dashboard and metrics may still be public. */
 function secretWarnings({ config: { dashboard, metricsToken } }: CheckContext): Finding[] {
   const secrets = [
     ['DASHBOARD_PASSWORD', dashboard.credentials?.password ?? null],
@@ -115,7 +115,7 @@ function secretWarnings({ config: { dashboard, metricsToken } }: CheckContext): 
     )
 }
 
-/** For a person; the first token is number 1. */
+/** Names a token in a finding. The first token is number 1. */
 export function nameOfToken(index: number, count: number): string {
   return count === 1 ? 'TWILIO_AUTH_TOKEN' : `Token ${index + 1} of TWILIO_AUTH_TOKEN`
 }

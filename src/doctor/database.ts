@@ -1,4 +1,4 @@
-// Can the database be reached, and can it be used?
+// Is the database reachable and writable, is the connection encrypted, and do the clocks match?
 import { readServer } from '../db/inspect.ts'
 import { DatabaseError } from '../shared/errors.ts'
 import { type Examine, failed, type Finding, ok, warning } from './finding.ts'
@@ -28,7 +28,7 @@ const FIX_WITHOUT_CODE =
   'After a time-out, check host and port in DATABASE_URL, and firewalls. If the server does not support TLS, set ' +
   'DATABASE_SSL=disable.'
 
-/** By the codes of the system and of TLS, and PostgreSQL's SQLSTATEs. */
+/** By error code: Node's for network, files and TLS, or PostgreSQL's SQLSTATE. */
 const FIXES: readonly (readonly [code: RegExp, fix: string])[] = [
   [
     /^ENOENT$/,
@@ -43,7 +43,7 @@ const FIXES: readonly (readonly [code: RegExp, fix: string])[] = [
   [/^57P03$/, 'The server is starting or stopping. Wait a moment.'],
   [
     /CERT|^SELF_SIGNED|^UNABLE_TO|^ERR_SSL|^ERR_TLS|^EPROTO$/,
-    'Set DATABASE_SSL: verify requires a certificate that Node trusts, require does not check it, disable does not encrypt.',
+    'Set DATABASE_SSL to verify (the certificate must be trusted by Node), require (any certificate) or disable (no TLS).',
   ],
 ]
 
@@ -79,11 +79,11 @@ export const examineTls: Examine = async ({ database, config }) => {
   if (tls !== null) return [ok(`The connection is encrypted (${tls})`)]
   const { hostname, searchParams } = new URL(config.database.url)
   if (isPrivateHost(searchParams.get('host') ?? hostname)) {
-    return [ok('The connection is not encrypted, and stays within a private network')]
+    return [ok('The connection is not encrypted, but stays within a private network')]
   }
   return [
     warning(
-      'The connection to the database is not encrypted: texts and phone numbers can be read on the way',
+      'The connection to the database is not encrypted: texts and phone numbers can be read in transit',
       'Set DATABASE_SSL=verify, or require if the certificate cannot be verified.',
     ),
   ]
@@ -98,10 +98,10 @@ export const examineClock: Examine = async ({ database }) => {
   const oursMs = (beforeMs + Date.now()) / 2
   const seconds = (oursMs - now.getTime()) / 1000
   if (Math.abs(seconds) < MAX_DIFFERENCE_SECONDS) return [ok("This machine's clock matches the database's")]
-  const size = Math.round(Math.abs(seconds))
+  const difference = Math.round(Math.abs(seconds))
   return [
     warning(
-      `This machine's clock is ${size} s ${seconds < 0 ? 'behind' : 'ahead of'} the database's`,
+      `This machine's clock is ${difference} s ${seconds < 0 ? 'behind' : 'ahead of'} the database's`,
       "Synchronize both clocks by NTP. sms-retry uses only the database's clock, but times in logs will differ.",
     ),
   ]

@@ -1,5 +1,5 @@
-// Use case: checks an installation, from the settings to a callback through the public address. Each check reports what it
-// found and how to fix it. A check is skipped if a check that it depends on failed. Nothing is changed.
+// Use case: checks an installation, from its settings to a signed callback to its public address. A finding says what is
+// wrong and how to fix it. A check is skipped if it depends on a check that failed. Changes nothing.
 import { type Config, type ConfigFault, type Env, type EnvName, readConfig } from '../config/config.ts'
 import { SENDING_REQUIREMENTS } from '../processes/runtime.ts'
 import { openDatabase } from '../postgres/pool.ts'
@@ -79,12 +79,13 @@ export async function* examineAll(env: Env, options: DoctorOptions = {}): AsyncG
   const { endpointTimeoutMs = ENDPOINT_TIMEOUT_MS } = options
   const database = openDatabase(databaseOf(config), () => undefined)
   const context: CheckContext = { config, faults, database, endpointTimeoutMs }
-  const unusable = new Set<string>()
+  const notPassed = new Set<string>()
   try {
     for (const check of CHECKS) {
-      const why = whySkipped(check, faults, unusable)
-      const findings = why === null ? await examine(check, context) : [skipped(why)]
-      if (findings.some(({ result }) => result === 'failed' || result === 'skipped')) unusable.add(check.name)
+      const reason = skipReason(check, faults, notPassed)
+      const findings = reason === null ? await runCheck(check, context) : [skipped(reason)]
+      if (findings.some(({ result }) => result === 'failed' || result === 'skipped'))
+        notPassed.add(check.name)
       for (const finding of findings) yield { name: check.name, ...finding }
     }
   } finally {
@@ -94,25 +95,30 @@ export async function* examineAll(env: Env, options: DoctorOptions = {}): AsyncG
 
 /** One connection is enough, and leaves the others to the app. */
 function databaseOf({ database }: Config): Config['database'] {
-  return { ...database, poolMax: 1, ssl: database.url === '' ? null : database.ssl }
+  return { ...database, poolMax: 1 }
 }
 
-function whySkipped(
+function skipReason(
   { settings = [], after }: Check,
   faults: readonly ConfigFault[],
-  unusable: ReadonlySet<string>,
+  notPassed: ReadonlySet<string>,
 ): string | null {
   const invalid = settings.filter((name) => faults.some(({ names }) => names.includes(name)))
   if (invalid.length > 0) return `Not checked: needs ${invalid.join(', ')}`
-  return after !== undefined && unusable.has(after) ? `Not checked: see ${after}` : null
+  return after !== undefined && notPassed.has(after) ? `Not checked: the check ${after} did not pass` : null
 }
 
-async function examine({ examine }: Check, context: CheckContext): Promise<readonly Finding[]> {
+async function runCheck({ examine }: Check, context: CheckContext): Promise<readonly Finding[]> {
   try {
     return await examine(context)
   } catch (error) {
     // The connection broke after the first check, or the role may not read a table.
     if (!(error instanceof DatabaseError)) throw error
-    return [failed(error.message, 'Check that the database is still reachable, and what its user may read.')]
+    return [
+      failed(
+        error.message,
+        'Check that the database is still reachable, and that its user may read the tables.',
+      ),
+    ]
   }
 }

@@ -1,4 +1,4 @@
-// Posts a status callback to PUBLIC_BASE_URL, and explains answers that are not those of our endpoint.
+// Posts a status callback to PUBLIC_BASE_URL, and explains answers that do not come from our endpoint.
 import {
   CALLBACK_RESULT_HEADER,
   type CallbackResultCode,
@@ -19,13 +19,13 @@ export type EndpointAnswer =
   | { readonly kind: 'timed_out' }
   | {
       readonly kind: 'unreachable'
-      /** Of the system or of TLS, such as ECONNREFUSED. */
+      /** Node's error code, such as ECONNREFUSED. */
       readonly code: string | null
       readonly reason: string
     }
 
-/** @param signature null sends none */
-export async function post(
+/** @param signature null posts an unsigned callback */
+export async function postCallback(
   url: string,
   fields: Readonly<Record<string, string>>,
   signature: string | null,
@@ -35,7 +35,7 @@ export async function post(
     const target = new URL(url)
     const headers = new Headers(signature === null ? {} : { 'X-Twilio-Signature': signature })
     if (target.username !== '') {
-      // Twilio, too, sends credentials in a URL as basic authentication.
+      // Twilio also sends the credentials of a URL as basic authentication.
       const credentials = decodeURIComponent(`${target.username}:${target.password}`)
       headers.set('Authorization', `Basic ${Buffer.from(credentials).toString('base64')}`)
       target.username = ''
@@ -45,7 +45,7 @@ export async function post(
       method: 'POST',
       headers,
       body: new URLSearchParams(fields),
-      // The signature does not fit the address of a redirect.
+      // The signature covers the URL, so it would be invalid after a redirect.
       redirect: 'manual',
       signal: AbortSignal.timeout(timeoutMs),
     })
@@ -74,7 +74,7 @@ function withoutQuery(location: string, base: URL): string {
   return origin + pathname
 }
 
-/** fetch keeps the failure of the system or of TLS in the cause of its own error. */
+/** fetch wraps network and TLS errors: the original error is the cause. */
 function failureOf({ name, message, cause }: Error): EndpointAnswer {
   if (name === 'TimeoutError') return { kind: 'timed_out' }
   const { code, message: reason = message } = (cause ?? {}) as { code?: unknown; message?: string }
@@ -109,16 +109,20 @@ export function explainAnswer(answer: EndpointAnswer): Finding {
       'Set PUBLIC_BASE_URL to the address of sms-retry web, including the path prefix where it is mounted.',
     )
   }
-  const [, what, fix] = ANSWERS.find(([statuses]) => statuses.includes(status)) ?? [[], null, FIX_OTHERWISE]
+  const [, what, fix] = EXPLANATIONS.find(([statuses]) => statuses.includes(status)) ?? [
+    [],
+    null,
+    FIX_OTHERWISE,
+  ]
   return failed(what === null ? answers : `${answers}: ${what}`, fix)
 }
 
 const FIX_OTHERWISE = 'Check the logs of sms-retry web and of the proxy in front of it.'
 
-const ANSWERS: readonly (readonly [statuses: readonly number[], what: string, fix: string])[] = [
+const EXPLANATIONS: readonly (readonly [statuses: readonly number[], what: string, fix: string])[] = [
   [
     [404, 405, 410],
-    'another app or another path is there',
+    'another app answers, or the path is wrong',
     'Set PUBLIC_BASE_URL to the address of sms-retry web, including the path prefix where it is mounted. A proxy must forward POST /twilio/status.',
   ],
   [
@@ -144,14 +148,11 @@ const ANSWERS: readonly (readonly [statuses: readonly number[], what: string, fi
 ]
 
 function explainUnreachable({ code, reason }: Extract<EndpointAnswer, { kind: 'unreachable' }>): Finding {
-  const [, fix] = UNREACHABLE.find(([pattern]) => code !== null && pattern.test(code)) ?? [
-    null,
-    FIX_OTHERWISE,
-  ]
+  const [, fix] = FIXES.find(([pattern]) => code !== null && pattern.test(code)) ?? [null, FIX_OTHERWISE]
   return failed(`PUBLIC_BASE_URL cannot be reached: ${code ?? reason}`, fix)
 }
 
-const UNREACHABLE: readonly (readonly [code: RegExp, fix: string])[] = [
+const FIXES: readonly (readonly [code: RegExp, fix: string])[] = [
   [/^ECONNREFUSED$/, 'Start sms-retry web, or correct host and port in PUBLIC_BASE_URL.'],
   [
     /^(ENOTFOUND|EAI_AGAIN)$/,

@@ -3,12 +3,13 @@
 import { signAsTwilio } from '../twilio/signature.ts'
 import { STATUS_CALLBACK_PATH } from '../twilio/status-callback.ts'
 import { nameOfToken } from './configuration.ts'
-import { type EndpointAnswer, explainAnswer, post } from './endpoint-answer.ts'
+import { type EndpointAnswer, explainAnswer, postCallback } from './endpoint-answer.ts'
 import { type CheckContext, type Examine, failed, type Finding, ok, warning } from './finding.ts'
 
-/** Larger than any id, and a sid that Twilio never assigns. */
-const NO_MESSAGE = 999_999_999_999_999
-const NO_SID = `SM${'0'.repeat(32)}`
+/** An id that no table reaches. */
+const UNUSED_MESSAGE_ID = 999_999_999_999_999
+/** A sid that Twilio never assigns. */
+const UNUSED_SID = `SM${'0'.repeat(32)}`
 
 interface Probe {
   readonly url: string
@@ -17,11 +18,11 @@ interface Probe {
 
 function probeOf({ config }: CheckContext): Probe {
   return {
-    url: `${config.publicBaseUrl}${STATUS_CALLBACK_PATH}?message=${NO_MESSAGE}&attempt=0`,
+    url: `${config.publicBaseUrl}${STATUS_CALLBACK_PATH}?message=${UNUSED_MESSAGE_ID}&attempt=0`,
     fields: {
       AccountSid: config.twilio.accountSid,
-      MessageSid: NO_SID,
-      SmsSid: NO_SID,
+      MessageSid: UNUSED_SID,
+      SmsSid: UNUSED_SID,
       MessageStatus: 'sent',
       SmsStatus: 'sent',
       ApiVersion: '2010-04-01',
@@ -29,10 +30,10 @@ function probeOf({ config }: CheckContext): Probe {
   }
 }
 
-/** Posts an unsigned callback, which our endpoint rejects with a result code of its own. */
+/** Posts an unsigned callback. Only our endpoint rejects it with the result code bad_signature. */
 export const examineEndpoint: Examine = async (context) => {
   const { url, fields } = probeOf(context)
-  const answer = await post(url, fields, null, context.endpointTimeoutMs)
+  const answer = await postCallback(url, fields, null, context.endpointTimeoutMs)
   switch (resultOf(answer)) {
     case 'bad_signature':
       return [ok(`PUBLIC_BASE_URL leads to the endpoint: ${STATUS_CALLBACK_PATH} rejects unsigned callbacks`)]
@@ -54,7 +55,12 @@ export const examineSignature: Examine = async (context) => {
   const { authTokens } = context.config.twilio
   const findings: Finding[] = []
   for (const [i, token] of authTokens.entries()) {
-    const answer = await post(url, fields, signAsTwilio(token, url, fields), context.endpointTimeoutMs)
+    const answer = await postCallback(
+      url,
+      fields,
+      signAsTwilio(token, url, fields),
+      context.endpointTimeoutMs,
+    )
     findings.push(explainSigned(answer, nameOfToken(i, authTokens.length)))
   }
   return findings
@@ -92,7 +98,7 @@ function explainSigned(answer: EndpointAnswer, token: string): Finding {
   }
 }
 
-/** Null if something other than our endpoint answered, or nothing. */
+/** Null if our endpoint did not answer. */
 function resultOf(answer: EndpointAnswer) {
   return answer.kind === 'answered' ? answer.result : null
 }

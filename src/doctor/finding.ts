@@ -1,4 +1,4 @@
-// The result of a check of `doctor`, and what the checks have to work with.
+// What a check of `doctor` receives and returns.
 import type { Config, ConfigFault } from '../config/config.ts'
 import type { Database } from '../postgres/pool.ts'
 
@@ -15,7 +15,7 @@ export interface CheckContext {
   readonly config: Config
   readonly faults: readonly ConfigFault[]
   readonly database: Database
-  /** For each request to the endpoint. */
+  /** The time-out of each request to the endpoint. */
   readonly endpointTimeoutMs: number
 }
 
@@ -25,4 +25,4 @@ export type Examine = (context: CheckContext) => Promise<readonly Finding[]> | r
 export const ok = (what: string): Finding => ({ result: 'ok', what, fix: null })
 export const warning = (what: string, fix: string): Finding => ({ result: 'warning', what, fix })
 export const failed = (what: string, fix: string): Finding => ({ result: 'failed', what, fix })
-export const skipped = (why: string): Finding => ({ result: 'skipped', what: why, fix: null })
+export const skipped = (what: string): Finding => ({ result: 'skipped', what, fix: null })

@@ -3,7 +3,7 @@ import { readHiddenRows, readMissingRights } from '../db/privileges.ts'
 import type { Db } from '../postgres/pool.ts'
 import { failed, type Finding } from './finding.ts'
 
-export async function faultsOfRights(database: Db): Promise<Finding[]> {
+export async function privilegeFaults(database: Db): Promise<Finding[]> {
   const missing = (await readMissingRights(database)).map(({ role, privilege, on }) =>
     failed(
       `The role ${role} has not been granted ${privilege} on ${on.join(', ')}`,
@@ -13,7 +13,7 @@ export async function faultsOfRights(database: Db): Promise<Finding[]> {
   const hidden = (await readHiddenRows(database)).map(({ role, privilege, on }) =>
     failed(
       `Row level security hides rows of ${on.join(', ')} from the role ${role} (${privilege}): messages cannot be written, or are never retried`,
-      `Create a policy that gives ${role} all rows: for all using (true). Or grant the role bypassrls.`,
+      `Create a policy that gives ${role} all rows (for all using (true)), or give the role the attribute bypassrls.`,
     ),
   )
   return [...missing, ...hidden]

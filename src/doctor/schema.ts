@@ -8,7 +8,7 @@ import { duration } from '../shared/figures.ts'
 import { startQueue } from '../jobs/queue.ts'
 import { QUEUE_STOP_TIMEOUT_MS } from '../processes/stop-timeouts.ts'
 import { type Examine, failed, type Finding, ok, warning } from './finding.ts'
-import { faultsOfRights } from './rights.ts'
+import { privilegeFaults } from './rights.ts'
 
 const MIGRATE = 'Run: sms-retry migrate'
 
@@ -24,35 +24,35 @@ export const examineMigrations: Examine = async ({ database }) => {
   }
 }
 
-const WHOLE = ['integer', 'bigint']
+const INTEGER = ['integer', 'bigint']
 const TEXT = ['text', 'character varying']
-const TIME = ['timestamp without time zone', 'timestamp with time zone']
+const TIMESTAMP = ['timestamp without time zone', 'timestamp with time zone']
 
-interface Wanted {
+interface ColumnRequirement {
   readonly types: readonly string[]
   /** The minimum length of a text column. */
   readonly length?: number
-  /** Null until a value is known, so the column must be nullable. */
-  readonly isOftenNull?: true
+  /** A new row has no value for it yet. */
+  readonly mustBeNullable?: true
 }
 
 /** The columns that sms-retry reads or writes. */
-const COLUMNS: Readonly<Record<string, Wanted>> = {
-  id: { types: WHOLE },
-  user_id: { types: WHOLE },
+const COLUMNS: Readonly<Record<string, ColumnRequirement>> = {
+  id: { types: INTEGER },
+  user_id: { types: INTEGER },
   phone_number: { types: TEXT, length: 16 },
   message_direction: { types: TEXT, length: 8 },
-  message_length: { types: WHOLE },
+  message_length: { types: INTEGER },
   message_content: { types: TEXT, length: 1600 },
   success: { types: ['boolean'] },
-  processing_time_ms: { types: WHOLE, isOftenNull: true },
-  error_message: { types: TEXT, length: 600, isOftenNull: true },
+  processing_time_ms: { types: INTEGER, mustBeNullable: true },
+  error_message: { types: TEXT, length: 600, mustBeNullable: true },
   sms_metadata: { types: ['jsonb'] },
-  created_at: { types: TIME },
-  retry_count: { types: ['smallint', ...WHOLE] },
-  max_retries: { types: ['smallint', ...WHOLE] },
-  next_retry_at: { types: TIME, isOftenNull: true },
-  twilio_message_sid: { types: TEXT, length: 34, isOftenNull: true },
+  created_at: { types: TIMESTAMP },
+  retry_count: { types: ['smallint', ...INTEGER] },
+  max_retries: { types: ['smallint', ...INTEGER] },
+  next_retry_at: { types: TIMESTAMP, mustBeNullable: true },
+  twilio_message_sid: { types: TEXT, length: 34, mustBeNullable: true },
   final_status: { types: TEXT, length: 11 },
 }
 
@@ -62,23 +62,23 @@ const WRITTEN = new Set(Object.keys(COLUMNS).filter((name) => name !== 'id'))
 export const examineTable: Examine = async ({ database }) => {
   const columns = new Map((await readColumns(database)).map((column) => [column.name, column]))
   if (columns.size === 0) return [failed('There is no table sms_usage_logs', MIGRATE)]
-  const findings = Object.keys(COLUMNS).flatMap((name) => faultOfColumn(name, columns.get(name)))
+  const findings = Object.keys(COLUMNS).flatMap((name) => columnFaults(name, columns.get(name)))
   for (const { name, isRequired } of columns.values()) {
     if (isRequired && !WRITTEN.has(name)) {
       const what = `Column ${name} is required, and sms-retry does not set it: no message can be inserted`
       findings.push(failed(what, `Give the column ${name} of sms_usage_logs a default.`))
     }
   }
-  findings.push(...(await faultsOfRights(database)))
+  findings.push(...(await privilegeFaults(database)))
   // Ids can be read only if the column exists and the role may read it.
   const tooLarge = findings.length > 0 ? null : await readTooLargeId(database)
   if (tooLarge !== null) findings.push(failed(...explainTooLargeId(tooLarge)))
   return findings.length > 0 ? findings : [ok('sms_usage_logs has all columns, with suitable types')]
 }
 
-function faultOfColumn(name: string, column: Column | undefined): Finding[] {
+function columnFaults(name: string, column: Column | undefined): Finding[] {
   if (column === undefined) return [failed(`sms_usage_logs has no column ${name}`, MIGRATE)]
-  const { types, length = 0, isOftenNull = false } = COLUMNS[name] ?? { types: [] }
+  const { types, length = 0, mustBeNullable = false } = COLUMNS[name] ?? { types: [] }
   if (!types.includes(column.type)) {
     const what = `Column ${name} has the unsuitable type ${column.type}`
     return [failed(what, `Change the type of the column ${name} of sms_usage_logs to ${types.join(' or ')}.`)]
@@ -87,8 +87,8 @@ function faultOfColumn(name: string, column: Column | undefined): Finding[] {
     const what = `Column ${name} is generated and cannot be set: no message can be sent`
     return [failed(what, `Replace the column ${name} of sms_usage_logs by an ordinary column.`)]
   }
-  if (column.isNotNull && isOftenNull) {
-    const what = `Column ${name} must not be null, but has no value at first: no message can be sent`
+  if (column.isNotNull && mustBeNullable) {
+    const what = `Column ${name} is NOT NULL, but a new row has no value for it: no message can be sent`
     return [failed(what, `Run: alter table sms_usage_logs alter column ${name} drop not null`)]
   }
   if (TEXT.includes(column.type) && column.length !== null && column.length < length) {
@@ -120,7 +120,7 @@ export const examineQueue: Examine = async ({ database }) => {
     await queue.stop(QUEUE_STOP_TIMEOUT_MS)
   } catch (error) {
     if (!(error instanceof SchemaError)) throw error
-    // The message of the error itself ends with the fix.
+    // The cause alone says what is wrong. The message of the error itself also contains the fix.
     const { message } = error.cause as Error
     return [failed(`The queue is not ready: ${message}`, MIGRATE)]
   }
@@ -133,13 +133,13 @@ const nothing = (): void => undefined
 const SILENT = { error: nothing, warn: nothing, info: nothing, debug: nothing }
 
 /** A worker polls every half second. Only a backlog or SEND_RATE_PER_SECOND delays attempts longer. */
-const DUE_FOR_LONG_SECONDS = 60
+const BACKLOG_AFTER_SECONDS = 60
 
 export const examineBacklog: Examine = async ({ database }) => {
   const { due, oldestDueAt, deferred, now } = await readBacklog(database)
   const seconds = oldestDueAt === null ? 0 : (now.getTime() - oldestDueAt.getTime()) / 1000
-  const attempts = `${due} ${due === 1 ? 'attempt is' : 'attempts are'} due, ${deferred} later`
-  if (seconds < DUE_FOR_LONG_SECONDS) return [ok(attempts)]
+  const attempts = `${due} ${due === 1 ? 'attempt is' : 'attempts are'} due now, ${deferred} later`
+  if (seconds < BACKLOG_AFTER_SECONDS) return [ok(attempts)]
   return [
     warning(
       `${attempts}; the oldest has been due for ${duration(seconds)}`,

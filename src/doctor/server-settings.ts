@@ -4,12 +4,12 @@ import type { Db } from '../postgres/pool.ts'
 import { reachesPeople } from './configuration.ts'
 import { type Examine, failed, type Finding, ok, warning } from './finding.ts'
 
-/** A setting whose value we depend on. */
-interface Wanted {
+/** A setting on whose value we depend. */
+interface RequiredSetting {
   readonly name: string
   readonly isRight: (setting: string) => boolean
   /** What goes wrong with another value. */
-  readonly otherwise: string
+  readonly consequence: string
   readonly fix: string
 }
 
@@ -18,110 +18,110 @@ const is =
   (setting: string): boolean =>
     values.includes(setting)
 
-const SERVER = 'Change it on the server (postgresql.conf, or at the provider), and reload.'
-const OWNER = 'Run: alter database ... (or alter role ...) reset'
-const POOLER =
+const FIX_ON_SERVER = 'Change it on the server (postgresql.conf, or at the provider), and reload.'
+const FIX_BY_RESET = 'Run: alter database ... (or alter role ...) reset'
+const FIX_POOLER =
   'A connection pooler drops or overrides the settings of a transaction. Use PgBouncer in transaction or session mode, or another pooler with such a mode.'
 
-/** Durability after a crash. The demo and tests do without it. */
-const OF_DURABILITY: readonly Wanted[] = [
+/** Durability after a crash. The demo and the tests turn these off. */
+const DURABILITY_SETTINGS: readonly RequiredSetting[] = [
   {
     name: 'fsync',
     isRight: is('on'),
-    otherwise: 'after a crash of the machine, attempts may be sent twice, or the database may be damaged',
-    fix: SERVER,
+    consequence: 'after a crash of the machine, attempts may be sent twice, or the database may be damaged',
+    fix: FIX_ON_SERVER,
   },
   {
     name: 'full_page_writes',
     isRight: is('on'),
-    otherwise: 'after a crash of the machine, the database may be damaged',
-    fix: SERVER,
+    consequence: 'after a crash of the machine, the database may be damaged',
+    fix: FIX_ON_SERVER,
   },
 ]
 
 /** Our sessions cannot change these. */
-const OF_SERVER: readonly Wanted[] = [
+const SERVER_SETTINGS: readonly RequiredSetting[] = [
   {
     name: 'zero_damaged_pages',
     isRight: is('off'),
-    otherwise: 'messages on a damaged page disappear without an error',
-    fix: SERVER,
+    consequence: 'messages on a damaged page disappear without an error',
+    fix: FIX_ON_SERVER,
   },
   {
     name: 'session_replication_role',
     isRight: is('origin'),
-    otherwise: "the app's triggers and foreign keys are disabled",
-    fix: `${OWNER} session_replication_role`,
+    consequence: "the app's triggers and foreign keys are disabled",
+    fix: `${FIX_BY_RESET} session_replication_role`,
   },
   {
     name: 'server_encoding',
     isRight: is('UTF8'),
-    otherwise: 'texts with characters outside this encoding, such as emoji, cannot be sent',
+    consequence: 'texts with characters outside this encoding, such as emoji, cannot be sent',
     fix: 'Use a database with the encoding UTF8.',
   },
 ]
 
-/** Our transactions set these. */
-const OF_TRANSACTION: readonly Wanted[] = [
+/** Our transactions set these, but a connection pooler may override them. */
+const TRANSACTION_SETTINGS: readonly RequiredSetting[] = [
   {
     name: 'transaction_isolation',
     isRight: is('read committed'),
-    otherwise: 'concurrent changes fail with conflicts, and sends stay in doubt',
-    fix: POOLER,
+    consequence: 'concurrent changes fail with conflicts, and sends stay in doubt',
+    fix: FIX_POOLER,
   },
   {
     name: 'synchronous_commit',
     isRight: is('on', 'remote_apply'),
-    otherwise: 'after a crash of the database, attempts may be sent twice',
-    fix: POOLER,
+    consequence: 'after a crash of the database, attempts may be sent twice',
+    fix: FIX_POOLER,
   },
 ]
 
-/** Our sessions set these for statements outside transactions. */
-const OF_SESSION: readonly Wanted[] = [
+/** Our sessions set these for statements outside transactions, but a connection pooler may drop them. */
+const SESSION_SETTINGS: readonly RequiredSetting[] = [
   {
     name: 'default_transaction_isolation',
     isRight: is('read committed'),
-    otherwise: 'jobs and sweeps fail with conflicts and run late',
+    consequence: 'jobs and sweeps fail with conflicts and run late',
     fix: "Set it for the role of DATABASE_URL: alter role ... set default_transaction_isolation = 'read committed'",
   },
   {
     name: 'DateStyle',
     isRight: (setting) => setting.startsWith('ISO'),
-    otherwise: 'times cannot be parsed',
+    consequence: 'times cannot be parsed',
     fix: "Set it for the role of DATABASE_URL: alter role ... set datestyle = 'ISO'",
   },
 ]
 
 export const examineSettings: Examine = async (context) => {
   const { database } = context
-  const ofServer = await faultsOf(
+  const serverFaults = await settingFaults(
     database,
-    reachesPeople(context) ? [...OF_DURABILITY, ...OF_SERVER] : OF_SERVER,
+    reachesPeople(context) ? [...DURABILITY_SETTINGS, ...SERVER_SETTINGS] : SERVER_SETTINGS,
   )
-  const ofTransaction = await database.transaction((tx) => faultsOf(tx, OF_TRANSACTION))
-  const ofSession = await faultsOf(database, OF_SESSION)
+  const transactionFaults = await database.transaction((tx) => settingFaults(tx, TRANSACTION_SETTINGS))
+  const sessionFaults = await settingFaults(database, SESSION_SETTINGS)
   const findings: Finding[] = [
-    ...[...ofServer, ...ofTransaction].map(([what, fix]) => failed(what, fix)),
-    ...ofSession.map(([what, fix]) =>
+    ...[...serverFaults, ...transactionFaults].map(([what, fix]) => failed(what, fix)),
+    ...sessionFaults.map(([what, fix]) =>
       warning(`${what}. A connection pooler dropped the settings of our session`, fix),
     ),
   ]
   return findings.length > 0 ? findings : [ok('The settings of PostgreSQL are safe')]
 }
 
-async function faultsOf(
+async function settingFaults(
   db: Db,
-  wanted: readonly Wanted[],
+  required: readonly RequiredSetting[],
 ): Promise<(readonly [what: string, fix: string])[]> {
   const settings = await readSettings(
     db,
-    wanted.map(({ name }) => name),
+    required.map(({ name }) => name),
   )
-  return wanted.flatMap(({ name, isRight, otherwise, fix }) => {
+  return required.flatMap(({ name, isRight, consequence, fix }) => {
     const setting = settings.get(name)
     return setting === undefined || isRight(setting)
       ? []
-      : [[`${name} is ${setting}: ${otherwise}`, fix] as const]
+      : [[`${name} is ${setting}: ${consequence}`, fix] as const]
   })
 }

@@ -11,21 +11,21 @@ import { type Examine, failed, type Finding, ok, warning } from './finding.ts'
 export const examineAccount: Examine = async ({ config: { twilio } }) => {
   const answer = await fetchAccount(twilio)
   if (answer.outcome === 'unreachable') return [unreachable(answer)]
-  if (answer.outcome === 'refused') return [refused(answer, CREDENTIALS)]
+  if (answer.outcome === 'refused') return [refused(answer, FIX_CREDENTIALS)]
   const sender = twilio.apiKey === null ? 'the auth token' : 'the API key'
   return [
-    stateOf(answer) ?? ok(`The account is active and its auth token is valid. Requests use ${sender}`),
-    ...signerOf(answer, twilio.authTokens),
+    stateFault(answer) ?? ok(`The account is active and its auth token is valid. Requests use ${sender}`),
+    ...signingTokenFaults(answer, twilio.authTokens),
   ]
 }
 
-const CREDENTIALS =
+const FIX_CREDENTIALS =
   'Copy account SID and primary auth token from the Twilio console again. If TWILIO_AUTH_TOKEN has several tokens, ' +
   'requests use the first one. Test credentials do not work. If both are correct, the account may be suspended or closed.'
 
 type Found = Extract<AccountAnswer, { outcome: 'found' }>
 
-function stateOf({ status, isTrial }: Found): Finding | null {
+function stateFault({ status, isTrial }: Found): Finding | null {
   if (status !== 'active') {
     return failed(`The account is ${status}: Twilio sends nothing`, CHECK_BALANCE)
   }
@@ -36,7 +36,7 @@ function stateOf({ status, isTrial }: Found): Finding | null {
   )
 }
 
-function signerOf({ primaryToken }: Found, authTokens: readonly string[]): Finding[] {
+function signingTokenFaults({ primaryToken }: Found, authTokens: readonly string[]): Finding[] {
   if (primaryToken === null || authTokens.includes(primaryToken)) return []
   return [
     failed(
@@ -50,17 +50,17 @@ export const examineApiKey: Examine = async ({ config: { twilio } }) => {
   if (twilio.apiKey === null) return [ok('No API key is set; none is required')]
   const answer = await readNewestMessage(twilio)
   if (answer.outcome === 'unreachable') return [unreachable(answer)]
-  if (answer.outcome === 'refused') return [refused(answer, API_KEY)]
+  if (answer.outcome === 'refused') return [refused(answer, FIX_API_KEY)]
   return [ok('The API key may read messages')]
 }
 
-const API_KEY =
+const FIX_API_KEY =
   'Create a standard key in the Twilio console, in the region of the account, and set TWILIO_API_KEY_SID and ' +
   'TWILIO_API_KEY_SECRET. A restricted key needs permission to create, read and list messages.'
 
 const CHECK_BALANCE = 'Check in the Twilio console whether the balance is empty.'
 
-/** Source: https://www.twilio.com/docs/api/errors */
+/** Error codes of an account that is not active. Source: https://www.twilio.com/docs/api/errors */
 const NOT_ACTIVE = new Set([10001, 20005, 90010])
 
 function refused({ httpStatus, code }: Refused, fix: string): Finding {
@@ -81,18 +81,18 @@ function refused({ httpStatus, code }: Refused, fix: string): Finding {
 }
 
 function unreachable({ reason, code }: Unreachable): Finding {
-  const [, fix] = UNREACHABLE.find(([pattern]) => code !== null && pattern.test(code)) ?? [null, OTHERWISE]
+  const [, fix] = FIXES.find(([pattern]) => code !== null && pattern.test(code)) ?? [null, FIX_OTHERWISE]
   return failed(`Twilio cannot be reached: ${reason}`, fix)
 }
 
-const OTHERWISE =
+const FIX_OTHERWISE =
   'Check that this machine can make https requests to api.twilio.com, or to TWILIO_API_BASE_URL if it is set.'
 
-const UNREACHABLE: readonly (readonly [code: RegExp, fix: string])[] = [
+const FIXES: readonly (readonly [code: RegExp, fix: string])[] = [
   [
     /CERT|SELF_SIGNED|^UNABLE_TO/,
     'The certificate is not trusted; a proxy may intercept TLS. Set NODE_EXTRA_CA_CERTS of every process to a file with ' +
-      'the certificate of its authority, and restart them.',
+      'the certificate of the authority that issued it, and restart the processes.',
   ],
   [
     /^PROXY_REFUSED$/,

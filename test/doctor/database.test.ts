@@ -167,7 +167,7 @@ test.each([
   expect(of(found, 'table')).toEqual([
     expect.objectContaining({
       result: 'failed',
-      what: expect.stringContaining(`${name} must not be null`),
+      what: expect.stringContaining(`${name} is NOT NULL`),
       fix: expect.stringContaining(`alter table sms_usage_logs alter column ${name} drop not null`),
     }),
   ])
@@ -264,7 +264,7 @@ test('an attempt that is due for long is reported', async () => {
   )
   expect(of(found, 'backlog')[0]).toMatchObject({
     result: 'warning',
-    what: expect.stringMatching(/^1 attempt is due, 0 later; the oldest has been due for 10 min/),
+    what: expect.stringMatching(/^1 attempt is due now, 0 later; the oldest has been due for 10 min/),
     fix: expect.stringContaining('sms-retry worker'),
   })
 })

@@ -187,7 +187,7 @@ describe('another server is reported', () => {
     [
       'an app without that path',
       answerWith(404, 'Not found'),
-      /answers 404: another app or another path/,
+      /answers 404: another app answers, or the path is wrong/,
       /prefix/,
     ],
     ['an app that allows only GET', answerWith(405, ''), /answers 405/, /prefix/],
