@@ -1,4 +1,4 @@
-// Answers a POST to Messages.json as submit-message.ts decided, and starts the life of the message.
+// Answers a POST to Messages.json as submit-message.ts decided, and starts the lifecycle of the message.
 import type { ServerResponse } from 'node:http'
 import { garbageAnswer, htmlAnswer, jsonAnswer, proxyAnswer, refusalAnswer } from './http-answer.ts'
 import type { PendingWork } from './pending-work.ts'
@@ -13,7 +13,7 @@ export interface AnswerDeps {
 }
 
 export function answerSubmission(response: ServerResponse, submitted: Submitted, deps: AnswerDeps): void {
-  if ('startLife' in submitted) answerCreated(response, submitted, deps)
+  if ('startLifecycle' in submitted) answerCreated(response, submitted, deps)
   else if ('refusal' in submitted) answerRefused(response, submitted, deps)
   else answerNotProcessed(response, submitted, deps)
 }
@@ -58,13 +58,13 @@ function answerRefused(
 
 function answerCreated(
   response: ServerResponse,
-  { answer, resource, garbage, startLife }: Extract<Submitted, { startLife: unknown }>,
+  { answer, resource, garbage, startLifecycle }: Extract<Submitted, { startLifecycle: unknown }>,
   { settings: { now, hangMs, slowMs }, work }: AnswerDeps,
 ): void {
   const created = jsonAnswer(201, resource)
-  // If the answer is late or missing, the callbacks come first. A client must expect them before it knows the sid.
-  if (answer === 'hung' || answer === 'dripped' || answer === 'slow') startLife()
-  else startAfter(response, startLife, work)
+  // If the answer is late or missing, callbacks arrive before the client knows the sid. Clients must expect this.
+  if (answer === 'hung' || answer === 'dripped' || answer === 'slow') startLifecycle()
+  else startAfter(response, startLifecycle, work)
   switch (answer) {
     case 'hung':
       holdAndCut(response, hangMs)
@@ -93,13 +93,13 @@ function answerCreated(
 }
 
 /**
- * Starts the life after the answer, so that callbacks come after it; until then, the simulator is not idle. 'close' is also
- * emitted if the client has disconnected; its message exists nevertheless.
+ * Starts the lifecycle when the answer is complete, so that callbacks come after it. 'close' is also emitted if the client
+ * disconnects: its message exists nevertheless. Until then, the simulator is not idle.
  */
-function startAfter(response: ServerResponse, startLife: () => void, work: PendingWork): void {
-  const started = work.begin()
+function startAfter(response: ServerResponse, startLifecycle: () => void, work: PendingWork): void {
+  const end = work.begin()
   response.once('close', () => {
-    startLife()
-    started()
+    startLifecycle()
+    end()
   })
 }

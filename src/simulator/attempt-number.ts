@@ -1,4 +1,4 @@
-// Finds out which attempt at which message a POST is. What happens to the attempt is decided in number-script.ts.
+// Determines to which message, and to which of its attempts, a POST belongs. number-script.ts decides the outcome.
 import { createHash } from 'node:crypto'
 import { BoundedMap } from './bounded-map.ts'
 import type { Submission } from './read-submission.ts'
@@ -23,8 +23,8 @@ export function readNamedAttempt(statusCallback: string | null): { message: stri
 }
 
 /**
- * Uses the attempt that the callback URL names. Without one, it counts POSTs with the same To and Body, which is only a
- * guess: two messages with the same text look like two attempts, and so does one attempt that is submitted twice.
+ * Uses the attempt that the callback URL names. If it names none, the counter counts POSTs with the same To and Body. That
+ * is a guess: two messages with the same text look like two attempts, and so does one attempt that is submitted twice.
  */
 export class AttemptCounter {
   readonly #posts: BoundedMap<string, number>

@@ -1,5 +1,5 @@
-// Sends callbacks in order, limits how many run concurrently, and records the result of each. message-life.ts decides which
-// callbacks exist; send-callback.ts makes the requests.
+// Sends callbacks in order, limits how many run concurrently, and records the result of each. message-lifecycle.ts decides
+// which callbacks exist; send-callback.ts makes the requests.
 import http from 'node:http'
 import https from 'node:https'
 import { BoundedMap } from './bounded-map.ts'
@@ -15,7 +15,7 @@ export interface SimulatedCallback {
   answer_status: number | null
   /** Why there is no answer. */
   error: string | null
-  /** More than 1 if a try failed and the connection overrides of the callback URL ask for another. */
+  /** More than 1 if a try failed and the connection overrides of the callback URL allow another. */
   tries: number
   sent_at_ms: number
   /** When the answer arrived or the simulator gave up. */

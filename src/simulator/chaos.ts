@@ -1,9 +1,9 @@
-// The faults that can be switched on: the share of each, and which of them a request gets. answer-submission.ts (requests)
-// and message-life.ts (callbacks) carry them out.
+// The faults that can be switched on: the share of each, and the draw for each request. answer-submission.ts injects the
+// faults of requests; message-lifecycle.ts injects those of callbacks.
 import type { CreatedAnswer, NotProcessedAnswer } from './submission-answer.ts'
 import type { Random } from './seeded-random.ts'
 
-/** The share, from 0 to 1, of callbacks or requests that suffer each fault. */
+/** The share, from 0 to 1, of callbacks or requests with each fault. */
 export interface Chaos {
   dropCallbacks: number
   duplicateCallbacks: number
@@ -11,25 +11,36 @@ export interface Chaos {
   delayCallbacks: number
   /** Messages with an additional callback whose status Twilio does not document. */
   unknownStatus: number
-  /** POSTs not processed: 429, 503 in HTML, 500, a proxy's 403, 404 or 407, held and then closed, or closed immediately. */
+  // POSTs that are not processed:
+  /** Answered with 429. */
   rateLimit: number
+  /** Answered with 503, in HTML. */
   unavailable: number
+  /** Answered with 500. */
   serverError: number
+  /** Answered with a proxy's 403, 404 or 407. */
   proxyPage: number
+  /** Held without an answer until the connection is closed. */
   hangBefore: number
+  /** The connection is closed immediately. */
   closeBefore: number
-  /** POSTs accepted, then held without an answer until the connection is closed. */
+  // POSTs that are accepted:
+  /** Held without an answer until the connection is closed. */
   hang: number
-  /** POSTs accepted or refused, whose connection is closed in the middle of the answer. */
+  /** The connection is closed in the middle of the answer. Also applies to refused POSTs. */
   reset: number
-  /** POSTs accepted, then answered one byte at a time, for longer than any client waits. */
+  /** Answered one byte at a time, for longer than any client waits. */
   drip: number
-  /** POSTs accepted, then answered with 500, with an unreadable 201, or late. */
+  /** Answered with 500. */
   serverErrorAfter: number
+  /** Answered with an unreadable 201. */
   garbage: number
+  /** Answered late. */
   slow: number
-  /** GETs of a message or a list answered with 500, or with a proxy's 403, 404 or 407. */
+  // GETs of a message or a list:
+  /** Answered with 500. */
   lookupError: number
+  /** Answered with a proxy's 403, 404 or 407. */
   lookupPage: number
 }
 
@@ -81,7 +92,7 @@ function isChaosName(name: string): name is keyof Chaos {
   return Object.hasOwn(NO_CHAOS, name)
 }
 
-export interface CallbackFate {
+export interface CallbackFaults {
   drop: boolean
   duplicate: boolean
   delay: boolean
@@ -116,32 +127,32 @@ export type Garbage = (typeof GARBAGE)[number]
 const PROXY_STATUSES = [403, 404, 407] as const
 export type ProxyStatus = (typeof PROXY_STATUSES)[number]
 
-export interface RequestFate {
-  fault: PostFault | null
-  /** Used only if the fault is a proxy's page. */
+export interface RequestFaults {
+  post: PostFault | null
+  /** Used only if `post` is a proxy's page. */
   proxyStatus: ProxyStatus
-  /** Used only if the fault is garbage. */
+  /** Used only if `post` is garbage. */
   garbage: Garbage
   reorder: boolean
   unknownStatus: boolean
   /** A message has at most three callbacks. */
-  callbacks: [CallbackFate, CallbackFate, CallbackFate]
+  callbacks: [CallbackFaults, CallbackFaults, CallbackFaults]
 }
 
 /**
- * Draws everything about a request when it arrives, and always the same number of random values. Drawing later, when a
- * callback is sent, would depend on timers, and a seed would not repeat a run.
+ * Draws all faults of a request when it arrives, and always the same number of random values. If callbacks drew theirs when
+ * they are sent, the order would depend on timers, and the same seed would not repeat a run.
  */
-export function drawFate(random: Random, chaos: Readonly<Chaos>): RequestFate {
+export function drawFaults(random: Random, chaos: Readonly<Chaos>): RequestFaults {
   const happens = (share: number) => random() < share
   const drawCallback = () => ({
     drop: happens(chaos.dropCallbacks),
     duplicate: happens(chaos.duplicateCallbacks),
     delay: happens(chaos.delayCallbacks),
   })
-  const faults = POST_FAULTS.filter(([name]) => happens(chaos[name]))
+  const postFaults = POST_FAULTS.filter(([name]) => happens(chaos[name]))
   return {
-    fault: faults[0]?.[1] ?? null,
+    post: postFaults[0]?.[1] ?? null,
     proxyStatus: drawProxyStatus(random),
     garbage: GARBAGE[Math.floor(random() * GARBAGE.length)] ?? 'empty',
     reorder: happens(chaos.reorderCallbacks),
@@ -154,7 +165,7 @@ function drawProxyStatus(random: Random): ProxyStatus {
   return PROXY_STATUSES[Math.floor(random() * PROXY_STATUSES.length)] ?? 403
 }
 
-/** Draws three random values for each GET. */
+/** Always draws three random values, so that a seed repeats a run. */
 export function drawLookupFault(
   random: Random,
   { lookupError, lookupPage }: Readonly<Chaos>,

@@ -1,5 +1,5 @@
-// The simulator's first page: what it is, how to use it, and what it does not simulate. Update that list with every change
-// of a rule in this folder.
+// The simulator's first page: what it is, how to use it, and what it does not simulate. Update that list when you change a
+// rule in this folder.
 import { MAX_CALLBACKS_IN_FLIGHT } from './callback-queue.ts'
 import type { Chaos } from './chaos.ts'
 import { type Html, html } from '../shared/html.ts'
@@ -13,7 +13,7 @@ const EXAMPLES: readonly [number: string, meaning: string][] = [
   ['+15553000301', 'first attempt undelivered with 30003, second attempt delivered'],
   [
     '+15553000102',
-    'two attempts fail with 30001 (queue overflow, without "sent" before), the third is delivered',
+    'two attempts fail with 30001 (queue overflow, no “sent” before “failed”), the third is delivered',
   ],
   ['+15553000799', '99 attempts fail with 30007'],
   ['+15552161099', '99 attempts refused with 21610, HTTP 400'],
@@ -80,8 +80,8 @@ TWILIO_AUTH_TOKEN=${shownToken}</pre>
 <h2>The recipient’s number determines the outcome</h2>
 <p><code>+1555CCCCCNN</code> fails the first <code>NN</code> attempts with error code <code>CCCCC</code>. Later attempts, and
 messages to all other numbers, are delivered. Codes that begin with 2, and 63038, are refused immediately with Twilio’s HTTP
-status. For all other codes the API accepts the message, and a callback reports the failure: “failed” without “sent” before for
-${codesThatNeverLeaveTwilio().join(', ')}, and “undelivered” for the rest.</p>
+status. For all other codes the API accepts the message, and callbacks report the failure: only “failed” for
+${codesThatNeverLeaveTwilio().join(', ')}, and “sent”, then “undelivered” for the rest.</p>
 <p>The number of an attempt is read from <code>message</code> and <code>attempt</code> in the query of the StatusCallback
 URL. Without them, POSTs with the same To and Body are counted. After a 429 or a 5xx an app may submit the same attempt
 again, so for 20429, 20500 and 20503 the first <code>NN</code> POSTs of a message fail.</p>

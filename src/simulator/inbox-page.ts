@@ -31,7 +31,7 @@ function entry(message: SimulatedMessage): Html {
 <p>${message.body}</p>${outcome(message)}</li>`
 }
 
-const INSTEAD_OF_PROCESSING: Record<NotProcessedAnswer, string> = {
+const WHY_NOT_PROCESSED: Record<NotProcessedAnswer, string> = {
   rate_limited: '429 by chaos',
   unavailable: '503 by chaos',
   server_error: '500 by chaos',
@@ -40,7 +40,7 @@ const INSTEAD_OF_PROCESSING: Record<NotProcessedAnswer, string> = {
   closed_before: 'connection closed by chaos',
 }
 
-const INSTEAD_OF_THE_ANSWER: Record<Exclude<CreatedAnswer, 'accepted'> | 'refused_reset', string> = {
+const ANSWER_FAULTS: Record<Exclude<CreatedAnswer, 'accepted'> | 'refused_reset', string> = {
   hung: 'no answer',
   reset: 'answer cut off',
   dripped: 'answered one byte at a time',
@@ -52,10 +52,10 @@ const INSTEAD_OF_THE_ANSWER: Record<Exclude<CreatedAnswer, 'accepted'> | 'refuse
 
 function outcome({ answer, status, error_code }: SimulatedMessage): Html {
   if (wasNotProcessed(answer))
-    return html`<small class="bad">not processed: ${INSTEAD_OF_PROCESSING[answer]}</small>`
+    return html`<small class="bad">not processed: ${WHY_NOT_PROCESSED[answer]}</small>`
   const word = wasRefused(answer) ? 'refused' : status
   const error = error_code === null ? '' : ` ${error_code} · ${describeError(error_code)}`
-  const fault = answer === 'accepted' || answer === 'refused' ? '' : ` · ${INSTEAD_OF_THE_ANSWER[answer]}`
+  const fault = answer === 'accepted' || answer === 'refused' ? '' : ` · ${ANSWER_FAULTS[answer]}`
   const tone = error_code !== null ? 'bad' : status === 'delivered' ? 'good' : 'quiet'
   return html`<small class="${tone}">${word}${error}${fault}</small>`
 }

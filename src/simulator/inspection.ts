@@ -38,7 +38,7 @@ export function createInspection({
       chaos: chaos(),
       submissionCounts: messages.counts(),
       callbacksSent: callbacks.sentCount,
-      // The address of this page also works for the reader's app.
+      // The reader's app can use the address at which the reader opened this page.
       baseUrl: `http://${request.get('host') ?? settings.host}`,
     })
     sendPage(response, { title: 'Twilio simulator', content })

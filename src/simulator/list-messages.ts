@@ -78,7 +78,7 @@ function readFilter(query: URLSearchParams): ((message: StoredMessage) => boolea
     if (to !== null && resource.to !== to) return false
     if (from !== null && resource.from !== from) return false
     if (!byDate) return true
-    // A message not sent yet has no date, so it is in no list by date. Dates are compared in whole seconds, as callers see
+    // A message not sent yet has no date, so a list by date omits it. Dates are compared in whole seconds, as the API shows
     // them.
     if (resource.date_sent === null) return false
     const sentMs = Date.parse(resource.date_sent)

@@ -1,7 +1,7 @@
-// The life of a message after Twilio accepted it: its statuses, and the callbacks that report them, with their faults.
+// The lifecycle of a message after Twilio accepted it: its statuses, and the callbacks that report them, with their faults.
 // callback-queue.ts sends the callbacks.
 import type { CallbackQueue } from './callback-queue.ts'
-import type { RequestFate } from './chaos.ts'
+import type { RequestFaults } from './chaos.ts'
 import { changeStatus, type MessageResource, type MessageStatus } from './message-resource.ts'
 import type { StoredMessage } from './message-store.ts'
 import type { Outcome } from './number-script.ts'
@@ -15,7 +15,7 @@ interface Step {
   final: boolean
 }
 
-export interface LifeDeps {
+export interface LifecycleDeps {
   callbackDelayMs: number
   chaosDelayMs: number
   now: () => number
@@ -25,22 +25,22 @@ export interface LifeDeps {
 }
 
 /** Call `start` when the API's answer has been written. */
-export function planLife(
+export function planLifecycle(
   { resource, trace }: StoredMessage,
   outcome: Exclude<Outcome, { kind: 'refused' }>,
-  fate: RequestFate,
-  { callbackDelayMs, chaosDelayMs, now, random, work, callbacks }: LifeDeps,
+  faults: RequestFaults,
+  { callbackDelayMs, chaosDelayMs, now, random, work, callbacks }: LifecycleDeps,
 ): { start: () => void } {
   const steps = stepsTo(outcome)
-  if (fate.unknownStatus) steps.splice(-1, 0, UNKNOWN)
+  if (faults.unknownStatus) steps.splice(-1, 0, UNKNOWN)
   const url = trace.status_callback
-  // Drawn now, not when the callbacks are sent, so that a seed repeats them (see drawFate).
+  // Drawn now, not when the callbacks are sent, so that a seed repeats them (see drawFaults).
   const tokens = [drawUuid(random), drawUuid(random), drawUuid(random)]
   const heldBack: (() => void)[] = []
 
   const report = (step: Step, index: number, nowMs: number) => {
-    const fateOfCallback = fate.callbacks[index]
-    if (url === null || fateOfCallback === undefined || fateOfCallback.drop) return
+    const callbackFaults = faults.callbacks[index]
+    if (url === null || callbackFaults === undefined || callbackFaults.drop) return
     const callback: StatusCallback = {
       url,
       fields: callbackFields(resource, step, nowMs),
@@ -48,14 +48,14 @@ export function planLife(
     }
     const send = () => {
       callbacks.add(callback)
-      if (fateOfCallback.duplicate) callbacks.add(callback)
+      if (callbackFaults.duplicate) callbacks.add(callback)
     }
-    const sendNowOrLate = () => (fateOfCallback.delay ? work.after(chaosDelayMs, send) : send())
-    if (fate.reorder && !step.final) heldBack.push(sendNowOrLate)
+    const sendNowOrLate = () => (callbackFaults.delay ? work.after(chaosDelayMs, send) : send())
+    if (faults.reorder && !step.final) heldBack.push(sendNowOrLate)
     else sendNowOrLate()
   }
 
-  const take = (index: number) => {
+  const takeStep = (index: number) => {
     const step = steps[index]
     if (step === undefined) {
       // Reordered callbacks are sent one step after the final status.
@@ -65,12 +65,12 @@ export function planLife(
     const nowMs = now()
     changeStatus(resource, { ...step, nowMs })
     report(step, index, nowMs)
-    if (!step.final || heldBack.length > 0) work.after(callbackDelayMs, () => take(index + 1))
+    if (!step.final || heldBack.length > 0) work.after(callbackDelayMs, () => takeStep(index + 1))
   }
-  return { start: () => work.after(callbackDelayMs, () => take(0)) }
+  return { start: () => work.after(callbackDelayMs, () => takeStep(0)) }
 }
 
-/** A member of Twilio's enumeration without a description. */
+/** Twilio's API lists this status but does not describe it. */
 const UNKNOWN: Step = { status: 'partially_delivered', errorCode: null, final: false }
 
 function stepsTo(outcome: Exclude<Outcome, { kind: 'refused' }>): Step[] {

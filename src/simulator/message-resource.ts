@@ -1,5 +1,5 @@
 // The Message resource as Twilio's API shows it: its fields, their first values, and how a status changes them.
-// message-life.ts decides when a status changes; message-store.ts keeps the resources.
+// message-lifecycle.ts decides when a status changes; message-store.ts keeps the resources.
 import { countSegments } from './count-segments.ts'
 import type { Submission } from './read-submission.ts'
 import { describeError } from './twilio-errors.ts'
@@ -38,7 +38,7 @@ export interface MessageResource {
 
 export const API_VERSION = '2010-04-01'
 
-/** The sender that a Messaging Service picks: Twilio's test number for valid senders. */
+/** The sender that a Messaging Service selects. Twilio documents this number as a valid sender for tests. */
 export const SERVICE_SENDER = '+15005550006'
 
 export function createResource(
@@ -60,7 +60,7 @@ export function createResource(
     from: submission.from,
     messaging_service_sid: submission.messagingServiceSid,
     num_media: '0',
-    // Before a Messaging Service has picked a sender, Twilio answers 0 segments and no currency.
+    // Before a Messaging Service has selected a sender, Twilio answers 0 segments and no currency.
     num_segments: byService ? '0' : String(countSegments(submission.body)),
     price: null,
     price_unit: byService ? null : 'USD',

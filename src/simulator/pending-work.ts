@@ -6,10 +6,6 @@ export class PendingWork {
   #pending = 0
   #stopped = false
 
-  get stopped(): boolean {
-    return this.#stopped
-  }
-
   /** Counts as pending until the returned function is called. That function is idempotent. */
   begin(): () => void {
     this.#pending += 1

@@ -23,7 +23,7 @@ export function readSubmission(form: unknown): Submission | Refusal {
 
   const body = readField(form, 'Body')
   if (body === null) return refusal(21602)
-  // Twilio does not document what it counts. UTF-16 code units are the stricter reading.
+  // Twilio does not document the unit of this limit. UTF-16 code units are stricter than characters.
   if (body.length > BODY_MAX_CHARACTERS) return refusal(21617)
 
   const from = readField(form, 'From')

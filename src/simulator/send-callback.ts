@@ -32,13 +32,13 @@ interface Timeouts {
   connectMs: number
   /** From the connection to the end of the answer. */
   answerMs: number
-  /** The rest of the time for all tries. */
+  /** The time left for all tries together. */
   restMs: number
 }
 
 /**
- * Never rejects because of the receiver. The fragment of the callback URL says which failures are tried again, immediately
- * and with the same token; by default, a failed connection is tried once more. A redirect is not followed.
+ * Failures of the receiver are results, not rejections. The fragment of the callback URL says which of them are retried,
+ * immediately and with the same token. By default, a failed connection is retried once. Redirects are not followed.
  */
 export async function sendCallback(
   callback: StatusCallback,
@@ -95,7 +95,7 @@ function tryOnce(
 ): Promise<TryResult> {
   const body = new URLSearchParams(callback.fields).toString()
   return new Promise((resolve) => {
-    const request = openRequest(target, callback, Buffer.byteLength(body), options)
+    const request = startRequest(target, callback, Buffer.byteLength(body), options)
     const limits = limitTime(request, timeouts)
     let result: TryResult = { kind: 'not_answered', error: 'the connection was closed without an answer' }
     request.on('response', (response) => {
@@ -120,7 +120,7 @@ function tryOnce(
   })
 }
 
-function openRequest(
+function startRequest(
   target: URL,
   { fields, idempotencyToken }: StatusCallback,
   contentLength: number,
@@ -142,7 +142,7 @@ function openRequest(
   })
 }
 
-/** Destroys the request when one of its times is up. */
+/** Destroys the request when one of its time-outs is reached. */
 function limitTime(request: http.ClientRequest, { connectMs, answerMs, restMs }: Timeouts) {
   let isConnected = false
   let isOutOfTime = false
@@ -175,6 +175,6 @@ function limitTime(request: http.ClientRequest, { connectMs, answerMs, restMs }:
 }
 
 function describe(error: NodeJS.ErrnoException): string {
-  // A failed connection to a name with several addresses is an AggregateError without a message.
+  // If a host name has several addresses and all fail, the error is an AggregateError without a message.
   return error.message === '' ? (error.code ?? error.name) : error.message
 }

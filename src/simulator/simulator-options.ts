@@ -40,7 +40,7 @@ export interface SimulatorOptions {
   retryAfterSeconds?: number | null | undefined
   /** Include refused POSTs in fetch and list, with the status 'failed'. */
   listRefused?: boolean | undefined
-  /** Maximum number of messages, and of callbacks, before the oldest are dropped. */
+  /** The number of messages, and of callbacks, that are kept. The oldest are dropped. */
   maxKept?: number | undefined
   /**
    * The clock for all reported times, in milliseconds since 1970: dates of resources, callbacks and answers. Delays and
@@ -121,7 +121,7 @@ function notEmpty(name: string, value: string): string {
   return value
 }
 
-// The longest delay of setTimeout; a longer one would fire immediately.
+/** The longest delay of setTimeout. A longer one would fire immediately. */
 const TIMER_MAX_MS = 2_147_483_647
 
 function inRange(name: string, value: number, min: number, max: number = TIMER_MAX_MS): number {

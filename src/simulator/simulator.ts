@@ -61,8 +61,8 @@ export interface Simulator {
   close(): Promise<void>
 }
 
-/** What can be changed while the simulator runs. */
-interface Switches {
+/** The settings that can be changed while the simulator runs. */
+interface CurrentSettings {
   authToken: string
   secondaryToken: string | undefined
   chaos: Readonly<Chaos>
@@ -79,16 +79,16 @@ interface Parts {
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
   const settings = readOptions(options)
   const { host, keepAliveMs, accountSid, seed } = settings
-  const switches: Switches = {
+  const current: CurrentSettings = {
     authToken: settings.authToken,
     secondaryToken: undefined,
     chaos: settings.chaos,
   }
   const work = new PendingWork()
-  const callbacks = new CallbackQueue({ ...settings, authToken: () => switches.authToken, work })
+  const callbacks = new CallbackQueue({ ...settings, authToken: () => current.authToken, work })
   const messages = new MessageStore(settings.maxKept)
   const openRequests = new OpenRequests()
-  const app = createSimulatorApp(settings, switches, { messages, callbacks, work, openRequests })
+  const app = createSimulatorApp(settings, current, { messages, callbacks, work, openRequests })
 
   const keepAlive = keepAliveMs === null ? {} : { keepAliveTimeout: keepAliveMs, keepAliveTimeoutBuffer: 0 }
   const server = createServer(keepAlive, app)
@@ -96,21 +96,24 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   let closed: Promise<unknown> | undefined
 
   return {
-    ...{ url: `http://${hostInUrl(host)}:${port}`, port, accountSid, seed },
+    url: `http://${hostInUrl(host)}:${port}`,
+    port,
+    accountSid,
+    seed,
     get authToken() {
-      return switches.authToken
+      return current.authToken
     },
     messages: () => messages.all(),
     callbacks: () => callbacks.all(),
     submissionCounts: () => messages.counts(),
     doubleSubmissions: () => messages.doubleSubmissions(),
-    chaos: () => switches.chaos,
+    chaos: () => current.chaos,
     setChaos(change) {
-      switches.chaos = changeChaos(switches.chaos, change)
+      current.chaos = changeChaos(current.chaos, change)
     },
     setAuthToken(token, secondary) {
-      switches.authToken = checkAuthToken(token)
-      switches.secondaryToken = secondary === undefined ? undefined : checkAuthToken(secondary)
+      current.authToken = checkAuthToken(token)
+      current.secondaryToken = secondary === undefined ? undefined : checkAuthToken(secondary)
     },
     openRequests: () => openRequests.count,
     idle: () => work.idle(),
@@ -124,18 +127,18 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
 
 function createSimulatorApp(
   settings: Readonly<SimulatorSettings>,
-  switches: Readonly<Switches>,
+  current: Readonly<CurrentSettings>,
   { messages, callbacks, work, openRequests }: Parts,
 ): Express {
-  const authToken = () => switches.authToken
-  const chaos = () => switches.chaos
+  const authToken = () => current.authToken
+  const chaos = () => current.chaos
   const app = express()
   app.disable('x-powered-by')
   app.use(
     createTwilioApi({
       settings,
       authToken,
-      secondaryToken: () => switches.secondaryToken,
+      secondaryToken: () => current.secondaryToken,
       chaos,
       random: {
         chaos: createRandom(settings.seed),
@@ -171,7 +174,7 @@ function closeServer(server: Server): Promise<void> {
   })
 }
 
-/** On some systems, clients cannot connect to an address that means "all interfaces". */
+/** Clients on some systems cannot connect to the address that means "all interfaces". */
 function hostInUrl(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1'
   if (host === '::') return '[::1]'

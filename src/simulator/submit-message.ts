@@ -1,9 +1,9 @@
 // Processes one POST to Messages.json: validate, draw faults, apply the number scheme, record. twilio-api.ts checks the
-// credentials, answer-submission.ts answers, and message-life.ts continues.
+// credentials, answer-submission.ts answers, and message-lifecycle.ts simulates the delivery.
 import { type AttemptCounter, readNamedAttempt } from './attempt-number.ts'
 import type { CallbackQueue } from './callback-queue.ts'
-import { type Chaos, drawFate, type Garbage, type ProxyStatus } from './chaos.ts'
-import { planLife } from './message-life.ts'
+import { type Chaos, drawFaults, type Garbage, type ProxyStatus } from './chaos.ts'
+import { planLifecycle } from './message-lifecycle.ts'
 import { changeStatus, createResource, type MessageResource } from './message-resource.ts'
 import type { MessageStore, StoredMessage } from './message-store.ts'
 import { scriptedOutcome } from './number-script.ts'
@@ -31,9 +31,9 @@ export interface SubmitDeps {
   work: PendingWork
 }
 
-/** The caller calls `startLife` when the answer has been written, or immediately if the answer is late or missing. */
+/** The caller calls `startLifecycle` when the answer has been written, or immediately if the answer is late or missing. */
 export type Submitted =
-  | { answer: CreatedAnswer; resource: MessageResource; garbage: Garbage; startLife: () => void }
+  | { answer: CreatedAnswer; resource: MessageResource; garbage: Garbage; startLifecycle: () => void }
   | { answer: RefusedAnswer; refusal: Refusal }
   | { answer: NotProcessedAnswer; proxyStatus: ProxyStatus }
 
@@ -42,11 +42,11 @@ export function submitMessage(form: unknown, deps: SubmitDeps): Submitted {
   const submission = readSubmission(form)
   if (isRefusal(submission)) return { answer: 'refused', refusal: submission }
 
-  const fate = drawFate(deps.random.chaos, deps.chaos())
-  const { fault } = fate
+  const faults = drawFaults(deps.random.chaos, deps.chaos())
+  const fault = faults.post
   if (fault !== null && wasNotProcessed(fault)) {
     store(submission, fault, null, deps)
-    return { answer: fault, proxyStatus: fate.proxyStatus }
+    return { answer: fault, proxyStatus: faults.proxyStatus }
   }
 
   const attempt = deps.attempts.next(submission)
@@ -62,7 +62,7 @@ export function submitMessage(form: unknown, deps: SubmitDeps): Submitted {
   const answer = fault ?? 'accepted'
   const message = store(submission, answer, attempt.attempt, deps)
   const { callbackDelayMs, chaosDelayMs, now } = deps.settings
-  const { start: startLife } = planLife(message, outcome, fate, {
+  const { start: startLifecycle } = planLifecycle(message, outcome, faults, {
     callbackDelayMs,
     chaosDelayMs,
     now,
@@ -70,7 +70,7 @@ export function submitMessage(form: unknown, deps: SubmitDeps): Submitted {
     work: deps.work,
     callbacks: deps.callbacks,
   })
-  return { answer, resource: message.resource, garbage: fate.garbage, startLife }
+  return { answer, resource: message.resource, garbage: faults.garbage, startLifecycle }
 }
 
 function store(

@@ -24,9 +24,9 @@ export interface TwilioApiDeps extends SubmitDeps {
 
 export function createTwilioApi(deps: TwilioApiDeps): Router {
   const { settings, messages, chaos, random, authToken, secondaryToken, openRequests } = deps
-  const account = `/${API_VERSION}/Accounts/:accountSid`
-  const list = `${account}/Messages.json`
-  const one = `${account}/Messages/:sid.json`
+  const accountPath = `/${API_VERSION}/Accounts/:accountSid`
+  const listPath = `${accountPath}/Messages.json`
+  const messagePath = `${accountPath}/Messages/:sid.json`
   const router = Router()
 
   const answerJson = (response: Response, value: object) => {
@@ -41,32 +41,32 @@ export function createTwilioApi(deps: TwilioApiDeps): Router {
     if (isAuthorized(request, [authToken(), secondaryToken()], settings)) next()
     else refuse(response, refusal(20003))
   })
-  router.get(`${account}.json`, (request, response) => {
+  router.get(`${accountPath}.json`, (request, response) => {
     // A standard API key may not read the account.
-    if (isByApiKey(request, settings)) refuse(response, refusal(20003))
+    if (usesApiKey(request, settings)) refuse(response, refusal(20003))
     else if (request.params.accountSid !== settings.accountSid) refuse(response, notFound(request))
     else answerJson(response, accountResource(settings, authToken()))
   })
-  router.use(account, (request, response, next) => {
+  router.use(accountPath, (request, response, next) => {
     if (request.params.accountSid === settings.accountSid) next()
     else refuse(response, notFound(request))
   })
-  router.post(list, express.urlencoded({ extended: false }), (request, response) => {
+  router.post(listPath, express.urlencoded({ extended: false }), (request, response) => {
     answerSubmission(response, submitMessage(request.body, deps), deps)
   })
-  router.get([list, one], (_request, response, next) => {
+  router.get([listPath, messagePath], (_request, response, next) => {
     const fault = drawLookupFault(random.lookups, chaos())
     if (fault === null) next()
     else if (fault === 'error') refuse(response, refusal(20500))
     else writeAnswer(response, proxyAnswer(fault), settings.now)
   })
-  router.get(list, (request, response) => {
+  router.get(listPath, (request, response) => {
     const { pathname, searchParams } = new URL(request.originalUrl, 'http://simulator')
     const found = listMessages(messages.newestFirst(settings.listRefused), pathname, searchParams)
     if (isListRefusal(found)) refuse(response, found)
     else answerJson(response, found)
   })
-  router.get(one, (request, response) => {
+  router.get(messagePath, (request, response) => {
     const message = messages.find(request.params.sid, settings.listRefused)
     if (message === undefined) refuse(response, notFound(request))
     else answerJson(response, message.resource)
@@ -82,13 +82,13 @@ function isAuthorized(
   settings: SimulatorSettings,
 ): boolean {
   const given = credentialsOf(request)
-  const isByToken = authTokens.some(
+  const usesToken = authTokens.some(
     (token) => token !== undefined && given === `${settings.accountSid}:${token}`,
   )
-  return isByToken || isByApiKey(request, settings)
+  return usesToken || usesApiKey(request, settings)
 }
 
-function isByApiKey(request: Request, { apiKey }: SimulatorSettings): boolean {
+function usesApiKey(request: Request, { apiKey }: SimulatorSettings): boolean {
   return apiKey !== null && credentialsOf(request) === `${apiKey.sid}:${apiKey.secret}`
 }
 

@@ -1,5 +1,6 @@
 // What the simulator knows of Twilio's error codes: their messages, the HTTP status of a refusal, and which failures happen
-// before Twilio sends the message. The table is deliberately separate from src/delivery: the simulator is a second opinion.
+// before Twilio sends the message. The table deliberately does not import src/delivery: a wrong code there would otherwise
+// be wrong here as well, and no test would notice.
 
 interface KnownError {
   message: string

@@ -10,7 +10,7 @@ export function writeAnswer(response: ServerResponse, answer: HttpAnswer, now: N
   response.end(answer.body)
 }
 
-/** The timer ends if the client disconnects first; the same applies below. */
+/** This timer, like those below, stops if the client disconnects first. */
 export function writeLate(response: ServerResponse, answer: HttpAnswer, now: Now, delayMs: number): void {
   const timer = setTimeout(() => writeAnswer(response, answer, now), delayMs)
   response.once('close', () => clearTimeout(timer))

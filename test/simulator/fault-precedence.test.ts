@@ -1,6 +1,6 @@
 // Which of several faults happens, the faults of GETs, and the Retry-After of a 429.
 import { describe, expect, test } from '@jest/globals'
-import { type ChaosChange, drawFate, NO_CHAOS } from '../../src/simulator/chaos.ts'
+import { type ChaosChange, drawFaults, NO_CHAOS } from '../../src/simulator/chaos.ts'
 import { createRandom } from '../../src/simulator/seeded-random.ts'
 import { FROM, postForm, rejectionOf, simulate, TO } from './with-simulator.ts'
 
@@ -70,7 +70,7 @@ describe('with several faults for one request', () => {
     const names = inOrder.map(([each]) => each)
     const chaos = { ...NO_CHAOS }
     for (const each of names.slice(names.indexOf(name))) chaos[each] = 1
-    expect(drawFate(createRandom(1), chaos).fault).toBe(fault)
+    expect(drawFaults(createRandom(1), chaos).post).toBe(fault)
   })
 
   test('the first page lists the faults in order of precedence', () => {
@@ -84,7 +84,7 @@ describe('with several faults for one request', () => {
       let count = 0
       const chaos = { ...NO_CHAOS }
       for (const [each] of inOrder) chaos[each] = share
-      drawFate(() => {
+      drawFaults(() => {
         count += 1
         return 0.5
       }, chaos)
