@@ -144,11 +144,11 @@ function findCycle(graph: ReadonlyMap<string, readonly string[]>): string[] | nu
 }
 
 describe('beside the house', () => {
-  test('the simulator shares nothing with what it is a second opinion on', () => {
+  test('the simulator imports none of the code that it tests', () => {
     const shared = sources
       .filter(({ path }) => isSimulator(path))
       .flatMap((source) => ownImportsOf(source).map((target) => [source.path, target] as const))
-      // How a page is written is no fact about Twilio.
+      // HTML escaping says nothing about Twilio.
       .filter(([, target]) => !isSimulator(target) && target !== 'shared/html.ts')
     expect(shared).toEqual([])
   })

@@ -160,7 +160,8 @@ const FIXES: readonly (readonly [code: RegExp, fix: string])[] = [
   ],
   [
     /CERT|^SELF_SIGNED|^UNABLE_TO/,
-    'Twilio does not trust this certificate. Install one of a public certificate authority for this host name, with its chain.',
+    'Twilio does not trust this certificate. Install a certificate for this host name from a public certificate authority, ' +
+      'with its intermediate certificates.',
   ],
   [
     /^(EPROTO|ERR_SSL)/,

@@ -94,7 +94,7 @@ function readTimeMs(text: string | null): number | null {
   return /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}Z)?$/.test(text) ? Date.parse(text) : Number.NaN
 }
 
-/** Lowers a size that is too large instead of refusing it: `list({ limit: 5000 })` of the package asks for 5,000 per page. */
+/** Lowers a size above the maximum instead of refusing it: the package's `list({ limit: 5000 })` asks for 5,000 a page. */
 function readPageSize(text: string | null): number | null {
   if (text === null) return PAGE_SIZE_DEFAULT
   const size = readWhole(text)

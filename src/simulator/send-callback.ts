@@ -33,7 +33,7 @@ interface Timeouts {
   /** From the connection to the end of the answer. */
   answerMs: number
   /** The time left for all tries together. */
-  restMs: number
+  remainingMs: number
 }
 
 /**
@@ -50,22 +50,23 @@ export async function sendCallback(
   target.hash = ''
 
   const endMs = performance.now() + overrides.totalTimeoutMs
-  let restMs = overrides.totalTimeoutMs
+  let remainingMs = overrides.totalTimeoutMs
   let tries = 0
   let result: TryResult
-  let again: boolean
+  let shouldRetry: boolean
   do {
     tries += 1
     const timeouts = {
       connectMs: overrides.connectTimeoutMs,
       answerMs: overrides.answerTimeoutMs,
-      restMs,
+      remainingMs,
     }
     result = await tryOnce(target, callback, timeouts, options)
-    restMs = endMs - performance.now()
+    remainingMs = endMs - performance.now()
     const reason = retryReason(result)
-    again = reason !== null && overrides.retryOn.includes(reason) && restMs > 0 && !options.signal.aborted
-  } while (again && tries <= overrides.retryCount)
+    shouldRetry =
+      reason !== null && overrides.retryOn.includes(reason) && remainingMs > 0 && !options.signal.aborted
+  } while (shouldRetry && tries <= overrides.retryCount)
   return result.kind === 'answered'
     ? { tries, answerStatus: result.status, error: null }
     : { tries, answerStatus: null, error: result.error }
@@ -143,7 +144,7 @@ function startRequest(
 }
 
 /** Destroys the request when one of its time-outs is reached. */
-function limitTime(request: http.ClientRequest, { connectMs, answerMs, restMs }: Timeouts) {
+function limitTime(request: http.ClientRequest, { connectMs, answerMs, remainingMs }: Timeouts) {
   let isConnected = false
   let isOutOfTime = false
   const destroyAfter = (delayMs: number, reason: string, onDestroy = () => {}): NodeJS.Timeout =>
@@ -152,7 +153,7 @@ function limitTime(request: http.ClientRequest, { connectMs, answerMs, restMs }:
       request.destroy(new Error(reason))
     }, delayMs)
   const connectTimer = destroyAfter(connectMs, `no connection within ${connectMs} ms`)
-  const totalTimer = destroyAfter(restMs, 'no answer within the time for all tries', () => {
+  const totalTimer = destroyAfter(remainingMs, 'no answer within the time for all tries', () => {
     isOutOfTime = true
   })
   let answerTimer: NodeJS.Timeout | undefined

@@ -162,7 +162,7 @@ test.each([
   ['twilio_message_sid', 'set not null'],
   // With the default an insert succeeds, but later updates write null.
   ['error_message', `set default '', alter column error_message set not null`],
-])('a nullable column that must not be null is reported: %s, %s', async (name, change) => {
+])('a column that is NOT NULL but must be nullable is reported: %s, %s', async (name, change) => {
   const found = await examineAfter(`alter table sms_usage_logs alter column ${name} ${change}`)
   expect(of(found, 'table')).toEqual([
     expect.objectContaining({
@@ -256,7 +256,7 @@ test('a missing queue is named', async () => {
   })
 })
 
-test('an attempt that is due for long is reported', async () => {
+test('an attempt that has been due for minutes is reported', async () => {
   const found = await examineAfter(
     `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content,
        success, final_status, next_retry_at)

@@ -80,7 +80,7 @@ describe('with several faults for one request', () => {
   })
 
   test('the number of random values drawn is always the same', () => {
-    const countDice = (share: number) => {
+    const countDraws = (share: number) => {
       let count = 0
       const chaos = { ...NO_CHAOS }
       for (const [each] of inOrder) chaos[each] = share
@@ -90,7 +90,7 @@ describe('with several faults for one request', () => {
       }, chaos)
       return count
     }
-    expect(countDice(1)).toBe(countDice(0))
+    expect(countDraws(1)).toBe(countDraws(0))
   })
 })
 

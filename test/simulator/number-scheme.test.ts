@@ -1,4 +1,4 @@
-// The number scheme +1555CCCCCNN: the outcome of each attempt, and which attempt a POST is.
+// The number scheme +1555CCCCCNN: the outcome of each attempt, and to which attempt a POST belongs.
 import { describe, expect, test } from '@jest/globals'
 import { type Outcome, scriptedOutcome } from '../../src/simulator/number-script.ts'
 import { type Client, FROM, postForm, receive, rejectionOf, simulate } from './with-simulator.ts'
