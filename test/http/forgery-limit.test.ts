@@ -77,9 +77,17 @@ test.each([
   ])
 })
 
+/** In batches that a busy machine records before the endpoint sheds load. */
+async function postInBatches(callbacks: readonly endpoint.CallbackRequest[]): Promise<number[]> {
+  const statuses: number[] = []
+  for (let start = 0; start < callbacks.length; start += 50)
+    statuses.push(...(await endpoint.postTogether(target, callbacks.slice(start, start + 50))))
+  return statuses
+}
+
 test('genuine callbacks do not use up the budget', async () => {
   const genuine = Array.from({ length: BUDGET + 50 }, () => callback())
-  expect(await endpoint.postTogether(target, genuine)).toEqual(genuine.map(() => 204))
+  expect(await postInBatches(genuine)).toEqual(genuine.map(() => 204))
   expect(await endpoint.post(target, forged())).toMatchObject({ status: 403 })
 })
 
@@ -87,7 +95,7 @@ test('genuine callbacks signed in another spelling of the URL are accepted only 
   const path = `${endpoint.statusPath(row.id)}&who=O'Hara`
   const signedUrl = `${target.publicBaseUrl}${path.replace("'", '%27')}`
   const odd = Array.from({ length: BUDGET + 50 }, () => callback({ path, signedUrl }))
-  expect(await endpoint.postTogether(target, odd)).toEqual(odd.map(() => 204))
+  expect(await postInBatches(odd)).toEqual(odd.map(() => 204))
   await flood()
   expect(await endpoint.post(target, callback({ path, signedUrl }))).toMatchObject({ status: 429 })
 })
