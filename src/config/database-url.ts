@@ -8,6 +8,7 @@ const HONOURED: ReadonlyMap<string, { readonly pattern: RegExp; readonly values:
     ...['statement_timeout', 'idle_in_transaction_session_timeout', 'sslcert', 'sslkey', 'sslrootcert'],
   ].map((name) => [name, { pattern: /./s, values: 'not empty' }] as const),
   ['client_encoding', { pattern: /^utf-?8$/i, values: 'utf8' }],
+  ['connect_timeout', { pattern: /^[1-9]\d{0,3}$/, values: 'a number of seconds from 1 to 9999' }],
   // PostgreSQL truncates longer names.
   ['schema', { pattern: /^.{1,63}$/s, values: 'the name of one schema, at most 63 characters' }],
   ['ssl', { pattern: /^(true|1|0|no-verify)$/, values: 'true, 1, 0 or no-verify' }],
@@ -38,7 +39,7 @@ const INSTEAD: ReadonlyMap<string, string> = new Map([
   ...['target_session_attrs', 'load_balance_hosts', 'targetServerType', 'hostaddr', 'hostorder'].map(
     (name) => [name, `remove it; ${ONE_HOST}`] as const,
   ),
-  ...['lock_timeout', 'query_timeout', 'connect_timeout', 'socket_timeout', 'pool_timeout'].map(
+  ...['lock_timeout', 'query_timeout', 'socket_timeout', 'pool_timeout'].map(
     (name) => [name, 'remove it; sms-retry sets its own time-outs'] as const,
   ),
   ...['timezone', 'TimeZone'].map((name) => [name, 'remove it; every session is in UTC'] as const),

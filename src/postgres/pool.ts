@@ -32,9 +32,11 @@ export interface Database extends Db {
   close(): Promise<void>
 }
 
-const CONNECT_TIMEOUT_MS = 5_000
-
-/** Twilio waits 15 seconds for the answer to a callback, so a database that hangs must time out before that. */
+/**
+ * Twilio waits 15 seconds for the answer to a callback. A database that hangs must time out before that: the connection
+ * and the query together.
+ */
+const CONNECT_TIMEOUT_SECONDS = 5
 const QUERY_TIMEOUT_MS = 8_000
 
 /**
@@ -61,7 +63,7 @@ export function openDatabase(
       }
     },
     types: columnTypes,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    connectionTimeoutMillis: 1000 * connectTimeoutSeconds(config),
     idleTimeoutMillis: 30_000,
     application_name: 'sms-retry',
     // SET rather than the `options` parameter, which PgBouncer does not accept.
@@ -96,8 +98,17 @@ export function openDatabase(
  * As with ORMs, no other schema is searched. Empty if the URL has no such parameter.
  */
 export function searchPath(config: DatabaseConfig): string {
-  const schema = URL.canParse(config.url) ? new URL(config.url).searchParams.get('schema') : null
+  const schema = parameterOf(config, 'schema')
   return schema === null ? '' : `set search_path = ${pg.escapeIdentifier(schema)};\n`
+}
+
+/** The longest wait for a connection, new or from the pool: the URL parameter `connect_timeout` of libpq, which pg ignores. */
+function connectTimeoutSeconds(config: DatabaseConfig): number {
+  return Number(parameterOf(config, 'connect_timeout') ?? CONNECT_TIMEOUT_SECONDS)
+}
+
+function parameterOf({ url }: DatabaseConfig, name: string): string | null {
+  return URL.canParse(url) ? new URL(url).searchParams.get(name) : null
 }
 
 /** Migrations also use these options, for a connection of their own with session locks and longer time-outs. */

@@ -5,7 +5,7 @@ import { readTableState } from '../../src/db/bookkeeping.ts'
 import { SchemaError } from '../../src/shared/errors.ts'
 import { migrate } from '../../src/processes/migrate.ts'
 import { WORKING_NUMBER } from '../cli/run-cli.ts'
-import type { TestDatabase } from '../support/database.ts'
+import { type TestDatabase, withParameter } from '../support/database.ts'
 import { silentLogger } from '../support/silent-logger.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { startWorld, type World } from '../support/world.ts'
@@ -21,12 +21,8 @@ afterEach(async () => {
 const SCHEMA = 'App"1; drop'
 const QUOTED = '"App""1; drop"'
 
-function urlWithSchema(url: string, schema: string): string {
-  return `${url}?schema=${encodeURIComponent(schema)}`
-}
-
 const configOf = ({ url }: TestDatabase, schema: string) => ({
-  ...{ url: urlWithSchema(url, schema), ssl: null, poolMax: 2 },
+  ...{ url: withParameter(url, 'schema', schema), ssl: null, poolMax: 2 },
 })
 
 async function tablesOf(database: TestDatabase): Promise<unknown[]> {
@@ -50,7 +46,7 @@ describe('the schema in DATABASE_URL', () => {
         await database.query(`create schema ${QUOTED}`)
         await database.query(`alter table sms_usage_logs set schema ${QUOTED}`)
         await migrate(configOf(database, SCHEMA), silentLogger)
-        return urlWithSchema(database.url, SCHEMA)
+        return withParameter(database.url, 'schema', SCHEMA)
       },
     })
     const { sender, database, env } = world

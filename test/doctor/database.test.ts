@@ -1,7 +1,7 @@
 // The checks of `doctor` for database, schema, queue and worker: each test breaks one thing.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
-import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { createTestDatabase, type TestDatabase, withParameter } from '../support/database.ts'
 import { startWorld, type World } from '../support/world.ts'
 import { examine, named, of } from './examine.ts'
 
@@ -64,7 +64,7 @@ describe('an unreachable database', () => {
   })
 
   test('reports a certificate file that does not exist', async () => {
-    const url = `${world.database.url}?sslrootcert=/nowhere/root.crt`
+    const url = withParameter(world.database.url, 'sslrootcert', '/nowhere/root.crt')
     const [finding] = of(await examine({ ...world.env, DATABASE_URL: url }), 'database')
     expect(finding).toMatchObject({ result: 'failed', fix: expect.stringContaining('sslrootcert') })
   })

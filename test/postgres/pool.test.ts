@@ -1,8 +1,10 @@
 // How DATABASE_URL and DATABASE_SSL become a connection: DATABASE_SSL decides about TLS.
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { describe, expect, test } from '@jest/globals'
 import pg from 'pg'
 import { parseConfig } from '../../src/config/config.ts'
-import { connectionOptions } from '../../src/postgres/pool.ts'
+import { connectionOptions, openDatabase } from '../../src/postgres/pool.ts'
 import { ConfigError } from '../../src/shared/errors.ts'
 
 const URL_WITHOUT = 'postgres://user:secret@localhost:5432/app'
@@ -50,6 +52,30 @@ describe.each([undefined, 'disable'])('a URL with its host as a parameter, and D
     ])
     await client.end()
   })
+})
+
+test('connect_timeout in the URL replaces the default of 5 seconds', async () => {
+  const { hostname, port } = new URL(process.env['TEST_SERVER_URL'] ?? '')
+  const slow = createServer((socket) => {
+    socket.pause()
+    setTimeout(() => {
+      const server = connect(Number(port), hostname)
+      socket.on('error', () => server.destroy())
+      server.on('error', () => socket.destroy())
+      socket.pipe(server).pipe(socket)
+    }, 6_000)
+  })
+  await once(slow.listen(0, '127.0.0.1'), 'listening')
+  const url = new URL(process.env['TEST_SERVER_URL'] ?? '')
+  url.port = `${(slow.address() as AddressInfo).port}`
+  url.searchParams.set('connect_timeout', '60')
+  const database = openDatabase({ url: url.href, ssl: null, poolMax: 1 }, () => undefined)
+  try {
+    expect(await database.executeSql('select 1 as one')).toMatchObject({ rows: [{ one: 1 }] })
+  } finally {
+    await database.close()
+    slow.close()
+  }
 })
 
 test('certificates in a URL with a socket contradict DATABASE_SSL', () => {

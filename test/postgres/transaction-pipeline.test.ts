@@ -6,7 +6,7 @@ import { type AddressInfo, connect, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { type Database, type Db, openDatabase, type Transaction } from '../../src/postgres/pool.ts'
-import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { createTestDatabase, type TestDatabase, withParameter } from '../support/database.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 let direct: TestDatabase
@@ -292,7 +292,7 @@ test.each([
   undefined,
   0,
 ])("the app's query_timeout in the URL has no effect, with a time-out of ours of %s", async (queryTimeoutMs) => {
-  const config = { url: `${direct.url}?query_timeout=100`, ssl: null, poolMax: 1 }
+  const config = { url: withParameter(direct.url, 'query_timeout', '100'), ssl: null, poolMax: 1 }
   const limited = openDatabase(config, () => undefined, queryTimeoutMs)
   ends.push(() => limited.close())
   await limited.executeSql('select from pg_sleep(0.3)')

@@ -20,6 +20,8 @@ export async function createTestDatabase(
   await onServer(serverUrl, `create database ${name} template ${template ?? 'template0'} strategy file_copy`)
   const url = new URL(serverUrl)
   url.pathname = `/${name}`
+  // On a machine with a high load, the default of 5 seconds is too short.
+  url.searchParams.set('connect_timeout', '20')
   const pool = new pg.Pool({ connectionString: url.toString(), max: 2 })
   // Tests that end all connections on purpose end these as well.
   pool.on('error', () => undefined)
@@ -31,6 +33,13 @@ export async function createTestDatabase(
       await onServer(serverUrl, `drop database ${name} with (force)`)
     },
   }
+}
+
+/** The URL with one more parameter. */
+export function withParameter(url: string, name: string, value: string): string {
+  const changed = new URL(url)
+  changed.searchParams.set(name, value)
+  return changed.href
 }
 
 async function onServer(url: string, statement: string): Promise<void> {
