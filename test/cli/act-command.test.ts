@@ -1,10 +1,10 @@
-// The commands `retry` and `cancel` as real processes: output, exit code, and the resulting row. Which state allows which
-// action is tested in test/delivery/by-hand.test.ts. Needs dist/.
+// The commands `retry` and `cancel`: output, exit code, and the resulting row. Which state allows which action is tested in
+// test/delivery/manual-actions.test.ts. Needs dist/.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import pg from 'pg'
 import { waitFor } from '../support/wait-for.ts'
 import { startWorld, type World } from '../support/world.ts'
-import { type Ended, runCli, WORKING_NUMBER } from './run-cli.ts'
+import { type Ended, runCli, runCliProcess, WORKING_NUMBER } from './run-cli.ts'
 
 /** Twilio refuses these with "opted out", which is never retried, and "queue full", which is retried after minutes. */
 const OPTED_OUT = '+15552161001'
@@ -61,7 +61,8 @@ describe('retry', () => {
 
   test('run by two processes at the same time schedules one attempt', async () => {
     const id = await send(OPTED_OUT)
-    const ended = await Promise.all([run('retry', id, '--force'), run('retry', id, '--force')])
+    const retry = () => runCliProcess(['retry', id, '--force'], world.env)
+    const ended = await Promise.all([retry(), retry()])
     expect(ended.map(({ code }) => code).toSorted()).toEqual([0, 1])
     expect(ended.find(({ code }) => code === 1)?.stderr).toMatch(/changed in the meantime|already due/)
     expect(await jobsOf(id)).toEqual([1])
@@ -118,7 +119,11 @@ describe('cancel', () => {
     const id = await send(QUEUE_FULL)
     expect(await jobsOf(id)).toEqual([1])
     expect((await run('list', '--limit', '1')).stdout).toMatch(/ retrying +1 +in 5 min +21611/)
-    expect(await run('cancel', id)).toEqual({ code: 0, stdout: `message ${id}: canceled\n`, stderr: '' })
+    expect(await runCliProcess(['cancel', id], world.env)).toEqual({
+      code: 0,
+      stdout: `message ${id}: canceled\n`,
+      stderr: '',
+    })
     expect(await jobsOf(id)).toEqual([])
     expect(await run('cancel', id)).toEqual({
       code: 1,

@@ -1,5 +1,5 @@
-// The commands on messages and policy as real processes: their output for people and as JSON. Wrong usage and failures are
-// tested in program.test.ts. Needs dist/.
+// The commands on messages and policy: their output for people and as JSON, and their colours in a terminal. Wrong usage
+// and failures are tested in program.test.ts. Needs dist/.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { spawnSync } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
 import { createTestDatabase } from '../support/database.ts'
 import { startWorld, type World } from '../support/world.ts'
-import { type Ended, runCli, SEND, WORKING_NUMBER } from './run-cli.ts'
+import { type Ended, runCli, runCliProcess, SEND, WORKING_NUMBER } from './run-cli.ts'
 
 const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
 const OPTED_OUT = '+15552161001'
@@ -154,7 +154,7 @@ describe('list and show', () => {
   })
 
   test('show --show-content also prints phone number and text', async () => {
-    const { code, stdout } = await run(['show', `${id}`, '--show-content'])
+    const { code, stdout } = await runCliProcess(['show', `${id}`, '--show-content'], world.env)
     expect(code).toBe(0)
     expect(stdout).toMatch(new RegExp(`^To +\\${OPTED_OUT}$`, 'm'))
     expect(stdout).toMatch(/^Text +Hello$/m)
@@ -240,8 +240,9 @@ describe('colours', () => {
 
   test('are not written to a pipe', async () => {
     // FORCE_COLOR makes Node treat the pipe as a terminal: it proves that there are colours to leave out.
-    expect((await run(['list'], { FORCE_COLOR: '1' })).stdout).toContain(ESCAPE)
-    expect((await run(['list'])).stdout).not.toContain(ESCAPE)
+    const forced = await runCliProcess(['list'], { ...world.env, FORCE_COLOR: '1' })
+    expect(forced.stdout).toContain(ESCAPE)
+    expect((await runCliProcess(['list'], world.env)).stdout).not.toContain(ESCAPE)
   })
 
   // `script` of util-linux runs a command in a terminal of its own.
@@ -277,7 +278,7 @@ describe('colours', () => {
       expect(codes.length).toBeGreaterThan(20)
       expect(Math.max(...codes.map((line) => line.length))).toBe(60)
       expect(codes.some((line) => line.endsWith('…'))).toBe(true)
-      expect((await runCli(['policy'])).stdout).not.toContain('…')
+      expect((await runCliProcess(['policy'])).stdout).not.toContain('…')
     },
   )
 })

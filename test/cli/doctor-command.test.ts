@@ -1,11 +1,11 @@
-// The command `doctor` as a real process: its output for people and as JSON, and its exit code. What each check finds is
+// The command `doctor`: its output for people and as JSON, and its exit code. What each check finds is
 // tested in test/doctor. Needs dist/.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { fileURLToPath } from 'node:url'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { startWorld, type World } from '../support/world.ts'
-import { type Ended, runCli } from './run-cli.ts'
+import { type Ended, runCli, runCliProcess } from './run-cli.ts'
 
 let world: World
 beforeAll(async () => {
@@ -26,7 +26,7 @@ interface FindingJson {
 const findings = ({ stdout }: Ended): FindingJson[] => JSON.parse(stdout) as FindingJson[]
 
 test('exits with 0 if there are only warnings, and prints a fix for each', async () => {
-  const { code, stdout, stderr } = await doctor()
+  const { code, stdout, stderr } = await runCliProcess(['doctor'], world.env)
   expect([code, stderr]).toEqual([0, '2 warnings.\n'])
   expect(stdout).toMatch(/^warning {2}configuration {2}TWILIO_API_BASE_URL is set.*\n +-> Leave it unset/m)
   expect(stdout).toMatch(/^warning {2}worker +No worker is running.*\n +-> Start one/m)
@@ -90,7 +90,8 @@ test.each([['0'], ['61'], ['soon']])('--timeout %s exits with 2', async (timeout
 
 test('reports a clock that differs from the clock of the database', async () => {
   const shiftedClock = fileURLToPath(new URL('../support/shifted-clock.ts', import.meta.url))
-  const ended = await doctor(['--json'], {
+  const ended = await runCliProcess(['doctor', '--json'], {
+    ...world.env,
     NODE_OPTIONS: `--disable-warning=ExperimentalWarning --import=${shiftedClock}`,
     CLOCK_SHIFT_MS: '-90000',
   })

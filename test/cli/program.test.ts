@@ -1,12 +1,13 @@
-// The program as a real process: data on stdout, messages for people on stderr, exit code 0 (ok), 1 (failed) or 2 (wrong
-// usage), and the commands that run until they are stopped. Needs dist/, which `npm test` builds.
+// The program: data on stdout, messages for people on stderr, exit code 0 (ok), 1 (failed) or 2 (wrong usage). As real
+// processes: the file .env, closed pipes, and the commands that run until they are stopped. Needs dist/, which `npm test`
+// builds.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
-import { type Ended, endOf, runCli, SEND, WORKING_NUMBER } from './run-cli.ts'
+import { type Ended, endOf, runCli, runCliProcess, SEND, WORKING_NUMBER } from './run-cli.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { startCli, untilReady } from '../support/process.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -336,7 +337,7 @@ describe('commands that run until they are stopped', () => {
     )
     expect(settings).toMatchObject({ TWILIO_API_BASE_URL: url, TWILIO_ACCOUNT_SID: expect.any(String) })
     // The printed settings are enough to send through the simulator.
-    const sent = await run([...SEND, WORKING_NUMBER], settings)
+    const sent = await runCliProcess([...SEND, WORKING_NUMBER], { ...world.env, ...settings })
     expect(sent).toMatchObject({ code: 0, stdout: expect.stringContaining('accepted') })
     expect(await (await fetch(`${url}/simulator/messages`)).json()).toMatchObject({
       messages: [{ to: WORKING_NUMBER }],

@@ -1,12 +1,12 @@
-// The command `reconcile` as a real process: its output for people and as JSON, and its exit code. What a sweep does with
+// The command `reconcile`: its output for people and as JSON, and its exit code. What a sweep does with
 // each message is tested in test/messages/reconcile-*.test.ts. Needs dist/.
 import { describe, expect, test } from '@jest/globals'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
-import { createTestDatabase } from '../support/database.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { jobsOf, newTimedWorld, NOTHING, sendWith, type TimedWorld } from '../support/timed-world.ts'
 import { enqueue } from '../support/workers.ts'
-import { message, rowsOf } from '../support/world-with.ts'
-import { type Ended, runCli } from './run-cli.ts'
+import { closeLater, message, rowsOf } from '../support/world-with.ts'
+import { type Ended, runCli, runCliProcess } from './run-cli.ts'
 
 function run({ env }: TimedWorld, flags: readonly string[] = []): Promise<Ended> {
   return runCli(['reconcile', ...flags], env)
@@ -26,13 +26,30 @@ async function fourOverdue(world: TimedWorld): Promise<number[]> {
   return ids
 }
 
+/** The settings that `reconcile` requires. Nothing listens at these addresses. */
+const ENV = {
+  DATABASE_URL: 'postgres://app@127.0.0.1:1/app',
+  PUBLIC_BASE_URL: 'http://127.0.0.1:1',
+  TWILIO_API_BASE_URL: 'http://127.0.0.1:1',
+  TWILIO_ACCOUNT_SID: `AC${'0'.repeat(32)}`,
+  TWILIO_AUTH_TOKEN: '0'.repeat(32),
+  TWILIO_FROM_NUMBER: '+12065550100',
+}
+
+/** Dropped after the test. */
+async function newDatabase(template?: null): Promise<TestDatabase> {
+  const database = await createTestDatabase(template)
+  closeLater(() => database.drop())
+  return database
+}
+
 const TO_JSON = ['--json']
 
 describe('reconcile', () => {
   test('resolves overdue messages and prints how many', async () => {
     const world = await newTimedWorld()
     await fourOverdue(world)
-    const { code, stdout, stderr } = await run(world)
+    const { code, stdout, stderr } = await runCliProcess(['reconcile'], world.env)
     expect([code, ...stdout.split('\n')]).toEqual([
       0,
       'Checked 4 overdue messages.',
@@ -147,8 +164,8 @@ describe('reconcile --dry-run', () => {
   })
 
   test('needs only DATABASE_URL, and writes messages for people to stderr only', async () => {
-    const { env } = await newTimedWorld()
-    const databaseOnly = { DATABASE_URL: env['DATABASE_URL'] ?? '' }
+    const database = await newDatabase()
+    const databaseOnly = { DATABASE_URL: database.url }
     expect(await runCli(['reconcile', '--dry-run'], databaseOnly)).toEqual({
       code: 0,
       stdout: '',
@@ -162,15 +179,17 @@ describe('reconcile --dry-run', () => {
   })
 
   test('lists at most 1,000 messages, and says so', async () => {
-    const world = await newTimedWorld()
-    await world.database.query(
+    const database = await newDatabase()
+    await database.query(
       `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content,
                                    final_status, sms_metadata)
        select 1, '+12065550111', 'outbound', 5, 'Hello', 'pending',
               '{"reconcile_at": "2026-01-01T00:00:00.000Z", "attempts": [{"number": 0, "status": "pending"}]}'
          from generate_series(1, 1001)`,
     )
-    const { code, stdout, stderr } = await run(world, ['--dry-run', '--json'])
+    const { code, stdout, stderr } = await runCli(['reconcile', '--dry-run', '--json'], {
+      DATABASE_URL: database.url,
+    })
     expect({ code, stderr }).toEqual({ code: 0, stderr: 'Only the first 1000 messages are listed.\n' })
     expect(JSON.parse(stdout)).toHaveLength(1000)
   })
@@ -178,10 +197,9 @@ describe('reconcile --dry-run', () => {
 
 describe('reconcile fails', () => {
   test('with exit code 2 if Twilio settings are missing, and names all of them', async () => {
-    const { env } = await newTimedWorld()
     const names = ['PUBLIC_BASE_URL', 'TWILIO_ACCOUNT_SID', 'TWILIO_AUTH_TOKEN', 'TWILIO_FROM_NUMBER']
     const without = Object.fromEntries(names.map((name) => [name, '']))
-    const { code, stdout, stderr } = await runCli(['reconcile'], { ...env, ...without })
+    const { code, stdout, stderr } = await runCli(['reconcile'], { ...ENV, ...without })
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
     for (const name of names) expect(stderr).toContain(name)
   })
@@ -196,9 +214,8 @@ describe('reconcile fails', () => {
     [[]],
     [['--dry-run']],
   ])('with exit code 1 while the database is unreachable (flags %j)', async (flags) => {
-    const world = await newTimedWorld()
-    const env = { ...world.env, DATABASE_URL: `postgres://app:hunter2@127.0.0.1:${await freePort()}/app` }
-    const { code, stdout, stderr } = await runCli(['reconcile', ...flags], env)
+    const url = `postgres://app:hunter2@127.0.0.1:${await freePort()}/app`
+    const { code, stdout, stderr } = await runCli(['reconcile', ...flags], { ...ENV, DATABASE_URL: url })
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
     expect(stderr).toMatch(/ECONNREFUSED/)
     expect(stderr).not.toContain('hunter2')
@@ -206,11 +223,8 @@ describe('reconcile fails', () => {
   })
 
   test('with exit code 1 on a database without migrations, and says which command to run', async () => {
-    const world = await newTimedWorld()
-    const unmigrated = await createTestDatabase(null)
-    const env = { ...world.env, DATABASE_URL: unmigrated.url }
-    const { code, stdout, stderr } = await runCli(['reconcile'], env)
-    await unmigrated.drop()
+    const { url } = await newDatabase(null)
+    const { code, stdout, stderr } = await runCli(['reconcile'], { ...ENV, DATABASE_URL: url })
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
     expect(stderr).toContain('sms-retry migrate')
   })

@@ -1,8 +1,8 @@
-// The command `stats` as a real process: its output for people and as JSON. How messages are counted is tested in
+// The command `stats`: its output for people and as JSON. How messages are counted is tested in
 // test/db/overview.test.ts. Needs dist/.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { startWorld, type World } from '../support/world.ts'
-import { type Ended, runCli, WORKING_NUMBER } from './run-cli.ts'
+import { type Ended, runCli, runCliProcess, WORKING_NUMBER } from './run-cli.ts'
 
 let world: World
 beforeAll(async () => {
@@ -21,7 +21,7 @@ afterAll(() => world.stop())
 const stats = (...flags: string[]): Promise<Ended> => runCli(['stats', ...flags], world.env)
 
 test('counts the last 24 hours by default, with targets and error codes', async () => {
-  const { code, stdout, stderr } = await stats()
+  const { code, stdout, stderr } = await runCliProcess(['stats'], world.env)
   expect([code, stderr]).toEqual([0, ''])
   for (const line of [
     /^The last 1 d +MESSAGES +SHARE$/m,

@@ -1,6 +1,6 @@
 // Tests pruning in batches: it can be stopped, killed and run twice at once, while callbacks and sends continue.
 // db/prunable-messages.test.ts tests which messages are deleted. Needs dist/.
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import pg from 'pg'
 import type { Database } from '../../src/postgres/pool.ts'
 import { findMessage } from '../../src/db/messages.ts'
@@ -24,13 +24,15 @@ let own: TestDatabase
 let database: Database
 let queue: Queue
 
-beforeEach(async () => {
+beforeAll(async () => {
   own = await createTestDatabase()
   database = open(own, 10)
   queue = await startQueue(database, 'schedule', silentLogger)
 })
 
-afterEach(async () => {
+beforeEach(() => own.query('truncate sms_usage_logs cascade'))
+
+afterAll(async () => {
   await queue.stop(1_000)
   await database.close()
   await own.drop()
@@ -121,6 +123,7 @@ describe('pruning in batches', () => {
     )
     await expect(prune(database, ROWS)).rejects.toThrow(/foreign key constraint/)
     expect(await count()).toBe(15)
+    await own.query('drop table notes')
   })
 })
 
@@ -265,11 +268,11 @@ describe('sms-retry prune', () => {
   })
 
   test('does not touch a table that was not migrated', async () => {
-    await own.query("delete from sms_retry.migrations where name like '010%'")
-    expect(await run('--older-than', '90d')).toMatchObject({
-      code: 1,
-      stderr: expect.stringContaining('sms-retry migrate'),
-    })
+    const old = await createTestDatabase()
+    await old.query("delete from sms_retry.migrations where name like '010%'")
+    const ended = await runCli(['prune', '--older-than', '90d'], { DATABASE_URL: old.url })
+    await old.drop()
+    expect(ended).toMatchObject({ code: 1, stderr: expect.stringContaining('sms-retry migrate') })
   })
 
   /** Blocks the delete of a row in the second batch until the lock is released. */
@@ -288,6 +291,8 @@ describe('sms-retry prune', () => {
     await holder.query('select pg_advisory_lock(1)')
     return () => holder.end()
   }
+
+  afterEach(() => own.query('drop function if exists wait_for_test cascade'))
 
   /** The sessions that prune, and whether they wait for a lock. */
   const pruning = () =>

@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeAll, describe, expect, test } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import pg from 'pg'
 import { readTableState } from '../../src/db/bookkeeping.ts'
 import { migrate } from '../../src/processes/migrate.ts'
@@ -17,6 +17,7 @@ import {
   ORIGINAL_TABLE,
   open,
 } from '../db/original-table.ts'
+import { runCli } from '../cli/run-cli.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { startCli } from '../support/process.ts'
 import { dumpSchema } from '../support/schema-dump.ts'
@@ -60,16 +61,26 @@ async function isCurrent(database: TestDatabase): Promise<boolean> {
 }
 
 /** The schema of an empty database. All other databases must get the same. */
-async function freshSchema(): Promise<string> {
+let freshSchema: string
+beforeAll(async () => {
   const template = await createTestDatabase()
-  return dumpSchema(template).finally(() => template.drop())
-}
+  freshSchema = await dumpSchema(template).finally(() => template.drop())
+})
 
 describe('an empty database', () => {
+  let database: TestDatabase
+  let wasCurrent: boolean
+  let applied: readonly string[]
+  beforeAll(async () => {
+    database = await createTestDatabase(null)
+    wasCurrent = await isCurrent(database)
+    applied = await migrated(database)
+  })
+  afterAll(() => database.drop())
+
   test('gets the table, its indexes and the queue', async () => {
-    const database = await databaseWith()
-    expect(await isCurrent(database)).toBe(false)
-    expect(await migrated(database)).toEqual(ALL_MIGRATIONS)
+    expect(wasCurrent).toBe(false)
+    expect(applied).toEqual(ALL_MIGRATIONS)
     expect(await isCurrent(database)).toBe(true)
     expect(await indexesOf(database)).toEqual(ALL_INDEXES_VALID)
     expect(await database.query('select name from sms_retry_pgboss.queue order by name')).toEqual([
@@ -79,8 +90,6 @@ describe('an empty database', () => {
   })
 
   test('gets only the table, its sequence and its indexes in the schema public', async () => {
-    const database = await databaseWith()
-    await migrated(database)
     const objects = await database.query<{ name: string }>(
       `select c.relname as "name" from pg_class c where c.relnamespace = 'public'::regnamespace
        union all select p.proname from pg_proc p where p.pronamespace = 'public'::regnamespace
@@ -97,8 +106,6 @@ describe('an empty database', () => {
   })
 
   test('gets two schemas: one for bookkeeping, one for pg-boss', async () => {
-    const database = await databaseWith()
-    await migrated(database)
     const schemas = await database.query<{ name: string }>(
       `select nspname as "name" from pg_namespace
         where nspname !~ '^pg_' and nspname not in ('information_schema', 'public') order by 1`,
@@ -112,24 +119,31 @@ describe('an empty database', () => {
 })
 
 describe('a database with the original table', () => {
-  const everything = (database: TestDatabase) =>
-    database.query(
+  let database: TestDatabase
+  let before: { readonly rows: object[]; readonly file: string }
+  beforeAll(async () => {
+    database = await createTestDatabase(null)
+    for (const statement of [ORIGINAL_TABLE, ORIGINAL_ROWS]) await database.query(statement)
+    before = await everything()
+    await migrated(database)
+  })
+  afterAll(() => database.drop())
+
+  const everything = async () => ({
+    rows: await database.query(
       `select id, user_id, phone_number, message_direction, message_length, message_content, success,
               processing_time_ms, error_message, sms_metadata::text, created_at::text, xmin::text, ctid::text
          from sms_usage_logs order by id`,
-    )
+    ),
+    file: await fileOf(database),
+  })
 
   test('keeps every row and its file on disk unchanged', async () => {
-    const database = await databaseWith(ORIGINAL_TABLE, ORIGINAL_ROWS)
-    const before = { rows: await everything(database), file: await fileOf(database) }
     expect(before.rows).toHaveLength(4)
-    await migrated(database)
-    expect({ rows: await everything(database), file: await fileOf(database) }).toEqual(before)
+    expect(await everything()).toEqual(before)
   })
 
   test('gets the added columns with their defaults, also in existing rows', async () => {
-    const database = await databaseWith(ORIGINAL_TABLE, ORIGINAL_ROWS)
-    await migrated(database)
     const added = await database.query(
       `select distinct retry_count, max_retries, next_retry_at, twilio_message_sid, final_status
          from sms_usage_logs`,
@@ -146,23 +160,21 @@ describe('a database with the original table', () => {
   })
 
   test('gets the same schema as an empty database', async () => {
-    const database = await databaseWith(ORIGINAL_TABLE)
-    await migrated(database)
-    expect(await dumpSchema(database)).toBe(await freshSchema())
+    expect(await dumpSchema(database)).toBe(freshSchema)
   })
+})
 
-  test('keeps columns and indexes of the app', async () => {
-    const database = await databaseWith(
-      ORIGINAL_TABLE,
-      'alter table sms_usage_logs add column campaign text',
-      'create index idx_sms_usage_logs_campaign on sms_usage_logs (campaign)',
-    )
-    await migrated(database)
-    const names = (await indexesOf(database)).map(({ name }) => name)
-    expect(names).toContain('idx_sms_usage_logs_campaign')
-    expect(names).toHaveLength(ALL_INDEXES_VALID.length + 1)
-    expect(await dumpSchema(database)).toContain('campaign text')
-  })
+test('columns and indexes of the app stay', async () => {
+  const database = await databaseWith(
+    ORIGINAL_TABLE,
+    'alter table sms_usage_logs add column campaign text',
+    'create index idx_sms_usage_logs_campaign on sms_usage_logs (campaign)',
+  )
+  await migrated(database)
+  const names = (await indexesOf(database)).map(({ name }) => name)
+  expect(names).toContain('idx_sms_usage_logs_campaign')
+  expect(names).toHaveLength(ALL_INDEXES_VALID.length + 1)
+  expect(await dumpSchema(database)).toContain('campaign text')
 })
 
 test('existing columns without a time zone stay, and the file on disk is not rewritten', async () => {
@@ -171,7 +183,7 @@ test('existing columns without a time zone stay, and the file on disk is not rew
   await migrated(database)
   expect(await fileOf(database)).toBe(file)
   expect(await indexesOf(database)).toEqual(ALL_INDEXES_VALID)
-  const expected = (await freshSchema()).replace(
+  const expected = freshSchema.replace(
     'next_retry_at timestamp with time zone',
     'next_retry_at timestamp without time zone',
   )
@@ -247,7 +259,7 @@ describe('the command', () => {
       words: [`Applied: ${ALL_MIGRATIONS.join(', ')}.`, 'The schema is up to date.'],
     })
     expect(processes.map(({ stdout }) => stdout())).toEqual(['', ''])
-    expect(await dumpSchema(database)).toBe(await freshSchema())
+    expect(await dumpSchema(database)).toBe(freshSchema)
   })
 
   test('exits with 1 and one line, without a stack, if another table is in the way', async () => {
@@ -257,10 +269,10 @@ describe('the command', () => {
       ORIGINAL_ROWS,
       `update sms_usage_logs set twilio_message_sid = 'SM1'`,
     )
-    const cli = startCli(['migrate'], { DATABASE_URL: database.url })
-    expect(await cli.ended).toBe(1)
-    expect(cli.stderr()).toContain('share one twilio_message_sid')
-    expect(cli.stderr()).not.toMatch(/^\s+at /m)
+    const { code, stderr } = await runCli(['migrate'], { DATABASE_URL: database.url })
+    expect(code).toBe(1)
+    expect(stderr).toContain('share one twilio_message_sid')
+    expect(stderr).not.toMatch(/^\s+at /m)
   })
 
   test('exits with 1 and a message if its connection is cut', async () => {

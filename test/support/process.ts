@@ -9,6 +9,9 @@ const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
 /** Node keeps compiled code here: a process starts with half the processor time. */
 const COMPILE_CACHE = fileURLToPath(new URL('../../node_modules/.cache/node', import.meta.url))
 
+/** The variables that each process gets besides those of its test. */
+export const BASE_ENV = { PATH: process.env['PATH'], NODE_COMPILE_CACHE: COMPILE_CACHE }
+
 export interface CliProcess {
   readonly child: ChildProcess
   readonly stdout: () => string
@@ -31,7 +34,7 @@ export function startCli(
 ): CliProcess {
   const child = spawn(process.execPath, [cli, ...args], {
     cwd: folder,
-    env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: COMPILE_CACHE, ...env },
+    env: { ...BASE_ENV, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let stdout = ''
