@@ -1,6 +1,6 @@
-// A process that runs commands of the built program one after another, for run-cli.ts. Starting a process costs more
-// processor time than most commands. Each run gets its own environment, and its output is captured.
-import { setTimeout as sleep } from 'node:timers/promises'
+// A process that runs commands of the built program one after another, for run-cli.ts: starting a process takes more
+// processor time than most commands. Sets the environment of each run, and captures its output.
+import { waitFor } from '../support/wait-for.ts'
 
 export interface CommandRun {
   readonly args: readonly string[]
@@ -40,8 +40,11 @@ async function run({ args, env }: CommandRun): Promise<Ended> {
   Object.assign(process.env, env)
   const before = process.getActiveResourcesInfo().length
   const code = await runProgram(['node', 'sms-retry', ...args], process.env)
-  // A process ends when nothing keeps it alive. A command that leaves a connection or a timer open never gets here.
-  while (process.getActiveResourcesInfo().length > before) await sleep(1)
+  // A connection or a timer that the command leaves open would keep its process alive.
+  await waitFor(
+    'the command to close what it opened',
+    () => process.getActiveResourcesInfo().length <= before,
+  )
   // Left by `prune`, which listens until its process ends.
   for (const signal of ['SIGTERM', 'SIGINT']) process.removeAllListeners(signal)
   return { code, ...output }

@@ -176,6 +176,7 @@ describe('wrong usage exits with 2 and explains itself on stderr', () => {
   })
 })
 
+/** Its encodings and the faults in its lines are tested in test/config/env-file.test.ts. */
 describe('the file .env', () => {
   const runIn = async (put: (path: string) => Promise<unknown>): Promise<Ended> => {
     const here = await mkdtemp(join(folder, 'here-'))
@@ -188,30 +189,12 @@ describe('the file .env', () => {
     expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('RETRY_DELAY_SCALE') })
   })
 
-  test.each<[string, string | Buffer]>([
-    ['with a byte order mark', '\uFEFFRETRY_DELAY_SCALE=much'],
-    ['in UTF-16, as PowerShell writes it', Buffer.from('\uFEFFRETRY_DELAY_SCALE=much\r\n', 'utf16le')],
-  ])('is read if it is encoded %s', async (_what, text) => {
-    const { code, stderr } = await runIn((path) => writeFile(path, text))
-    expect({ code, stderr }).toEqual({
-      code: 2,
-      stderr: expect.stringContaining('RETRY_DELAY_SCALE must be'),
-    })
-  })
-
   test('does not override the environment', async () => {
     const here = await mkdtemp(join(folder, 'here-'))
     await writeFile(join(here, '.env'), 'RETRY_DELAY_SCALE=much')
     expect(await endOf(startCli(['policy'], { RETRY_DELAY_SCALE: '2' }, undefined, here))).toMatchObject({
       code: 0,
     })
-  })
-
-  test('exits with 2 if a # would cut off a password, and does not print the password', async () => {
-    const { code, stdout, stderr } = await runIn((path) => writeFile(path, 'DASHBOARD_PASSWORD=hush#hush'))
-    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
-    expect(stderr).toContain('line 1: DASHBOARD_PASSWORD ends before its #')
-    expect(stderr).not.toContain('hush')
   })
 
   test('exits with 2 if it would redirect credentials of the environment, and connects to nothing', async () => {
@@ -252,7 +235,6 @@ describe('the file .env', () => {
 
 test.each([
   ['list', ['list', '--json', '--limit', '5000']],
-  ['policy', ['policy']],
   ['--help', ['--help']],
 ])('%s exits with 0 and prints no error if its reader closes the pipe', async (_what, args) => {
   const cli = startCli(args, world.env)
@@ -295,21 +277,18 @@ describe('a failure exits with 1', () => {
 })
 
 describe('commands that run until they are stopped', () => {
-  test.each([
-    'SIGTERM',
-    'SIGINT',
-  ] as const)('web answers requests, and exits with 0 on %s', async (signal) => {
+  test('web answers requests, and exits with 0 on SIGTERM', async () => {
     const port = await freePort()
     const web = startCli(['web'], { ...world.env, PORT: `${port}` })
     await untilReady(`http://127.0.0.1:${port}`)
-    web.kill(signal)
+    web.kill('SIGTERM')
     const { code, stdout, stderr } = await endOf(web)
     expect({ code, stdout }).toEqual({ code: 0, stdout: '' })
     expect(stderr).toContain('Web process has stopped')
     expect(stderr).not.toContain(world.env['TWILIO_AUTH_TOKEN'])
   })
 
-  test('worker sends due attempts, and exits with 0 on SIGTERM', async () => {
+  test('worker sends due attempts, and exits with 0 on SIGINT', async () => {
     const worker = startCli(['worker'], world.env)
     const { database } = world.openRuntime()
     const { id } = await world.sender.enqueue(
@@ -321,7 +300,7 @@ describe('commands that run until they are stopped', () => {
       const [row] = await world.database.query('select final_status from sms_usage_logs where id = $1', [id])
       return row?.['final_status'] === 'delivered'
     })
-    worker.kill('SIGTERM')
+    worker.kill('SIGINT')
     const { code, stdout, stderr } = await endOf(worker)
     expect({ code, stdout }).toEqual({ code: 0, stdout: '' })
     expect(stderr).toContain('Worker has stopped')

@@ -71,6 +71,21 @@ async function scrape(): Promise<ReadonlyMap<string, number>> {
 const untilScraped = (what: string, condition: (series: ReadonlyMap<string, number>) => boolean) =>
   waitFor(what, async () => condition(await scrape()))
 
+async function databaseTime(): Promise<unknown> {
+  const [now] = await database.query('select clock_timestamp()::text as "time"')
+  return now?.['time']
+}
+
+/** Every process writes its counts each 15 s. */
+const untilWritten = (role: 'worker' | 'sender', since: unknown) =>
+  waitFor(`the ${role} to write its counts`, async () => {
+    const written = await database.query(
+      'select 1 from sms_retry.instance where role = $1 and seen_at > $2::timestamptz',
+      [role, since],
+    )
+    return written.length > 0
+  })
+
 /** Half of them delivered at once, half by a retry. */
 async function send(messages: number): Promise<void> {
   for (let n = 0; n < messages; n += 1) {
@@ -91,7 +106,12 @@ test('all processes are there, and what each of them has counted', async () => {
       series.get('sms_retry_instances{role="sender"}') === 1,
   )
   await send(10)
-  // The sender's ten and the worker's five, which both write every 15 s.
+  const sent = await databaseTime()
+  for (const role of ['worker', 'sender'] as const) {
+    await untilWritten(role, sent)
+    await scrape()
+  }
+  // The sender's ten and the worker's five.
   await untilScraped('15 submissions', (series) => series.get(SUBMITTED) === 15)
 })
 

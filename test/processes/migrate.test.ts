@@ -17,7 +17,7 @@ import {
   ORIGINAL_TABLE,
   open,
 } from '../db/original-table.ts'
-import { runCli } from '../cli/run-cli.ts'
+import { runCliProcess } from '../cli/run-cli.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { startCli } from '../support/process.ts'
 import { dumpSchema } from '../support/schema-dump.ts'
@@ -269,7 +269,7 @@ describe('the command', () => {
       ORIGINAL_ROWS,
       `update sms_usage_logs set twilio_message_sid = 'SM1'`,
     )
-    const { code, stderr } = await runCli(['migrate'], { DATABASE_URL: database.url })
+    const { code, stderr } = await runCliProcess(['migrate'], { DATABASE_URL: database.url })
     expect(code).toBe(1)
     expect(stderr).toContain('share one twilio_message_sid')
     expect(stderr).not.toMatch(/^\s+at /m)
