@@ -1,5 +1,5 @@
-// The command `reconcile`: its output for people and as JSON, and its exit code. What a sweep does with
-// each message is tested in test/messages/reconcile-*.test.ts. Needs dist/.
+// The command `reconcile`: its output for people and as JSON, and its exit code. The effect of a sweep on each message is
+// tested in test/messages/reconcile-*.test.ts. Needs dist/.
 import { describe, expect, test } from '@jest/globals'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
