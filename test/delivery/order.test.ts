@@ -21,7 +21,7 @@ import {
   unknownOutcome,
   wordsOf,
 } from './build-message.ts'
-import { ordersOf, sequencesOf, withRepetitions } from './permutations.ts'
+import { visitOrders, visitSequences, withRepetitions } from './permutations.ts'
 
 /** The fields that must not depend on the order. Times, postponements and reasons may. */
 function lasting(message: Message): object {
@@ -44,10 +44,11 @@ function endsOf(
 ): Map<string, string> {
   const ends = new Map<string, string>()
   for (const repeated of withRepetitions(reports, most)) {
-    for (const order of ordersOf([...repeated, ...once])) {
-      const end = JSON.stringify(lasting(play(start, order)))
+    const step = (message: Message, event: Event): Message => play(message, [event])
+    visitOrders(start, [...repeated, ...once], step, (message, order) => {
+      const end = JSON.stringify(lasting(message))
       if (!ends.has(end)) ends.set(end, order.map(wordsOf).join(', '))
-    }
+    })
   }
   return ends
 }
@@ -186,23 +187,17 @@ function contradictionOf(message: Message): string | null {
   return null
 }
 
-/** Plays the sequence and returns a fault; null if there is none. */
-function faultOf(start: Message, sequence: readonly Event[]): string | null {
-  let message = start
-  for (const event of sequence) {
-    const decision = decide(
-      message,
-      toLatestClaim(message, event),
-      context({ now: message.nextRetryAt ?? context().now }),
-    )
-    const made = decision.kind === 'submit' ? message.attempts[decision.submission.attempt] : undefined
-    if (made !== undefined && made.status !== 'pending')
-      return 'an attempt is submitted that was made already'
-    message = outcomeOf(message, decision)
-    const contradiction = contradictionOf(message)
-    if (contradiction !== null) return contradiction
-  }
-  return null
+/** The message after the event, or a fault. */
+function stepOf(message: Message, event: Event): Message | string {
+  const decision = decide(
+    message,
+    toLatestClaim(message, event),
+    context({ now: message.nextRetryAt ?? context().now }),
+  )
+  const made = decision.kind === 'submit' ? message.attempts[decision.submission.attempt] : undefined
+  if (made !== undefined && made.status !== 'pending') return 'an attempt is submitted that was made already'
+  const after = outcomeOf(message, decision)
+  return contradictionOf(after) ?? after
 }
 
 describe('no sequence of five events breaks a rule, among', () => {
@@ -244,10 +239,12 @@ describe('no sequence of five events breaks a rule, among', () => {
   ])('%s', (_, events) => {
     for (const deadline of [null, secondsFromNow(100)]) {
       const faults = new Map<string, string>()
-      for (const sequence of sequencesOf(events, 5)) {
-        const fault = faultOf({ ...pending, deadline }, sequence)
-        if (fault !== null && !faults.has(fault)) faults.set(fault, sequence.map(wordsOf).join(', '))
-      }
+      visitSequences({ ...pending, deadline }, events, 5, (message, event, before) => {
+        const after = stepOf(message, event)
+        if (typeof after !== 'string') return after
+        if (!faults.has(after)) faults.set(after, [...before, event].map(wordsOf).join(', '))
+        return null
+      })
       expect([...faults]).toEqual([])
     }
   })

@@ -1,11 +1,19 @@
-// Generates every order of a few items, deterministically and completely.
+// Every order of a few items, deterministically and completely.
 
-/** Every order of `items`. Equal items are not distinguished, so no order repeats. */
-export function* ordersOf<T>(items: readonly T[]): Generator<T[]> {
-  if (items.length === 0) yield []
+/**
+ * Takes a step for each item, in every order of `items`, and calls `visit` at the end of each order. Orders with the same
+ * beginning share its steps. Equal items are not distinguished, so no order repeats.
+ */
+export function visitOrders<T, State>(
+  state: State,
+  items: readonly T[],
+  step: (state: State, item: T) => State,
+  visit: (end: State, order: readonly T[]) => void,
+  order: readonly T[] = [],
+): void {
+  if (items.length === 0) visit(state, order)
   for (const item of new Set(items)) {
-    const index = items.indexOf(item)
-    for (const rest of ordersOf(items.toSpliced(index, 1))) yield [item, ...rest]
+    visitOrders(step(state, item), items.toSpliced(items.indexOf(item), 1), step, visit, [...order, item])
   }
 }
 
@@ -19,8 +27,21 @@ export function* withRepetitions<T>(items: readonly T[], most: number, from = 0)
   }
 }
 
-/** Every sequence of `length` items. */
-export function* sequencesOf<T>(items: readonly T[], length: number): Generator<T[]> {
-  if (length === 0) yield []
-  else for (const first of items) for (const rest of sequencesOf(items, length - 1)) yield [first, ...rest]
+/**
+ * Takes a step for each item of every sequence of `length` items. Sequences with the same beginning share its steps.
+ *
+ * @param step returns null if nothing may follow the item
+ */
+export function visitSequences<T, State>(
+  state: State,
+  items: readonly T[],
+  length: number,
+  step: (state: State, item: T, before: readonly T[]) => State | null,
+  before: readonly T[] = [],
+): void {
+  if (length === 0) return
+  for (const item of items) {
+    const next = step(state, item, before)
+    if (next !== null) visitSequences(next, items, length - 1, step, [...before, item])
+  }
 }

@@ -36,6 +36,9 @@ test('Twilio stores the example mobile number of every country unchanged', () =>
 })
 
 test('Twilio stores the numbers of the simulator unchanged', () => {
-  const numbers = Array.from({ length: 100_000 }, (_, code) => `+1555${String(code).padStart(5, '0')}01`)
+  // The library tells numbers apart by their first digits and length. Every 37th code: all first three digits, and all last.
+  const codes = Array.from({ length: 2_703 }, (_, i) => String(i * 37).padStart(5, '0'))
+  expect(new Set(codes.map((code) => code.slice(0, 3))).size).toBe(1_000)
+  const numbers = codes.map((code) => `+1555${code}01`)
   expect(numbers.filter((number) => rewrittenForm(number) !== null)).toEqual([])
 })
