@@ -2,6 +2,7 @@
 // and RATE to repeat the measurement in docs/reliability.md.
 import { expect, test } from '@jest/globals'
 import { runWorker } from '../../src/processes/worker.ts'
+import { DEFAULT_POOL } from '../support/world.ts'
 import { closeLater, newWorld, rowsOf } from '../support/world-with.ts'
 import { waitFor } from '../support/wait-for.ts'
 
@@ -12,7 +13,7 @@ const WORKERS = 2
 const PAST_DEADLINE = MESSAGES / 10
 
 test(`${MESSAGES} due attempts are made by ${WORKERS} workers at ${RATE} a second in all, and none after its deadline`, async () => {
-  const world = await newWorld({ env: { SEND_RATE_PER_SECOND: `${RATE}` } })
+  const world = await newWorld({ env: { SEND_RATE_PER_SECOND: `${RATE}`, ...DEFAULT_POOL } })
   await world.database.query(
     `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content, success,
                                  retry_count, final_status, next_retry_at, sms_metadata, created_at)

@@ -8,7 +8,7 @@ import { type Queue, startQueue } from '../../src/jobs/queue.ts'
 import { jobs } from '../http/endpoint.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { jobIdOf } from '../support/job-id.ts'
-import { startWorld, type World } from '../support/world.ts'
+import { DEFAULT_POOL, startWorld, type World } from '../support/world.ts'
 
 let world: World
 let runtime: Runtime
@@ -16,7 +16,7 @@ let queue: Queue
 let deps: RecordDeps & Pick<Runtime, 'logger'>
 
 beforeAll(async () => {
-  world = await startWorld({ env: { RETRY_DELAY_SCALE: '1' } })
+  world = await startWorld({ env: { RETRY_DELAY_SCALE: '1', ...DEFAULT_POOL } })
   runtime = world.openRuntime()
   const { database, policy, logger, metrics } = runtime
   queue = await startQueue(database, 'schedule', logger)

@@ -3,12 +3,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import * as endpoint from '../http/endpoint.ts'
 import { callbackFields, newSid, postSigned } from '../support/callbacks.ts'
-import { startWorld, type World } from '../support/world.ts'
+import { DEFAULT_POOL, startWorld, type World } from '../support/world.ts'
 
 let world: World
 
 beforeAll(async () => {
-  world = await startWorld()
+  world = await startWorld({ env: DEFAULT_POOL })
 })
 
 afterAll(() => world.stop())

@@ -3,6 +3,7 @@ import { describe, expect, test } from '@jest/globals'
 import { accept, type Answering, answerWith } from '../support/fake-twilio.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { allAlarmsRung, enqueue, newRunner, newWorker, ringAgain, waitForStatus } from '../support/workers.ts'
+import { DEFAULT_POOL } from '../support/world.ts'
 import {
   appClient,
   connectionCount,
@@ -16,7 +17,7 @@ import {
 
 describe('an attempt is submitted at most once', () => {
   test('by two workers, which deliver all fifty messages', async () => {
-    const world = await newWorld()
+    const world = await newWorld({ env: DEFAULT_POOL })
     const client = await appClient(world)
     await client.query('begin')
     for (let i = 0; i < 50; i++) await world.sender.enqueue(message({ body: `Message ${i}` }), { db: client })

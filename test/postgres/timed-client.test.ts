@@ -216,12 +216,13 @@ test('the next minor garbage collection frees the values and rows of a transacti
     }
   }
   await runAll()
+  // The text alone has twice as many bytes. What other code promotes meanwhile does not come in each round.
+  const allowed = 500
   const promoted: number[] = []
-  for (let round = 0; round < 5; round += 1) {
+  while (promoted.length < 5 && !promoted.some((bytes) => bytes < allowed)) {
     const before = promotedBytes()
     await runAll()
     promoted.push((promotedBytes() - before) / transactions)
   }
-  // The text alone has twice as many. What other code promotes meanwhile does not come in each round.
-  expect(Math.min(...promoted)).toBeLessThan(500)
+  expect(Math.min(...promoted)).toBeLessThan(allowed)
 })

@@ -5,6 +5,7 @@ import { IdempotencyKeyReusedError, InvalidMessageError } from '../../src/shared
 import { openSender } from '../../src/processes/sender.ts'
 import { accept } from '../support/fake-twilio.ts'
 import { waitFor } from '../support/wait-for.ts'
+import { DEFAULT_POOL } from '../support/world.ts'
 import {
   appClient,
   connectionCount,
@@ -27,7 +28,7 @@ describe('idempotencyKey', () => {
   })
 
   test('ten concurrent sends with it are one row and one submission', async () => {
-    const { world, twilio } = await newWorldWith(accept)
+    const { world, twilio } = await newWorldWith(accept, DEFAULT_POOL)
     const results = await Promise.all(
       Array.from({ length: 10 }, () => world.sender.send(message({ idempotencyKey: 'order-1' }))),
     )

@@ -116,8 +116,9 @@ async function retried(): Promise<number[]> {
     `select id, (data ->> 'message')::integer as "message" from sms_retry_pgboss.job where name = 'attempt'
       order by 2`,
   )
-  for (const { id, message } of jobs)
-    expect(id).toBe(jobId({ messageId: message, key: null, attempt: 1, postponements: 0 }))
+  const idOf = (messageId: number): string => jobId({ messageId, key: null, attempt: 1, postponements: 0 })
+  // One `expect` for each of thousands would take longer than what is tested.
+  expect(jobs.filter(({ id, message }) => id !== idOf(message))).toEqual([])
   return jobs.map(({ message }) => message)
 }
 

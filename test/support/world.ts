@@ -41,6 +41,12 @@ export interface WorldOptions {
   readonly databaseUrl?: (database: TestDatabase) => Promise<string>
 }
 
+/** Connections cost more than the other parts of a world, and most tests need few. */
+const POOL_MAX = '2'
+
+/** For a test of a race: the number of connections that a process has by default. */
+export const DEFAULT_POOL = { DATABASE_POOL_MAX: '5' } as const
+
 /** Delays are a thousandth of the real ones, without jitter, unless `env` and `retryPolicy` say otherwise. */
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const ends: (() => Promise<unknown>)[] = []
@@ -73,7 +79,8 @@ async function startParts(
   const log: LogLine[] = []
   const logger = capturingLogger(log)
   const retryPolicy = options.retryPolicy ?? { jitter: 0 }
-  const open = (): Runtime => openRuntime({ logger, retryPolicy }, env, ['DATABASE_URL'])
+  const own = { DATABASE_POOL_MAX: POOL_MAX, ...env }
+  const open = (): Runtime => openRuntime({ logger, retryPolicy }, own, ['DATABASE_URL'])
   const web = await startWeb(open()).catch(async (error: unknown) => {
     await simulator.close()
     throw error
