@@ -14,7 +14,7 @@ import {
   ORIGINAL_TABLE,
 } from './original-table.ts'
 
-const ROWS = 1_000_000
+const ROWS = 100_000
 
 /** The indexes in the order in which the migrations build them. */
 const BUILDS = [

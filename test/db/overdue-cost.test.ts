@@ -10,7 +10,7 @@ const PAST = '2026-01-01T00:00:00.000Z'
 const FUTURE = '9000-01-01T00:00:00.000Z'
 const NUMBER = '+12065550100'
 
-const ROWS = 300_000
+const ROWS = 60_000
 const OVERDUE = 200
 const MAX_READ = 50
 
@@ -26,13 +26,13 @@ describe('in a large table', () => {
                                    final_status, success, next_retry_at, retry_count, twilio_message_sid,
                                    sms_metadata)
        select 1, case when n % 10 = 0 then '${NUMBER}' else '+1206' || n % 5000 end, 'outbound', 5, 'Hello',
-              case when n % 60000 = 10 then 'submitting' when n % 50 = 1 then 'retrying'
+              case when n % 12000 = 10 then 'submitting' when n % 50 = 1 then 'retrying'
                    when n % 100 = 2 then 'sent' else 'delivered' end,
               n % 50 <> 1, case when n % 50 = 1 then now() end, (n % 50 in (1, 3))::int,
-              case when n % 60000 <> 10 then 'SM' || md5(n::text) end,
+              case when n % 12000 <> 10 then 'SM' || md5(n::text) end,
               jsonb_build_object(
                 'idempotency_key', 'order-' || n,
-                'reconcile_at', case when n % 60000 = 10 or n % 50 = 1 or n % 100 = 2 then '${FUTURE}' end,
+                'reconcile_at', case when n % 12000 = 10 or n % 50 = 1 or n % 100 = 2 then '${FUTURE}' end,
                 'attempts', '[{"number": 0, "times": {"submitting": "${PAST}"}}]'::jsonb)
          from generate_series(1, ${ROWS}) n`,
     )

@@ -226,32 +226,27 @@ describe('when parts of the schema disappear from a running process', () => {
   })
 })
 
-describe('while the database is not migrated', () => {
-  beforeEach(async () => {
-    await proxy.close()
-    await database.drop()
-    database = await createTestDatabase(null)
-    proxy = await startDatabaseProxy(database.url, await freePort())
-    await start()
-  })
+test('while the database is not migrated, readiness and callbacks are answered 503, and both recover after sms-retry migrate', async () => {
+  await proxy.close()
+  await database.drop()
+  database = await createTestDatabase(null)
+  proxy = await startDatabaseProxy(database.url, await freePort())
+  await start()
+  expect(await get('/healthz')).toMatchObject({ status: 200 })
+  expect(await get('/readyz')).toEqual({ status: 503, text: expect.stringContaining('sms-retry migrate') })
+  expect(await post({ id: 1, sid: `SM${'0'.repeat(32)}` })).toMatchObject({ status: 503 })
 
-  test('readiness and callbacks are answered 503, and both recover after sms-retry migrate', async () => {
-    expect(await get('/healthz')).toMatchObject({ status: 200 })
-    expect(await get('/readyz')).toEqual({ status: 503, text: expect.stringContaining('sms-retry migrate') })
-    expect(await post({ id: 1, sid: `SM${'0'.repeat(32)}` })).toMatchObject({ status: 503 })
+  await migrate({ url: database.url, ssl: null, poolMax: 2 }, silentLogger)
+  expect(await get('/readyz')).toEqual({ status: 200, text: 'ready\n' })
+  await expectRecorded(await endpoint.insertSentRow(database))
+})
 
-    await migrate({ url: database.url, ssl: null, poolMax: 2 }, silentLogger)
-    expect(await get('/readyz')).toEqual({ status: 200, text: 'ready\n' })
-    await expectRecorded(await endpoint.insertSentRow(database))
-  })
-
-  test.each([
-    ['the queue is missing', 'drop schema sms_retry_pgboss cascade'],
-    ['the bookkeeping is missing', 'drop schema sms_retry cascade'],
-    ['one migration was not applied', "delete from sms_retry.migrations where name like '005%'"],
-  ])('partly, %s: readiness is 503 and names sms-retry migrate', async (_what, damage) => {
-    await migrate({ url: database.url, ssl: null, poolMax: 2 }, silentLogger)
-    await database.query(damage)
-    expect(await get('/readyz')).toEqual({ status: 503, text: expect.stringContaining('sms-retry migrate') })
-  })
+test.each([
+  ['the queue is missing', 'drop schema sms_retry_pgboss cascade'],
+  ['the bookkeeping is missing', 'drop schema sms_retry cascade'],
+  ['one migration was not applied', "delete from sms_retry.migrations where name like '005%'"],
+])('while the database is migrated partly, %s: readiness is 503 and names sms-retry migrate', async (_what, damage) => {
+  await database.query(damage)
+  await start()
+  expect(await get('/readyz')).toEqual({ status: 503, text: expect.stringContaining('sms-retry migrate') })
 })

@@ -243,11 +243,11 @@ describe('an event that the database refuses fails alone', () => {
     await expectRecorded(others)
   })
 
-  test('if all of 1,000 events are refused, connections stay free for others', async () => {
+  test('if all of 500 events are refused, connections stay free for others', async () => {
     await own.query('alter table sms_usage_logs add constraint none check (retry_count = 0) not valid')
     const database = open(own, 5)
     const { recorder: refusing } = await newProcess(database)
-    const results = await recordAll(await send(1_000), refusing)
+    const results = await recordAll(await send(500), refusing)
     expect(new Set(results.map(outcomeOf))).toEqual(new Set(['DATABASE']))
     expect(database.connections().total).toBeLessThan(5)
   })
@@ -377,7 +377,7 @@ test('two processes with the same events in opposite orders do not deadlock, and
 })
 
 test('when too many events wait, further ones are refused immediately; the waiting ones are recorded', async () => {
-  const messages = await send(3_000)
+  const messages = await send(2_400)
   const app = await newClient()
   await app.query('begin; lock table sms_usage_logs in access exclusive mode')
   let isOpen = false

@@ -9,17 +9,22 @@ import { basic, CREDENTIALS, get, SIGNED_IN } from './operator.ts'
 
 let database: TestDatabase
 let web: endpoint.Endpoint
+const ends: (() => Promise<void>)[] = []
 
 beforeAll(async () => {
   database = await createTestDatabase()
 })
 
-afterEach(() => web.stop())
+afterEach(async () => {
+  for (const end of ends.splice(0)) await end()
+})
 
 afterAll(() => database.drop())
 
 const start = async (env: Record<string, string> = CREDENTIALS): Promise<void> => {
-  web = await endpoint.startEndpoint(database.url, env)
+  const started = await endpoint.startEndpoint(database.url, env)
+  ends.push(() => started.stop())
+  web = started
 }
 
 const cookieOf = async (target: endpoint.Endpoint): Promise<string> =>
@@ -57,28 +62,64 @@ test.each<[string, Record<string, string>]>([
   }
 })
 
-test('the right credentials open the pages; health checks and callbacks need none', async () => {
-  await start()
-  expect((await get(web, '/')).status).toBe(200)
-  expect((await get(web, '/healthz', {})).status).toBe(200)
-  expect((await get(web, '/twilio/status', {})).status).toBe(405)
-  expect((await get(web, '/nothing', {})).status).toBe(404)
-})
+/** They share one process: with its first sign-in, each derives the key of its cookies, which takes long. */
+describe('in a process that nobody guesses at,', () => {
+  let web: endpoint.Endpoint
 
-test.each([
-  '/assets/%ff',
-  '/messages/%ff',
-  '/%ff',
-  '/messages/%ff/retry',
-])('%s has invalid escapes: it gets no page, no stack and no error in the log', async (path) => {
-  await start()
-  for (const headers of [{}, { Authorization: SIGNED_IN }]) {
-    const { status, text } = await get(web, path, headers)
-    expect([400, 401, 404]).toContain(status)
-    expect(text).not.toMatch(/node_modules| at .*\.[jt]s/)
-    if (headers.Authorization === undefined) expect(text).not.toContain('<')
-  }
-  expect(web.log.filter(({ level }) => level === 'error')).toEqual([])
+  beforeAll(async () => {
+    web = await endpoint.startEndpoint(database.url, CREDENTIALS)
+  })
+
+  afterAll(() => web.stop())
+
+  test('the right credentials open the pages; health checks and callbacks need none', async () => {
+    expect((await get(web, '/')).status).toBe(200)
+    expect((await get(web, '/healthz', {})).status).toBe(200)
+    expect((await get(web, '/twilio/status', {})).status).toBe(405)
+    expect((await get(web, '/nothing', {})).status).toBe(404)
+  })
+
+  test.each([
+    '/assets/%ff',
+    '/messages/%ff',
+    '/%ff',
+    '/messages/%ff/retry',
+  ])('%s has invalid escapes: it gets no page, no stack and no error in the log', async (path) => {
+    for (const headers of [{}, { Authorization: SIGNED_IN }]) {
+      const { status, text } = await get(web, path, headers)
+      expect([400, 401, 404]).toContain(status)
+      expect(text).not.toMatch(/node_modules| at .*\.[jt]s/)
+      if (headers.Authorization === undefined) expect(text).not.toContain('<')
+    }
+    expect(web.log.filter(({ level }) => level === 'error')).toEqual([])
+  })
+
+  test('pipelined requests with the right password are not limited', async () => {
+    const right = Buffer.from(`GET /queue HTTP/1.1\r\nHost: a\r\nAuthorization: ${SIGNED_IN}\r\n\r\n`)
+    expect(await endpoint.sendTogether(web.port, Array(30).fill(right))).toEqual(Array(30).fill(200))
+  })
+
+  test('security headers forbid caching, foreign scripts and framing', async () => {
+    for (const path of ['/', '/messages', '/messages/999']) {
+      const { headers } = await get(web, path)
+      expect(headers.get('Cache-Control')).toBe('no-store')
+      expect(headers.get('X-Content-Type-Options')).toBe('nosniff')
+      expect(headers.get('Referrer-Policy')).toBe('same-origin')
+      const policy = headers.get('Content-Security-Policy') ?? ''
+      for (const rule of [
+        "default-src 'none'",
+        "script-src 'self'",
+        "frame-ancestors 'none'",
+        "form-action 'self'",
+      ]) {
+        expect(policy).toContain(rule)
+      }
+      expect(policy).not.toContain('unsafe')
+    }
+    const cookie = (await get(web, '/')).headers.get('Set-Cookie')
+    expect(cookie).toContain('HttpOnly')
+    expect(cookie).toContain('SameSite=Strict')
+  })
 })
 
 test('after ten wrong passwords even the right one is refused, except from a known browser', async () => {
@@ -173,35 +214,6 @@ test('pipelined guesses are counted one by one', async () => {
   expect(statuses).toEqual([...Array(10).fill(401), ...Array(31).fill(429)])
 })
 
-test('pipelined requests with the right password are not limited', async () => {
-  await start()
-  const right = Buffer.from(`GET /queue HTTP/1.1\r\nHost: a\r\nAuthorization: ${SIGNED_IN}\r\n\r\n`)
-  expect(await endpoint.sendTogether(web.port, Array(30).fill(right))).toEqual(Array(30).fill(200))
-})
-
-test('security headers forbid caching, foreign scripts and framing', async () => {
-  await start()
-  for (const path of ['/', '/messages', '/messages/999']) {
-    const { headers } = await get(web, path)
-    expect(headers.get('Cache-Control')).toBe('no-store')
-    expect(headers.get('X-Content-Type-Options')).toBe('nosniff')
-    expect(headers.get('Referrer-Policy')).toBe('same-origin')
-    const policy = headers.get('Content-Security-Policy') ?? ''
-    for (const rule of [
-      "default-src 'none'",
-      "script-src 'self'",
-      "frame-ancestors 'none'",
-      "form-action 'self'",
-    ]) {
-      expect(policy).toContain(rule)
-    }
-    expect(policy).not.toContain('unsafe')
-  }
-  const cookie = (await get(web, '/')).headers.get('Set-Cookie')
-  expect(cookie).toContain('HttpOnly')
-  expect(cookie).toContain('SameSite=Strict')
-})
-
 test('an open dashboard needs no password, as in the demo', async () => {
   // The demo listens on 127.0.0.1 only.
   const { openRuntime } = await import('../../../src/processes/runtime.ts')
@@ -214,6 +226,5 @@ test('an open dashboard needs no password, as in the demo', async () => {
     expect((await get(running, '/', {})).status).toBe(200)
   } finally {
     await running.stop()
-    await start()
   }
 })
