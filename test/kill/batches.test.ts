@@ -19,27 +19,25 @@ test.each([
   recorded,
 }) =>
   withKillWorld(SCALE, { killWebAt: point, chaos: { dropCallbacks: 1 } }, async (world) => {
-    const worker = world.launch('worker')
+    const worker = await world.startWorker()
     await world.enqueue(Array<string>(20).fill(FAILS_ONCE))
     await waitFor('all to be sent', async () => (await world.statuses()).every((one) => one === 'queued'))
     // No other process may change the rows from here on.
-    worker.kill('SIGTERM')
-    await worker.ended
+    await worker.stop()
     const callbacks = await undeliveredCallbacks(world)
     expect(await postTogether(world.target, callbacks)).toEqual([])
     await world.untilKilled(world.web, point)
     expect(await transactionsOfFailures(world)).toEqual(recorded === 0 ? [] : [recorded])
     expect(await world.jobsIn(['created', 'retry'])).toHaveLength(recorded)
 
-    world.launch('web')
-    await world.untilWebIsReady()
+    await world.startWeb()
     const before = await fingerprint(world.database)
     expect(await postTogether(world.target, callbacks)).toEqual(Array(20).fill(204))
     expect(await world.jobsIn(['created', 'retry'])).toHaveLength(20)
     if (recorded === 20) expect(await fingerprint(world.database)).toEqual(before)
 
     world.endFaults()
-    world.launch('worker')
+    await world.startWorker()
     await world.untilOver()
     expect(await world.outcomes()).toEqual(Array(20).fill(RECOVERED))
     expect(world.simulator.submissionCounts().accepted).toBe(40)

@@ -1,10 +1,14 @@
-// A system of real processes. One is killed at a named point (kill-point.ts), and the others must recover everything.
-// The outcome is read from the database and from the simulator, which stands for Twilio and the recipients.
+// A system of which one process is killed at a named point (kill-point.ts), and the others must recover everything. The
+// process that is killed is a real one. The others share this process, so that a test does not start four of them; they
+// have connections of their own. The outcome is read from the database and from the simulator, which stands for Twilio and
+// the recipients.
 import pLimit from 'p-limit'
 import pg from 'pg'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
-import { openRuntime } from '../../src/processes/runtime.ts'
+import { type RunningWeb, startWeb } from '../../src/http/web.ts'
+import { openRuntime, type Runtime, SENDING_REQUIREMENTS } from '../../src/processes/runtime.ts'
 import { openSender, type Sender } from '../../src/processes/sender.ts'
+import { type RunningWorker, runWorker } from '../../src/processes/worker.ts'
 import { NO_CHAOS } from '../../src/simulator/chaos.ts'
 import { simulatedEnvironment } from '../../src/simulator/environment.ts'
 import { type Simulator, type SimulatorOptions, startSimulator } from '../../src/simulator/simulator.ts'
@@ -33,6 +37,7 @@ export interface Outcome {
 }
 
 export interface KillWorldOptions extends SimulatorOptions {
+  /** The web process is a real one, and is killed here. */
   readonly killWebAt?: KillPoint
 }
 
@@ -43,11 +48,12 @@ export class KillWorld {
   readonly database: TestDatabase
   readonly simulator: Simulator
   readonly sender: Sender
-  readonly web: CliProcess
   /** The app's own connection. */
   readonly #client: pg.Client
   readonly #env: ReturnType<typeof simulatedEnvironment>
   readonly #processes: CliProcess[] = []
+  /** Of the parts in this process, the last started first. */
+  readonly #stops: (() => Promise<unknown>)[] = []
 
   private constructor(
     database: TestDatabase,
@@ -55,14 +61,12 @@ export class KillWorld {
     sender: Sender,
     client: pg.Client,
     env: ReturnType<typeof simulatedEnvironment>,
-    webPoint: KillPoint | undefined,
   ) {
     this.database = database
     this.simulator = simulator
     this.sender = sender
     this.#client = client
     this.#env = env
-    this.web = this.launch('web', webPoint)
   }
 
   static async start(delayScale: number, { killWebAt, ...options }: KillWorldOptions): Promise<KillWorld> {
@@ -73,9 +77,10 @@ export class KillWorld {
     const sender = await openSender(openRuntime({ logger: silentLogger }, env, ['sender']))
     const client = new pg.Client({ connectionString: database.url })
     await client.connect()
-    const world = new KillWorld(database, simulator, sender, client, env, killWebAt)
+    const world = new KillWorld(database, simulator, sender, client, env)
     try {
-      await world.untilWebIsReady()
+      if (killWebAt === undefined) await world.startWeb()
+      else await world.#launchWeb(killWebAt)
     } catch (error) {
       await world.close()
       throw error
@@ -83,31 +88,58 @@ export class KillWorld {
     return world
   }
 
-  /** @param point where it is killed; left out, it is not */
-  launch(command: 'web' | 'worker', point?: KillPoint): CliProcess {
-    return this.#launch([command], point)
+  /** The web process that is killed. */
+  get web(): CliProcess {
+    const [web] = this.#processes
+    if (web === undefined) throw new Error('The web process is not a real one')
+    return web
+  }
+
+  async #launchWeb(point: KillPoint): Promise<void> {
+    this.#launch(['web'], point)
+    await untilReady(this.#env.PUBLIC_BASE_URL)
+  }
+
+  launchWorker(point: KillPoint): CliProcess {
+    return this.#launch(['worker'], point)
   }
 
   /** A process that sends one message itself. */
-  launchSend(to: string, point?: KillPoint): CliProcess {
+  launchSend(to: string, point: KillPoint): CliProcess {
     return this.#launch(['send', '--user', '1', '--to', to, '--body', 'Hello'], point)
   }
 
-  #launch(args: readonly string[], point: KillPoint | undefined): CliProcess {
-    const killSwitch = { NODE_OPTIONS: `--import=${KILL_POINT}`, KILL_AT: point ?? '' }
-    const process = startCli(args, { ...this.#env, ...(point === undefined ? {} : killSwitch) })
+  #launch(args: readonly string[], point: KillPoint): CliProcess {
+    const killSwitch = { NODE_OPTIONS: `--import=${KILL_POINT}`, KILL_AT: point }
+    const process = startCli(args, { ...this.#env, ...killSwitch })
     this.#processes.push(process)
     return process
+  }
+
+  async startWeb(): Promise<RunningWeb> {
+    const web = await startWeb(this.#openRuntime())
+    this.#stops.unshift(() => web.stop())
+    await untilReady(this.#env.PUBLIC_BASE_URL)
+    return web
+  }
+
+  /** Also one that takes the place of a worker that was killed. The caller may stop it earlier than the world. */
+  async startWorker(): Promise<RunningWorker> {
+    const worker = await runWorker(this.#openRuntime())
+    let stopping: Promise<void> | undefined
+    const stop = (): Promise<void> => (stopping ??= worker.stop())
+    this.#stops.unshift(stop)
+    return { stop }
+  }
+
+  #openRuntime(): Runtime {
+    return openRuntime({ logger: silentLogger }, this.#env, SENDING_REQUIREMENTS)
   }
 
   /** The web process, for a test that plays Twilio itself. */
   get target(): Target {
     const { PORT, PUBLIC_BASE_URL } = this.#env
     return { port: Number(PORT), publicBaseUrl: PUBLIC_BASE_URL, authToken: this.simulator.authToken }
-  }
-
-  untilWebIsReady(): Promise<void> {
-    return untilReady(this.#env.PUBLIC_BASE_URL)
   }
 
   /** All of them in one transaction, so that they are due together. */
@@ -197,7 +229,9 @@ export class KillWorld {
     await Promise.all(this.#processes.map(({ ended }) => ended))
     await this.sender.close()
     await this.#client.end()
+    // Before the web process: no callback may come to one that stops.
     await this.simulator.close()
+    for (const stop of this.#stops) await stop()
     await this.database.drop()
   }
 }

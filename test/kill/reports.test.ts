@@ -16,7 +16,7 @@ test.concurrent('web is killed before a callback is committed: neither failure n
     await untilWebIsKilled(world, 'in callback')
     expect(await world.outcomes()).toMatchObject([{ success: true, retries: 0, codes: [] }])
     expect(await world.jobsIn(['created', 'retry'])).toEqual([])
-    world.launch('web')
+    await world.startWeb()
     await world.untilOver()
     await expectOneRetry(world)
   }))
@@ -25,8 +25,7 @@ test.concurrent('web is killed before a callback is answered: failure and retry 
   withKillWorld(SCALE, { killWebAt: 'after callback' }, async (world) => {
     await untilWebIsKilled(world, 'after callback')
     expect(await world.outcomes()).toMatchObject([{ retries: 1, codes: [30001] }])
-    world.launch('web')
-    await world.untilWebIsReady()
+    await world.startWeb()
     expect(new Set(await world.repeatCallbacks())).toEqual(new Set([204]))
     await world.untilOver()
     await expectOneRetry(world)
@@ -41,9 +40,9 @@ test.concurrent.each<KillPoint>([
     await sendInto(world, { hangBefore: 1 }, '+12065550111')
     await sendInto(world, { hang: 1, dropCallbacks: 1 }, '+12065550112')
     world.endFaults()
-    await world.untilKilled(world.launch('worker', point), point)
+    await world.untilKilled(world.launchWorker(point), point)
     expect(await world.statuses()).toEqual(['submitting', 'submitting'])
-    world.launch('worker')
+    await world.startWorker()
     await world.untilOver()
     expect(await world.outcomes()).toEqual([DELIVERED, DELIVERED])
     expect(world.simulator.messages().map(({ answer }) => answer)).toEqual([
@@ -61,14 +60,14 @@ test.concurrent.each([
   listRefused,
 }) =>
   withKillWorld(SCALE, { listRefused }, async (world) => {
-    const worker = world.launch('worker', 'before record')
+    const worker = world.launchWorker('before record')
     // Refused for good; refused at first, delivered by the retry.
     await world.enqueue(['+15552121101', '+15552999901'])
     await world.untilKilled(worker, 'before record')
     expect(await world.statuses()).toEqual(['submitting', 'submitting'])
     const [first] = world.simulator.messages()
     expect(first?.answer).toBe('refused')
-    world.launch('worker')
+    await world.startWorker()
     await world.untilOver()
     expect(await world.outcomes()).toEqual([
       { status: 'failed', success: false, retries: 0, codes: [21211] },
@@ -81,7 +80,7 @@ test.concurrent.each([
   }))
 
 async function untilWebIsKilled(world: KillWorld, point: KillPoint): Promise<void> {
-  world.launch('worker')
+  await world.startWorker()
   await world.enqueue([FAILS_ONCE])
   await world.untilKilled(world.web, point)
 }

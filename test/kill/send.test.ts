@@ -54,7 +54,7 @@ test.concurrent.each(SCENES)('a process is killed in send with an attempt $what:
     await waitFor('the request to arrive', () => requests().length === ofSend.length)
     expect(requests()).toEqual(ofSend)
     world.endFaults()
-    world.launch('worker')
+    await world.startWorker()
     await world.untilOver()
     expect(await world.outcomes()).toEqual([DELIVERED])
     expect(requests()).toEqual(answers)

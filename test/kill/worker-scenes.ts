@@ -38,7 +38,7 @@ export function expectRecoveryFrom({ what, point, chaos, left, answer }: Scene):
 }
 
 export async function killWorker(world: KillWorld, point: KillPoint): Promise<Date> {
-  const worker = world.launch('worker', point)
+  const worker = world.launchWorker(point)
   await world.enqueue(RECIPIENTS)
   return world.untilKilled(worker, point)
 }
@@ -46,7 +46,7 @@ export async function killWorker(world: KillWorld, point: KillPoint): Promise<Da
 /** @returns for each message, the seconds from the kill until it continued */
 export async function expectRecovery(world: KillWorld, what: string, killedAt: Date): Promise<number[]> {
   world.endFaults()
-  world.launch('worker')
+  await world.startWorker()
   await world.untilOver()
   expect(await world.outcomes()).toEqual(RECIPIENTS.map(() => DELIVERED))
   expect(world.simulator.doubleSubmissions()).toEqual([])
