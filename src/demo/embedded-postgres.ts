@@ -22,7 +22,16 @@ export interface EmbeddedPostgres {
   createDatabase(name: string, template?: string): Promise<void>
   /** Closes all connections and restarts, after a clean shutdown or a simulated crash. */
   restart(how: 'shutdown' | 'crash'): Promise<void>
+  /** Restarts, and in between copies the data. The copy is removed with the server. */
+  copyData(): Promise<DataFolder>
   stop(): Promise<void>
+}
+
+/** The data of a server that is not running. */
+export interface DataFolder {
+  readonly path: string
+  /** The superuser's. */
+  readonly password: string
 }
 
 /** The variables that child processes need. Others may be secrets, for example from `.env`. */
@@ -48,28 +57,20 @@ const SETTINGS = [
   'listen_addresses=127.0.0.1',
 ]
 
+/** @param original data to start with; a copy takes a tenth of the time that initdb takes */
 export async function startEmbeddedPostgres(
   settings: readonly string[] = SETTINGS,
+  original: DataFolder | null = null,
 ): Promise<EmbeddedPostgres> {
   const directory = await mkdtemp(join(tmpdir(), 'sms-retry-postgres-'))
   const watchdog = startWatchdog(directory)
   try {
     const owner = await ownerOf(directory)
     const { initdb, postgres } = await reachableBinaries(directory, owner)
-    const password = randomBytes(12).toString('hex')
-    const passwordFile = join(directory, 'password')
+    const password = original?.password ?? randomBytes(12).toString('hex')
     const data = join(directory, 'data')
-    await writeFile(passwordFile, password)
-    await chownTo(owner, directory, passwordFile)
-    const options = [
-      '--pgdata',
-      data,
-      '--auth=scram-sha-256',
-      '--username=postgres',
-      '--encoding=UTF8',
-      '--locale=C',
-    ]
-    await run(initdb, [...options, `--pwfile=${passwordFile}`, '--no-sync', '--no-instructions'], owner)
+    if (original === null) await initialize(initdb, data, password, owner)
+    else await copyFolder(original.path, data, owner)
 
     const port = await freePort()
     const flags = settings.flatMap((setting) => ['-c', setting])
@@ -95,6 +96,13 @@ export async function startEmbeddedPostgres(
         await end(server, how === 'crash' ? IMMEDIATE_SHUTDOWN : FAST_SHUTDOWN)
         server = await launch()
       },
+      async copyData() {
+        const path = join(directory, `copy-${randomBytes(4).toString('hex')}`)
+        await end(server, FAST_SHUTDOWN)
+        await copyFolder(data, path, owner)
+        server = await launch()
+        return { path, password }
+      },
       async stop() {
         await end(server, FAST_SHUTDOWN)
         await rm(directory, { recursive: true, force: true })
@@ -106,6 +114,19 @@ export async function startEmbeddedPostgres(
     watchdog?.kill('SIGKILL')
     throw error
   }
+}
+
+async function initialize(initdb: string, data: string, password: string, owner: Owner): Promise<void> {
+  const passwordFile = `${data}-password`
+  await writeFile(passwordFile, password)
+  await chownTo(owner, passwordFile)
+  const flags = ['--auth=scram-sha-256', '--username=postgres', '--encoding=UTF8', '--locale=C', '--no-sync']
+  await run(initdb, ['--pgdata', data, ...flags, `--pwfile=${passwordFile}`, '--no-instructions'], owner)
+}
+
+/** Keeps owner and mode, which PostgreSQL checks. */
+export async function copyFolder(from: string, to: string, owner: Owner): Promise<void> {
+  await run('cp', ['-Rp', from, to], owner)
 }
 
 /**

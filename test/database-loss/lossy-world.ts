@@ -2,24 +2,18 @@
 // worlds whose sender and worker reach their database by way of a proxy.
 import { expect } from '@jest/globals'
 import { type EmbeddedPostgres, freePort, startEmbeddedPostgres } from '../../src/demo/embedded-postgres.ts'
-import { migrate } from '../../src/processes/migrate.ts'
 import { openRuntime, type Runtime } from '../../src/processes/runtime.ts'
 import { openSender, type Sender } from '../../src/processes/sender.ts'
 import { type RunningWorker, runWorker } from '../../src/processes/worker.ts'
 import { type DatabaseProxy, startDatabaseProxy } from '../http/database-proxy.ts'
-import { silentLogger } from '../support/silent-logger.ts'
+import { dataFolder } from '../support/test-server.ts'
 import { capturingLogger, type LogLine, type World } from '../support/world.ts'
 import { closeLater } from '../support/world-with.ts'
 
 /** A server that takes back no commit when it crashes. From now on, the databases of this test file are on it. */
 export async function useOwnServer(): Promise<EmbeddedPostgres> {
-  const server = await startEmbeddedPostgres([
-    'fsync=off',
-    'max_connections=100',
-    'listen_addresses=127.0.0.1',
-  ])
-  await server.createDatabase('template_migrated')
-  await migrate({ url: server.url('template_migrated'), ssl: null, poolMax: 2 }, silentLogger)
+  const settings = ['fsync=off', 'max_connections=100', 'listen_addresses=127.0.0.1']
+  const server = await startEmbeddedPostgres(settings, dataFolder())
   process.env['TEST_SERVER_URL'] = server.url('postgres')
   return server
 }

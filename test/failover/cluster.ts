@@ -1,10 +1,10 @@
 // A primary and its standbys, and the address that the application knows. A failover kills the primary, promotes the
 // standby that has received most, has the others follow it, and repoints the address.
-import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ownerOf, reachableBinaries } from '../../src/demo/embedded-postgres.ts'
+import { dataFolder, TEMPLATE_DATABASE } from '../support/test-server.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { PostgresNode } from './postgres-node.ts'
 import { SwitchableAddress } from './switchable-address.ts'
@@ -45,14 +45,14 @@ export class Cluster {
     this.address = address
   }
 
-  /** @param prepare is given the URL of an empty database on the first primary */
+  /** @param prepare is given the URL of a migrated database on the first primary */
   static async start(replication: Replication, prepare: (url: string) => Promise<void>): Promise<Cluster> {
     const directory = await mkdtemp(join(tmpdir(), 'sms-retry-cluster-'))
     const binaries = await reachableBinaries(directory, await ownerOf(directory))
-    const primary = await PostgresNode.primary({ binaries, password: randomBytes(12).toString('hex') })
+    const primary = await PostgresNode.primary(binaries, dataFolder())
     const cluster = new Cluster(replication, directory, primary, await SwitchableAddress.listen(primary.port))
     try {
-      await primary.query('postgres', `create database ${DATABASE}`)
+      await primary.query('postgres', `create database ${DATABASE} template ${TEMPLATE_DATABASE}`)
       await prepare(primary.url(DATABASE))
       await cluster.completeStandbys()
       if (replication === 'synchronous') {

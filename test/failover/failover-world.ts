@@ -1,7 +1,6 @@
 // A cluster, the simulator, and an application whose database fails over: web, worker and sender know one address.
 import pg from 'pg'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
-import { migrate } from '../../src/processes/migrate.ts'
 import { openRuntime, type Runtime } from '../../src/processes/runtime.ts'
 import { openSender, type Sender } from '../../src/processes/sender.ts'
 import { simulatedEnvironment } from '../../src/simulator/environment.ts'
@@ -9,7 +8,6 @@ import { type SimulatedCallback, type Simulator, startSimulator } from '../../sr
 import { type RunningWeb, startWeb } from '../../src/http/web.ts'
 import { type RunningWorker, runWorker } from '../../src/processes/worker.ts'
 import { postSigned } from '../support/callbacks.ts'
-import { silentLogger } from '../support/silent-logger.ts'
 import { capturingLogger, type LogLine } from '../support/world.ts'
 import { Callers } from './callers.ts'
 import { Cluster, DATABASE, type Replication } from './cluster.ts'
@@ -136,7 +134,6 @@ export class FailoverWorld {
 }
 
 async function prepare(url: string): Promise<void> {
-  await migrate({ url, ssl: null, poolMax: 2 }, silentLogger)
   const client = new pg.Client({ connectionString: url })
   await client.connect()
   await client.query('create table orders (number integer primary key, message integer not null)')

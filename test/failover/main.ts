@@ -4,6 +4,7 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { startTestServer } from '../support/test-server.ts'
 import type { Replication } from './cluster.ts'
 import { runFailovers } from './run-failovers.ts'
 
@@ -37,7 +38,10 @@ if (replication !== undefined) {
 async function run(replication: Replication): Promise<boolean> {
   tell(`${replication}: ${size.messages} messages, ${size.failovers} failovers`)
   const startedMs = performance.now()
-  const { figures, faults } = await runFailovers({ replication, ...size, delayScale: DELAY_SCALE })
+  const server = await startTestServer()
+  const { figures, faults } = await runFailovers({ replication, ...size, delayScale: DELAY_SCALE }).finally(
+    () => server.stop(),
+  )
   tell(`  ${JSON.stringify(figures)}, in ${Math.round((performance.now() - startedMs) / 1000)} s`)
   if (faults.length > 0) tell(`  FAILED:\n${faults.map((fault) => `    ${fault}`).join('\n')}`)
   return faults.length === 0

@@ -7,8 +7,10 @@ import { join } from 'node:path'
 import pg from 'pg'
 import {
   type Binaries,
-  freePort,
   chownTo,
+  copyFolder,
+  type DataFolder,
+  freePort,
   type Owner,
   ownerOf,
   startWatchdog,
@@ -53,18 +55,10 @@ export class PostgresNode {
     return new PostgresNode(installation, directory, await ownerOf(directory))
   }
 
-  static async primary(installation: Installation): Promise<PostgresNode> {
-    const node = await PostgresNode.#create(installation)
-    const passwordFile = join(node.#directory, 'password')
-    await writeOwned(passwordFile, installation.password, node.#owner)
-    const options = ['--auth=scram-sha-256', '--username=postgres', '--encoding=UTF8', '--locale=C']
-    const initdb = spawn(
-      installation.binaries.initdb,
-      ['--pgdata', node.#data, ...options, `--pwfile=${passwordFile}`, '--no-sync', '--no-instructions'],
-      { ...node.#owner, stdio: 'ignore' },
-    )
-    const code = await new Promise((resolve) => initdb.once('exit', resolve))
-    if (code !== 0) throw new Error(`initdb ended with ${code}`)
+  /** @param data which it starts with a copy of */
+  static async primary(binaries: Binaries, data: DataFolder): Promise<PostgresNode> {
+    const node = await PostgresNode.#create({ binaries, password: data.password })
+    await copyFolder(data.path, node.#data, node.#owner)
     await node.start()
     return node
   }

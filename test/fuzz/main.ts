@@ -3,10 +3,8 @@
 // that does what must not happen, with its seed.
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { startEmbeddedPostgres } from '../../src/demo/embedded-postgres.ts'
-import { migrate } from '../../src/processes/migrate.ts'
 import { createTestDatabase } from '../support/database.ts'
-import { silentLogger } from '../support/silent-logger.ts'
+import { startTestServer } from '../support/test-server.ts'
 import { fuzzEndpoint } from './fuzz-endpoint.ts'
 
 const { values } = parseArgs({
@@ -16,11 +14,8 @@ const tries = whole('tries', values.tries)
 const seed = whole('seed', values.seed ?? `${Math.floor(Math.random() * 1_000_000)}`)
 
 process.exitCode = 1
-const server = await startEmbeddedPostgres()
+const server = await startTestServer()
 try {
-  await server.createDatabase('template_migrated')
-  await migrate({ url: server.url('template_migrated'), ssl: null, poolMax: 2 }, silentLogger)
-  process.env['TEST_SERVER_URL'] = server.url('postgres')
   const database = await createTestDatabase()
   tell(`seed ${seed}: ${tries} requests`)
   const startedMs = performance.now()

@@ -22,15 +22,20 @@ export async function createTemporaryFolder(): Promise<TemporaryFolder> {
   // As root, PostgreSQL runs as another user, who must be able to enter.
   await chmod(path, 0o755)
   const files = (): Promise<string[]> => readdir(path)
-  const processes = async (): Promise<string[]> =>
-    (await commandLines()).filter((line) => line.includes(path))
+  const processes = async (): Promise<Process[]> =>
+    (await allProcesses()).filter(({ line }) => line.includes(path))
   return {
     path,
-    leftBehind: async () => ({ files: await files(), processes: await processes() }),
+    leftBehind: async () => ({
+      files: await files(),
+      processes: (await processes()).map(({ line }) => line),
+    }),
     async untilEmpty() {
       await waitFor('the files to be gone', async () => (await files()).length === 0)
-      // Reads the command line of every process on the machine, so it comes last.
-      await waitFor('the processes to be gone', async () => (await processes()).length === 0)
+      // Looking through every process on the machine takes long: in between, only those that were found are polled.
+      for (let found = await processes(); found.length > 0; found = await processes()) {
+        await waitFor('the processes to be gone', () => !found.some(isThere))
+      }
       // A process may have written once more before it ended.
       await waitFor('the files to be gone again', async () => (await files()).length === 0)
     },
@@ -38,11 +43,29 @@ export async function createTemporaryFolder(): Promise<TemporaryFolder> {
   }
 }
 
+interface Process {
+  readonly id: number
+  /** Its command line. */
+  readonly line: string
+}
+
+function isThere({ id }: Process): boolean {
+  try {
+    return process.kill(id, 0)
+  } catch (error) {
+    // EPERM: it is another user's.
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH'
+  }
+}
+
 /** From /proc where there is one: slim Linux images have no ps. */
-async function commandLines(): Promise<string[]> {
-  const ids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name))
-  if (ids.length === 0) return (await promisify(execFile)('ps', ['-Awwo', 'args='])).stdout.split('\n')
+async function allProcesses(): Promise<Process[]> {
+  const ids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name)).map(Number)
+  if (ids.length === 0) {
+    const { stdout } = await promisify(execFile)('ps', ['-Awwo', 'pid=,args='])
+    return [...stdout.matchAll(/^ *(\d+) (.*)$/gm)].map(([, id, line = '']) => ({ id: Number(id), line }))
+  }
   // A process may have ended since.
-  const lines = ids.map((id) => readFile(`/proc/${id}/cmdline`, 'utf8').catch(() => ''))
-  return (await Promise.all(lines)).map((line) => line.replaceAll('\0', ' ').trim())
+  const lineOf = (id: number): Promise<string> => readFile(`/proc/${id}/cmdline`, 'utf8').catch(() => '')
+  return Promise.all(ids.map(async (id) => ({ id, line: (await lineOf(id)).replaceAll('\0', ' ').trim() })))
 }
