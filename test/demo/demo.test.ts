@@ -1,36 +1,14 @@
-// The demo as a real process: every message becomes final, and nothing is left behind, even after an interrupt. Needs dist/.
-import { afterEach, beforeEach, expect, test } from '@jest/globals'
-import { createTemporaryFolder, type TemporaryFolder } from '../support/left-behind.ts'
-import { type CliProcess, startCli } from '../support/process.ts'
-import { waitFor } from '../support/wait-for.ts'
+// The demo as a real process: every message becomes final, and nothing is left behind, even after an interrupt. More ends
+// of it: test/endurance/interrupted-demos.test.ts. Needs dist/.
+import { expect, test } from '@jest/globals'
+import { SENDING, STARTING, useDemos } from './demos.ts'
 
-let folder: TemporaryFolder
-let demo: CliProcess | undefined
-beforeEach(async () => {
-  folder = await createTemporaryFolder()
-})
-afterEach(async () => {
-  demo?.kill('SIGKILL')
-  await folder.remove()
-})
+const demos = useDemos()
 
-function startDemo(...args: string[]): CliProcess {
-  demo = startCli(['demo', ...args], { TMPDIR: folder.path })
-  return demo
-}
-
-/** Fails with what the demo printed if it ends instead. */
-function untilPrinted({ child, stderr }: CliProcess, sign: RegExp): Promise<unknown> {
-  return waitFor(`the demo to print ${sign}`, () => {
-    if (child.exitCode !== null) throw new Error(`The demo ended with ${child.exitCode}:\n${stderr()}`)
-    return sign.test(stderr())
-  })
-}
-
-const nothing = { files: [], processes: [] }
-
-test('demo --exit exits with 0 and prints the closing table on stdout', async () => {
-  const { ended, stdout, stderr } = startDemo('--exit', '--messages', '40')
+test('demo --exit exits with 0 and prints the closing table on stdout, whatever the environment says', async () => {
+  // It needs no settings, and ignores these.
+  const wrong = { DATABASE_URL: 'postgres://127.0.0.1:1/app', TWILIO_AUTH_TOKEN: 'x', RETRY_DELAY_SCALE: 'x' }
+  const { ended, stdout, stderr } = demos.start(['--exit', '--messages', '40'], wrong)
   // With its words, which say why, if it fails.
   expect([await ended, stderr()]).toEqual([0, expect.stringContaining('sent 40/40')])
   const figures = Object.fromEntries(
@@ -44,36 +22,11 @@ test('demo --exit exits with 0 and prints the closing table on stdout', async ()
   // Addresses and progress are messages for people, on stderr.
   expect(stderr()).toMatch(/http:\/\/127\.0\.0\.1:\d+\/inbox/)
   expect(stdout()).not.toContain('http')
-  await folder.untilEmpty()
+  await demos.folder().untilEmpty()
 })
 
-test('demo needs no settings, and ignores those of the environment', async () => {
-  const wrong = { DATABASE_URL: 'postgres://127.0.0.1:1/app', TWILIO_AUTH_TOKEN: 'x', RETRY_DELAY_SCALE: 'x' }
-  demo = startCli(['demo', '--exit', '--messages', '3'], { TMPDIR: folder.path, ...wrong })
-  expect(await demo.ended).toBe(0)
-})
+test('SIGTERM stops the demo while messages are sent, and leaves no process and no folder', () =>
+  demos.expectOrderlyStop('SIGTERM', SENDING))
 
-test.each([
-  ['SIGINT', 'while messages are sent', /sent \d+\/\d+/],
-  ['SIGTERM', 'while messages are sent', /sent \d+\/\d+/],
-  ['SIGINT', 'while it starts', /Starting PostgreSQL/],
-] as const)('%s %s stops the demo, and leaves no process and no folder', async (signal, _when, sign) => {
-  const started = startDemo('--messages', '400')
-  const { child, ended, stderr, kill } = started
-  await untilPrinted(started, sign)
-  kill(signal)
-  await ended
-  expect(child.signalCode).toBeNull()
-  expect(stderr()).not.toMatch(/^ {4}at |Error while stopping/m)
-  await folder.untilEmpty()
-})
-
-test('kill -9 during the demo leaves no process and no folder', async () => {
-  const started = startDemo('--messages', '400')
-  const { ended, kill } = started
-  await untilPrinted(started, /sent \d+\/\d+/)
-  expect(await folder.leftBehind()).not.toEqual(nothing)
-  kill('SIGKILL')
-  await ended
-  await folder.untilEmpty()
-})
+test('SIGINT stops the demo while it starts, and leaves no process and no folder', () =>
+  demos.expectOrderlyStop('SIGINT', STARTING))
