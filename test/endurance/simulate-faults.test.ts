@@ -5,4 +5,4 @@ import { expectConvergence } from '../faults/expect-convergence.ts'
 test.each([
   3, 4, 6,
 ])('seed %i: after a longer history of faults the system converges and everything holds', (seed) =>
-  expectConvergence(seed, { messages: 15, minutes: 8 }))
+  expectConvergence([seed], { messages: 15, minutes: 8 }))

@@ -4,11 +4,18 @@ import { createTestDatabase } from '../support/database.ts'
 import { runScenario } from './run-scenario.ts'
 import { generateScenario, type ScenarioSize } from './scenario.ts'
 
-export async function expectConvergence(seed: number, size: ScenarioSize): Promise<void> {
+/** @param seeds of histories that happen at the same time; the first one also decides how the simulator behaves */
+export async function expectConvergence(
+  seeds: readonly [number, ...number[]],
+  size: ScenarioSize,
+): Promise<void> {
   const database = await createTestDatabase()
   try {
-    const steps = generateScenario(seed, size, { canRestart: false, isDeploy: false })
-    const { faults, statuses, output } = await runScenario(database, null, seed, steps)
+    const histories = seeds.map((seed) =>
+      generateScenario(seed, size, { canRestart: false, isDeploy: false }),
+    )
+    const steps = histories.flat().toSorted((one, other) => one.atSeconds - other.atSeconds)
+    const { faults, statuses, output } = await runScenario(database, null, seeds[0], steps)
     if (faults.length > 0) process.stderr.write(output)
     expect(faults).toEqual([])
     expect(statuses['delivered']).toBeGreaterThan(0)

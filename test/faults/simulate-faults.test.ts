@@ -3,8 +3,7 @@
 import { test } from '@jest/globals'
 import { expectConvergence } from './expect-convergence.ts'
 
-// Both kill processes. 48 also ends connections and delays jobs; 57 hangs requests, doubles jobs and reuses ids.
-test.each([
-  48, 57,
-])('seed %i: when the faults have ended, the system converges and everything holds', (seed) =>
-  expectConvergence(seed, { messages: 8, minutes: 4 }))
+// Both kill processes. 57 also hangs requests, doubles jobs and reuses ids; 48 ends connections and delays jobs. In one
+// history, because each world starts three processes.
+test('seeds 57 and 48: when the faults have ended, the system converges and everything holds', () =>
+  expectConvergence([57, 48], { messages: 8, minutes: 4 }))
