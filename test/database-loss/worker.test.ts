@@ -78,14 +78,15 @@ async function enqueue(world: World, bodies: string[], statement = 'select 1'): 
 
 describe('the database is lost', () => {
   test.each(losses)('%s: every attempt is made once, and sweeps go on', async (_what, lose) => {
-    const world = await newWorld({ env: { RETRY_DELAY_SCALE: '0.01' } })
+    // A batch is half of the concurrency: what is enqueued takes two.
+    const world = await newWorld({ env: { RETRY_DELAY_SCALE: '0.01', SEND_CONCURRENCY: '20' } })
     const lossyWorld = await lossy(world)
     await lossyWorld.startWorker()
-    const old = Array.from({ length: 20 }, (_, i) => `fails once ${i}`)
+    const old = Array.from({ length: 5 }, (_, i) => `fails once ${i}`)
     for (const body of old) await world.sender.send(message({ to: FAILS_ONCE, body }))
     await waitFor('the failures', async () => (await statuses(world)).has('retrying'))
 
-    const enqueued = Array.from({ length: 60 }, (_, i) => `enqueued ${i}`)
+    const enqueued = Array.from({ length: 20 }, (_, i) => `enqueued ${i}`)
     await enqueue(world, enqueued)
     await lose(world, lossyWorld)
     await enqueue(world, ['new'])
@@ -95,7 +96,7 @@ describe('the database is lost', () => {
     const isOver = async (): Promise<boolean> =>
       (await rowsOf(world)).every(({ final_status }) => final_status === 'delivered')
     await waitFor('every message to be delivered', isOver)
-    expect(await rowsOf(world)).toHaveLength(82)
+    expect(await rowsOf(world)).toHaveLength(27)
     const once = Object.fromEntries([...enqueued, 'new', 'without a job'].map((body) => [body, 1]))
     const twice = Object.fromEntries(old.map((body) => [body, 2]))
     expectSubmissions(world, { ...once, ...twice })

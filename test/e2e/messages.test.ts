@@ -1,4 +1,4 @@
-// 100 messages; test/endurance sends 1,000. Needs dist/.
+// Each script once sent and once enqueued; test/endurance sends 1,000 messages. Needs dist/.
 import { testMessages } from './message-script.ts'
 
-testMessages(100)
+testMessages(40)

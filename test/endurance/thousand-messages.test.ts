@@ -1,4 +1,4 @@
-// The same as test/e2e/messages.test.ts with ten times the messages. Needs dist/.
+// The same as test/e2e/messages.test.ts with 25 times the messages. Needs dist/.
 import { testMessages } from '../e2e/message-script.ts'
 
 testMessages(1_000)

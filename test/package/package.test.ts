@@ -80,11 +80,7 @@ describe('the tarball', () => {
 })
 
 describe('in an empty project', () => {
-  test.each(['sends.mjs', 'sends.cjs'])('JavaScript sends a message: %s', async (file) => {
-    expect(await node(file)).toEqual({ ...OK, stdout: 'accepted\n' })
-  })
-
-  test('TypeScript compiles, strictly and for Node, and sends a message', async () => {
+  test('TypeScript compiles, strictly and for Node, and sends a message by import and by require', async () => {
     const compiling = await compile(['--module', 'nodenext', '--outDir', 'out'])
     expect(compiling).toEqual({ ...OK, stdout: '' })
     for (const file of ['out/sends.js', 'out/sends-as-commonjs.cjs']) {
@@ -117,11 +113,8 @@ describe('in an empty project', () => {
 describe('its command', () => {
   const COMMAND = join('node_modules', '.bin', 'sms-retry')
 
-  test('npx sms-retry --help', async () => {
-    const { stdout, ...ended } = await run('npx', ['sms-retry', '--help'], installed.project, {
-      // Should it not find the command here, it is not to look elsewhere.
-      npm_config_offline: 'true',
-    })
+  test('sms-retry --help', async () => {
+    const { stdout, ...ended } = await run(COMMAND, ['--help'], installed.project)
     expect(ended).toEqual(OK)
     expect(stdout).toMatch(/^Usage: sms-retry/)
   })

@@ -22,6 +22,8 @@ const DELIVERED = '+12065550199'
 /** Fails once, by a callback, and is tried again 300 ms later. */
 const RECOVERING = '+15553000301'
 
+const ENQUEUE_EVERY_MS = 100
+
 const processes: CliProcess[] = []
 
 afterEach(() => {
@@ -89,7 +91,7 @@ async function startDrill() {
         { userId: 1, to: i % 2 === 0 ? DELIVERED : RECOVERING, body: `Text ${i}` },
         { db: app },
       )
-      await sleep(50)
+      await sleep(ENQUEUE_EVERY_MS)
     }
   }
 
@@ -124,7 +126,7 @@ async function startDrill() {
       })
       const before = await count(`final_status = 'delivered' and retry_count = 1`)
       await waitFor('more messages to be delivered', async () => {
-        return (await count(`final_status = 'delivered' and retry_count = 1`)) > before + 10
+        return (await count(`final_status = 'delivered' and retry_count = 1`)) > before + 5
       })
     },
     /** Enqueues no more; waits until everything is delivered; stops. */
