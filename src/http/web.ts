@@ -29,6 +29,7 @@ const MAX_HEADERS = 100
 const MAX_CONNECTIONS = 2_000
 
 const FINISH_TIMEOUT_MS = 15_000
+const CLOSE_IDLE_EVERY_MS = 100
 
 /** @param options.isOpen serves the dashboard without a password: for the demo, which only this machine can reach */
 export async function startWeb(runtime: Runtime, { isOpen = false } = {}): Promise<RunningWeb> {
@@ -56,9 +57,11 @@ export async function startWeb(runtime: Runtime, { isOpen = false } = {}): Promi
     url,
     async stop() {
       const closed = new Promise((resolve) => server.close(resolve))
-      // server.close() closes idle connections only.
+      // server.close() closes the connections that are idle now. The others become idle after their answer.
+      const closeIdle = setInterval(() => server.closeIdleConnections(), CLOSE_IDLE_EVERY_MS)
       const forceClose = setTimeout(() => server.closeAllConnections(), FINISH_TIMEOUT_MS)
       await closed
+      clearInterval(closeIdle)
       clearTimeout(forceClose)
       await app.close()
       runtime.logger.info('Web process has stopped')
