@@ -5,6 +5,7 @@ import type { MessageInput } from '../messages/message-input.ts'
 import { openRecording } from './open-recording.ts'
 import type { Runtime } from './runtime.ts'
 import { type EnqueueResult, enqueueMessage, type SendResult, sendMessage } from '../messages/send-message.ts'
+import { DatabaseError } from '../shared/errors.ts'
 import { createTwilioClient } from '../twilio/client.ts'
 
 export interface Sender {
@@ -44,7 +45,7 @@ export interface Sender {
   enqueue(message: MessageInput, options: { readonly db: CallerTransaction }): Promise<EnqueueResult>
   /**
    * Waits for all sends that were started, then closes the database connections. A request to Twilio takes at most
-   * 10 seconds.
+   * 10 seconds. From then on, `send` throws a DatabaseError: its answer could no longer be recorded.
    *
    * @example
    * process.once('SIGTERM', () => void sender.close())
@@ -62,16 +63,21 @@ export async function openSender(runtime: Runtime): Promise<Sender> {
   // Sends wait here, before the row is written. A request that waits for a connection instead may time out, and be in
   // doubt although it was never made.
   const limit = pLimit(config.twilio.concurrency)
+  let isClosed = false
   return {
-    send(message) {
+    async send(message) {
+      if (isClosed) throw new DatabaseError(CLOSED)
       const sending = limit(() => sendMessage(deps, message)).finally(() => underWay.delete(sending))
       underWay.add(sending)
       return sending
     },
     enqueue: (message, { db }) => enqueueMessage(deps, dbOfCaller(db), message),
     async close() {
+      isClosed = true
       await Promise.allSettled(underWay)
       await recording.close()
     },
   }
 }
+
+const CLOSED = 'Nothing was submitted, and the message was not recorded: the sender is closed'

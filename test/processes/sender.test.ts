@@ -178,6 +178,22 @@ test('close() waits for running sends and records their answers', async () => {
   expect(await sending).toMatchObject({ status: 'accepted' })
 })
 
+test('send() after close() records and submits nothing', async () => {
+  const { world } = await newWorldWith(accept)
+  const sender = await openSender(world.openRuntime())
+  // Keeps close() busy: its answer comes later.
+  const sending = sender.send(message())
+  const closing = sender.close()
+  await expect(sender.send(message())).rejects.toMatchObject({
+    code: 'DATABASE',
+    written: 'no',
+    message: expect.stringContaining('the sender is closed'),
+  })
+  await closing
+  expect(await sending).toMatchObject({ status: 'accepted' })
+  expect(await rowsOf(world)).toHaveLength(1)
+})
+
 test('if a trigger redirects new rows, nothing is sent now or later', async () => {
   const world = await newWorld()
   const client = await appClient(world)
