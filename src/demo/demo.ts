@@ -60,12 +60,16 @@ interface World {
   readonly sender: Sender
   readonly simulator: Simulator
   readonly dashboardUrl: string
+  /** Aborted when the world stops. */
+  readonly stopping: AbortSignal
   stop(): Promise<void>
 }
 
 async function startWorld(seed: number): Promise<World> {
   const stops: (() => Promise<unknown>)[] = []
+  const stopping = new AbortController()
   const stop = async (): Promise<void> => {
+    stopping.abort()
     for (const end of stops.splice(0).reverse()) {
       // An error must not keep the other parts running.
       await end().catch((error: Error) => printStatus(`Error while stopping: ${error.message}`))
@@ -91,7 +95,7 @@ async function startWorld(seed: number): Promise<World> {
     stops.push(() => worker.stop())
     const sender = await openSender(open())
     stops.push(() => sender.close())
-    return { runtime, sender, simulator, dashboardUrl: `${web.url}/`, stop }
+    return { runtime, sender, simulator, dashboardUrl: `${web.url}/`, stopping: stopping.signal, stop }
   } catch (error) {
     await stop()
     throw error
@@ -108,13 +112,15 @@ const CHAOS = {
 }
 
 async function run(world: World, messageCount: number): Promise<boolean> {
-  const { runtime, sender, simulator } = world
+  const { runtime, sender, simulator, stopping } = world
   const progress = new Progress(messageCount)
   const sending = sendAll(world, messageCount)
   // The race below rejects with the same failure.
   sending.catch(() => undefined)
   const count = (): Promise<Overview> =>
-    retryOnDatabaseError(() => countMessages(runtime.database), DATABASE_RETRY_DELAYS_MS)
+    retryOnDatabaseError(() => countMessages(runtime.database), DATABASE_RETRY_DELAYS_MS, {
+      signal: stopping,
+    })
   let overview = await count()
   let changedMs = performance.now()
   while (!isDone(overview, messageCount)) {
@@ -137,11 +143,12 @@ async function run(world: World, messageCount: number): Promise<boolean> {
 }
 
 /** Sends half of the messages directly, and enqueues the other half in a transaction. */
-async function sendAll({ runtime, sender }: World, messageCount: number): Promise<void> {
+async function sendAll({ runtime, sender, stopping }: World, messageCount: number): Promise<void> {
   const recipients = realisticRecipients(messageCount)
   const next = recipients.entries()
   const sendSome = async (): Promise<void> => {
     for (const [i, to] of next) {
+      if (stopping.aborted) return
       const message = {
         userId: 1 + (i % 10),
         to,
@@ -154,6 +161,7 @@ async function sendAll({ runtime, sender }: World, messageCount: number): Promis
             ? sender.send(message)
             : runtime.database.transaction((db) => sender.enqueue(message, { db })),
         DATABASE_RETRY_DELAYS_MS,
+        { signal: stopping },
       )
     }
   }

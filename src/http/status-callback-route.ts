@@ -42,11 +42,9 @@ export function statusCallbackRoute(runtime: Runtime, recording: LazyRecording):
   const router = Router({ caseSensitive: true, strict: true })
   const forgeryLimit = new ForgeryLimit(runtime.config.twilio.authTokens, runtime.logger)
   const record = (callback: StatusCallback): Promise<void> =>
-    retryOnDatabaseError(
-      async () => recordCallback(await recording.get(), callback),
-      RETRY_AFTER_MS,
-      RETRY_WITHIN_MS,
-    )
+    retryOnDatabaseError(async () => recordCallback(await recording.get(), callback), RETRY_AFTER_MS, {
+      withinMs: RETRY_WITHIN_MS,
+    })
   router.post(STATUS_CALLBACK_PATH, requireForm(runtime), readForm(runtime), async (request, response) => {
     const fields = await verifiedFields(runtime, forgeryLimit, request, response)
     if (fields !== null) await recordAndAnswer(runtime, record, fields, request, response)

@@ -152,13 +152,14 @@ function concernsRows(error: unknown): boolean {
  * only this process knows. `record` may run twice, so it must do no harm then. A refusal is not retried.
  *
  * @param delaysMs the pause before each retry
- * @param withinMs no retry starts after this time
+ * @param options.withinMs no retry starts after this time
+ * @param options.signal aborts the pause before a retry
  * @throws DatabaseError if the last try failed as well
  */
 export async function retryOnDatabaseError<T>(
   record: () => Promise<T>,
   delaysMs: readonly number[],
-  withinMs = Number.POSITIVE_INFINITY,
+  { withinMs = Number.POSITIVE_INFINITY, signal }: { withinMs?: number; signal?: AbortSignal } = {},
 ): Promise<T> {
   const startedMs = performance.now()
   for (const delayMs of delaysMs) {
@@ -167,7 +168,7 @@ export async function retryOnDatabaseError<T>(
     } catch (error) {
       const isOutOfTime = performance.now() - startedMs + delayMs > withinMs
       if (isOutOfTime || !(error instanceof DatabaseError) || error.isRefusal) throw error
-      await sleep(delayMs)
+      await sleep(delayMs, undefined, signal === undefined ? {} : { signal })
     }
   }
   return record()
