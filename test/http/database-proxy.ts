@@ -83,6 +83,8 @@ export async function startDatabaseProxy(databaseUrl: string, port: number): Pro
   await open()
   const url = new URL(databaseUrl)
   url.host = `127.0.0.1:${port}`
+  // A database that hangs is the subject here: the default of 5 seconds.
+  url.searchParams.delete('connect_timeout')
   return {
     url: url.toString(),
     async set(state) {
