@@ -4,12 +4,12 @@ import { createTemporaryFolder, type TemporaryFolder } from '../support/left-beh
 import { type CliProcess, startCli } from '../support/process.ts'
 import { waitFor } from '../support/wait-for.ts'
 
-/** What a demo prints when it is there. */
+/** A demo prints these when it starts, and while it sends. */
 export const STARTING = /Starting PostgreSQL/
 export const SENDING = /sent \d+\/\d+/
 
 export interface Demos {
-  /** Of the current test. */
+  /** The temporary folder of the current test. */
   folder(): TemporaryFolder
   start(flags: readonly string[], env?: Record<string, string>): CliProcess
   /** Starts one and waits until it has printed this. */
@@ -17,7 +17,7 @@ export interface Demos {
   expectOrderlyStop(signal: NodeJS.Signals, sign: RegExp): Promise<void>
 }
 
-/** Registers what ends them after each test. */
+/** Call once per test file: registers hooks that kill the demo and remove the folder after each test. */
 export function useDemos(): Demos {
   let folder: TemporaryFolder
   let demo: CliProcess | undefined

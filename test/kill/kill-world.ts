@@ -1,6 +1,6 @@
-// A system of which one process is killed at a named point (kill-point.ts), and the others must recover everything. The
-// process that is killed is a real one. The others share this process, so that a test does not start four of them; they
-// have connections of their own. The outcome is read from the database and from the simulator, which stands for Twilio and
+// One process of a system is killed at a named point (kill-point.ts), and the others must recover everything. Only the
+// killed process is a real one. The others share the test's process, with their own connections, because a start takes up
+// to a second of processor time. The outcome is read from the database and from the simulator, which stands for Twilio and
 // the recipients.
 import pLimit from 'p-limit'
 import pg from 'pg'
@@ -52,7 +52,7 @@ export class KillWorld {
   readonly #client: pg.Client
   readonly #env: ReturnType<typeof simulatedEnvironment>
   readonly #processes: CliProcess[] = []
-  /** Of the parts in this process, the last started first. */
+  /** Stops the parts in this process, the last started first. */
   readonly #stops: (() => Promise<unknown>)[] = []
 
   private constructor(
@@ -123,7 +123,7 @@ export class KillWorld {
     return web
   }
 
-  /** Also one that takes the place of a worker that was killed. The caller may stop it earlier than the world. */
+  /** Starts a worker, or a replacement for a killed one. The caller may stop it before the world ends. */
   async startWorker(): Promise<RunningWorker> {
     const worker = await runWorker(this.#openRuntime())
     let stopping: Promise<void> | undefined

@@ -11,7 +11,7 @@ import { silentLogger } from './silent-logger.ts'
 
 export const TEMPLATE_DATABASE = 'template_migrated'
 
-/** Starts a server with one migrated database, for test files to clone. Set in the environment: see `dataFolder`. */
+/** Starts a server with one migrated database, which test files clone. Puts its URL and data folder into the environment. */
 export async function startTestServer(): Promise<EmbeddedPostgres> {
   const server = await startEmbeddedPostgres()
   await server.createDatabase(TEMPLATE_DATABASE)
@@ -31,7 +31,7 @@ async function makeSignInCheap(url: string): Promise<void> {
   await client.end()
 }
 
-/** What the test server had when it was new: the migrated database. Not to be written to. */
+/** The data of the new test server, with the migrated database. Copy it; do not write to it. */
 export function dataFolder(): DataFolder {
   const text = process.env['TEST_DATA_FOLDER']
   if (text === undefined) throw new Error('TEST_DATA_FOLDER is not set: startTestServer has not run')
