@@ -2,7 +2,7 @@
 import type { z as Z } from 'zod'
 import { ConfigError } from '../shared/errors.ts'
 import { loadZod } from '../shared/zod.ts'
-import { isTimeZone } from './time-on-clock.ts'
+import { isTimeZone, TIME_OF_DAY } from './time-on-clock.ts'
 
 const MAX_RETRIES = 10
 const WEEK_SECONDS = 7 * 24 * 3600
@@ -13,7 +13,6 @@ const FORMS =
   `or {"retries": ..., "periodSeconds": above 0, at most ${WEEK_SECONDS}}`
 
 const CODE = /^[1-9]\d{3,5}$/
-const TIME_OF_DAY = /^(?:[01]\d|2[0-3]):[0-5]\d$/
 
 function createSchemas() {
   const { z } = loadZod()

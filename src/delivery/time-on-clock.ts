@@ -1,6 +1,14 @@
 // When a time of day comes next in a time zone, across changes to and from daylight-saving time.
+import { DAY_MS, offsetAt } from './utc-offsets.ts'
 
-const DAY_MS = 24 * 3600 * 1000
+/** HH:MM, 24 hours. */
+export const TIME_OF_DAY = /^(?:[01]\d|2[0-3]):[0-5]\d$/
+
+/** The time that has passed since midnight on a clock that shows `timeOfDay` (HH:MM). */
+export function msSinceMidnight(timeOfDay: string): number {
+  const [hours = 0, minutes = 0] = timeOfDay.split(':').map(Number)
+  return (hours * 60 + minutes) * 60_000
+}
 
 /**
  * The first moment after `now` at which clocks in `timeZone` show `timeOfDay` (HH:MM). If a change of clocks skips it, the
@@ -9,11 +17,10 @@ const DAY_MS = 24 * 3600 * 1000
  * @throws RangeError for a time zone that does not exist
  */
 export function nextTimeOnClock(now: Date, timeOfDay: string, timeZone: string): Date {
-  const readClock = clockOf(timeZone)
-  const [hours = 0, minutes = 0] = timeOfDay.split(':').map(Number)
-  const today = Math.floor(readClock(now.getTime()) / DAY_MS) * DAY_MS
+  const sinceMidnight = msSinceMidnight(timeOfDay)
+  const today = Math.floor(localTime(timeZone, now.getTime()) / DAY_MS) * DAY_MS
   for (let day = today; ; day += DAY_MS) {
-    const instant = firstInstantOf(day + (hours * 60 + minutes) * 60_000, readClock)
+    const instant = firstInstantOf(day + sinceMidnight, timeZone)
     if (instant > now.getTime()) return new Date(instant)
   }
 }
@@ -29,41 +36,21 @@ export function isTimeZone(timeZone: string): boolean {
 }
 
 /** The local time at an instant, as the instant at which clocks in UTC show the same. */
-type ReadClock = (instant: number) => number
-
-function clockOf(timeZone: string): ReadClock {
-  const format = new Intl.DateTimeFormat('en-US-u-ca-gregory-nu-latn', {
-    timeZone,
-    hourCycle: 'h23',
-    year: 'numeric',
-    month: 'numeric',
-    day: 'numeric',
-    hour: 'numeric',
-    minute: 'numeric',
-    second: 'numeric',
-  })
-  return (instant) => {
-    const parts = new Map(format.formatToParts(instant).map(({ type, value }) => [type, Number(value)]))
-    const part = (type: Intl.DateTimeFormatPartTypes): number => parts.get(type) ?? 0
-    const ms = instant - Math.floor(instant / 1000) * 1000
-    return (
-      Date.UTC(part('year'), part('month') - 1, part('day'), part('hour'), part('minute'), part('second')) +
-      ms
-    )
-  }
+function localTime(timeZone: string, instant: number): number {
+  return instant + offsetAt(timeZone, instant)
 }
 
 /** The first instant at which the clocks show `shown`, or a later time if they skip it. */
-function firstInstantOf(shown: number, readClock: ReadClock): number {
+function firstInstantOf(shown: number, timeZone: string): number {
   // The offsets a day before and a day after: if the clocks change in between, one is of before and one of after.
-  const offsets = [shown - DAY_MS, shown + DAY_MS].map((instant) => readClock(instant) - instant)
+  const offsets = [shown - DAY_MS, shown + DAY_MS].map((instant) => offsetAt(timeZone, instant))
   let earliest = shown - Math.max(...offsets)
   let latest = shown - Math.min(...offsets)
-  if (readClock(earliest) >= shown) return earliest
+  if (localTime(timeZone, earliest) >= shown) return earliest
   // Bisect for the moment of the change: from then on the clocks show at least `shown`.
   while (latest - earliest > 1) {
     const middle = Math.floor((earliest + latest) / 2)
-    if (readClock(middle) >= shown) latest = middle
+    if (localTime(timeZone, middle) >= shown) latest = middle
     else earliest = middle
   }
   return latest
