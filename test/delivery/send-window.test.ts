@@ -235,6 +235,13 @@ describe('where a window is never open in all zones together, it is open', () =>
       '2026-01-15T14:00Z/2026-01-15T15:00Z',
     ],
     [
+      'in two of four, though three are for a while',
+      MORNING,
+      ['America/New_York', 'America/Toronto', 'America/Chicago', 'Asia/Tokyo'],
+      '2026-01-15T12:00:00Z',
+      '2026-01-15T13:00Z/2026-01-15T15:00Z',
+    ],
+    [
       'in as many as possible, if these are less than half',
       HALF_AN_HOUR,
       ['America/New_York', 'America/Toronto', 'America/Chicago', 'America/Denver', 'America/Los_Angeles'],
