@@ -31,13 +31,24 @@ function boundsOf(input: unknown): Readonly<Record<string, unknown>> {
 
 const isTimeOfDay = (value: unknown): value is string => typeof value === 'string' && TIME_OF_DAY.test(value)
 
-/** `closesAt` is the end of the current or the next opening; at most `SEARCH_DAYS` ahead if the window never closes. */
+/** `closesAt` is the end of the current or the next opening. If the window never closes, it is about four days ahead. */
 export type WindowState =
   | { readonly open: true; readonly closesAt: Date }
   | { readonly open: false; readonly opensAt: Date; readonly closesAt: Date }
 
 /** Clocks skip at most a day (Samoa in 2011), so there is an opening in each of these periods. */
 const SEARCH_DAYS = 4
+
+/** A window in ms: when it begins after midnight, and its length. */
+interface Hours {
+  readonly from: number
+  readonly length: number
+}
+
+function hoursOf({ from, to }: SendWindow): Hours {
+  const begins = msSinceMidnight(from)
+  return { from: begins, length: (msSinceMidnight(to) - begins + DAY_MS) % DAY_MS }
+}
 
 /** An opening, from `startsAt` up to, but not including, `endsAt`. */
 interface Opening {
@@ -56,18 +67,18 @@ interface Opening {
  * @throws RangeError without zones, or for a time zone that does not exist
  */
 export function windowState(now: Date, window: SendWindow, zones: readonly string[]): WindowState {
-  const opening = firstOpening(now.getTime(), window, zones)
+  const opening = firstOpening(now.getTime(), hoursOf(window), zones)
   const closesAt = new Date(opening.endsAt)
   if (opening.startsAt <= now.getTime()) return { open: true, closesAt }
   return { open: false, opensAt: new Date(opening.startsAt), closesAt }
 }
 
 /** The first opening that ends after `now`. */
-function firstOpening(now: number, window: SendWindow, zones: readonly string[]): Opening {
+function firstOpening(now: number, hours: Hours, zones: readonly string[]): Opening {
   const today = Math.floor(now / DAY_MS) * DAY_MS
   let first: Opening | undefined
   for (let day = today; day < today + SEARCH_DAYS * DAY_MS; day += DAY_MS) {
-    for (const { startsAt, endsAt } of openingsOfDay(day, window, zones)) {
+    for (const { startsAt, endsAt } of openingsOfDay(day, hours, zones)) {
       if (endsAt <= now) continue
       if (first !== undefined && first.endsAt < startsAt) return first
       first = { startsAt: first?.startsAt ?? startsAt, endsAt }
@@ -79,8 +90,8 @@ function firstOpening(now: number, window: SendWindow, zones: readonly string[])
 }
 
 /** The openings within the UTC day that starts at `day`, in order. */
-function openingsOfDay(day: number, window: SendWindow, zones: readonly string[]): Opening[] {
-  const counts = openZonesOverDay(day, window, zones)
+function openingsOfDay(day: number, hours: Hours, zones: readonly string[]): Opening[] {
+  const counts = openZonesOverDay(day, hours, zones)
   const most = counts.reduce((max, { openZones }) => Math.max(max, openZones), 0)
   const enough = most === zones.length ? most : Math.min(most, Math.ceil(zones.length / 2))
   const openings: Opening[] = []
@@ -97,7 +108,7 @@ function openingsOfDay(day: number, window: SendWindow, zones: readonly string[]
 /** In how many zones the window is open, over the UTC day that starts at `day`, each count up to the next. */
 function openZonesOverDay(
   day: number,
-  window: SendWindow,
+  hours: Hours,
   zones: readonly string[],
 ): { readonly startsAt: number; readonly openZones: number }[] {
   const changes = new Map<number, number>([[day, 0]])
@@ -105,7 +116,7 @@ function openZonesOverDay(
     if (instant < day + DAY_MS) changes.set(instant, (changes.get(instant) ?? 0) + by)
   }
   for (const { spans, count } of distinctOffsets(day, zones)) {
-    for (const { startsAt, endsAt } of openingsOfZone(day, window, spans)) {
+    for (const { startsAt, endsAt } of openingsOfZone(day, hours, spans)) {
       change(startsAt, count)
       change(endsAt, -count)
     }
@@ -119,7 +130,7 @@ function openZonesOverDay(
     })
 }
 
-/** How many of the zones have the same offset all day. Many zones of a country do, so this saves most of the work. */
+/** Groups the zones with the same offset all day. Many zones of a country have, so this saves most of the work. */
 function distinctOffsets(day: number, zones: readonly string[]) {
   const groups = new Map<unknown, { readonly spans: readonly OffsetSpan[]; count: number }>()
   for (const zone of zones) {
@@ -133,9 +144,7 @@ function distinctOffsets(day: number, zones: readonly string[]) {
 }
 
 /** When the clocks of a zone show a time in the window, within the UTC day that starts at `day`. */
-function openingsOfZone(day: number, window: SendWindow, spans: readonly OffsetSpan[]): Opening[] {
-  const from = msSinceMidnight(window.from)
-  const length = (msSinceMidnight(window.to) - from + DAY_MS) % DAY_MS
+function openingsOfZone(day: number, { from, length }: Hours, spans: readonly OffsetSpan[]): Opening[] {
   return spans.flatMap(({ startsAt: spanStart, offset }, i) => {
     const spanEnd = spans[i + 1]?.startsAt ?? day + DAY_MS
     // While the offset stays the same, the window opens every 24 hours.
