@@ -1,5 +1,5 @@
 // The command `policy`: the retry policy in force, as a table for people and as JSON with stable keys.
-import { type Env, parseConfig } from '../config/config.ts'
+import { type Env, parseConfig, type SendWindowConfig } from '../config/config.ts'
 import { reasonOf } from '../delivery/error-codes.ts'
 import {
   CLOCK_SPREAD_SECONDS,
@@ -10,6 +10,7 @@ import {
   scheduleOf,
 } from '../delivery/retry-policy.ts'
 import type { Rule } from '../delivery/retry-rule.ts'
+import { DEFAULT_WINDOW } from '../delivery/message-window.ts'
 import { readPolicyFile } from '../processes/runtime.ts'
 import { duration } from '../shared/figures.ts'
 import { print, printJson } from '../shared/output.ts'
@@ -21,7 +22,7 @@ export async function policyCommand(env: Env, flags: { readonly json?: true }): 
   const policy = createRetryPolicy(readPolicyFile(config.retryPolicyFile), config.retryDelayScale)
   const now = new Date()
   if (flags.json) printJson(policyJson(policy, now))
-  else print(policyView(policy, now))
+  else print(policyView(policy, config.sendWindow, now))
 }
 
 interface PolicyEntry {
@@ -40,7 +41,7 @@ function entriesOf(policy: RetryPolicy): PolicyEntry[] {
 }
 
 /** @param now the time from which the next retry of a time-of-day rule is computed */
-function policyView(policy: RetryPolicy, now: Date): string {
+function policyView(policy: RetryPolicy, { hours, timeZone }: SendWindowConfig, now: Date): string {
   const rows = entriesOf(policy).map(({ code, rule, reason }) => [
     code === null ? 'other' : `${code}`,
     rule.action === 'stop' ? 'stop' : `${rule.retries}`,
@@ -48,9 +49,12 @@ function policyView(policy: RetryPolicy, now: Date): string {
     reason,
   ])
   const { jitter, maxDelaySeconds, delayScale } = policy
+  const { from, to } = hours ?? DEFAULT_WINDOW
+  const place = timeZone === 'recipient' ? 'at the recipient' : `in ${timeZone}`
   const notes = [
     `Up to ${Math.round(jitter * 100)} % of random jitter is added to each delay. Back-off delays are at most ${duration(maxDelaySeconds * delayScale)}.`,
     `Retries at a time of day start up to ${duration(CLOCK_SPREAD_SECONDS * jitter * delayScale)} after that time.`,
+    `The next send window opens at ${from} ${place} (${from}-${to}${hours === null ? ', because SEND_WINDOW is not set' : ''}).`,
   ]
   return `${table(['CODE', 'RETRIES', 'AFTER', 'REASON'], rows)}\n\n${notes.join('\n')}`
 }
@@ -76,7 +80,7 @@ function policyJson(policy: RetryPolicy, now: Date): object {
     codes: entriesOf(policy).map(({ code, rule, reason }) => ({
       code,
       ...rule,
-      // Null for a time-of-day rule, which has nextRetryAt instead.
+      // Null for a rule with a time of day, which has nextRetryAt instead, or with a send window.
       delaysSeconds: scheduleOf(policy, rule),
       ...('after' in rule ? { nextRetryAt: nextTimeOf(policy, rule, now) } : {}),
       reason,

@@ -28,8 +28,8 @@ export async function reconcileCommand(env: Env, flags: ReconcileFlags): Promise
 const MAX_PLANNED = 1000
 
 async function listPlanned(env: Env, { json }: ReconcileFlags): Promise<boolean> {
-  const { database, policy } = openRuntime({ logger: createCommandLogger(env) }, env, ['DATABASE_URL'])
-  const planned = await planReconcile({ database, policy }, MAX_PLANNED).finally(() => database.close())
+  const runtime = openRuntime({ logger: createCommandLogger(env) }, env, ['DATABASE_URL'])
+  const planned = await planReconcile(runtime, MAX_PLANNED).finally(() => runtime.database.close())
   if (json) printJson(planned.map(plannedJson))
   else if (planned.length > 0) print(plannedView(planned))
   else printStatus('No messages are overdue.')

@@ -3,6 +3,7 @@
 import type { z as Z } from 'zod'
 import { readDatabaseUrl } from './database-url.ts'
 import { createEnvSchema, urlOf } from './env-schema.ts'
+import type { SendWindow } from '../delivery/send-window.ts'
 import { ConfigError } from '../shared/errors.ts'
 import { describeInvisible, describeUnusual } from '../shared/hidden-characters.ts'
 import { hintsOnNumber } from '../shared/phone-number.ts'
@@ -60,6 +61,15 @@ export interface DashboardConfig {
   readonly showContent: boolean
 }
 
+export interface SendWindowConfig {
+  /** Null to send at any time, unless a message has its own window. */
+  readonly hours: SendWindow | null
+  /** An IANA name, or `recipient` for the time zones that the number can be in. */
+  readonly timeZone: string
+  /** For numbers whose time zone is not known; null if it is not set. */
+  readonly fallbackTimeZone: string | null
+}
+
 /** A setting that the program does not require may be an empty string or an empty list. */
 export interface Config {
   readonly database: DatabaseConfig
@@ -75,6 +85,9 @@ export interface Config {
   readonly retryDelayScale: number
   /** The number of attempts that all workers together start per second; null for no limit. */
   readonly sendRatePerSecond: number | null
+  readonly sendWindow: SendWindowConfig
+  /** Numbers, and prefixes that end in `*`; null to send to everybody. */
+  readonly recipientAllowlist: readonly string[] | null
   /** The bearer token for the metrics; null to refuse all requests. */
   readonly metricsToken: string | null
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug'
@@ -205,6 +218,14 @@ function contradictions(given: Env): ConfigFault[] {
       text: `DATABASE_SSL must be left out when DATABASE_URL names certificates (${files.join(', ')}); set sslmode in that URL instead`,
     })
   }
+  const isRecipients = (given['SEND_WINDOW_TIME_ZONE'] ?? 'recipient') === 'recipient'
+  if (
+    given['SEND_WINDOW'] !== undefined &&
+    isRecipients &&
+    given['SEND_WINDOW_FALLBACK_TIME_ZONE'] === undefined
+  ) {
+    faults.push({ names: ['SEND_WINDOW_FALLBACK_TIME_ZONE'], text: NO_FALLBACK })
+  }
   const apiBaseUrl = given['TWILIO_API_BASE_URL']
   if (
     given['NODE_ENV'] === 'production' &&
@@ -218,6 +239,11 @@ function contradictions(given: Env): ConfigFault[] {
   }
   return faults
 }
+
+const NO_FALLBACK =
+  'SEND_WINDOW_FALLBACK_TIME_ZONE is required with SEND_WINDOW, such as America/New_York: some numbers show no time zone ' +
+  '(toll-free, international), and a wrong guess would text them at night. Or set SEND_WINDOW_TIME_ZONE to one time zone ' +
+  'for all recipients'
 
 function toConfig(env: { [Name in EnvName]?: Z.output<Schema>[Name] | undefined }): Config {
   const { TWILIO_API_KEY_SID: keySid, TWILIO_API_KEY_SECRET: keySecret } = env
@@ -249,6 +275,12 @@ function toConfig(env: { [Name in EnvName]?: Z.output<Schema>[Name] | undefined 
     retryPolicyFile: env.RETRY_POLICY_FILE ?? null,
     retryDelayScale: env.RETRY_DELAY_SCALE ?? 1,
     sendRatePerSecond: env.SEND_RATE_PER_SECOND ?? null,
+    sendWindow: {
+      hours: env.SEND_WINDOW ?? null,
+      timeZone: env.SEND_WINDOW_TIME_ZONE ?? 'recipient',
+      fallbackTimeZone: env.SEND_WINDOW_FALLBACK_TIME_ZONE ?? null,
+    },
+    recipientAllowlist: env.RECIPIENT_ALLOWLIST ?? null,
     metricsToken: env.METRICS_TOKEN ?? null,
     logLevel: env.LOG_LEVEL ?? 'info',
     logFormat: env.LOG_FORMAT ?? (env.NODE_ENV === 'production' ? 'json' : 'text'),

@@ -1,7 +1,9 @@
 // The environment variables and their validation. No message contains a value. config.ts reads them.
 import { readDatabaseUrl } from './database-url.ts'
+import { readSendWindow } from '../delivery/send-window.ts'
+import { isTimeZone } from '../delivery/time-on-clock.ts'
 import { describeUnusual } from '../shared/hidden-characters.ts'
-import { SENDER } from '../shared/phone-number.ts'
+import { E164, SENDER } from '../shared/phone-number.ts'
 import { loadZod } from '../shared/zod.ts'
 
 /** Twilio's tokens and secrets are letters and digits. The simulator accepts more. */
@@ -17,6 +19,7 @@ export function createEnvSchema() {
     ...databaseFields(z, kinds),
     ...twilioFields(z, kinds),
     ...webFields(z, kinds),
+    ...recipientFields(z),
     RETRY_POLICY_FILE: z.string(),
     RETRY_DELAY_SCALE: kinds.decimal(0.001, 1000, '0.01'),
     SEND_RATE_PER_SECOND: kinds.decimal(0.1, 1000, '10'),
@@ -116,6 +119,39 @@ function webFields(z: Z, { matching, oneOf, url, wholeNumber }: Kinds) {
       .regex(/^[\x21-\x7e]+$/, 'must have no spaces, such as the output of: openssl rand -hex 32'),
   }
 }
+
+function recipientFields(z: Z) {
+  const isRecipients = (text: string): boolean => text === 'recipient'
+  return {
+    SEND_WINDOW: z.string().transform((text, context) => {
+      const read = readSendWindow(text.replaceAll(' ', ''))
+      if ('window' in read) return read.window
+      context.addIssue('must be two different times of day, such as 08:00-21:00')
+      return z.NEVER
+    }),
+    SEND_WINDOW_TIME_ZONE: z
+      .string()
+      .refine(
+        (text) => isRecipients(text) || isTimeZone(text),
+        'must be recipient, or a time zone such as America/New_York',
+      ),
+    SEND_WINDOW_FALLBACK_TIME_ZONE: z
+      .string()
+      .refine(isTimeZone, 'must be a time zone such as America/New_York'),
+    RECIPIENT_ALLOWLIST: z
+      .string()
+      .transform((text) => text.split(',').map((entry) => entry.trim()))
+      // An empty entry could be a mistake that lets everybody in, or nobody.
+      .refine((entries) => entries.every((entry) => E164.test(entry) || PREFIX.test(entry)), {
+        message:
+          'must be phone numbers in E.164, or prefixes that end in *, separated by commas, such as +15551234567,+4479*. ' +
+          'Leave it out to send to everybody',
+      }),
+  }
+}
+
+/** Of numbers in E.164. A lone `+*` would allow everybody. */
+const PREFIX = /^\+[1-9]\d{0,13}\*$/
 
 export function urlOf(text: string): URL | null {
   return URL.canParse(text) ? new URL(text) : null

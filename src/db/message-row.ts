@@ -10,6 +10,8 @@ import {
   isDeliveryStatus,
   isFailedAttempt,
 } from '../delivery/status.ts'
+import { readSendWindow } from '../delivery/send-window.ts'
+import { isTimeZone } from '../delivery/time-on-clock.ts'
 import { MAX_ATTEMPTS, MAX_POSTPONEMENTS } from '../delivery/transitions.ts'
 import { castToColumnType } from './times.ts'
 
@@ -20,6 +22,9 @@ export const OWN_METADATA_KEYS = [
   'retry_strategy',
   'idempotency_key',
   'deadline',
+  'send_after',
+  'send_window',
+  'time_zone',
   'attempts',
   'reconcile_at',
   'callback_key',
@@ -41,7 +46,9 @@ export const MESSAGE_COLUMNS = `
   id, sms_metadata ->> 'callback_key' as "key", phone_number as "to", message_content as "body", coalesce(final_status, 'unknown') as "status",
   coalesce(success, true) as "success", coalesce(retry_count, 0) as "retryCount",
   coalesce(max_retries, 3) as "maxRetries", next_retry_at as "nextRetryAt", twilio_message_sid as "sid",
-  sms_metadata ->> 'deadline' as "deadline", sms_metadata -> 'attempts' as "attempts",
+  sms_metadata ->> 'deadline' as "deadline", sms_metadata ->> 'send_after' as "sendAfter",
+  sms_metadata ->> 'send_window' as "sendWindow", sms_metadata ->> 'time_zone' as "timeZone",
+  sms_metadata -> 'attempts' as "attempts",
   error_message as "reason", processing_time_ms as "processingTimeMs",
   coalesce(created_at, ${castToColumnType('created_at', 'now()')}) as "createdAt", sms_metadata ->> 'reconcile_at' as "reconcileAt"`
 
@@ -62,6 +69,9 @@ export interface MessageRow {
   readonly nextRetryAt: Date | number | null
   readonly sid: string | null
   readonly deadline: string | null
+  readonly sendAfter: string | null
+  readonly sendWindow: string | null
+  readonly timeZone: string | null
   readonly attempts: unknown
   readonly reason: string | null
   readonly processingTimeMs: number | null
@@ -84,6 +94,9 @@ export function toMessage(row: MessageRow): Message {
     nextRetryAt: row.nextRetryAt === Number.POSITIVE_INFINITY ? ON_HOLD : finite(row.nextRetryAt),
     sid: row.sid,
     deadline: toTime(row.deadline),
+    sendAfter: toTime(row.sendAfter),
+    sendWindow: toSendWindow(row.sendWindow),
+    timeZone: row.timeZone !== null && isTimeZone(row.timeZone) ? row.timeZone : null,
     attempts: toAttempts(row.attempts),
     reason: row.reason,
     processingTimeMs: row.processingTimeMs,
@@ -126,6 +139,17 @@ function toTime(text: string | null): Date | null {
   return text !== null && isTime(text) ? new Date(text) : null
 }
 
+/** `08:00-21:00` or `any`. */
+function toSendWindow(text: string | null): Message['sendWindow'] {
+  if (text === null || text === 'any') return text
+  const read = readSendWindow(text)
+  return 'window' in read ? read.window : null
+}
+
+export function fromSendWindow(window: Message['sendWindow']): string | null {
+  return window === null || window === 'any' ? window : `${window.from}-${window.to}`
+}
+
 /** Only years with four digits are accepted: adding to a later time overflows. */
 function isTime(text: string): boolean {
   return /^\d{4}-/.test(text) && !Number.isNaN(Date.parse(text))
@@ -139,6 +163,7 @@ interface AttemptEntry {
   readonly error_code?: number | null
   readonly error_text?: string | null
   readonly postponements?: number | null
+  readonly excused?: boolean | null
   readonly account?: string | null
   readonly sender?: string | null
   readonly times?: Readonly<Record<string, string>> | null
@@ -154,6 +179,7 @@ function toAttempts(entries: unknown): Attempt[] {
     errorCode: entry.error_code ?? null,
     errorText: entry.error_text ?? null,
     postponements: entry.postponements ?? 0,
+    excused: entry.excused ?? false,
     account: entry.account ?? null,
     sender: entry.sender ?? null,
     times: timesOf(entry.times ?? {}),
@@ -172,6 +198,7 @@ function isAttemptEntry(value: unknown): value is AttemptEntry {
     (entry.error_code == null || Number.isSafeInteger(entry.error_code)) &&
     (entry.error_text == null || typeof entry.error_text === 'string') &&
     (entry.postponements == null || isIntegerUpTo(entry.postponements, MAX_POSTPONEMENTS)) &&
+    (entry.excused == null || typeof entry.excused === 'boolean') &&
     (entry.account == null || typeof entry.account === 'string') &&
     (entry.sender == null || typeof entry.sender === 'string') &&
     (entry.times == null || isRecordOfTexts(entry.times))
@@ -225,6 +252,7 @@ function toEntry(attempt: Attempt): object {
     error_code: orAbsent(attempt.errorCode),
     error_text: orAbsent(attempt.errorText),
     postponements: attempt.postponements || undefined,
+    excused: attempt.excused || undefined,
     account: orAbsent(attempt.account),
     sender: orAbsent(attempt.sender),
     times: attempt.times,

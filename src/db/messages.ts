@@ -1,8 +1,9 @@
 // The statements that read or change single messages, each beside its parameters. message-row.ts explains the columns.
 import type { Identity, Message } from '../delivery/message.ts'
-import type { DeliveryStatus } from '../delivery/status.ts'
+import { type DeliveryStatus, isFailure } from '../delivery/status.ts'
 import { DatabaseError } from '../shared/errors.ts'
 import {
+  fromSendWindow,
   type Integer,
   IS_OURS,
   MESSAGE_COLUMNS,
@@ -116,15 +117,32 @@ export interface NewMessage {
   readonly userId: number
   readonly to: string
   readonly body: string
-  readonly status: 'pending' | 'submitting'
+  /** A message that may never be sent has a final status. */
+  readonly status: 'pending' | 'submitting' | 'expired' | 'canceled' | 'failed'
+  /** See `Message`. */
+  readonly reason: string | null
+  /** When a pending message is due; null for now. */
+  readonly nextRetryAt: Date | null
   readonly maxRetries: number
   readonly validForSeconds: number | null
+  readonly sendAfter: Message['sendAfter']
+  readonly sendWindow: Message['sendWindow']
+  readonly timeZone: Message['timeZone']
   readonly idempotencyKey: string | null
   readonly metadata: Readonly<Record<string, unknown>>
-  /** The seconds until the message is reconciled if no event comes before. */
-  readonly reconcileAfterSeconds: number
+  /** The seconds until the message is reconciled if no event comes before. Null if it has a final status. */
+  readonly reconcileAfterSeconds: number | null
   /** The account and sender of the claim; null for a message that waits. */
   readonly identity: Identity | null
+}
+
+/** The time that `insertMessage` records as the message's creation. */
+export async function readTransactionTime(tx: Db): Promise<Date> {
+  // As text: the app's own driver decides which type a `timestamptz` has.
+  const { rows } = await tx.executeSql<{ now: string }>(`select ${iso('now()')} as "now"`)
+  const [row] = rows
+  if (row === undefined) throw new DatabaseError('The database returned no row for its clock')
+  return new Date(row.now)
 }
 
 /**
@@ -141,16 +159,19 @@ export async function insertMessage(
   const { rows } = await db.executeSql<{ id: Integer; insertedAt: string; isAsWritten: Integer | null }>(
     `insert into sms_usage_logs (
         user_id, phone_number, message_direction, message_length, message_content, success, created_at,
-        retry_count, max_retries, final_status, sms_metadata)
-     select $1::integer, $2::text, 'outbound', $3::integer, $4::text, true, ${castToColumnType('created_at', 'now()')},
-            0, $5::integer, $6::text,
+        retry_count, max_retries, final_status, error_message, next_retry_at, sms_metadata)
+     select $1::integer, $2::text, 'outbound', $3::integer, $4::text, $14::boolean, ${castToColumnType('created_at', 'now()')},
+            0, $5::integer, $6::text, $15::text, ${castToColumnType('next_retry_at', '$16::timestamptz')},
             $7::jsonb || jsonb_strip_nulls(jsonb_build_object(
               'idempotency_key', $8::text,
               'callback_key', $11::text,
               'deadline', ${iso('now() + make_interval(secs => $9::double precision)')},
+              'send_after', $17::text,
+              'send_window', $18::text,
+              'time_zone', $19::text,
               'reconcile_at', ${iso('now() + make_interval(secs => $10::double precision)')},
               'attempts', jsonb_build_array(jsonb_build_object(
-                'number', 0, 'status', $6::text, 'account', $12::text, 'sender', $13::text, 'times', jsonb_build_object($6::text, ${iso('now()')})))))
+                'number', 0, 'status', $20::text, 'account', $12::text, 'sender', $13::text, 'times', jsonb_build_object($20::text, ${iso('now()')})))))
      on conflict ((sms_metadata ->> 'idempotency_key')) where sms_metadata ->> 'idempotency_key' is not null
         do nothing
      returning id, ${iso('now()')} as "insertedAt",
@@ -169,6 +190,13 @@ export async function insertMessage(
       message.key,
       message.identity?.account ?? null,
       message.identity?.sender ?? null,
+      !isFailure(message.status),
+      message.reason,
+      message.nextRetryAt?.toISOString() ?? null,
+      message.sendAfter?.toISOString() ?? null,
+      fromSendWindow(message.sendWindow),
+      message.timeZone,
+      message.status === 'submitting' ? 'submitting' : 'pending',
     ],
   )
   const [row] = rows

@@ -3,17 +3,21 @@ import { type Report, merge, newAttempt, replaceEntry } from './attempts.ts'
 import type { Context, Decision } from './decision.ts'
 import { reasonOf } from './error-codes.ts'
 import type { Attempt, Message } from './message.ts'
+import { gate, isLimitedByWindow } from './gate.ts'
+import { openingAfterRefusal } from './message-window.ts'
 import { retryDelaySeconds, ruleFor } from './retry-policy.ts'
+import type { RetryRule } from './retry-rule.ts'
 import { type DeliveryStatus, isDelivered, isFailedAttempt, outranks } from './status.ts'
 import {
   addSeconds,
-  BEYOND_DEADLINE,
   cancelPending,
+  claimOf,
   finish,
-  isTooLate,
   latestAttempt,
+  MAX_ATTEMPTS,
   NO_TEXT,
   record,
+  secondsBetween,
   withStatus,
 } from './transitions.ts'
 
@@ -31,7 +35,10 @@ export function applyReport(before: Message, entry: Attempt, report: Report, con
   const latest = latestAttempt(message)
   const isChanged = merged.status !== entry.status || merged.errorCode !== entry.errorCode
   if (merged !== latest || !isChanged || before.status === 'canceled') return record(message)
-  if (isFailedAttempt(merged.status)) return decideFailure(before, message, merged, context)
+  if (isFailedAttempt(merged.status)) {
+    const failed = { ...merged, excused: isExcused(message, merged, context) }
+    return decideFailure(before, { ...message, attempts: replaceEntry(attempts, failed) }, failed, context)
+  }
   if (merged.status === 'canceled')
     return cancelPending(before, finish(message, 'canceled', 'Canceled at Twilio'))
   return cancelPending(before, withStatus({ ...message, nextRetryAt: null }, merged.status, null))
@@ -53,31 +60,40 @@ function isMadeByUs({ times }: Attempt): boolean {
 
 /** Schedules a retry after the latest attempt failed, or gives up. */
 function decideFailure(before: Message, message: Message, failed: Attempt, context: Context): Decision {
-  const { policy, now, random } = context
   const giveUp = (status: DeliveryStatus, why: string): Decision =>
     cancelPending(before, finish(message, status, `${describe(failed)}. ${why}`))
 
-  const rule = ruleFor(policy, failed.errorCode)
+  const rule = ruleFor(context.policy, failed.errorCode)
   if (rule.action === 'stop') return giveUp(failed.status, 'Trying again would not help')
   const limit = Math.min(rule.retries, message.maxRetries)
-  if (failed.number >= limit) {
+  const used = failed.number - message.attempts.filter(({ excused }) => excused).length
+  if (used >= limit || failed.number >= MAX_ATTEMPTS) {
     // A person can ask for more retries than the limit.
-    const count = failed.number > limit ? `${failed.number}` : `${failed.number} of ${limit}`
+    const count = used > limit ? `${used}` : `${used} of ${limit}`
     return giveUp(failed.status, `Given up after ${count} retries`)
   }
   if (message.body === null) return giveUp(failed.status, `Not retried: ${NO_TEXT}`)
-  const number = failed.number + 1
-  const at = addSeconds(now, retryDelaySeconds(policy, rule, number, now, random))
-  if (isTooLate(at, message)) return giveUp('expired', BEYOND_DEADLINE)
+  const earliest = retryTime(message, rule, Math.max(used + 1, 1), context)
+  const passage = gate(message, earliest, context)
+  if (passage.kind === 'never') return giveUp(passage.status, passage.reason)
   // The same failure was reported again, with another code. Its retry is already scheduled, and keeps its time.
+  const number = failed.number + 1
   if (before.retryCount === number) return record(message)
+  const plan = failed.excused
+    ? 'The next attempt uses up no retry'
+    : `Retry ${used + 1} of ${limit} is scheduled`
+  const reasons = [describe(failed), plan, ...(passage.kind === 'at' ? [passage.reason] : [])]
+  const at = passage.kind === 'at' ? passage.at : earliest
+  return scheduleAttempt(message, number, at, reasons.join('. '), context.now)
+}
+
+function scheduleAttempt(message: Message, number: number, at: Date, reason: string, now: Date): Decision {
   const next: Message = {
     ...message,
     retryCount: number,
     nextRetryAt: at,
     attempts: [...message.attempts, newAttempt(number, 'pending', now)],
   }
-  const reason = `${describe(failed)}. Retry ${number} of ${limit} is scheduled`
   return {
     kind: 'schedule',
     job: { attempt: number, postponements: 0 },
@@ -85,6 +101,32 @@ function decideFailure(before: Message, message: Message, failed: Attempt, conte
     at,
     message: withStatus(next, 'retrying', reason),
   }
+}
+
+/** Twilio's code for a message that waited for longer than its validity. */
+const VALIDITY_EXPIRED = 30036
+
+/**
+ * Whether the failed attempt uses up no retry. So far, one failure is excused: Twilio could not send the message before its
+ * send window closed. Failures of the account, not of the message, would be excused here as well.
+ */
+function isExcused(message: Message, failed: Attempt, { circumstances }: Context): boolean {
+  return (
+    failed.errorCode === VALIDITY_EXPIRED &&
+    isLimitedByWindow(message, claimOf(message, failed), circumstances)
+  )
+}
+
+/** The delay of a retry that waits for a send window, if the hours at the recipient are not known. */
+const UNKNOWN_HOURS_SECONDS = 4 * 3600
+
+/** When the rule allows retry `retryNumber`. The gate may delay it further. */
+function retryTime(message: Message, rule: RetryRule, retryNumber: number, context: Context): Date {
+  const { policy, now, random } = context
+  if (!('when' in rule)) return addSeconds(now, retryDelaySeconds(policy, rule, retryNumber, now, random))
+  const opensAt = openingAfterRefusal(message, context)
+  const seconds = opensAt === null ? UNKNOWN_HOURS_SECONDS : secondsBetween(now, opensAt)
+  return addSeconds(now, seconds * policy.delayScale)
 }
 
 function describe({ errorCode, status }: Attempt): string {

@@ -20,6 +20,7 @@ export function newAttempt(number: number, status: AttemptStatus, at: Date | nul
     errorCode: null,
     errorText: null,
     postponements: 0,
+    excused: false,
     account: null,
     sender: null,
     times: at === null ? {} : { [status]: at.toISOString() },

@@ -7,6 +7,7 @@ import { applyReport } from './apply-report.ts'
 import { dropPending, entriesOf, replaceEntry, releaseClaim } from './attempts.ts'
 import type { Context, Decision } from './decision.ts'
 import { findAttempt } from './find-attempt.ts'
+import { gate } from './gate.ts'
 import { decideCancel, decideRetry } from './manual-actions.ts'
 import type { Answer, Attempt, Event, Message } from './message.ts'
 import { isOverdue, nextLookupTime, reconcileTime } from './reconcile-time.ts'
@@ -14,19 +15,15 @@ import { postponedDelaySeconds } from './retry-policy.ts'
 import { isDelivered, isFinal } from './status.ts'
 import {
   addSeconds,
-  BEYOND_DEADLINE,
+  claim,
   claimOf,
   finish,
   isLatestClaim,
-  isTooLate,
   isWaiting,
   latestAttempt,
-  NO_TEXT,
   postpone,
   record,
   reschedule,
-  secondsBetween,
-  withStatus,
 } from './transitions.ts'
 
 /** Decides what `event` does to `message`. The same input gives the same decision. */
@@ -82,8 +79,9 @@ function decideEvent(message: Message, event: Event, context: Context): Decision
 function decideDue(
   message: Message,
   { attempt, identity }: Extract<Event, { kind: 'due' }>,
-  { now }: Context,
+  context: Context,
 ): Decision {
+  const { now } = context
   const entry = message.attempts.find(({ number }) => number === attempt)
   if (!isWaiting(message) || message.retryCount !== attempt || entry === undefined) {
     return { kind: 'ignore', why: 'the attempt is no longer waiting' }
@@ -92,21 +90,10 @@ function decideDue(
     // `next_retry_at` was moved to a later time by hand, and the row outranks its job.
     return postpone(message, entry, message.nextRetryAt, message.reason)
   }
-  const validitySeconds = secondsUntil(message.deadline, now)
-  if (validitySeconds !== null && validitySeconds < 1)
-    return record(finish(message, 'expired', PAST_DEADLINE))
-  const { id: messageId, key, to, body } = message
-  if (body === null) return record(finish(message, 'failed', `Not sent: ${NO_TEXT}`))
-  // A new claim replaces the time of an earlier one.
-  const times = { ...entry.times, submitting: now.toISOString() }
-  const { account = null, sender = null } = identity ?? {}
-  const claimed: Attempt = { ...entry, status: 'submitting', times, account, sender }
-  const attempts = replaceEntry(message.attempts, claimed)
-  return {
-    kind: 'submit',
-    submission: { messageId, key, attempt, claimedAt: now, to, body, validitySeconds },
-    message: withStatus({ ...message, attempts, nextRetryAt: null }, 'submitting', message.reason),
-  }
+  const passage = gate(message, now, context)
+  if (passage.kind === 'never') return record(finish(message, passage.status, passage.reason))
+  if (passage.kind === 'at') return postpone(message, entry, passage.at, passage.reason)
+  return claim(message, entry, identity ?? null, passage, now)
 }
 
 function decideAnswer(
@@ -148,8 +135,9 @@ function decideNotProcessed(
   message: Message,
   entry: Attempt,
   answer: Extract<Answer, { outcome: 'not_processed' }>,
-  { policy, now, random }: Context,
+  context: Context,
 ): Decision {
+  const { policy, now, random } = context
   if (entry.status !== 'submitting') return record(message)
   const released = releaseClaim(entry, now)
   // An earlier attempt was delivered in the meantime, so this one is not needed.
@@ -161,15 +149,24 @@ function decideNotProcessed(
     random,
   )
   const reason = `Twilio did not process the request: ${answer.reason}`
-  return repeatAttempt(message, released, addSeconds(now, delaySeconds), reason)
+  return repeatAttempt(message, released, addSeconds(now, delaySeconds), reason, context)
 }
 
-/** Schedules the same attempt again at `at`. It was claimed, but Twilio certainly does not have it. */
-function repeatAttempt(message: Message, entry: Attempt, at: Date, reason: string): Decision {
-  if (isTooLate(at, message)) {
-    return record(finish(withPendingAttempt(message, entry), 'expired', `${reason}. ${BEYOND_DEADLINE}`))
-  }
-  return postpone(message, entry, at, reason)
+/**
+ * Schedules the same attempt again, at `earliest` or later. It was claimed, but Twilio certainly does not have it.
+ */
+function repeatAttempt(
+  message: Message,
+  entry: Attempt,
+  earliest: Date,
+  reason: string,
+  context: Context,
+): Decision {
+  const passage = gate(message, earliest, context)
+  if (passage.kind === 'now') return postpone(message, entry, earliest, reason)
+  const reasons = `${reason}. ${passage.reason}`
+  if (passage.kind === 'at') return postpone(message, entry, passage.at, reasons)
+  return record(finish(withPendingAttempt(message, entry), passage.status, reasons))
 }
 
 function withPendingAttempt(message: Message, entry: Attempt): Message {
@@ -236,13 +233,12 @@ function decideListed(
     case 'found':
       return applyReport(message, entry, finding.report, context)
     case 'absent':
-      return repeatAttempt(message, entry, context.now, NOT_RECEIVED)
+      return repeatAttempt(message, entry, context.now, NOT_RECEIVED, context)
     case 'undecided':
       return record({ ...message, reason: `${IN_DOUBT}: ${finding.why}` })
   }
 }
 
-const PAST_DEADLINE = 'Its deadline passed before it could be sent'
 const NO_SUCH_ATTEMPT = 'the row has no such attempt'
 const IN_DOUBT = 'It is not known whether Twilio received the message'
 const ofOtherAccount = (account: string): string =>
@@ -251,8 +247,3 @@ const ofOtherAccount = (account: string): string =>
 const NOT_RECEIVED = 'Twilio did not receive the message: the request was lost'
 const NO_FINAL_STATUS = 'Twilio reported no final status'
 const CHECKS_ENDED = 'sms-retry stopped checking this message after three days'
-
-/** Whole seconds left; null without a deadline. */
-function secondsUntil(deadline: Date | null, now: Date): number | null {
-  return deadline === null ? null : Math.floor(secondsBetween(now, deadline))
-}

@@ -1,9 +1,21 @@
 // The result of `decide`, and what it takes besides a message and an event.
 import type { Message } from './message.ts'
 import type { RetryPolicy } from './retry-policy.ts'
+import type { SendWindow } from './send-window.ts'
+
+/** The part of the configuration that the gate needs. */
+export interface Circumstances {
+  /** The send window of messages without their own. Null for none: they are sent at any time. */
+  readonly sendWindow: SendWindow | null
+  /** All time zones that the holder of a number can be in, by their IANA names. Empty if they are not known. */
+  readonly zonesOf: (to: string) => readonly string[]
+  /** False for a recipient that the allow-list does not have. */
+  readonly isAllowed: (to: string) => boolean
+}
 
 export interface Context {
   readonly policy: RetryPolicy
+  readonly circumstances: Circumstances
   /** The database's clock. */
   readonly now: Date
   /** In [0, 1), for the jitter. */
@@ -45,7 +57,7 @@ export interface Submission {
   readonly claimedAt: Date
   readonly to: string
   readonly body: string
-  /** Seconds until the deadline, after which Twilio must not deliver. Null without a deadline. */
+  /** Seconds after which Twilio must not deliver: until the deadline, or until its send window closes. Null for no limit. */
   readonly validitySeconds: number | null
 }
 

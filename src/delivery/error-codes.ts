@@ -29,6 +29,11 @@ function retryAfterPeriod(retries: number, periodSeconds: number, reason: string
   return { reason, rule: { action: 'retry', retries, periodSeconds } }
 }
 
+/** For refusals because of the hour at the recipient. */
+function retryInSendWindow(retries: number, reason: string): ErrorCode {
+  return { reason, rule: { action: 'retry', retries, when: 'window_opens' } }
+}
+
 function stop(reason: string): ErrorCode {
   return { reason, rule: { action: 'stop' } }
 }
@@ -95,8 +100,8 @@ export const ERROR_CODES: Readonly<Record<number, ErrorCode>> = {
   30004: retry(2, 180, 'The message was blocked on its way to the handset'),
   30005: stop("The recipient's number does not exist or is no longer in service"),
   30006: stop('The number is a landline or its carrier cannot be reached'),
-  30610: retry(3, hours(4), "The recipient's local law does not allow such messages at this hour"),
-  30615: retry(3, hours(4), "The recipient's local law does not allow such messages at this hour"),
+  30610: retryInSendWindow(3, "The recipient's local law does not allow such messages at this hour"),
+  30615: retryInSendWindow(3, "The recipient's local law does not allow such messages at this hour"),
   30630: stop('The recipient has unsubscribed'),
 
   // The sender or its Messaging Service

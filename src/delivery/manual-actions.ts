@@ -1,8 +1,9 @@
 // The manual actions on a message: retry it now, or cancel it. They may exceed the policy's limits. Two rules still
-// hold: a message is never sent twice, and never after its deadline.
+// hold: a message is never sent twice, and the gate is asked.
 import { newAttempt } from './attempts.ts'
 import type { Context, Decision } from './decision.ts'
 import { reasonOf } from './error-codes.ts'
+import { gate } from './gate.ts'
 import type { Event, Message } from './message.ts'
 import { isOnHold } from './reconcile-time.ts'
 import { ruleFor } from './retry-policy.ts'
@@ -26,29 +27,41 @@ export function decideCancel(message: Message): Decision {
   return ignore(isFinal(message.status) ? `it is already ${message.status}` : WITH_TWILIO)
 }
 
-/** Schedules an attempt for now: the waiting one, or another one for a message that failed or was canceled. */
+/**
+ * Schedules an attempt for now, or for the time at which the gate opens: the waiting one, or another one for a message that
+ * failed or was canceled.
+ */
 export function decideRetry(
   message: Message,
   { seen, force }: Extract<Event, { kind: 'retry' }>,
-  { policy, now }: Context,
+  context: Context,
 ): Decision {
+  const { policy, now } = context
   const isAsSeen = seen === null || (seen.status === message.status && seen.retryCount === message.retryCount)
   if (!isAsSeen) return ignore('it changed in the meantime')
   if (isDelivered(message.status)) return ignore(`it is already ${message.status}`)
   if (isTooLate(now, message)) return ignore('its deadline has passed')
   if (message.body === null) return ignore(NO_TEXT)
   if (isWaiting(message)) {
-    const isDue = message.nextRetryAt === null || message.nextRetryAt <= now
-    return isDue && !isOnHold(message)
-      ? ignore('its next attempt is already due')
-      : reschedule({ ...message, nextRetryAt: now }, now)
+    const { nextRetryAt } = message
+    const isDue = nextRetryAt === null || nextRetryAt <= now
+    if (isDue && !isOnHold(message)) return ignore('its next attempt is already due')
+    // The latest time in the next opening: a message that waits for this opening keeps its time.
+    const latest = gate(message, now, { ...context, random: 1 })
+    const waitsForIt = latest.kind === 'at' && nextRetryAt !== null && nextRetryAt <= latest.at
+    if (waitsForIt && !isOnHold(message)) return ignore(asClause(latest.reason))
+    return throughGate(message, context, (at, delay) =>
+      reschedule({ ...message, nextRetryAt: at, reason: delay ?? message.reason }, now),
+    )
   }
   if (message.status === 'submitting') return ignore('it is not known yet whether Twilio received it')
   if (!isFinal(message.status)) return ignore(WITH_TWILIO)
 
   const last = message.attempts.at(-1)
   // The message was canceled before this attempt was made.
-  if (last?.status === 'pending') return postpone(message, last, now, BY_HAND)
+  if (last?.status === 'pending') {
+    return throughGate(message, context, (at, delay) => postpone(message, last, at, byHand(delay)))
+  }
   const isOver = last !== undefined && (isFailedAttempt(last.status) || last.status === 'canceled')
   if (!isOver || last.number >= MAX_ATTEMPTS) return ignore('its latest attempt is not known to have failed')
   const isForbidden = isFailedAttempt(last.status) && ruleFor(policy, last.errorCode).action === 'stop'
@@ -56,13 +69,19 @@ export function decideRetry(
     const code = last.errorCode ?? last.status
     return ignore(`the policy never retries ${code} (${reasonOf(last.errorCode)}); this must be forced`)
   }
-  const number = last.number + 1
+  return throughGate(message, context, (at, delay) =>
+    retryAgain(message, last.number + 1, at, byHand(delay), now),
+  )
+}
+
+/** Schedules one more attempt than the policy allows. */
+function retryAgain(message: Message, number: number, at: Date, reason: string, now: Date): Decision {
   const job = { attempt: number, postponements: 0 }
   const next: Message = {
     ...message,
     retryCount: number,
     maxRetries: Math.max(message.maxRetries, number),
-    nextRetryAt: now,
+    nextRetryAt: at,
     attempts: [...message.attempts, newAttempt(number, 'pending', now)],
   }
   return {
@@ -70,13 +89,33 @@ export function decideRetry(
     job,
     // If this attempt was canceled before, its completed job may still exist, and would block the new one.
     replaces: job,
-    at: now,
-    message: withStatus(next, 'retrying', BY_HAND),
+    at,
+    message: withStatus(next, 'retrying', reason),
+  }
+}
+
+/** @param schedule gets the earliest time that the gate allows, and the reason if that is not now */
+function throughGate(
+  message: Message,
+  context: Context,
+  schedule: (at: Date, delay: string | null) => Decision,
+): Decision {
+  const passage = gate(message, context.now, context)
+  switch (passage.kind) {
+    case 'now':
+      return schedule(context.now, null)
+    case 'at':
+      return schedule(passage.at, passage.reason)
+    case 'never':
+      return ignore(asClause(passage.reason))
   }
 }
 
 const BY_HAND = 'A retry was requested manually'
+const byHand = (delay: string | null): string => (delay === null ? BY_HAND : `${BY_HAND}. ${delay}`)
 const WITH_TWILIO = 'Twilio may already have sent it'
+
+const asClause = (sentence: string): string => sentence.charAt(0).toLowerCase() + sentence.slice(1)
 
 function ignore(why: string): Decision {
   return { kind: 'ignore', why }

@@ -1,4 +1,5 @@
 // The values that decisions are made from: a message with its attempts, and the events that can happen to it.
+import type { SendWindow } from './send-window.ts'
 import type { AttemptStatus, DeliveryStatus, TwilioStatus } from './status.ts'
 
 /** One try to hand a message to Twilio. Number 0 is the first send, n the n-th retry. */
@@ -13,6 +14,8 @@ export interface Attempt {
   readonly errorText: string | null
   /** How often the attempt was postponed, such as when Twilio did not process its request. */
   readonly postponements: number
+  /** True if the attempt failed and does not count as a retry. */
+  readonly excused: boolean
   /**
    * The account and the sender (a number or a Messaging Service) of the claim; null if the row does not record them.
    */
@@ -50,6 +53,12 @@ export interface Message {
   readonly sid: string | null
   /** Never submitted at or after this time. */
   readonly deadline: Date | null
+  /** Never submitted before this time. */
+  readonly sendAfter: Date | null
+  /** The hours of the day in which it may be sent: `any` for all, null for those of the configuration. */
+  readonly sendWindow: SendWindow | 'any' | null
+  /** The recipient's time zone, by its IANA name. Null to derive it from the number. */
+  readonly timeZone: string | null
   /** Ordered by number. Attempts that were made before sms-retry read the row may be missing. */
   readonly attempts: readonly Attempt[]
   /** Why the message has its status, for a person; null while nothing is wrong. */

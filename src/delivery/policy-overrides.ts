@@ -10,7 +10,8 @@ const WEEK_SECONDS = 7 * 24 * 3600
 const FORMS =
   `"stop", {"retries": 1 to ${MAX_RETRIES}, "baseDelaySeconds": above 0, at most ${WEEK_SECONDS}}, ` +
   '{"retries": ..., "after": "00:00", "timeZone": "America/Los_Angeles"} ' +
-  `or {"retries": ..., "periodSeconds": above 0, at most ${WEEK_SECONDS}}`
+  `{"retries": ..., "periodSeconds": above 0, at most ${WEEK_SECONDS}} ` +
+  'or {"retries": ..., "when": "window_opens"}'
 
 const CODE = /^[1-9]\d{3,5}$/
 
@@ -27,12 +28,16 @@ function createSchemas() {
       timeZone: z.string().refine(isTimeZone, 'is not a time zone such as "America/Los_Angeles"'),
     }),
     rolling: z.strictObject({ retries, periodSeconds: seconds }),
+    window: z.strictObject({
+      retries,
+      when: z.literal('window_opens', 'must be "window_opens": each retry waits for the next send window'),
+    }),
   }
 }
 
 type Schemas = ReturnType<typeof createSchemas>
 
-/** One rule: `"stop"`, a back-off, a time on the clock, or a rolling period. */
+/** One rule: `"stop"`, a back-off, a time on the clock, a rolling period, or the next send window. */
 export type RuleOverride = Z.infer<Schemas[keyof Schemas]>
 
 function createSchema() {
@@ -54,16 +59,17 @@ function createSchema() {
   })
 }
 
-function schemaOf(rule: unknown, { stop, backOff, clock, rolling }: Schemas): Z.ZodType {
+function schemaOf(rule: unknown, { stop, backOff, clock, rolling, window }: Schemas): Z.ZodType {
   if (typeof rule !== 'object' || rule === null) return stop
   if ('after' in rule || 'timeZone' in rule) return clock
+  if ('when' in rule) return window
   return 'periodSeconds' in rule ? rolling : backOff
 }
 
 /**
  * A user may override single codes, the rule of unknown codes, the jitter (0 to 1) and the maximum back-off in seconds.
- * A rule is `"stop"`, `{ retries: 1..10, baseDelaySeconds }`, `{ retries, after: 'HH:MM', timeZone }` or
- * `{ retries, periodSeconds }`.
+ * A rule is `"stop"`, `{ retries: 1..10, baseDelaySeconds }`, `{ retries, after: 'HH:MM', timeZone }`,
+ * `{ retries, periodSeconds }` or `{ retries, when: 'window_opens' }`.
  */
 export type RetryPolicyOverrides = Z.input<ReturnType<typeof createSchema>>
 

@@ -36,8 +36,12 @@ const MIN_OVERDUE_SECONDS = 5
 /** The longest pause between two checks of a waiting attempt, or of one in doubt. */
 const MAX_PAUSE_SECONDS = 900
 
-/** The longest time until the next check of a waiting attempt: its due time may have been changed by hand. */
+/**
+ * A waiting attempt is checked before it is due as well, because its due time may have been changed by hand: after six
+ * hours, or after an eighth of a long wait. So a wait of a year takes about 40 checks, not 1,460.
+ */
 const MAX_WAIT_SECONDS = 6 * 3600
+const MAX_WAIT_SHARE = 1 / 8
 
 interface Checks {
   /** When the message reached its current state. */
@@ -99,8 +103,21 @@ export function reconcileTime(message: Message, delayScale: number, now: Date): 
   const elapsed = secondsBetween(since, now)
   if (giveUpSeconds !== null && elapsed >= giveUpSeconds) return isWaiting(message) ? 'on_hold' : 'never'
   const next = Math.max(firstSeconds, Math.min(growth * elapsed, elapsed + maxPauseSeconds))
-  const limit = Math.min(giveUpSeconds ?? next, isWaiting(message) ? elapsed + MAX_WAIT_SECONDS : next)
+  const limit = Math.min(
+    giveUpSeconds ?? next,
+    isWaiting(message) ? elapsed + maxWaitSeconds(-elapsed) : next,
+  )
   return addSeconds(since, Math.min(next, limit))
+}
+
+function maxWaitSeconds(secondsUntilDue: number): number {
+  return Math.max(MAX_WAIT_SECONDS, secondsUntilDue * MAX_WAIT_SHARE)
+}
+
+/** Seconds until a new message is first checked, if its first attempt is due after `secondsUntilDue`. */
+export function firstCheckSeconds(secondsUntilDue: number, delayScale: number): number {
+  const overdueSeconds = secondsUntilDue + firstLookupSeconds('pending', delayScale)
+  return Math.min(overdueSeconds, maxWaitSeconds(secondsUntilDue))
 }
 
 /**

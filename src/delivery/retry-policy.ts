@@ -2,7 +2,7 @@
 // retried at all (limits, deadline) is decided in apply-report.ts.
 import { ERROR_CODES, UNKNOWN_CODE } from './error-codes.ts'
 import { readOverrides, type RuleOverride } from './policy-overrides.ts'
-import type { ClockRule, RetryRule, Rule } from './retry-rule.ts'
+import type { BackOffRule, RollingRule, Rule, TimedRule } from './retry-rule.ts'
 import { nextTimeOnClock } from './time-on-clock.ts'
 
 export interface RetryPolicy {
@@ -55,13 +55,14 @@ export const CLOCK_SPREAD_SECONDS = 3600
 
 /**
  * Seconds before retry `retryNumber` (from 1). Back-off: `base * 2^(n-1)` plus jitter, at most `maxDelaySeconds`. Rules with
- * a time of day or a period are never shortened, because an earlier retry is known to fail.
+ * a time of day or a period are never shortened, because an earlier retry is known to fail. A rule that waits for the send
+ * window has no delay here: apply-report.ts finds its opening.
  *
  * @param random in [0, 1), passed in to keep this function pure
  */
 export function retryDelaySeconds(
   policy: RetryPolicy,
-  rule: RetryRule,
+  rule: TimedRule,
   retryNumber: number,
   now: Date,
   random: number,
@@ -75,7 +76,7 @@ export function retryDelaySeconds(
 
 function delaySeconds(
   policy: RetryPolicy,
-  rule: Exclude<RetryRule, ClockRule>,
+  rule: BackOffRule | RollingRule,
   retryNumber: number,
   random: number,
 ): number {
@@ -110,20 +111,21 @@ function grow(policy: RetryPolicy, baseSeconds: number, n: number, random: numbe
 
 /**
  * The delay in seconds before each retry that the rule allows, without jitter; empty for a stop. Null for a rule with a
- * time of day, whose delay depends on the time of the failure.
+ * time of day or a send window, whose delay depends on the time of the failure.
  */
 export function scheduleOf(policy: RetryPolicy, rule: Rule): number[] | null {
   if (rule.action === 'stop') return []
-  if ('after' in rule) return null
+  if ('after' in rule || 'when' in rule) return null
   return Array.from({ length: rule.retries }, (_, i) => delaySeconds(policy, rule, i + 1, 0))
 }
 
-/** The schedule for people: `5 min, 10 min` or `00:00 America/Los_Angeles`; empty for a stop. */
+/** The schedule for people: `5 min, 10 min`, `00:00 America/Los_Angeles` or `next send window`; empty for a stop. */
 export function formatSchedule(
   policy: RetryPolicy,
   rule: Rule,
   formatDelay: (seconds: number) => string,
 ): string {
   if ('after' in rule) return `${rule.after} ${rule.timeZone}`
+  if ('when' in rule) return 'next send window'
   return (scheduleOf(policy, rule) ?? []).map(formatDelay).join(', ')
 }

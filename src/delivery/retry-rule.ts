@@ -24,7 +24,17 @@ export interface RollingRule {
   readonly periodSeconds: number
 }
 
-export type RetryRule = BackOffRule | ClockRule | RollingRule
+/** Each retry waits until the send window opens next: for refusals because of the hour at the recipient. */
+export interface WindowRule {
+  readonly action: 'retry'
+  readonly retries: number
+  readonly when: 'window_opens'
+}
+
+/** A rule whose delay does not depend on the recipient. */
+export type TimedRule = BackOffRule | ClockRule | RollingRule
+
+export type RetryRule = TimedRule | WindowRule
 
 /** Never retry: the same request would fail again, or do harm. */
 export interface StopRule {

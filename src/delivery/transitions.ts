@@ -1,8 +1,8 @@
-// The transitions of a message and the decisions that make them: finish, postpone, reschedule, cancel the pending attempt.
+// The transitions of a message and the decisions that make them: finish, claim, postpone, reschedule, cancel the pending attempt.
 // decide.ts chooses between them.
 import { dropPending, replaceEntry } from './attempts.ts'
 import type { Decision } from './decision.ts'
-import type { Attempt, Message } from './message.ts'
+import type { Attempt, Identity, Message } from './message.ts'
 import { type DeliveryStatus, isFailedAttempt, isFailure } from './status.ts'
 
 export const BEYOND_DEADLINE = 'The next attempt would come after the deadline'
@@ -36,7 +36,7 @@ export function isWaiting({ status }: Message): boolean {
   return status === 'pending' || status === 'retrying'
 }
 
-export function isTooLate(at: Date, { deadline }: Message): boolean {
+export function isTooLate(at: Date, { deadline }: Pick<Message, 'deadline'>): boolean {
   return deadline !== null && at >= deadline
 }
 
@@ -55,6 +55,28 @@ export function finish(message: Message, status: DeliveryStatus, reason: string 
 
 export function record(message: Message): Decision {
   return { kind: 'record', message }
+}
+
+/** Claims the attempt, so that its request can be made after the commit. */
+export function claim(
+  message: Message,
+  entry: Attempt,
+  identity: Identity | null,
+  { body, until }: { readonly body: string; readonly until: Date | null },
+  now: Date,
+): Decision {
+  const { id: messageId, key, to } = message
+  // A new claim replaces the time of an earlier one.
+  const times = { ...entry.times, submitting: now.toISOString() }
+  const { account = null, sender = null } = identity ?? {}
+  const claimed: Attempt = { ...entry, status: 'submitting', times, account, sender }
+  const attempts = replaceEntry(message.attempts, claimed)
+  const validitySeconds = until === null ? null : Math.floor(secondsBetween(now, until))
+  return {
+    kind: 'submit',
+    submission: { messageId, key, attempt: entry.number, claimedAt: now, to, body, validitySeconds },
+    message: withStatus({ ...message, attempts, nextRetryAt: null }, 'submitting', message.reason),
+  }
 }
 
 /** Schedules a new job that makes the same attempt at `at`. */

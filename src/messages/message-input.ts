@@ -1,5 +1,7 @@
 // The input of `send` and `enqueue`, validated before anything is written.
 import { z } from 'zod'
+import { readSendWindow, type SendWindow } from '../delivery/send-window.ts'
+import { isTimeZone } from '../delivery/time-on-clock.ts'
 import { InvalidMessageError } from '../shared/errors.ts'
 import { OWN_METADATA_KEYS } from '../db/message-row.ts'
 import { E164, hintsOnNumber, rewrittenForm } from '../shared/phone-number.ts'
@@ -13,11 +15,24 @@ export interface MessageInput {
   readonly body: string
   /**
    * Identifies this message for ever, in 1 to 255 characters. To send with the same key again, at any time and from any
-   * process, returns the same row and sends nothing. With another recipient, text or user it throws.
+   * process, returns the same row and sends nothing, even if the times below differ. With another recipient, text or user
+   * it throws.
    */
   readonly idempotencyKey?: string | undefined
   /** Seconds after which the message is no longer submitted, 1 to 2,592,000 (30 days). Passed on to Twilio as well. */
   readonly validForSeconds?: number | undefined
+  /**
+   * The earliest time at which the message is submitted, up to a year ahead. Default: now. `validForSeconds` still counts from
+   * now, so it must be longer than this wait.
+   */
+  readonly sendAfter?: Date | undefined
+  /**
+   * The hours of the day in which the message and its retries may be sent, such as `{ from: '08:00', to: '21:00' }`, or
+   * `any` for urgent messages. Default: SEND_WINDOW.
+   */
+  readonly sendWindow?: SendWindow | 'any' | undefined
+  /** The recipient's IANA time zone, such as `America/New_York`. Default: all that the number can be in. */
+  readonly timeZone?: string | undefined
   /**
    * Stored in `sms_metadata` beside our own keys, whose names it must not use. At most 16,384 bytes of JSON, and at most
    * 1,000 nested objects and arrays.
@@ -65,6 +80,21 @@ const schema = z.strictObject({
     .min(1, 'must be at least 1 second')
     .max(30 * 24 * 3600, 'must be at most 30 days')
     .optional(),
+  sendAfter: z.date('must be a Date').optional(),
+  sendWindow: z
+    .unknown()
+    .transform((input, context): SendWindow | 'any' | undefined => {
+      if (input === undefined || input === 'any') return input
+      const read = readSendWindow(input)
+      if ('window' in read) return read.window
+      context.addIssue(`${read.fault}, or 'any'`)
+      return z.NEVER
+    })
+    .optional(),
+  timeZone: z
+    .string('must be a time zone such as America/New_York')
+    .refine(isTimeZone, 'must be a time zone such as America/New_York')
+    .optional(),
   metadata: z.unknown().optional(),
 })
 
@@ -74,22 +104,36 @@ export interface CheckedMessage {
   readonly body: string
   readonly idempotencyKey: string | null
   readonly validForSeconds: number | null
+  readonly sendAfter: Date | null
+  readonly sendWindow: SendWindow | 'any' | null
+  readonly timeZone: string | null
   readonly metadata: Metadata
 }
 
-/** @throws InvalidMessageError that lists every fault, but no value */
-export function checkMessage(input: MessageInput): CheckedMessage {
+const MAX_DELAY_MS = 366 * 24 * 3600 * 1000
+
+/**
+ * @param nowMs the clock of this process
+ * @throws InvalidMessageError that lists every fault, but no value
+ */
+export function checkMessage(input: MessageInput, nowMs = Date.now()): CheckedMessage {
   const parsed = schema.safeParse(input)
   if (!parsed.success) {
     throw invalid(parsed.error.issues.map((issue) => `${issue.path.join('.') || 'message'} ${issue.message}`))
   }
   const { userId, to, body, idempotencyKey = null, validForSeconds = null } = parsed.data
+  const { sendAfter = null, sendWindow = null, timeZone = null } = parsed.data
+  const delayMs = sendAfter === null ? 0 : sendAfter.getTime() - nowMs
+  if (delayMs > MAX_DELAY_MS) throw invalid(['sendAfter must be at most a year ahead'])
+  if (sendAfter !== null && validForSeconds !== null && delayMs >= validForSeconds * 1000)
+    throw invalid(['sendAfter must be before the end of validForSeconds, which counts from now'])
   const read = readMetadata(parsed.data.metadata)
   if ('fault' in read) throw invalid([`metadata ${read.fault}`])
-  return { userId, to, body, idempotencyKey, validForSeconds, metadata: read.metadata }
+  const times = { validForSeconds, sendAfter, sendWindow, timeZone }
+  return { userId, to, body, idempotencyKey, ...times, metadata: read.metadata }
 }
 
-function invalid(faults: readonly string[]): InvalidMessageError {
+export function invalid(faults: readonly string[]): InvalidMessageError {
   return new InvalidMessageError(`The message cannot be sent: ${faults.join('; ')}`)
 }
 

@@ -155,12 +155,13 @@ export interface PlannedCheck {
 
 /** What `reconcile` would do with the first `limit` overdue messages. Changes nothing. */
 export async function planReconcile(
-  { database, policy }: Pick<AttemptDeps, 'database' | 'policy'>,
+  { database, policy, circumstances }: Pick<AttemptDeps, 'database' | 'policy' | 'circumstances'>,
   limit: number,
 ): Promise<PlannedCheck[]> {
   const overdue = await findOverdue(database, limit)
   return overdue.map(({ message, now }) => {
-    const decision = decide(message, { kind: 'reconcile', isJobScheduled: false }, { policy, now, random: 0 })
+    const context = { policy, circumstances, now, random: 0 }
+    const decision = decide(message, { kind: 'reconcile', isJobScheduled: false }, context)
     return {
       messageId: message.id,
       attempt: message.retryCount,

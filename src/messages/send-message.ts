@@ -6,16 +6,22 @@ import {
   insertMessage,
   isInserted,
   type NewMessage,
+  readTransactionTime,
   type StoredMessage,
 } from '../db/messages.ts'
-import type { Db } from '../postgres/pool.ts'
+import type { Circumstances } from '../delivery/decision.ts'
+import { dependsOnTime, gate, type Passage } from '../delivery/gate.ts'
+import { windowOf, zonesOf } from '../delivery/message-window.ts'
+import { addSeconds, secondsBetween } from '../delivery/transitions.ts'
+import type { Db, Transaction } from '../postgres/pool.ts'
 import type { Message } from '../delivery/message.ts'
-import { firstLookupSeconds } from '../delivery/reconcile-time.ts'
+import { firstCheckSeconds, firstLookupSeconds } from '../delivery/reconcile-time.ts'
 import { maxRetriesOf, type RetryPolicy } from '../delivery/retry-policy.ts'
 import type { DeliveryStatus } from '../delivery/status.ts'
 import { DatabaseError, IdempotencyKeyReusedError } from '../shared/errors.ts'
-import { type CheckedMessage, checkMessage, type MessageInput } from './message-input.ts'
+import { type CheckedMessage, checkMessage, invalid, type MessageInput } from './message-input.ts'
 import type { Queue } from '../jobs/queue.ts'
+import type { ContextDeps } from '../recording/event-batch.ts'
 import { type AttemptDeps, startStopwatch, submitAttempt } from './run-attempts.ts'
 
 export interface SendResult {
@@ -42,38 +48,30 @@ export interface EnqueueResult {
 }
 
 /**
+ * Submits the message now if the gate allows it; otherwise, a worker submits it later, or nobody ever does.
+ *
  * @throws InvalidMessageError if the input is invalid: nothing was written
  * @throws DatabaseError if the database failed before the request: nothing was submitted; `written` tells whether the row
  *   was written
  */
 export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promise<SendResult> {
   const message = checkMessage(input)
+  requireTimeZone(message, deps.circumstances)
   await deps.twilio.ready()
   const sinceClaim = startStopwatch()
-  const row = toNewMessage(message, deps.twilio.identity, deps.policy)
-  const inserted = await insertConfirmed(deps, row)
-  if (inserted === null) {
-    const existing = await findExisting(deps.database, message).catch((error: unknown) =>
-      throwNotSubmitted(error, 'no'),
-    )
-    const { id: messageId, retryCount: attempt, status } = existing
-    deps.logger.debug('Not sent: a message with this idempotency key already exists', {
-      messageId,
-      attempt,
-      status,
-    })
-    return toResult(existing)
+  const key = newKey()
+  const inserted = await insertConfirmed(deps, message, key)
+  if (inserted === null) return existingResult(deps, message)
+  const { id, insertedAt: claimedAt, plan } = inserted
+  const { passage } = plan
+  if (passage.kind !== 'now') {
+    const { status, reason, nextRetryAt } = plan
+    deps.logger.info('Message recorded, not submitted', { messageId: id, status, reason, nextRetryAt })
+    return nextRetryAt === null ? { id, status: 'failed' } : { id, status: 'retry_scheduled', nextRetryAt }
   }
-  const { id, insertedAt: claimedAt } = inserted
-  const submission = {
-    messageId: id,
-    key: row.key,
-    attempt: 0,
-    claimedAt,
-    to: message.to,
-    body: message.body,
-    validitySeconds: message.validForSeconds,
-  }
+  const { body, until } = passage
+  const validitySeconds = until === null ? null : Math.floor(secondsBetween(plan.now, until))
+  const submission = { messageId: id, key, attempt: 0, claimedAt, to: message.to, body, validitySeconds }
   try {
     return toResult(await submitAttempt(deps, submission, sinceClaim))
   } catch (error) {
@@ -83,11 +81,40 @@ export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promi
   }
 }
 
-function insertConfirmed({ database }: AttemptDeps, row: NewMessage): ReturnType<typeof insertMessage> {
-  return database
-    .confirmedTransaction((tx) => insertMessage(tx, row), {
-      name: row.key,
-      isWritten: async (tx, inserted) => inserted === null || (await isInserted(tx, inserted.id, row.key)),
+async function existingResult(deps: AttemptDeps, message: CheckedMessage): Promise<SendResult> {
+  const existing = await findExisting(deps.database, message).catch((error: unknown) =>
+    throwNotSubmitted(error, 'no'),
+  )
+  const { id: messageId, retryCount: attempt, status } = existing
+  deps.logger.debug('Not sent: a message with this idempotency key already exists', {
+    messageId,
+    attempt,
+    status,
+  })
+  return toResult(existing)
+}
+
+interface Inserted {
+  readonly id: number
+  readonly insertedAt: Date
+  readonly plan: Plan
+}
+
+/** Null if the idempotency key already exists. */
+function insertConfirmed(deps: AttemptDeps, message: CheckedMessage, key: string): Promise<Inserted | null> {
+  const insert = async (tx: Transaction): Promise<Inserted | null> => {
+    // With `begin`: the time costs no round trip.
+    const plan = await planMessage(deps, message, () => readTransactionTime(tx.atBegin))
+    const identity = plan.passage.kind === 'now' ? deps.twilio.identity : null
+    const inserted = await insertMessage(tx, toNewMessage(message, key, plan, identity, deps.policy))
+    if (inserted === null) return null
+    if (plan.passage.kind === 'at') await scheduleFirst(deps.queue, tx.atCommit, inserted.id, key, plan)
+    return { ...inserted, plan }
+  }
+  return deps.database
+    .confirmedTransaction(insert, {
+      name: key,
+      isWritten: async (tx, inserted) => inserted === null || (await isInserted(tx, inserted.id, key)),
     })
     .catch((error: unknown) => throwNotSubmitted(error))
 }
@@ -114,32 +141,94 @@ function throwNotSubmitted(error: unknown, written?: DatabaseError['written']): 
  * @throws InvalidMessageError if the input is invalid: nothing was written
  */
 export async function enqueueMessage(
-  deps: { readonly queue: Queue; readonly policy: RetryPolicy },
+  deps: ContextDeps & { readonly queue: Queue },
   tx: Db,
   input: MessageInput,
 ): Promise<EnqueueResult> {
   const message = checkMessage(input)
-  const row = toNewMessage(message, null, deps.policy)
-  const inserted = await insertMessage(tx, row)
+  requireTimeZone(message, deps.circumstances)
+  const plan = await planMessage(deps, message, () => readTransactionTime(tx))
+  const key = newKey()
+  const inserted = await insertMessage(tx, toNewMessage(message, key, plan, null, deps.policy))
   if (inserted === null) return { id: (await findExisting(tx, message)).id, created: false }
   const { id } = inserted
-  await deps.queue.schedule(tx, [{ messageId: id, key: row.key, attempt: 0, postponements: 0, at: null }])
+  if (plan.passage.kind !== 'never') await scheduleFirst(deps.queue, tx, id, key, plan)
   return { id, created: true }
+}
+
+/** What becomes of a new message. */
+interface Plan {
+  readonly passage: Passage
+  /** The time by which the gate was asked. */
+  readonly now: Date
+  readonly status: NewMessage['status']
+  readonly reason: string | null
+  readonly nextRetryAt: Date | null
+}
+
+/**
+ * Asks the gate about a new message.
+ *
+ * @param readTime not called if the answer does not depend on the time of day: most messages save this statement
+ */
+async function planMessage(
+  { policy, circumstances, random }: ContextDeps,
+  message: CheckedMessage,
+  readTime: () => Promise<Date>,
+): Promise<Plan> {
+  const { validForSeconds } = message
+  // Without a time of day, only the time until the deadline counts, and any time will do.
+  const now = dependsOnTime(message, circumstances) ? await readTime() : new Date(0)
+  const deadline = validForSeconds === null ? null : addSeconds(now, validForSeconds)
+  const passage = gate({ ...message, deadline }, now, { policy, circumstances, now, random: random() })
+  switch (passage.kind) {
+    case 'now':
+      return { passage, now, status: 'submitting', reason: null, nextRetryAt: null }
+    case 'at':
+      return { passage, now, status: 'pending', reason: passage.reason, nextRetryAt: passage.at }
+    case 'never':
+      return { passage, now, status: passage.status, reason: passage.reason, nextRetryAt: null }
+  }
+}
+
+/** @throws InvalidMessageError if a send window holds for the message, but not in which time zone */
+function requireTimeZone(message: CheckedMessage, circumstances: Circumstances): void {
+  if (windowOf(message, circumstances) === null || zonesOf(message, circumstances).length > 0) return
+  throw invalid([
+    'timeZone is required: its send window cannot be read, because the number shows no time zone. Or set ' +
+      'SEND_WINDOW_FALLBACK_TIME_ZONE for all such numbers',
+  ])
+}
+
+function scheduleFirst(queue: Queue, tx: Db, messageId: number, key: string, plan: Plan): Promise<void> {
+  return queue.schedule(tx, [{ messageId, key, attempt: 0, postponements: 0, at: plan.nextRetryAt }])
 }
 
 /** The key in base64url must match MESSAGE_KEY. */
 const KEY_BYTES = 12
 
-/** @param identity account and sender of its first attempt; null if it waits for a worker */
+function newKey(): string {
+  return randomBytes(KEY_BYTES).toString('base64url')
+}
+
+/** @param identity account and sender of its first attempt; null if it waits for a worker, or is never sent */
 function toNewMessage(
   message: CheckedMessage,
+  key: string,
+  { passage, now, status: planned, reason, nextRetryAt }: Plan,
   identity: NewMessage['identity'],
   policy: RetryPolicy,
 ): NewMessage {
-  const status = identity === null ? 'pending' : 'submitting'
-  const reconcileAfterSeconds = firstLookupSeconds(status, policy.delayScale)
-  const key = randomBytes(KEY_BYTES).toString('base64url')
-  return { ...message, key, status, identity, maxRetries: maxRetriesOf(policy), reconcileAfterSeconds }
+  const status = planned === 'submitting' && identity === null ? 'pending' : planned
+  const reconcileAfterSeconds =
+    passage.kind === 'never' ? null : firstCheck(status, nextRetryAt, now, policy.delayScale)
+  const maxRetries = maxRetriesOf(policy)
+  return { ...message, key, status, reason, nextRetryAt, identity, maxRetries, reconcileAfterSeconds }
+}
+
+function firstCheck(status: NewMessage['status'], dueAt: Date | null, now: Date, delayScale: number): number {
+  if (status === 'submitting') return firstLookupSeconds('submitting', delayScale)
+  return firstCheckSeconds(dueAt === null ? 0 : secondsBetween(now, dueAt), delayScale)
 }
 
 /** The existing row with this message's idempotency key. */

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { DatabaseError } from '../shared/errors.ts'
 import type { ConnectionSource } from './connection.ts'
-import { type Db, inTransaction } from './transaction.ts'
+import { type Db, inTransaction, type Transaction } from './transaction.ts'
 
 /** How to find a transaction whose commit got no answer. */
 export interface Confirmation<T> {
@@ -18,7 +18,7 @@ export interface Confirmation<T> {
  */
 export async function inConfirmedTransaction<T>(
   source: ConnectionSource,
-  work: (tx: Db) => Promise<T>,
+  work: (tx: Transaction) => Promise<T>,
   { name, isWritten }: Confirmation<T>,
 ): Promise<T> {
   let done: { readonly result: T } | undefined

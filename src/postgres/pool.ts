@@ -26,7 +26,7 @@ export interface Database extends Db {
    *
    * @throws DatabaseError whose `written` is `no`, or `unknown` if the database stayed unavailable
    */
-  confirmedTransaction<T>(work: (tx: Db) => Promise<T>, confirmation: Confirmation<T>): Promise<T>
+  confirmedTransaction<T>(work: (tx: Transaction) => Promise<T>, confirmation: Confirmation<T>): Promise<T>
   connections(): Connections
   /** Waits for statements under way. Can be called again. */
   close(): Promise<void>

@@ -3,10 +3,13 @@
 import { type Config, type Env, parseConfig, type Requirement } from '../config/config.ts'
 import { requireCurrentTable, requireOwnTable } from '../db/bookkeeping.ts'
 import { type Database, openDatabase } from '../postgres/pool.ts'
+import type { Circumstances } from '../delivery/decision.ts'
 import type { RetryPolicyOverrides } from '../delivery/policy-overrides.ts'
 import { createRetryPolicy, type RetryPolicy } from '../delivery/retry-policy.ts'
+import type { SendWindow } from '../delivery/send-window.ts'
 import { ConfigError } from '../shared/errors.ts'
 import { EventRecorder, type RecordingDeps } from '../recording/event-recorder.ts'
+import { circumstancesOf } from './circumstances.ts'
 import type { Instance } from './instance.ts'
 import { describeInvisible, describeUnusual } from '../shared/hidden-characters.ts'
 import { createLogger, errorFields, type Logger } from '../shared/log.ts'
@@ -50,6 +53,14 @@ export interface Options {
   readonly retryDelayScale?: number
   /** Attempts per second, for all workers together; 0.1 to 1000. Default: unlimited. */
   readonly sendRatePerSecond?: number
+  /** Hours of the day in which messages may be sent. Default: always. */
+  readonly sendWindow?: SendWindow
+  /** The time zone of the send window: `recipient`, the default, or an IANA name. */
+  readonly sendWindowTimeZone?: string
+  /** The IANA time zone of numbers whose own time zone is not known. Required with `sendWindow` in recipients' time zones. */
+  readonly sendWindowFallbackTimeZone?: string
+  /** Send only to these numbers, or prefixes that end in `*`. Default: everybody. */
+  readonly recipientAllowlist?: readonly string[]
   /** Concurrent requests to Twilio from this process; 1 to 1000. Default: 100. */
   readonly sendConcurrency?: number
   /** The dashboard of `createApp`. It is off unless both username and password are set. */
@@ -67,6 +78,7 @@ export interface Runtime {
   readonly config: Config
   readonly database: Database
   readonly policy: RetryPolicy
+  readonly circumstances: Circumstances
   readonly logger: Logger
   readonly metrics: Metrics
 }
@@ -81,7 +93,7 @@ export function openRuntime(options: Options, env: Env, required: readonly Requi
   const logger = options.logger ?? createLogger({ level: config.logLevel, format: config.logFormat })
   const database = openDatabase(config.database, (message, error) => logger.warn(message, errorFields(error)))
   const metrics = new Metrics(policy, () => database.connections())
-  return { config, database, policy, logger, metrics }
+  return { config, database, policy, circumstances: circumstancesOf(config), logger, metrics }
 }
 
 function withOptions(env: Env, options: Options): Env {
@@ -91,6 +103,7 @@ function withOptions(env: Env, options: Options): Env {
     retryDelayScale,
     sendRatePerSecond,
     sendConcurrency,
+    sendWindow,
     twilio = {},
     dashboard = {},
   } = options
@@ -106,6 +119,10 @@ function withOptions(env: Env, options: Options): Env {
     RETRY_DELAY_SCALE: retryDelayScale?.toString(),
     SEND_RATE_PER_SECOND: sendRatePerSecond?.toString(),
     SEND_CONCURRENCY: sendConcurrency?.toString(),
+    SEND_WINDOW: sendWindow === undefined ? undefined : `${sendWindow.from}-${sendWindow.to}`,
+    SEND_WINDOW_TIME_ZONE: options.sendWindowTimeZone,
+    SEND_WINDOW_FALLBACK_TIME_ZONE: options.sendWindowFallbackTimeZone,
+    RECIPIENT_ALLOWLIST: options.recipientAllowlist?.join(','),
     DASHBOARD_USERNAME: dashboard.username,
     DASHBOARD_PASSWORD: dashboard.password,
     DASHBOARD_SHOW_CONTENT: dashboard.showContent?.toString(),
@@ -158,8 +175,8 @@ export async function startRuntimeQueue(
 
 /** The dependencies of everything that records events. */
 export function recordingOf(runtime: Runtime, queue: Queue): RecordingDeps {
-  const { config, database, policy, logger, metrics } = runtime
-  const deps = { database, queue, policy, logger, metrics, random: Math.random }
+  const { config, database, policy, circumstances, logger, metrics } = runtime
+  const deps = { database, queue, policy, circumstances, logger, metrics, random: Math.random }
   const recorder = new EventRecorder(deps, config.database.poolMax)
   return { ...deps, recorder, refused: new RefusedRows(logger) }
 }

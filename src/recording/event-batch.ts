@@ -1,7 +1,7 @@
 // A batch of events, decided one after the other on the locked messages, and written in the same transaction.
 import { type LockedMessage, updateMessages } from '../db/messages.ts'
 import { decide } from '../delivery/decide.ts'
-import type { Context, Decision, JobRef } from '../delivery/decision.ts'
+import type { Circumstances, Context, Decision, JobRef } from '../delivery/decision.ts'
 import { isAbout, type Proof } from '../delivery/message-proof.ts'
 import type { Event, Message } from '../delivery/message.ts'
 import type { RetryPolicy } from '../delivery/retry-policy.ts'
@@ -15,6 +15,14 @@ import type { Transaction } from '../postgres/pool.ts'
 export interface MessageEvent {
   readonly target: { readonly id: number; readonly proof?: Proof } | { readonly sid: string }
   readonly event: Event
+}
+
+/** The parts of a decision's context that all events share. */
+export interface ContextDeps {
+  readonly policy: RetryPolicy
+  readonly circumstances: Circumstances
+  /** Returns a random number in [0, 1), for the jitter. */
+  readonly random: () => number
 }
 
 export type RecordResult =
@@ -41,17 +49,14 @@ export class EventBatch {
     }
   }
 
-  apply(
-    { target, event }: MessageEvent,
-    { policy, random }: { readonly policy: RetryPolicy; readonly random: () => number },
-  ): RecordResult {
+  apply({ target, event }: MessageEvent, { policy, circumstances, random }: ContextDeps): RecordResult {
     const id = 'id' in target ? target.id : this.#idsBySid.get(target.sid)
     const before = id === undefined ? undefined : this.#messages.get(id)
     const now = id === undefined ? undefined : this.#readAt.get(id)
     if (before === undefined || now === undefined) return { known: false }
     if ('id' in target && target.proof !== undefined && !isAbout(before, target.proof))
       return { known: false }
-    const context: Context = { policy, now, random: random() }
+    const context: Context = { policy, circumstances, now, random: random() }
     const decision = decide(before, event, context)
     this.#applyDecision(decision)
     return { known: true, before, decision }

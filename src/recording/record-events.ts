@@ -2,20 +2,16 @@
 // each event, and writes rows and jobs.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { lockMessages } from '../db/messages.ts'
-import type { RetryPolicy } from '../delivery/retry-policy.ts'
 import type { Queue } from '../jobs/queue.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { Database, Db } from '../postgres/pool.ts'
 import { DatabaseError } from '../shared/errors.ts'
-import { EventBatch, type MessageEvent, type RecordResult } from './event-batch.ts'
+import { type ContextDeps, EventBatch, type MessageEvent, type RecordResult } from './event-batch.ts'
 
-export interface RecordDeps {
+export interface RecordDeps extends ContextDeps {
   readonly database: Database
   readonly queue: Queue
-  readonly policy: RetryPolicy
   readonly metrics: Metrics
-  /** Returns a random number in [0, 1), for the jitter. */
-  readonly random: () => number
 }
 
 export type { MessageEvent, RecordResult }

@@ -2,6 +2,7 @@
 // is retried here. lookup.ts looks up the status of an attempt.
 import type { TwilioConfig } from '../config/config.ts'
 import type { Submission } from '../delivery/decision.ts'
+import { MAX_VALIDITY_SECONDS } from '../delivery/gate.ts'
 import type { Answer, Identity } from '../delivery/message.ts'
 import { isTwilioStatus } from '../delivery/status.ts'
 import { type CreatedMessage, type CreateParameters, loadApi, Refusal, type TwilioApi } from './api.ts'
@@ -9,9 +10,6 @@ import { type HttpResponse, RequestError, readCertificates } from './http-client
 import { type FetchAnswer, fetchMessage, type ListAnswer, listMessagesTo } from './lookup.ts'
 import { statusCallbackUrl } from './status-callback.ts'
 import { cleanText, SID } from './parse-body.ts'
-
-/** Twilio queues a message for at most 10 hours. Source: Message resource, `ValidityPeriod`. */
-const MAX_VALIDITY_SECONDS = 36_000
 
 /** Its promises never reject. */
 export interface TwilioClient {

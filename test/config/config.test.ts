@@ -47,6 +47,10 @@ describe('an invalid environment', () => {
       RETRY_DELAY_SCALE: '-1',
       SEND_RATE_PER_SECOND: '0.01',
       SEND_CONCURRENCY: '0',
+      SEND_WINDOW: '8-21',
+      SEND_WINDOW_TIME_ZONE: 'here',
+      SEND_WINDOW_FALLBACK_TIME_ZONE: 'recipient',
+      RECIPIENT_ALLOWLIST: '+1206555,5550100',
       DASHBOARD_USERNAME: 'oper:ator',
       DASHBOARD_SHOW_CONTENT: 'yes',
       METRICS_TOKEN: 'two words',
@@ -157,10 +161,26 @@ describe('the value', () => {
     ['RETRY_DELAY_SCALE', '0', false],
     ['RETRY_DELAY_SCALE', '0.0', false],
     ['RETRY_DELAY_SCALE', 'Infinity', false],
+    ['SEND_WINDOW', '08:00 - 21:00', true],
+    ['SEND_WINDOW', '22:00-06:00', true],
+    ['SEND_WINDOW', '08:00-08:00', false],
+    ['SEND_WINDOW', '08:00-24:00', false],
+    ['SEND_WINDOW', '8am-9pm', false],
+    ['SEND_WINDOW_TIME_ZONE', 'recipient', true],
+    ['SEND_WINDOW_TIME_ZONE', 'Europe/Berlin', true],
+    ['SEND_WINDOW_TIME_ZONE', 'Europe/Nowhere', false],
+    ['SEND_WINDOW_FALLBACK_TIME_ZONE', 'recipient', false],
+    ['RECIPIENT_ALLOWLIST', '+12065550100', true],
+    ['RECIPIENT_ALLOWLIST', '+12065550100, +4479*', true],
+    ['RECIPIENT_ALLOWLIST', '*', false],
+    ['RECIPIENT_ALLOWLIST', '+*', false],
+    ['RECIPIENT_ALLOWLIST', '+1206*5550100', false],
+    ['RECIPIENT_ALLOWLIST', '+12065550100,', false],
+    ['RECIPIENT_ALLOWLIST', '12065550100', false],
     ['LOG_LEVEL', 'debug', true],
     ['LOG_LEVEL', 'DEBUG', false],
   ])('%s=%s is valid: %p', (name, value, isFine) => {
-    const message = faultsOf({ ...GOOD, [name]: value })
+    const message = faultsOf({ ...GOOD, SEND_WINDOW_FALLBACK_TIME_ZONE: 'America/New_York', [name]: value })
     expect(message === '').toBe(isFine)
     if (!isFine) expect(message).toContain(name)
   })
@@ -190,6 +210,35 @@ describe('the value', () => {
     expect(message === '').toBe(isFine)
     if (!isFine) expect(message).toContain('TWILIO_API_KEY_SID and TWILIO_API_KEY_SECRET')
   })
+})
+
+describe('a send window', () => {
+  const fallback = { SEND_WINDOW_FALLBACK_TIME_ZONE: 'America/New_York' }
+
+  test.each<[string, Env, boolean]>([
+    ['in the recipients’ time zones by default, without a time zone for unknown numbers,', {}, false],
+    ['in the recipients’ time zones, without one,', { SEND_WINDOW_TIME_ZONE: 'recipient' }, false],
+    ['in the recipients’ time zones, with one,', fallback, true],
+    ['in one time zone for everybody', { SEND_WINDOW_TIME_ZONE: 'Asia/Tokyo' }, true],
+  ])('%s is valid: %p', (_what, env, isFine) => {
+    const message = faultsOf({ ...GOOD, SEND_WINDOW: '08:00-21:00', ...env })
+    expect(message === '').toBe(isFine)
+    if (!isFine) expect(message).toMatch(/SEND_WINDOW_FALLBACK_TIME_ZONE is required.*at night/)
+  })
+
+  test('is read as two times of day, with its time zones', () => {
+    const { sendWindow } = parseConfig({ ...GOOD, SEND_WINDOW: '08:00-21:00', ...fallback }, EVERYTHING)
+    expect(sendWindow).toEqual({
+      hours: { from: '08:00', to: '21:00' },
+      timeZone: 'recipient',
+      fallbackTimeZone: 'America/New_York',
+    })
+  })
+})
+
+test('the allow-list is read as its entries, without spaces', () => {
+  const { recipientAllowlist } = parseConfig({ RECIPIENT_ALLOWLIST: ' +12065550100 , +4479* ' }, [])
+  expect(recipientAllowlist).toEqual(['+12065550100', '+4479*'])
 })
 
 describe('a pasted value', () => {
@@ -282,6 +331,8 @@ describe('the configuration', () => {
       host: '0.0.0.0',
       retryPolicyFile: null,
       retryDelayScale: 1,
+      sendWindow: { hours: null, timeZone: 'recipient', fallbackTimeZone: null },
+      recipientAllowlist: null,
       logLevel: 'info',
       logFormat: 'text',
     })

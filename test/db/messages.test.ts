@@ -133,6 +133,9 @@ test('a message is read as it was written', async () => {
     ...NEW_MESSAGE,
     status: 'submitting',
     validForSeconds: 90,
+    sendAfter: new Date('2031-02-03T04:00:00.000Z'),
+    sendWindow: { from: '08:00', to: '21:30' },
+    timeZone: 'Asia/Kolkata',
   })
   const id = inserted?.id ?? 0
   const changed = await database.transaction(async (tx) => {
@@ -155,6 +158,7 @@ test('a message is read as it was written', async () => {
           errorCode: 30003,
           errorText: 'Unreachable',
           postponements: 2,
+          excused: true,
           account: `AC${'1'.repeat(32)}`,
           sender: '+12065550100',
           times: { submitting: '2031-02-03T04:00:00.000Z', undelivered: '2031-02-03T04:01:00.000Z' },
@@ -166,6 +170,7 @@ test('a message is read as it was written', async () => {
           errorCode: null,
           errorText: null,
           postponements: 0,
+          excused: false,
           account: null,
           sender: null,
           times: {},
@@ -179,6 +184,9 @@ test('a message is read as it was written', async () => {
     ...changed,
     userId: 7,
     createdAt: expect.any(Date),
+    sendAfter: new Date('2031-02-03T04:00:00.000Z'),
+    sendWindow: { from: '08:00', to: '21:30' },
+    timeZone: 'Asia/Kolkata',
   })
 })
 

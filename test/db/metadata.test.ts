@@ -8,6 +8,7 @@ import { createRetryPolicy } from '../../src/delivery/retry-policy.ts'
 import { type DeliveryStatus, isFinal } from '../../src/delivery/status.ts'
 import { type Queue, startQueue } from '../../src/jobs/queue.ts'
 import { type MessageEvent, recordEvents } from '../../src/recording/record-events.ts'
+import { UNRESTRICTED } from '../support/circumstances.ts'
 import { newSid } from '../support/callbacks.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { newMetrics } from '../support/metrics.ts'
@@ -32,7 +33,10 @@ afterAll(async () => {
 
 const policy = createRetryPolicy({ jitter: 0 })
 const record = (messageEvents: MessageEvent[]) =>
-  recordEvents({ database, queue, policy, metrics: newMetrics(policy), random: () => 0 }, messageEvents)
+  recordEvents(
+    { database, queue, policy, circumstances: UNRESTRICTED, metrics: newMetrics(policy), random: () => 0 },
+    messageEvents,
+  )
 
 /** JSON as text, with numbers that JavaScript cannot represent: they would change if we parsed them. */
 const APP_KEYS = {
@@ -169,6 +173,11 @@ describe('keys of the app survive', () => {
       status: 'pending',
       maxRetries: 3,
       validForSeconds: 60,
+      sendAfter: null,
+      sendWindow: null,
+      timeZone: null,
+      reason: null,
+      nextRetryAt: null,
       idempotencyKey: 'key',
       metadata,
       reconcileAfterSeconds: 30,

@@ -13,6 +13,7 @@ import {
 } from '../../src/delivery/status.ts'
 import { claimOf } from '../../src/delivery/transitions.ts'
 import { newSid } from '../support/callbacks.ts'
+import { UNRESTRICTED } from '../support/circumstances.ts'
 
 export const NOW = new Date('2026-07-01T12:00:00.000Z')
 
@@ -25,7 +26,7 @@ export const secondsFromNow = (seconds: number): Date => new Date(NOW.getTime() 
 export const POLICY = createRetryPolicy({ jitter: 0 })
 
 export function context(fields: Partial<Context> = {}): Context {
-  return { policy: POLICY, now: NOW, random: 0, ...fields }
+  return { policy: POLICY, circumstances: UNRESTRICTED, now: NOW, random: 0, ...fields }
 }
 
 /** An attempt with this status that sms-retry made a minute ago. */
@@ -57,6 +58,9 @@ export function buildMessage(
     nextRetryAt: status === 'retrying' ? NOW : null,
     sid: attempts.findLast(({ sid }) => sid !== null)?.sid ?? null,
     deadline: null,
+    sendAfter: null,
+    sendWindow: null,
+    timeZone: null,
     attempts,
     reason: null,
     processingTimeMs: null,

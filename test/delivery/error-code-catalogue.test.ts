@@ -6,7 +6,7 @@ import { ERROR_CODES } from '../../src/delivery/error-codes.ts'
 import type { Rule } from '../../src/delivery/retry-rule.ts'
 import { UNRELATED_CODES } from '../../src/delivery/unrelated-codes.ts'
 
-type Kind = 'stop' | 'back-off' | 'clock' | 'rolling' | 'none'
+type Kind = 'stop' | 'back-off' | 'clock' | 'rolling' | 'window' | 'none'
 
 /** The kind of rule that each suggestion means, without the part in brackets. */
 const KINDS: Readonly<Record<string, Kind>> = {
@@ -21,9 +21,9 @@ const KINDS: Readonly<Record<string, Kind>> = {
   'retry after a rolling 24 h': 'rolling',
   // As an answer of the API it uses up no retry. This rule applies if a callback reports it.
   'not processed': 'back-off',
-  // There is no rule yet that holds an account or waits for a send window, so both back off.
+  'retry when the send window opens': 'window',
+  // There is no rule yet that holds an account, so it backs off.
   hold: 'back-off',
-  'retry when the send window opens': 'back-off',
   // Neither ends a send.
   other: 'none',
   'no failure': 'none',
@@ -35,7 +35,6 @@ const FIRST_DELAYS: Readonly<Record<string, readonly [least: number, longest: nu
   'retry, 30 min': [1800, 1800],
   'retry, minutes to hours': [60, 6 * 3600],
   'retry, hours': [3600, 6 * 3600],
-  'retry when the send window opens': [3600, 6 * 3600],
   'retry 3, base 60 s': [60, 60],
   'retry 2, base 300 s': [300, 300],
   'retry 2, base 180 s': [180, 180],
@@ -71,6 +70,7 @@ function kindOf(code: number): Kind {
   if (rule === undefined) return 'none'
   if (rule.action === 'stop') return 'stop'
   if ('after' in rule) return 'clock'
+  if ('when' in rule) return 'window'
   return 'periodSeconds' in rule ? 'rolling' : 'back-off'
 }
 

@@ -10,6 +10,7 @@ const policy = createRetryPolicy()
 function inWords(rule: Rule): string {
   if (rule.action === 'stop') return 'stop'
   if ('after' in rule) return `${rule.retries} retries, after ${rule.after} ${rule.timeZone}`
+  if ('when' in rule) return `${rule.retries} retries, ${rule.when}`
   if ('periodSeconds' in rule) return `${rule.retries} retries, after ${rule.periodSeconds} s each`
   return `${rule.retries} retries, base ${rule.baseDelaySeconds} s`
 }

@@ -35,9 +35,8 @@ function failEveryAttempt(
   let submissions = 0
   while (submissions < 20) {
     const decision = decide(message, due(message.retryCount), {
-      policy,
+      ...context({ policy, random: 0.5 }),
       now: message.nextRetryAt ?? context().now,
-      random: 0.5,
     })
     if (decision.kind !== 'submit') break
     submissions += 1

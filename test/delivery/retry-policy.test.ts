@@ -10,10 +10,10 @@ import {
   ruleFor,
   scheduleOf,
 } from '../../src/delivery/retry-policy.ts'
-import type { RetryRule } from '../../src/delivery/retry-rule.ts'
+import type { TimedRule } from '../../src/delivery/retry-rule.ts'
 import { ConfigError } from '../../src/shared/errors.ts'
 
-const BASE_60: RetryRule = { action: 'retry', retries: 10, baseDelaySeconds: 60 }
+const BASE_60: TimedRule = { action: 'retry', retries: 10, baseDelaySeconds: 60 }
 /** The largest random number. */
 const ALMOST_ONE = 1 - Number.EPSILON
 const NO_JITTER: RetryPolicyOverrides = { jitter: 0 }
@@ -63,16 +63,16 @@ describe('the delay before retry n', () => {
 })
 
 describe('the delay of a rule with a time of day or a period', () => {
-  const midnight: RetryRule = {
+  const midnight: TimedRule = {
     action: 'retry',
     retries: 3,
     after: '00:00',
     timeZone: 'America/Los_Angeles',
   }
-  const day: RetryRule = { action: 'retry', retries: 3, periodSeconds: 86_400 }
+  const day: TimedRule = { action: 'retry', retries: 3, periodSeconds: 86_400 }
   const hours = 3600
 
-  test.each<[what: string, RetryRule, RetryPolicyOverrides, random: number, scale: number, seconds: number]>([
+  test.each<[what: string, TimedRule, RetryPolicyOverrides, random: number, scale: number, seconds: number]>([
     ['is the time until the time of day', midnight, NO_JITTER, ALMOST_ONE, 1, 12 * hours],
     ['with jitter is up to six minutes longer for a time of day', midnight, {}, 0.5, 1, 12 * hours + 180],
     [

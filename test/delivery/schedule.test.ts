@@ -20,6 +20,7 @@ function scheduleInWords(code: number | null): string {
   if (rule.action === 'stop') return 'stop'
   const delays = scheduleOf(policy, rule)
   if (delays !== null) return delays.map(brief).join(' ')
+  if ('when' in rule) return 'next send window'
   return 'after' in rule ? Array(rule.retries).fill(`${rule.after} ${rule.timeZone}`).join(' ') : 'unknown'
 }
 
@@ -33,7 +34,7 @@ test('prints the schedule of every code as a table', () => {
   expect(new Set(lines).size).toBe(codes.length)
   for (const line of lines)
     expect(line).toMatch(
-      /^(\d{5} |\d{6}|none {2}) {2}(stop|\d+[hms][\dhms ]*|(00:00 America\/Los_Angeles ?)+) +[A-Z]/,
+      /^(\d{5} |\d{6}|none {2}) {2}(stop|\d+[hms][\dhms ]*|(00:00 America\/Los_Angeles ?)+|next send window) +[A-Z]/,
     )
 })
 

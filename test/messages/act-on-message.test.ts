@@ -6,6 +6,7 @@ import type { RecordDeps } from '../../src/recording/record-events.ts'
 import type { Runtime } from '../../src/processes/runtime.ts'
 import { type Queue, startQueue } from '../../src/jobs/queue.ts'
 import { jobs } from '../http/endpoint.ts'
+import { UNRESTRICTED } from '../support/circumstances.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { jobIdOf } from '../support/job-id.ts'
 import { DEFAULT_POOL, startWorld, type World } from '../support/world.ts'
@@ -20,7 +21,7 @@ beforeAll(async () => {
   runtime = world.openRuntime()
   const { database, policy, logger, metrics } = runtime
   queue = await startQueue(database, 'schedule', logger)
-  deps = { database, queue, policy, logger, metrics, random: () => 0 }
+  deps = { database, queue, policy, circumstances: UNRESTRICTED, logger, metrics, random: () => 0 }
 })
 
 afterAll(async () => {

@@ -13,6 +13,7 @@ import { type MessageEvent, recordEvents } from '../../src/recording/record-even
 import { enqueueMessage } from '../../src/messages/send-message.ts'
 import { open } from '../db/original-table.ts'
 import { runCli } from '../cli/run-cli.ts'
+import { UNRESTRICTED } from '../support/circumstances.ts'
 import { newSid } from '../support/callbacks.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { newMetrics } from '../support/metrics.ts'
@@ -44,6 +45,7 @@ const deps = () => ({
   queue,
   policy,
   metrics: newMetrics(policy),
+  circumstances: UNRESTRICTED,
   random: () => 0,
   logger: silentLogger,
 })

@@ -12,6 +12,7 @@ import { jobId, startQueue } from '../../src/jobs/queue.ts'
 import type { MessageEvent, RecordResult } from '../../src/recording/record-events.ts'
 import { open } from '../db/original-table.ts'
 import { startDatabaseProxy } from '../http/database-proxy.ts'
+import { UNRESTRICTED } from '../support/circumstances.ts'
 import { newSid } from '../support/callbacks.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { newMetrics } from '../support/metrics.ts'
@@ -50,7 +51,14 @@ async function newProcess(database: Database = open(own, 5), connections = 5): P
     await database.close()
   }
   ends.push(end)
-  const deps = { database, queue, policy, metrics: newMetrics(policy), random: () => 0 }
+  const deps = {
+    database,
+    queue,
+    policy,
+    circumstances: UNRESTRICTED,
+    metrics: newMetrics(policy),
+    random: () => 0,
+  }
   return { recorder: new EventRecorder(deps, connections), end }
 }
 

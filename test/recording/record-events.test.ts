@@ -10,6 +10,7 @@ import { DatabaseError } from '../../src/shared/errors.ts'
 import { jobId, type Queue, startQueue } from '../../src/jobs/queue.ts'
 import { type MessageEvent, recordEvents } from '../../src/recording/record-events.ts'
 import { open } from '../db/original-table.ts'
+import { UNRESTRICTED } from '../support/circumstances.ts'
 import { newSid } from '../support/callbacks.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { newMetrics } from '../support/metrics.ts'
@@ -33,7 +34,10 @@ afterAll(async () => {
 
 const policy = createRetryPolicy({ jitter: 0 })
 const record = (messageEvents: readonly MessageEvent[]) =>
-  recordEvents({ database, queue, policy, metrics: newMetrics(policy), random: () => 0 }, messageEvents)
+  recordEvents(
+    { database, queue, policy, circumstances: UNRESTRICTED, metrics: newMetrics(policy), random: () => 0 },
+    messageEvents,
+  )
 
 const KEY = 'key-of-a-message'
 
@@ -52,6 +56,11 @@ async function send(): Promise<Sent> {
     status: 'submitting',
     maxRetries: 3,
     validForSeconds: null,
+    sendAfter: null,
+    sendWindow: null,
+    timeZone: null,
+    reason: null,
+    nextRetryAt: null,
     idempotencyKey: null,
     metadata: { campaign: 'may' },
     reconcileAfterSeconds: 45,

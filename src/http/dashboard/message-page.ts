@@ -6,6 +6,7 @@ import { decide } from '../../delivery/decide.ts'
 import { reasonOf } from '../../delivery/error-codes.ts'
 import type { Attempt } from '../../delivery/message.ts'
 import { isInDoubt, nextStepOf } from '../../delivery/next-step.ts'
+import type { Circumstances } from '../../delivery/decision.ts'
 import type { RetryPolicy } from '../../delivery/retry-policy.ts'
 import { isFailedAttempt } from '../../delivery/status.ts'
 import { type Html, html } from '../../shared/html.ts'
@@ -17,6 +18,7 @@ import { formatMoment, shortTime, statusBadge } from './time-and-status.ts'
 export interface View {
   readonly base: string
   readonly policy: RetryPolicy
+  readonly circumstances: Circumstances
   readonly now: Date
   readonly showContent: boolean
   /** The result of the action that led to this page. */
@@ -113,10 +115,10 @@ export interface PossibleActions {
 
 export function possibleActions(
   message: StoredMessage,
-  { policy, now }: Pick<View, 'policy' | 'now'>,
+  { policy, circumstances, now }: Pick<View, 'policy' | 'circumstances' | 'now'>,
 ): PossibleActions {
   const whyNot = (action: Action): string | null => {
-    const decision = decide(message, action, { policy, now, random: 0 })
+    const decision = decide(message, action, { policy, circumstances, now, random: 0 })
     return decision.kind === 'ignore' ? decision.why : null
   }
   const { status, retryCount } = message

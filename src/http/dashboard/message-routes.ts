@@ -70,7 +70,10 @@ type MessageHandler = (
 ) => Promise<void> | void
 
 /** Reads the message that the path names; 404 if there is none. */
-function withMessage({ database, policy, config }: Runtime, handle: MessageHandler): RequestHandler {
+function withMessage(
+  { database, policy, circumstances, config }: Runtime,
+  handle: MessageHandler,
+): RequestHandler {
   const { showContent } = config.dashboard
   return async (request, response) => {
     const id = parseMessageId(String(request.params['id']))
@@ -78,7 +81,8 @@ function withMessage({ database, policy, config }: Runtime, handle: MessageHandl
     if (message === null) return sendErrorPage(request, response, NOT_FOUND)
     const { notice } = noticeQuery.parse(request.query)
     const now = await readClock(database)
-    await handle(message, { base: basePathOf(response), policy, now, showContent, notice }, request, response)
+    const view = { base: basePathOf(response), policy, circumstances, now, showContent, notice }
+    await handle(message, view, request, response)
   }
 }
 
