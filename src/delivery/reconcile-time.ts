@@ -38,7 +38,7 @@ const MAX_PAUSE_SECONDS = 900
 
 /**
  * A waiting attempt is checked before it is due as well, because its due time may have been changed by hand: after six
- * hours, or after an eighth of a long wait. So a wait of a year takes about 40 checks, not 1,460.
+ * hours, or after an eighth of a long wait. So a wait of a year takes about 50 checks, not 1,460.
  */
 const MAX_WAIT_SECONDS = 6 * 3600
 const MAX_WAIT_SHARE = 1 / 8

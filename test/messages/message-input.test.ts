@@ -49,6 +49,8 @@ function nested(depth: number): Record<string, unknown> {
   return { value: JSON.parse('['.repeat(depth) + ']'.repeat(depth)) }
 }
 
+const inDays = (days: number): Date => new Date(Date.now() + days * 86_400_000)
+
 describe('invalid input is rejected by name, before anything is written:', () => {
   test.each<[fault: string, change: Record<string, unknown>, named: string]>([
     ['no number', { to: undefined }, 'to'],
@@ -85,6 +87,29 @@ describe('invalid input is rejected by name, before anything is written:', () =>
     ['a validity of half a second', { validForSeconds: 0.5 }, 'validForSeconds'],
     ['a validity above 30 days', { validForSeconds: 2_592_001 }, 'validForSeconds'],
     ['an infinite validity', { validForSeconds: Number.POSITIVE_INFINITY }, 'validForSeconds'],
+    ['a text as the time', { sendAfter: '2030-01-01T00:00:00Z' }, 'sendAfter must be a Date'],
+    ['an invalid date', { sendAfter: new Date(Number.NaN) }, 'sendAfter'],
+    ['a time more than a year ahead', { sendAfter: inDays(367) }, 'sendAfter must be at most a year ahead'],
+    [
+      'a time at the end of the validity',
+      { sendAfter: inDays(1), validForSeconds: 86_400 - 60 },
+      'sendAfter must be before the end of validForSeconds',
+    ],
+    ['a window that is a word', { sendWindow: 'never' }, 'sendWindow must be two times of day'],
+    ['a window without an end', { sendWindow: { from: '08:00' } }, "or 'any'"],
+    [
+      'a window that ends when it begins',
+      { sendWindow: { from: '08:00', to: '08:00' } },
+      'sendWindow must begin',
+    ],
+    ['null as the window', { sendWindow: null }, 'sendWindow'],
+    ['a time zone that does not exist', { timeZone: 'Mars/Olympus' }, 'timeZone must be a time zone'],
+    ['null as the time zone', { timeZone: null }, 'timeZone'],
+    [
+      'a window without a time zone, for a number that shows none',
+      { to: '+18005550199', sendWindow: { from: '08:00', to: '21:00' } },
+      'timeZone is required',
+    ],
     ['null as metadata', { metadata: null }, 'metadata'],
     ['an array as metadata', { metadata: [1] }, 'metadata'],
     ['a string as metadata', { metadata: 'x' }, 'metadata'],
@@ -217,6 +242,9 @@ describe('valid input at the limit is stored and submitted unchanged:', () => {
     ['a key that looks like JSON', { idempotencyKey: '{"a": "\\u0000"}' }],
     ['a validity of one second', { validForSeconds: 1 }],
     ['a validity of 30 days', { validForSeconds: 2_592_000 }],
+    ['a time in the past', { sendAfter: inDays(-1000) }],
+    ['an urgent message', { sendWindow: 'any' }],
+    ['a time zone without a window', { timeZone: 'Europe/Berlin' }],
     ['no metadata', { metadata: {} }],
     ['metadata without a prototype', { metadata: Object.assign(Object.create(null), { a: 1 }) }],
     ['metadata with a property that JSON leaves out', { metadata: { a: undefined, b: () => 1 } }],

@@ -26,10 +26,13 @@ export interface TimedWorld extends World {
 }
 
 /** Unscaled, so that nothing is overdue by itself; no callback arrives unless a test says so. */
-export async function newTimedWorld(options: SimulatorOptions = {}): Promise<TimedWorld> {
+export async function newTimedWorld(
+  options: SimulatorOptions = {},
+  env: Record<string, string> = {},
+): Promise<TimedWorld> {
   let passedMs = 0
   const world = await newWorld({
-    env: { RETRY_DELAY_SCALE: '1' },
+    env: { RETRY_DELAY_SCALE: '1', ...env },
     simulator: {
       hangMs: 10,
       now: () => Date.now() + passedMs,
@@ -61,6 +64,7 @@ const PASS = `
          next_retry_at = next_retry_at - make_interval(secs => $1),
          sms_metadata = sms_metadata || jsonb_strip_nulls(jsonb_build_object(
            'reconcile_at', ${EARLIER("(sms_metadata ->> 'reconcile_at')")},
+           'send_after', ${EARLIER("(sms_metadata ->> 'send_after')")},
            'attempts', (
              select jsonb_agg(jsonb_set(attempt, '{times}', (
                       select jsonb_object_agg(key, ${EARLIER('value')}) from jsonb_each_text(attempt -> 'times')))
