@@ -4,6 +4,7 @@ import { findMessage, type StoredMessage } from '../db/messages.ts'
 import { nextStepOf } from '../delivery/next-step.ts'
 import { type Action, actOnMessage } from '../messages/act-on-message.ts'
 import { print, printJson, printStatus } from '../shared/output.ts'
+import { formatTime } from './format-time.ts'
 import { messageJson } from './message-views.ts'
 import { withRecording } from './with-database.ts'
 
@@ -59,6 +60,12 @@ function act(
 
 function describeState(message: StoredMessage): string {
   if (message.status === 'canceled') return 'canceled'
-  // The due time comes from the database's clock. By this machine's clock, the retry may not seem due yet.
-  return `${message.status}. ${nextStepOf(message, message.nextRetryAt ?? new Date()).what}`
+  const { nextRetryAt } = message
+  // The due time comes from the database's clock. By this machine's clock, a retry for now may not seem due yet.
+  const isLater = nextRetryAt !== null && nextRetryAt.getTime() - Date.now() > CLOCK_DIFFERENCE_MS
+  const { what, at } = nextStepOf(message, isLater ? new Date() : (nextRetryAt ?? new Date()))
+  const when = at === null ? '' : ` at ${formatTime(at)}. ${message.reason ?? ''}`
+  return `${message.status}. ${what}${when}`
 }
+
+const CLOCK_DIFFERENCE_MS = 60_000

@@ -1,6 +1,7 @@
 // Formats messages: a table or a list of facts for people, and JSON with stable keys.
 import type { StoredMessage } from '../db/messages.ts'
 import { reasonOf } from '../delivery/error-codes.ts'
+import { describeWindow } from '../delivery/message-window.ts'
 import { type DeliveryStatus, isDelivered, isFailure } from '../delivery/status.ts'
 import { maskNumber, maskReason } from '../shared/log.ts'
 import { type Style, styled } from '../shared/output.ts'
@@ -57,6 +58,8 @@ export function showView(message: StoredMessage, showContent: boolean): string {
     ['Text', showContent || body === null ? body : hiddenText(body)],
     ['Created', formatTime(message.createdAt)],
     ['Deadline', formatTime(message.deadline)],
+    ['Send after', formatTime(message.sendAfter)],
+    ['Send window', describeWindow(message)],
     ['Next retry', formatTime(message.nextRetryAt)],
     ['Retries', `${retryCount} of at most ${maxRetries}`],
     ['Last request', processingTimeMs === null ? null : `${processingTimeMs} ms`],
@@ -98,6 +101,9 @@ export function messageJson(message: StoredMessage): object {
     nextRetryAt: message.nextRetryAt,
     sid: message.sid,
     deadline: message.deadline,
+    sendAfter: message.sendAfter,
+    sendWindow: message.sendWindow,
+    timeZone: message.timeZone,
     processingTimeMs: message.processingTimeMs,
     createdAt: message.createdAt,
     attempts: message.attempts.map(attemptJson),
@@ -105,6 +111,7 @@ export function messageJson(message: StoredMessage): object {
 }
 
 function attemptJson(attempt: StoredMessage['attempts'][number]): object {
-  const { number, status, sid, errorCode, errorText, postponements, account, sender, times } = attempt
-  return { number, status, sid, errorCode, errorText, postponements, account, sender, times }
+  const { number, status, sid, errorCode, errorText, postponements, excused, account, sender, times } =
+    attempt
+  return { number, status, sid, errorCode, errorText, postponements, excused, account, sender, times }
 }

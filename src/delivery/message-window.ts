@@ -22,6 +22,14 @@ export function windowOf(
   return sendWindow === 'any' ? null : (sendWindow ?? circumstances.sendWindow)
 }
 
+/** The window that the message itself has, for people; null if it has none, and no time zone. */
+export function describeWindow({ sendWindow, timeZone }: Omit<WindowedMessage, 'to'>): string | null {
+  if (sendWindow === 'any') return 'any time'
+  const hours = sendWindow === null ? null : `${sendWindow.from}-${sendWindow.to}`
+  if (timeZone === null) return hours
+  return hours === null ? `in ${timeZone}` : `${hours} in ${timeZone}`
+}
+
 /** The time zones in which the hours are read. Empty if they are not known. */
 export function zonesOf(
   { to, timeZone }: WindowedMessage,

@@ -19,7 +19,14 @@ export const examineConfiguration: Examine = (context) => {
     ...poolWarnings(context),
     ...secretWarnings(context),
   ]
-  return findings.length > 0 ? findings : [ok('The configuration is complete and plausible')]
+  const summary = findings.length > 0 ? findings : [ok('The configuration is complete and plausible')]
+  return [...summary, ...allowlistFindings(context)]
+}
+
+function allowlistFindings({ config: { recipientAllowlist, isProduction } }: CheckContext): Finding[] {
+  if (recipientAllowlist === null) return []
+  const what = 'RECIPIENT_ALLOWLIST is set: messages to all other recipients are canceled, and not sent'
+  return [isProduction ? warning(what, 'Leave it unset in production, to send to everybody.') : ok(what)]
 }
 
 function policyFaults({ config }: CheckContext): Finding[] {

@@ -118,9 +118,10 @@ function logNotSubmitted(logger: Logger, job: AttemptJob, outcome: RecordResult)
   if (decision.kind === 'ignore') {
     return void logger.debug('A due attempt was not made', { ...fields, why: decision.why })
   }
-  // The reason is not logged: it may be a text that the app wrote.
-  const { status, nextRetryAt } = decision.message
-  logger.info('A due attempt was not made', { ...fields, status, nextRetryAt })
+  const { status, nextRetryAt, reason } = decision.message
+  // An old reason is not logged: it may be a text that the app wrote.
+  const isNew = reason !== outcome.before.reason
+  logger.info('A due attempt was not made', { ...fields, status, ...(isNew ? { reason } : {}), nextRetryAt })
 }
 
 function logAnswer(

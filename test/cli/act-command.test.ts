@@ -49,6 +49,31 @@ describe('retry', () => {
     })
   })
 
+  test('outside the send window is scheduled for the next opening, and says when and why', async () => {
+    const id = await send(QUEUE_FULL)
+    const inHours = (hours: number): string =>
+      new Date(Date.now() + hours * 3_600_000).toISOString().slice(11, 16)
+    const hours = `${inHours(2)}-${inHours(3)}`
+    const env = { ...world.env, SEND_WINDOW: hours, SEND_WINDOW_TIME_ZONE: 'UTC' }
+    // Due later than the next opening.
+    await world.database.query(
+      `update sms_usage_logs set next_retry_at = now() + interval '2 days' where id = $1`,
+      [id],
+    )
+    const { code, stdout } = await runCli(['retry', id], env)
+    expect(code).toBe(0)
+    expect(stdout).toMatch(
+      new RegExp(
+        `^message ${id}: retrying\\. Retry 1 is due at [-\\d]{10} [:\\d]{8}\\. It waits for its send window, ${hours} in UTC`,
+      ),
+    )
+    const again = await runCli(['retry', id], env)
+    expect(again).toMatchObject({
+      code: 1,
+      stderr: `Message ${id} was not changed: it waits for its send window, ${hours} in UTC.\n`,
+    })
+  })
+
   test('needs --force for a code that the policy never retries, and names the code and the reason', async () => {
     const id = await send(OPTED_OUT)
     const refused = await run('retry', id)

@@ -123,6 +123,9 @@ describe('list and show', () => {
       maxRetries: 3,
       nextRetryAt: null,
       sid: null,
+      sendAfter: null,
+      sendWindow: null,
+      timeZone: null,
       deadline: null,
       processingTimeMs: expect.any(Number),
       createdAt: expect.stringMatching(/^\d{4}-.*Z$/),
@@ -184,6 +187,16 @@ describe('policy', () => {
     const next = '\\(next \\d{4}-\\d\\d-\\d\\d 0[78]:00 UTC\\)'
     expect(stdout).toMatch(new RegExp(`^30023 +2 +00:00 America/Los_Angeles ${next} +\\S`, 'm'))
     expect(stdout).toMatch(/^Retries at a time of day start up to 6 min after that time\.$/m)
+    expect(stdout).toMatch(/^30610 +3 +next send window +\S/m)
+    expect(stdout).toMatch(
+      /^The next send window opens at 08:00 at the recipient .*SEND_WINDOW is not set\)\.$/m,
+    )
+  })
+
+  test('prints the send window that is set', async () => {
+    const env = { SEND_WINDOW: '09:00-20:00', SEND_WINDOW_TIME_ZONE: 'Asia/Tokyo' }
+    const { stdout } = await runCli(['policy'], env)
+    expect(stdout).toMatch(/^The next send window opens at 09:00 in Asia\/Tokyo \(09:00-20:00\)\.$/m)
   })
 
   test('accepts a policy file with a byte order mark', async () => {

@@ -42,9 +42,11 @@ const unique = (names: readonly string[]): string[] => [...new Set(names)].toSor
 const MESSAGE = unique([
   ...['id', 'userId', 'to', 'body', 'status', 'success', 'reason', 'retryCount', 'maxRetries'],
   ...['nextRetryAt', 'sid', 'deadline', 'processingTimeMs', 'createdAt'],
-  ...['number', 'sid', 'status', 'errorCode', 'errorText', 'postponements', 'account', 'sender', 'times'].map(
-    (key) => `attempts[].${key}`,
-  ),
+  ...['sendAfter', 'sendWindow', 'timeZone'],
+  ...[
+    ...['number', 'sid', 'status', 'errorCode', 'errorText', 'postponements', 'excused'],
+    ...['account', 'sender', 'times'],
+  ].map((key) => `attempts[].${key}`),
 ])
 const under = (prefix: string): string[] => MESSAGE.map((key) => `${prefix}${key}`)
 
@@ -94,7 +96,7 @@ test('policy --json has its documented keys', async () => {
     ...['action', 'after', 'baseDelaySeconds', 'code', 'delaysSeconds', 'delaysSeconds[]', 'nextRetryAt'].map(
       (key) => `codes[].${key}`,
     ),
-    ...['periodSeconds', 'reason', 'retries', 'timeZone'].map((key) => `codes[].${key}`),
+    ...['periodSeconds', 'reason', 'retries', 'timeZone', 'when'].map((key) => `codes[].${key}`),
     ...['delayScale', 'jitter', 'maxDelaySeconds'],
   ])
 })

@@ -53,6 +53,16 @@ test('an empty configuration fails only the configuration check', async () => {
   expect(named(await examine({ DATABASE_SSL: 'require' }), 'failed')).toEqual(['configuration'])
 })
 
+test('says that an allow-list is on, without its numbers, and does not warn outside of production', async () => {
+  const found = of(
+    await examine({ ...(await closedEnv()), RECIPIENT_ALLOWLIST: '+12065550199' }),
+    'configuration',
+  )
+  const says = expect.stringMatching(/^RECIPIENT_ALLOWLIST is set: messages to all other recipients/)
+  expect(found).toContainEqual(expect.objectContaining({ result: 'ok', what: says }))
+  expect(JSON.stringify(found)).not.toContain('5550199')
+})
+
 test('reports a missing policy file', async () => {
   const found = await examine({ ...(await closedEnv()), RETRY_POLICY_FILE: '/nowhere/policy.json' })
   expect(of(found, 'configuration')).toContainEqual(
@@ -92,6 +102,11 @@ describe('warnings', () => {
     ],
     ['a public address on this machine', { PUBLIC_BASE_URL: 'https://localhost:1' }, /Twilio cannot reach/],
     ['scaled delays', { RETRY_DELAY_SCALE: '0.01' }, /RETRY_DELAY_SCALE is 0\.01/],
+    [
+      'an allow-list',
+      { RECIPIENT_ALLOWLIST: '+1206*' },
+      /RECIPIENT_ALLOWLIST is set: .* all other recipients/,
+    ],
     ['a small pool', { DATABASE_POOL_MAX: '2' }, /DATABASE_POOL_MAX is 2/],
     [
       'a short second token',

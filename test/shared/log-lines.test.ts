@@ -90,6 +90,32 @@ describe('the log line of a submission', () => {
     ])
   })
 
+  test('outside its send window says why it waits, and until when', async () => {
+    const { world } = await newWorldWith(accept, UNSCALED)
+    const id = await enqueue(world)
+    const inHours = (hours: number): string =>
+      new Date(Date.now() + hours * 3_600_000).toISOString().slice(11, 16)
+    const hours = { send_window: `${inHours(2)}-${inHours(3)}`, time_zone: 'UTC' }
+    await world.database.query('update sms_usage_logs set sms_metadata = sms_metadata || $1::jsonb', [
+      JSON.stringify(hours),
+    ])
+    const worker = await newWorker(world)
+    const line = await waitFor('the line', async () =>
+      world.log.find(({ message: text }) => text === 'A due attempt was not made'),
+    )
+    await worker.stop()
+    expect(line).toMatchObject({
+      level: 'info',
+      fields: {
+        messageId: id,
+        attempt: 0,
+        status: 'pending',
+        reason: expect.stringMatching(/^It waits for its send window/),
+        nextRetryAt: expect.any(Date),
+      },
+    })
+  })
+
   test('with an outdated claim says why', async () => {
     const { world } = await newWorldWith(accept, UNSCALED)
     const id = await enqueue(world, { validForSeconds: 3600 })

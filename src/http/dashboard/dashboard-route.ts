@@ -64,7 +64,7 @@ function pageRoutes({ database, policy, logger, config }: Runtime, messages: Rou
   router.get('/assets/:file', sendAsset)
   router.get(
     '/',
-    withSpan((base, span) => overviewPage(database, base, span)),
+    withSpan((base, span) => overviewPage(database, base, span, config.recipientAllowlist !== null)),
   )
   router.get(
     '/error-codes',

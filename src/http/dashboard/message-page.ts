@@ -12,6 +12,7 @@ import { isFailedAttempt } from '../../delivery/status.ts'
 import { type Html, html } from '../../shared/html.ts'
 import { maskNumber, maskReason } from '../../shared/log.ts'
 import type { Page } from './layout.ts'
+import { describeWindow } from '../../delivery/message-window.ts'
 import { formatMoment, shortTime, statusBadge } from './time-and-status.ts'
 
 /** What the page is built from besides the message. */
@@ -26,7 +27,7 @@ export interface View {
 }
 
 export const NOTICES = {
-  retry: 'Retry requested. A worker makes the attempt as soon as it can.',
+  retry: 'Retry requested. The next step below shows when a worker makes the attempt.',
   cancel: 'The message is canceled.',
   nothing: 'No action taken: the message changed. Its current state is below.',
 } as const
@@ -67,6 +68,8 @@ function factsOf(
     ['Text', textOf(message, showContent)],
     ['Created', formatMoment(message.createdAt, now)],
     ['Deadline', message.deadline === null ? null : formatMoment(message.deadline, now)],
+    ['Send after', message.sendAfter === null ? null : formatMoment(message.sendAfter, now)],
+    ['Send window', describeWindow(message)],
     ['Retries', `${message.retryCount} of at most ${message.maxRetries}`],
     ['Latest SID', message.sid],
     ['Last request took', message.processingTimeMs === null ? null : `${message.processingTimeMs} ms`],

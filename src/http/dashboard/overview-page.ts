@@ -9,7 +9,13 @@ import type { Page } from './layout.ts'
 import { type NamedSpan, spanLinks } from './spans.ts'
 import { shortTime } from './time-and-status.ts'
 
-export async function overviewPage(db: Db, base: string, span: NamedSpan): Promise<Page> {
+/** @param hasAllowlist whether messages to some recipients are canceled */
+export async function overviewPage(
+  db: Db,
+  base: string,
+  span: NamedSpan,
+  hasAllowlist: boolean,
+): Promise<Page> {
   const [{ whole, buckets }, inDoubt] = await Promise.all([
     countMessagesByTime(db, span),
     countInDoubt(db, span.seconds),
@@ -19,6 +25,7 @@ export async function overviewPage(db: Db, base: string, span: NamedSpan): Promi
     refreshSeconds: span.refreshSeconds,
     content: html`
 <div class="head"><h1>Last ${span.words}</h1>${spanLinks(`${base}/`, span)}</div>
+${hasAllowlist ? html`<p class="note">RECIPIENT_ALLOWLIST is set: messages to all other recipients are canceled, and not sent.</p>` : ''}
 ${whole.messages === 0 ? html`<p class="empty">No messages were created in this time range.</p>` : ''}
 <section aria-label="Targets" class="cards">${targetsOf(whole).map(targetCard)}</section>
 <section aria-label="Figures"><dl class="figures">${figures(base, span, whole, inDoubt)}</dl></section>

@@ -388,3 +388,35 @@ test.each([
     await own.close()
   }
 })
+
+test('the overview says that an allow-list is on, without its numbers', async () => {
+  const note = 'RECIPIENT_ALLOWLIST is set: messages to all other recipients are canceled'
+  const listed = await endpoint.startEndpoint(database.url, {
+    ...CREDENTIALS,
+    RECIPIENT_ALLOWLIST: '+12065550199',
+  })
+  try {
+    const { text } = await get(listed, '/')
+    expect(text).toContain(note)
+    expect(text).not.toContain('5550199')
+  } finally {
+    await listed.stop()
+  }
+  expect((await get(masked, '/')).text).not.toContain(note)
+})
+
+test('a message that waits for its send window shows the window, the reason and the time', async () => {
+  const id = await idOf(3)
+  await database.query(
+    `update sms_usage_logs
+        set next_retry_at = now() + interval '9 h', error_message = 'It waits for its send window, 08:00-21:00 in UTC',
+            sms_metadata = sms_metadata || '{"send_window": "08:00-21:00", "time_zone": "UTC"}',
+            final_status = 'pending', retry_count = 0
+      where id = $1`,
+    [id],
+  )
+  const { text } = await get(masked, `/messages/${id}`)
+  expect(text).toContain('<dt>Send window</dt><dd>08:00-21:00 in UTC</dd>')
+  expect(text).toContain('It waits for its send window, 08:00-21:00 in UTC')
+  expect(text).toMatch(/<dt>Next step<\/dt><dd>The first attempt is due: .*in 9 h/)
+})
