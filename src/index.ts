@@ -35,6 +35,7 @@ export {
   SmsRetryError,
 } from './shared/errors.ts'
 export type { Closable } from './http/app.ts'
+export type { SendWindow } from './delivery/send-window.ts'
 export type { Logger } from './shared/log.ts'
 export type { MessageInput } from './messages/message-input.ts'
 export type { Options, TwilioOptions } from './processes/runtime.ts'

@@ -1,5 +1,6 @@
 // Parses the arguments of the commands. An invalid one ends the command with exit code 2 before anything is done.
 import { InvalidArgumentError } from 'commander'
+import { readSendWindow, type SendWindow } from '../delivery/send-window.ts'
 import { MIN_AGE_DAYS } from '../messages/prune-messages.ts'
 
 export function parseNonEmpty(text: string): string {
@@ -44,6 +45,20 @@ export function parseDays(text: string): number {
       `It must be a number of days such as 90d, at least ${MIN_AGE_DAYS}d: late callbacks may need newer messages.`,
     )
   return days
+}
+
+/** ISO 8601 with a zone: a local time would mean another moment on another machine. */
+export function parseTime(text: string): Date {
+  const at = /^\d{4}-\d\d-\d\dT\d\d:\d\d.*(?:Z|[+-]\d\d:\d\d)$/.test(text) ? Date.parse(text) : Number.NaN
+  if (Number.isNaN(at)) throw new InvalidArgumentError('It must be a time such as 2027-03-01T17:00:00Z.')
+  return new Date(at)
+}
+
+export function parseWindow(text: string): SendWindow | 'any' {
+  if (text === 'any') return text
+  const read = readSendWindow(text)
+  if ('window' in read) return read.window
+  throw new InvalidArgumentError('It must be any, or two times of day such as 08:00-21:00.')
 }
 
 export function parseSeconds(text: string): number {

@@ -9,7 +9,9 @@ import {
   parseLimit,
   parseSeconds,
   parseSeed,
+  parseTime,
   parseWholeNumber,
+  parseWindow,
 } from './arguments.ts'
 import { defineSimulate } from './simulate-flags.ts'
 
@@ -54,6 +56,13 @@ export const COMMANDS: readonly CommandDefinition[] = [
         .requiredOption('--user <id>', 'user id in your app (column user_id)', parseWholeNumber)
         .option('--key <text>', 'idempotency key: at most one message with this key is sent')
         .option('--valid-for <seconds>', 'neither send nor retry after this many seconds', parseWholeNumber)
+        .option('--send-after <time>', 'not before this time, such as 2027-03-01T17:00:00Z', parseTime)
+        .option(
+          '--send-window <hours>',
+          'hours such as 08:00-21:00, or any, instead of SEND_WINDOW',
+          parseWindow,
+        )
+        .option('--time-zone <name>', 'time zone of these hours, such as America/New_York')
         .option('--json', 'print JSON'),
     example: 'sms-retry send --to +12065550199 --user 7 --body "Your order has shipped"',
     load: async () => (await import('./message-commands.ts')).sendCommand,

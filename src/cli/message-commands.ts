@@ -1,10 +1,12 @@
 // The commands `send`, `list` and `show`.
 import type { Env } from '../config/config.ts'
 import { findMessage, listMessages } from '../db/messages.ts'
+import type { SendWindow } from '../delivery/send-window.ts'
 import type { DeliveryStatus } from '../delivery/status.ts'
-import { createSender } from '../index.ts'
+import { createSender, type SendResult } from '../index.ts'
 import { print, printJson, printStatus } from '../shared/output.ts'
 import { createCommandLogger } from './command-logger.ts'
+import { formatTime } from './format-time.ts'
 import { listView, messageJson, showView } from './message-views.ts'
 import { withDatabase } from './with-database.ts'
 
@@ -14,6 +16,9 @@ export interface SendFlags {
   readonly user: number
   readonly key?: string
   readonly validFor?: number
+  readonly sendAfter?: Date
+  readonly sendWindow?: SendWindow | 'any'
+  readonly timeZone?: string
   readonly json?: true
 }
 
@@ -27,16 +32,25 @@ export async function sendCommand(env: Env, flags: SendFlags): Promise<boolean> 
       body: flags.body,
       idempotencyKey: flags.key,
       validForSeconds: flags.validFor,
+      sendAfter: flags.sendAfter,
+      sendWindow: flags.sendWindow,
+      timeZone: flags.timeZone,
     })
     if (flags.json) printJson(result)
     else
       print(
-        [`message ${result.id}: ${result.status}`, result.sid, result.errorCode].filter(Boolean).join(' '),
+        [`message ${result.id}: ${result.status}`, result.sid, result.errorCode, nextRetry(result)]
+          .filter(Boolean)
+          .join(' '),
       )
     return result.status !== 'failed'
   } finally {
     await sender.close()
   }
+}
+
+function nextRetry({ nextRetryAt }: SendResult): string {
+  return nextRetryAt === undefined ? '' : `(next attempt at ${formatTime(nextRetryAt)})`
 }
 
 export async function listCommand(

@@ -14,6 +14,8 @@ export interface Sender {
    * the worker makes the retries that its error code allows. At most `sendConcurrency` sends run concurrently; further
    * calls wait.
    *
+   * Outside its send window, and before `sendAfter`, the message is only recorded, and a worker submits it later.
+   *
    * Sending again with the same `idempotencyKey` returns the first message and submits nothing.
    *
    * @throws InvalidMessageError if the message is invalid. Nothing was written or submitted.

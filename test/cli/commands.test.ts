@@ -175,6 +175,39 @@ describe('list and show', () => {
   })
 })
 
+describe('send with times', () => {
+  const args = ['send', '--to', '+12065550199', '--body', 'Hello', '--user', '7']
+
+  test('records the message for later, and says when it is due', async () => {
+    const at = new Date(Date.now() + 3_600_000).toISOString()
+    const flags = ['--send-after', at, '--send-window', '22:00-06:00', '--time-zone', 'Asia/Tokyo']
+    const { code, stdout } = await run([...args, ...flags])
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^message \d+: retry_scheduled \(next attempt at [-\d]{10} [:\d]{8}\)$/m)
+    const [, id = ''] = /^message (\d+)/.exec(stdout) ?? []
+    const shown = JSON.parse((await run(['show', id, '--json'])).stdout) as object
+    expect(shown).toMatchObject({
+      status: 'pending',
+      sendAfter: at,
+      sendWindow: { from: '22:00', to: '06:00' },
+      timeZone: 'Asia/Tokyo',
+    })
+    const facts = (await run(['show', id])).stdout
+    expect(facts).toMatch(/^Send after +[-\d]{10} [:\d]{8}$/m)
+    expect(facts).toMatch(/^Send window +22:00-06:00 in Asia\/Tokyo$/m)
+  })
+
+  test.each([
+    ['--send-after', 'tomorrow'],
+    ['--send-after', '2027-03-01T17:00:00'],
+    ['--send-window', '8-21'],
+  ])('%s %s exits with 2', async (flag, value) => {
+    const { code, stderr } = await run([...args, flag, value])
+    expect(code).toBe(2)
+    expect(stderr).toContain(flag)
+  })
+})
+
 describe('policy', () => {
   test('needs no environment, and prints the delays of each code', async () => {
     const { code, stdout, stderr } = await runCli(['policy'])

@@ -1,5 +1,6 @@
 // Tests the gate as a table, and that every way into `submitting` asks it. gate-year.test.ts follows messages over a year.
 import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
 import { decide } from '../../src/delivery/decide.ts'
 import type { Circumstances, Context, Decision } from '../../src/delivery/decision.ts'
 import { gate, type GatedMessage } from '../../src/delivery/gate.ts'
@@ -225,6 +226,37 @@ describe('the gate', () => {
     expect(ask({}, at('03:00'), BY_DAY, fields)).toBe(opensAt(at('08:00')))
     expect(ask({ sendAfter: at('13:00') }, at('12:00'), BY_DAY, fields)).toBe(opensAt(at('13:00'), LATER))
   })
+})
+
+test('a message that waits passes at the time that the gate gave, for any window, zones and spread', () => {
+  const timeOfDay = fc
+    .integer({ min: 0, max: 24 * 60 - 1 })
+    .map((minute) => new Date(minute * 60_000).toISOString().slice(11, 16))
+  const window = fc.record({ from: timeOfDay, to: timeOfDay }).filter(({ from, to }) => from !== to)
+  const zones = fc.uniqueArray(fc.constantFrom(...Intl.supportedValuesOf('timeZone')), {
+    minLength: 1,
+    maxLength: 4,
+  })
+  const time = fc.date({ min: new Date('2024-01-01'), max: new Date('2030-01-01'), noInvalidDate: true })
+  const share = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
+  let waited = 0
+  fc.assert(
+    fc.property(time, window, zones, share, share, (asked, sendWindow, places, jitter, random) => {
+      const circumstances = { ...BY_DAY, sendWindow, zonesOf: () => places }
+      const policy = createRetryPolicy({ jitter })
+      const askAt = (now: Date) => gate(MESSAGE, now, context({ now, circumstances, policy, random }))
+      const passage = askAt(asked)
+      if (passage.kind !== 'at') return
+      waited += 1
+      expect(passage.at.getTime()).toBeGreaterThan(asked.getTime())
+      const then = askAt(passage.at)
+      // A very short opening may be followed by a long one, which is preferred.
+      const last = then.kind === 'at' ? askAt(then.at) : then
+      expect(last).toMatchObject({ kind: 'now', until: expect.any(Date) })
+    }),
+    { numRuns: 500 },
+  )
+  expect(waited).toBeGreaterThan(100)
 })
 
 describe('every way into a submission asks the gate:', () => {

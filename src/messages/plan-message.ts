@@ -1,0 +1,82 @@
+// Plans a new message before its row is written: asks the gate, and makes the row that follows from the answer.
+import { randomBytes } from 'node:crypto'
+import type { NewMessage } from '../db/messages.ts'
+import type { Circumstances } from '../delivery/decision.ts'
+import { dependsOnTime, gate, type Passage } from '../delivery/gate.ts'
+import { windowOf, zonesOf } from '../delivery/message-window.ts'
+import { firstCheckSeconds, firstLookupSeconds } from '../delivery/reconcile-time.ts'
+import { maxRetriesOf, type RetryPolicy } from '../delivery/retry-policy.ts'
+import { addSeconds, secondsBetween } from '../delivery/transitions.ts'
+import type { ContextDeps } from '../recording/event-batch.ts'
+import { type CheckedMessage, invalid } from './message-input.ts'
+
+/** What becomes of a new message. */
+export interface Plan {
+  readonly passage: Passage
+  /** The time by which the gate was asked. */
+  readonly now: Date
+  readonly status: NewMessage['status']
+  readonly reason: string | null
+  readonly nextRetryAt: Date | null
+}
+
+/**
+ * Asks the gate about a new message.
+ *
+ * @param readTime not called if the answer does not depend on the time of day: most messages save this statement
+ */
+export async function planMessage(
+  { policy, circumstances, random }: ContextDeps,
+  message: CheckedMessage,
+  readTime: () => Promise<Date>,
+): Promise<Plan> {
+  const { validForSeconds } = message
+  // Without a time of day, only the time until the deadline counts, and any time will do.
+  const now = dependsOnTime(message, circumstances) ? await readTime() : new Date(0)
+  const deadline = validForSeconds === null ? null : addSeconds(now, validForSeconds)
+  const passage = gate({ ...message, deadline }, now, { policy, circumstances, now, random: random() })
+  switch (passage.kind) {
+    case 'now':
+      return { passage, now, status: 'submitting', reason: null, nextRetryAt: null }
+    case 'at':
+      return { passage, now, status: 'pending', reason: passage.reason, nextRetryAt: passage.at }
+    case 'never':
+      return { passage, now, status: passage.status, reason: passage.reason, nextRetryAt: null }
+  }
+}
+
+/** @throws InvalidMessageError if a send window holds for the message, but not in which time zone */
+export function requireTimeZone(message: CheckedMessage, circumstances: Circumstances): void {
+  if (windowOf(message, circumstances) === null || zonesOf(message, circumstances).length > 0) return
+  throw invalid([
+    'timeZone is required: its send window cannot be read, because the number shows no time zone. Or set ' +
+      'SEND_WINDOW_FALLBACK_TIME_ZONE for all such numbers',
+  ])
+}
+
+/** The key in base64url must match MESSAGE_KEY. */
+const KEY_BYTES = 12
+
+export function newKey(): string {
+  return randomBytes(KEY_BYTES).toString('base64url')
+}
+
+/** @param identity account and sender of its first attempt; null if it waits for a worker, or is never sent */
+export function toNewMessage(
+  message: CheckedMessage,
+  key: string,
+  { passage, now, status: planned, reason, nextRetryAt }: Plan,
+  identity: NewMessage['identity'],
+  policy: RetryPolicy,
+): NewMessage {
+  const status = planned === 'submitting' && identity === null ? 'pending' : planned
+  const reconcileAfterSeconds =
+    passage.kind === 'never' ? null : firstCheck(status, nextRetryAt, now, policy.delayScale)
+  const maxRetries = maxRetriesOf(policy)
+  return { ...message, key, status, reason, nextRetryAt, identity, maxRetries, reconcileAfterSeconds }
+}
+
+function firstCheck(status: NewMessage['status'], dueAt: Date | null, now: Date, delayScale: number): number {
+  if (status === 'submitting') return firstLookupSeconds('submitting', delayScale)
+  return firstCheckSeconds(dueAt === null ? 0 : secondsBetween(now, dueAt), delayScale)
+}
