@@ -191,8 +191,14 @@ describe('keys of the app survive', () => {
     expect(row).toEqual({ rest: { ...metadata, callback_key: 'key-of-a-message' }, key: 'key' })
   })
 
-  test('an update, as do our deadline and idempotency key', async () => {
-    const metadata = { deadline: '2100-01-01T00:00:00.000Z', idempotency_key: 'kept' }
+  test('an update, as do our deadline, idempotency key and times of sending', async () => {
+    const metadata = {
+      deadline: '2100-01-01T00:00:00.000Z',
+      idempotency_key: 'kept',
+      send_after: '2026-01-01T00:00:00.000Z',
+      send_window: 'any',
+      time_zone: 'Asia/Tokyo',
+    }
     const id = await insertRow({ status: 'sent', metadata: JSON.stringify(metadata) })
     await record([{ target: { id }, event: callback('undelivered', 30003) }])
     const [row] = await own.query<{ metadata: object }>(
@@ -267,6 +273,10 @@ describe('values of the app under our keys do not break its message:', () => {
     '{"deadline": "next week"}',
     '{"deadline": {"at": 1}}',
     '{"deadline": "99999-99-99T00:00:00Z"}',
+    '{"send_after": "next week", "send_window": "by day", "time_zone": "Mars/Olympus"}',
+    '{"send_after": {"at": 1}, "send_window": {"from": "08:00"}, "time_zone": 5}',
+    '{"send_after": "99999-99-99T00:00:00Z", "send_window": "08:00-08:00", "time_zone": ""}',
+    '{"attempts": [{"number": 0, "status": "sent", "excused": "yes"}]}',
     '{"retry_reason": {"x": [1]}, "retry_error": 5, "retry_strategy": []}',
     '{"reconcile_at": "next week"}',
     '{"reconcile_at": {"at": 1}}',
@@ -274,7 +284,8 @@ describe('values of the app under our keys do not break its message:', () => {
   ])('%s', async (metadata) => {
     const id = await insertRow({ status: 'sent', sid, metadata })
     const report = (event: Event) => record([{ target: { id }, event }])
-    expect(await findMessage(database, id)).toMatchObject({ id, status: 'sent' })
+    const none = { sendAfter: null, sendWindow: null, timeZone: null }
+    expect(await findMessage(database, id)).toMatchObject({ id, status: 'sent', ...none })
     await report({ kind: 'reconcile', isJobScheduled: false })
     expect(await findMessage(database, id)).toMatchObject({ status: 'sent', reconcileAt: expect.any(Date) })
     // The row is followed and retried like any row with a sid.

@@ -3,6 +3,7 @@ import { describe, expect, test } from '@jest/globals'
 import { decide } from '../../src/delivery/decide.ts'
 import type { Message } from '../../src/delivery/message.ts'
 import {
+  firstCheckSeconds,
   nextLookupTime,
   firstLookupSeconds,
   isOverdue,
@@ -77,6 +78,29 @@ describe('the times of the checks, in seconds,', () => {
     expect(nextCheckAfter(message, 0)).toBe(3630)
     expect(isOverdue(message, 1, addSeconds(SINCE, 3629))).toBe(false)
     expect(isOverdue(message, 1, addSeconds(SINCE, 3630))).toBe(true)
+  })
+
+  test.each([
+    ['a day', 86_400, 6 * 3600],
+    ['two days', 2 * 86_400, 6 * 3600],
+    ['80 days', 80 * 86_400, 10 * 86_400],
+  ])('an attempt that is due in %s is checked before, because its time may be changed by hand', (_what, wait, check) => {
+    const message = messageIn('pending', { nextRetryAt: addSeconds(SINCE, wait) })
+    expect(nextCheckAfter(message, 0)).toBe(check)
+    expect(firstCheckSeconds(wait, 1)).toBe(check)
+    expect(isOverdue(message, 1, addSeconds(SINCE, check))).toBe(false)
+  })
+
+  test('an attempt that is due in a year is checked fewer than 50 times before', () => {
+    const year = 365 * 86_400
+    const message = messageIn('pending', { nextRetryAt: addSeconds(SINCE, year) })
+    let elapsed = 0
+    let checks = 0
+    while (elapsed < year) {
+      elapsed = Number(nextCheckAfter(message, elapsed))
+      checks += 1
+    }
+    expect([checks, elapsed]).toEqual([47, year + 30])
   })
 
   test('the checks of an attempt that was claimed again start at the latest claim', () => {
