@@ -61,6 +61,7 @@ export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promi
   if (passage.kind !== 'now') {
     const { status, reason, nextRetryAt } = plan
     deps.logger.info('Message recorded, not submitted', { messageId: id, status, reason, nextRetryAt })
+    if (passage.kind === 'never') deps.metrics.neverSent(passage.status)
     return nextRetryAt === null ? { id, status: 'failed' } : { id, status: 'retry_scheduled', nextRetryAt }
   }
   const { body, until } = passage

@@ -144,6 +144,11 @@ export class Metrics {
     this.#batchSizes.observe(events)
   }
 
+  /** Counts a message that had a final status when it was recorded, such as one that the allow-list lacks. */
+  neverSent(status: FinalStatus): void {
+    this.#outcomes.first[status].inc()
+  }
+
   /** Counts a decision that was recorded. */
   decided(before: Message, decision: Decision): void {
     if (decision.kind === 'ignore') return

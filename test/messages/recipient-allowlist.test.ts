@@ -3,6 +3,9 @@
 import { expect, test } from '@jest/globals'
 import { findMessage } from '../../src/db/messages.ts'
 import { actOnMessage } from '../../src/messages/act-on-message.ts'
+import { sendMessage } from '../../src/messages/send-message.ts'
+import { toText } from '../../src/metrics/metrics-snapshot.ts'
+import { seriesOf } from '../support/metrics.ts'
 import { newProcess, runDue } from '../support/timed-world.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { appClient, jobCount, message, newWorld, rowOf } from '../support/world-with.ts'
@@ -26,6 +29,14 @@ test('send() to another recipient records the message as canceled, and makes no 
   expect(await world.sender.send(message({ to: OTHER, idempotencyKey: 'one' }))).toEqual(result)
   expect(await jobCount(world)).toBe(0)
   expect(world.simulator.messages()).toEqual([])
+})
+
+test('send() counts a message that is never sent as an outcome', async () => {
+  const world = await newWorld(WITH_LIST)
+  const deps = await newProcess(world)
+  await sendMessage(deps, message({ to: OTHER }))
+  const series = seriesOf(await toText([await deps.metrics.snapshot()]))
+  expect(series.get('sms_retry_outcomes_total{status="canceled",retried="no"}')).toBe(1)
 })
 
 test('send() to a listed number, or one with a listed prefix, is not affected', async () => {
