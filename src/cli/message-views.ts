@@ -40,7 +40,9 @@ function timeUntil(at: Date, now: Date): string {
   const seconds = Math.round((at.getTime() - now.getTime()) / 1000)
   if (seconds <= 0) return 'now'
   if (seconds < 120) return `in ${seconds} s`
-  return seconds < 7200 ? `in ${Math.round(seconds / 60)} min` : `in ${Math.round(seconds / 3600)} h`
+  if (seconds < 7200) return `in ${Math.round(seconds / 60)} min`
+  const hours = Math.round(seconds / 3600)
+  return hours < 72 ? `in ${hours} h` : `in ${Math.round(hours / 24)} d`
 }
 
 const FACT_WIDTH = 13

@@ -86,8 +86,9 @@ export function isLimitedByWindow(
   circumstances: Circumstances,
 ): boolean {
   const window = windowOf(message, circumstances)
+  if (window === null) return false
   const zones = zonesOf(message, circumstances)
-  if (window === null || zones.length === 0) return false
+  if (zones.length === 0) return false
   const { endsAt } = openingAt(claimedAt, window, zones)
   const isBeforeDeadline = message.deadline === null || endsAt < message.deadline
   return isBeforeDeadline && secondsBetween(claimedAt, endsAt) <= MAX_VALIDITY_SECONDS
