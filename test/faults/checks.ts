@@ -5,6 +5,7 @@ import { wasCreated, wasRefused } from '../../src/simulator/submission-answer.ts
 import type { TestDatabase } from '../support/database.ts'
 import type { FaultWorld } from './fault-world.ts'
 import { FINAL, ROW_COLUMNS, type Row } from './row.ts'
+import { NOT_ALLOWED } from './scenario.ts'
 
 /** What the app was told of one message. */
 export interface Expected {
@@ -106,6 +107,7 @@ export async function faultsAfter(
         clock.now(),
       ),
     ),
+    ...rows.flatMap((row) => gateFaults(row, posts.get(row) ?? [], isDeploy)),
   ]
 }
 
@@ -186,6 +188,24 @@ function refusedTwice(seen: readonly SimulatedMessage[]): string[] {
   ]
     .filter(([, posts]) => posts.length > 1 && posts.some(({ answer }) => wasRefused(answer)))
     .map(([what, posts]) => `${what} was made ${posts.length} times, though it was refused`)
+}
+
+/** Nothing is submitted too early, outside the hours of the message, or to a recipient that the allow-list lacks. */
+function gateFaults(row: Row, posts: readonly SimulatedMessage[], isDeploy: boolean): string[] {
+  const { id, send_after: sendAfter, send_window: window, phone_number: to, final_status: status } = row
+  const [from = '', end = ''] = (window ?? '').split('-')
+  const isOpenAt = (time: string): boolean =>
+    from < end ? from <= time && time < end : from <= time || time < end
+  const faults = posts.flatMap(({ created_at_ms }) => {
+    const at = new Date(created_at_ms).toISOString()
+    return [
+      ...(sendAfter !== null && at < sendAfter ? [`submitted at ${at}, before ${sendAfter}`] : []),
+      ...(window !== null && !isOpenAt(at.slice(11, 16)) ? [`submitted at ${at}, outside ${window}`] : []),
+    ]
+  })
+  const isCanceled = status === 'canceled' && posts.length === 0
+  if (!isDeploy && to === NOT_ALLOWED && !isCanceled) faults.push('not canceled, though the list lacks it')
+  return faults.map((fault) => `message ${id} (${to}, ${status}): ${fault}`)
 }
 
 /**

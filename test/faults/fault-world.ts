@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
+import type { MessageInput } from '../../src/messages/message-input.ts'
 import { openRuntime, type Runtime } from '../../src/processes/runtime.ts'
 import { openSender, type Sender } from '../../src/processes/sender.ts'
 import { NO_CHAOS } from '../../src/simulator/chaos.ts'
@@ -17,7 +18,7 @@ import { silentLogger } from '../support/silent-logger.ts'
 import { allowChanges, deleteFinal, installAppTriggers, type Refusal, refuseChanges } from './app-sql.ts'
 import { type Hold, holdCounterUnderCallbacks } from './counter.ts'
 import { FINAL, ROW_COLUMNS, type Row } from './row.ts'
-import { PROCESSES, type ProcessName } from './scenario.ts'
+import { ALLOWLIST, PROCESSES, type ProcessName } from './scenario.ts'
 import { installVirtualClock, type VirtualClock } from './virtual-clock.ts'
 
 const SHIFTED_CLOCK = new URL('../support/shifted-clock.ts', import.meta.url).href
@@ -38,6 +39,9 @@ const SUSPENDED_MS = 5_500
 const CLAIM_SETTLED_MS = 2_000
 
 const WORKERS = ['worker 1', 'worker 2'] as const
+
+/** What the app sends, without its user. */
+export type AppMessage = Omit<MessageInput, 'userId'>
 
 export class FaultWorld {
   readonly database: TestDatabase
@@ -103,7 +107,11 @@ export class FaultWorld {
     })
     const proxy = await startDatabaseProxy(database.url, await freePort())
     const port = await freePort()
-    const env = simulatedEnvironment(simulator, { databaseUrl: proxy.url, port, delayScale: 1 })
+    const env = {
+      ...simulatedEnvironment(simulator, { databaseUrl: proxy.url, port, delayScale: 1 }),
+      // Older versions send to everybody.
+      ...(olderCli === null ? { RECIPIENT_ALLOWLIST: ALLOWLIST } : {}),
+    }
     const runtime = openRuntime({ logger: silentLogger }, env, ['DATABASE_URL', 'sender'])
     const world = new FaultWorld(
       database,
@@ -121,15 +129,11 @@ export class FaultWorld {
     return world
   }
 
-  send(message: { to: string; body: string; validForSeconds?: number | undefined }): Promise<{ id: number }> {
+  send(message: AppMessage): Promise<{ id: number }> {
     return this.#sender.send({ userId: 1, ...message })
   }
 
-  async enqueue(message: {
-    to: string
-    body: string
-    validForSeconds?: number | undefined
-  }): Promise<{ id: number }> {
+  async enqueue(message: AppMessage): Promise<{ id: number }> {
     return this.#runtime.database.confirmedTransaction(
       (db) => this.#sender.enqueue({ userId: 1, ...message }, { db }),
       {

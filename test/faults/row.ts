@@ -16,6 +16,9 @@ export interface Row {
   readonly error_message: string | null
   readonly reconcile_at: string | null
   readonly deadline: string | null
+  readonly send_after: string | null
+  /** `08:00-21:00`, in UTC. */
+  readonly send_window: string | null
   readonly attempts: readonly {
     readonly number: number
     readonly status: string
@@ -28,4 +31,5 @@ export interface Row {
 export const ROW_COLUMNS = `
   id, phone_number, message_content, final_status, success, retry_count, max_retries, next_retry_at, error_message,
   sms_metadata ->> 'callback_key' as "key", sms_metadata ->> 'reconcile_at' as "reconcile_at",
-  sms_metadata ->> 'deadline' as "deadline", sms_metadata -> 'attempts' as "attempts"`
+  sms_metadata ->> 'deadline' as "deadline", sms_metadata ->> 'send_after' as "send_after",
+  sms_metadata ->> 'send_window' as "send_window", sms_metadata -> 'attempts' as "attempts"`

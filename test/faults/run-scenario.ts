@@ -5,8 +5,8 @@ import { DatabaseError } from '../../src/shared/errors.ts'
 import { createRandom, drawHex } from '../../src/simulator/seeded-random.ts'
 import type { TestDatabase } from '../support/database.ts'
 import { endsOf, type Expected, faultsAfter, stateOf } from './checks.ts'
-import { FaultWorld } from './fault-world.ts'
-import type { Step } from './scenario.ts'
+import { type AppMessage, FaultWorld } from './fault-world.ts'
+import type { SendTimes, Step } from './scenario.ts'
 
 export interface RunResult {
   /** What does not hold; empty if all is well. */
@@ -126,7 +126,8 @@ class Run {
         this.#endAfter(step, () => world.allow(step.campaign))
         return
       case 'hold counter': {
-        const work = { how: 'enqueue', to: '+12065550103', copies: 1, validForSeconds: null } as const
+        const to = '+12065550103'
+        const work = { how: 'enqueue', to, copies: 1, validForSeconds: null, times: null } as const
         this.#faults.push(...(await world.holdCounter({ ...step, enqueue: () => this.#send(work) })))
         return
       }
@@ -152,20 +153,19 @@ class Run {
     to,
     copies,
     validForSeconds,
+    times,
   }: Omit<Extract<Step, { kind: 'message' }>, 'kind' | 'atSeconds'>): void {
     this.#texts += 1
     const body = `This is text number ${this.#texts} of this run`
     for (let i = 0; i < copies; i += 1) {
-      const sending = this.#sendOne(how, { to, body, validForSeconds: validForSeconds ?? undefined })
+      const options = sendOptions(times, validForSeconds, this.#world.clock.now())
+      const sending = this.#sendOne(how, { to, body, ...options })
       const kept = sending.finally(() => this.#sending.delete(kept))
       this.#sending.add(kept)
     }
   }
 
-  async #sendOne(
-    how: 'send' | 'enqueue' | 'roll back',
-    message: { to: string; body: string; validForSeconds?: number | undefined },
-  ): Promise<void> {
+  async #sendOne(how: 'send' | 'enqueue' | 'roll back', message: AppMessage): Promise<void> {
     const world = this.#world
     try {
       if (how === 'roll back') {
@@ -233,5 +233,29 @@ class Run {
       'select final_status as "status", count(*)::int as "count" from sms_usage_logs group by 1 order by 1',
     )
     return Object.fromEntries(rows.map(({ status, count }) => [status, count]))
+  }
+}
+
+/** @param nowMs by the virtual clock */
+function sendOptions(
+  times: SendTimes | null,
+  validForSeconds: number | null,
+  nowMs: number,
+): Omit<AppMessage, 'to' | 'body'> {
+  if (validForSeconds !== null) return { validForSeconds }
+  const { sendAfterSeconds = null, window = null } = times ?? {}
+  const minutesFromNow = (minutes: number): string =>
+    new Date(nowMs + minutes * 60_000).toISOString().slice(11, 16)
+  return {
+    ...(sendAfterSeconds === null ? {} : { sendAfter: new Date(nowMs + sendAfterSeconds * 1000) }),
+    ...(window === null
+      ? {}
+      : {
+          timeZone: 'UTC',
+          sendWindow: {
+            from: minutesFromNow(window.opensInMinutes),
+            to: minutesFromNow(window.opensInMinutes + window.lastsMinutes),
+          },
+        }),
   }
 }

@@ -6,6 +6,17 @@ import { CAMPAIGNS, REFUSALS, type Refusal } from './app-sql.ts'
 export const PROCESSES = ['web', 'worker 1', 'worker 2'] as const
 export type ProcessName = (typeof PROCESSES)[number]
 
+/** When a message may be sent, as of the moment at which the app sends it. */
+export interface SendTimes {
+  readonly sendAfterSeconds: number | null
+  /** By the clocks in UTC. A window that opened before may be open or closed by now. */
+  readonly window: { readonly opensInMinutes: number; readonly lastsMinutes: number } | null
+}
+
+/** The allow-list has all recipients but this one. */
+export const NOT_ALLOWED = '+12065550102'
+export const ALLOWLIST = '+1555*,+12065550101,+12065550103'
+
 export type Step = { readonly atSeconds: number } & Action
 
 export type Action =
@@ -16,6 +27,7 @@ export type Action =
       /** Messages with the same text to the same number, at once. */
       readonly copies: number
       readonly validForSeconds: number | null
+      readonly times: SendTimes | null
     }
   | { readonly kind: 'chaos'; readonly faults: Partial<Chaos>; readonly lastsSeconds: number }
   /** So many real milliseconds after messages for the worker were enqueued: it strikes in the middle of something. */
@@ -133,7 +145,21 @@ export function generateScenario(
       steps.push({ atSeconds, kind: 'callbacks again', copies: 1 })
     }
   }
-  return steps.sort((one, other) => one.atSeconds - other.atSeconds)
+  steps.sort((one, other) => one.atSeconds - other.atSeconds)
+  if (isDeploy) return steps
+  // From numbers of their own, so that a seed still gives the history that it gave before there were times.
+  const timesRandom = createRandom(seed + TIMES_SEED)
+  return steps.map((step) => (step.kind === 'message' ? { ...step, times: drawTimes(timesRandom) } : step))
+}
+
+const TIMES_SEED = 1_000_000
+
+function drawTimes(random: Random): SendTimes {
+  const isLater = random() < 0.15
+  const sendAfterSeconds = isLater ? Math.floor(random() * 3 * 3600) : null
+  const opensInMinutes = Math.floor(random() * 120) - 60
+  const lastsMinutes = 2 + Math.floor(random() * 120)
+  return { sendAfterSeconds, window: random() < 0.3 ? { opensInMinutes, lastsMinutes } : null }
 }
 
 type MessageAction = Extract<Action, { kind: 'message' }>
@@ -145,13 +171,14 @@ function drawMessageTo(random: Random, recipients: readonly string[], most: numb
     to: pick(random, recipients),
     copies: Math.min(pick(random, [1, 1, 1, 2]), most),
     validForSeconds: random() < 0.1 ? 60 + Math.floor(random() * 1_000) : null,
+    times: null,
   }
 }
 
 /** Something for a worker to do, and for the endpoint a moment later. */
 function drawWork(random: Random): MessageAction {
   const to = pick(random, RECIPIENTS)
-  return { kind: 'message', how: 'enqueue', to, copies: 1, validForSeconds: null }
+  return { kind: 'message', how: 'enqueue', to, copies: 1, validForSeconds: null, times: null }
 }
 
 /** Faults that older versions do not withstand. */
