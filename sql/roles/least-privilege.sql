@@ -35,7 +35,8 @@ end $$;
 -- Bookkeeping: the migrations that ran, the rows that all workers share, and the running processes.
 grant usage on schema sms_retry to sms_retry_app;
 grant select on sms_retry.migrations to sms_retry_app;
-grant select, insert, update on sms_retry.send_rate, sms_retry.due_watch, sms_retry.departed to sms_retry_app;
+grant select, insert, update on sms_retry.send_rate, sms_retry.due_watch, sms_retry.departed,
+  sms_retry.account_state to sms_retry_app;
 grant select, insert, update, delete on sms_retry.instance to sms_retry_app;
 
 -- The queue. Rights from an earlier run are revoked first.

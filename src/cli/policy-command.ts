@@ -44,7 +44,7 @@ function entriesOf(policy: RetryPolicy): PolicyEntry[] {
 function policyView(policy: RetryPolicy, { hours, timeZone }: SendWindowConfig, now: Date): string {
   const rows = entriesOf(policy).map(({ code, rule, reason }) => [
     code === null ? 'other' : `${code}`,
-    rule.action === 'stop' ? 'stop' : `${rule.retries}`,
+    rule.action === 'retry' ? `${rule.retries}` : rule.action,
     scheduleCell(policy, rule, now),
     reason,
   ])
@@ -53,6 +53,7 @@ function policyView(policy: RetryPolicy, { hours, timeZone }: SendWindowConfig, 
   const place = timeZone === 'recipient' ? 'at the recipient' : `in ${timeZone}`
   const notes = [
     `Up to ${Math.round(jitter * 100)} % of random jitter is added to each delay. Back-off delays are at most ${duration(maxDelaySeconds * delayScale)}.`,
+    'A failure with a hold rule uses up no retry. Five in a row within a minute put the account on hold (docs/holds.md).',
     `Retries at a time of day start up to ${duration(CLOCK_SPREAD_SECONDS * jitter * delayScale)} after that time.`,
     `The next send window opens at ${from} ${place} (${from}-${to}${hours === null ? ', because SEND_WINDOW is not set' : ''}).`,
   ]
@@ -80,7 +81,7 @@ function policyJson(policy: RetryPolicy, now: Date): object {
     codes: entriesOf(policy).map(({ code, rule, reason }) => ({
       code,
       ...rule,
-      // Null for a rule with a time of day, which has nextRetryAt instead, or with a send window.
+      // Null for a rule with a time of day, which has nextRetryAt instead, with a send window or a hold.
       delaysSeconds: scheduleOf(policy, rule),
       ...('after' in rule ? { nextRetryAt: nextTimeOf(policy, rule, now) } : {}),
       reason,

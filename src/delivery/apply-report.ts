@@ -5,8 +5,14 @@ import { reasonOf } from './error-codes.ts'
 import type { Attempt, Message } from './message.ts'
 import { gate, isLimitedByWindow } from './gate.ts'
 import { openingAfterRefusal } from './message-window.ts'
-import { retryDelaySeconds, ruleFor } from './retry-policy.ts'
-import type { RetryRule } from './retry-rule.ts'
+import {
+  holdDelaySeconds,
+  isAccountFailure,
+  retryDelaySeconds,
+  type RetryPolicy,
+  ruleFor,
+} from './retry-policy.ts'
+import type { Rule, StopRule } from './retry-rule.ts'
 import { type DeliveryStatus, isDelivered, isFailedAttempt, outranks } from './status.ts'
 import {
   addSeconds,
@@ -65,7 +71,7 @@ function decideFailure(before: Message, message: Message, failed: Attempt, conte
 
   const rule = ruleFor(context.policy, failed.errorCode)
   if (rule.action === 'stop') return giveUp(failed.status, 'Trying again would not help')
-  const limit = Math.min(rule.retries, message.maxRetries)
+  const limit = rule.action === 'hold' ? message.maxRetries : Math.min(rule.retries, message.maxRetries)
   const used = failed.number - message.attempts.filter(({ excused }) => excused).length
   if (used >= limit || failed.number >= MAX_ATTEMPTS) {
     // A person can ask for more retries than the limit.
@@ -107,10 +113,11 @@ function scheduleAttempt(message: Message, number: number, at: Date, reason: str
 const VALIDITY_EXPIRED = 30036
 
 /**
- * Whether the failed attempt uses up no retry. So far, one failure is excused: Twilio could not send the message before its
- * send window closed. Failures of the account, not of the message, would be excused here as well.
+ * Whether the failed attempt uses up no retry: the account failed, or Twilio could not send the message before its send
+ * window closed.
  */
-function isExcused(message: Message, failed: Attempt, { circumstances }: Context): boolean {
+function isExcused(message: Message, failed: Attempt, { circumstances, policy }: Context): boolean {
+  if (isAccountFailure(ruleFor(policy, failed.errorCode))) return true
   return (
     failed.errorCode === VALIDITY_EXPIRED &&
     isLimitedByWindow(message, claimOf(message, failed), circumstances)
@@ -121,12 +128,25 @@ function isExcused(message: Message, failed: Attempt, { circumstances }: Context
 const UNKNOWN_HOURS_SECONDS = 4 * 3600
 
 /** When the rule allows retry `retryNumber`. The gate may delay it further. */
-function retryTime(message: Message, rule: RetryRule, retryNumber: number, context: Context): Date {
+function retryTime(
+  message: Message,
+  rule: Exclude<Rule, StopRule>,
+  retryNumber: number,
+  context: Context,
+): Date {
   const { policy, now, random } = context
+  if (rule.action === 'hold')
+    return addSeconds(now, holdDelaySeconds(policy, accountFailures(message, policy), random))
   if (!('when' in rule)) return addSeconds(now, retryDelaySeconds(policy, rule, retryNumber, now, random))
   const opensAt = openingAfterRefusal(message, context)
   const seconds = opensAt === null ? UNKNOWN_HOURS_SECONDS : secondsBetween(now, opensAt)
   return addSeconds(now, seconds * policy.delayScale)
+}
+
+/** How many of the latest attempts in a row failed because of the account. */
+function accountFailures({ attempts }: Message, policy: RetryPolicy): number {
+  const other = attempts.findLastIndex(({ errorCode }) => !isAccountFailure(ruleFor(policy, errorCode)))
+  return attempts.length - 1 - other
 }
 
 function describe({ errorCode, status }: Attempt): string {

@@ -3,11 +3,12 @@
 //
 // Reports may come in any order, and more than once. Each is merged into the entry of its attempt (attempts.ts), where
 // the higher status wins. The message's status is then derived from the entries.
+import { forProbe } from './account-state.ts'
 import { applyReport } from './apply-report.ts'
 import { dropPending, entriesOf, replaceEntry, releaseClaim } from './attempts.ts'
 import type { Context, Decision } from './decision.ts'
 import { findAttempt } from './find-attempt.ts'
-import { gate } from './gate.ts'
+import { gate, PAST_DEADLINE } from './gate.ts'
 import { decideCancel, decideRetry } from './manual-actions.ts'
 import type { Answer, Attempt, Event, Message } from './message.ts'
 import { isOverdue, nextLookupTime, reconcileTime } from './reconcile-time.ts'
@@ -15,10 +16,12 @@ import { postponedDelaySeconds } from './retry-policy.ts'
 import { isDelivered, isFinal } from './status.ts'
 import {
   addSeconds,
+  cancelPending,
   claim,
   claimOf,
   finish,
   isLatestClaim,
+  isTooLate,
   isWaiting,
   latestAttempt,
   postpone,
@@ -78,7 +81,7 @@ function decideEvent(message: Message, event: Event, context: Context): Decision
 
 function decideDue(
   message: Message,
-  { attempt, identity }: Extract<Event, { kind: 'due' }>,
+  { attempt, identity, probe }: Extract<Event, { kind: 'due' }>,
   context: Context,
 ): Decision {
   const { now } = context
@@ -90,7 +93,7 @@ function decideDue(
     // `next_retry_at` was moved to a later time by hand, and the row outranks its job.
     return postpone(message, entry, message.nextRetryAt, message.reason)
   }
-  const passage = gate(message, now, context)
+  const passage = gate(message, now, { ...context, account: forProbe(context.account, probe) })
   if (passage.kind === 'never') return record(finish(message, passage.status, passage.reason))
   if (passage.kind === 'at') return postpone(message, entry, passage.at, passage.reason)
   return claim(message, entry, identity ?? null, passage, now)
@@ -202,8 +205,12 @@ function decideReconcile(
   // A row that the app wrote days ago is neither sent nor looked up.
   const isOld = reconcileAt === null && !(reconcileTime(message, policy.delayScale, now) instanceof Date)
   if (isOld) return record(message)
-  // If the job exists, it is only late, because of a backlog or a rate limit.
-  if (isWaiting(message)) return isJobScheduled ? record(message) : reschedule(message, now)
+  if (isWaiting(message)) {
+    // During a hold, workers take no jobs, so nothing else finds that the deadline has passed.
+    if (isTooLate(now, message)) return cancelPending(message, finish(message, 'expired', PAST_DEADLINE))
+    // If the job exists, it is only late, because of a backlog or a rate limit.
+    return isJobScheduled ? record(message) : reschedule(message, now)
+  }
 
   const latest = latestAttempt(message)
   // There is no sid to fetch, and no claim to search for.

@@ -1,4 +1,5 @@
 // The result of `decide`, and what it takes besides a message and an event.
+import type { AccountState } from './account-state.ts'
 import type { Message } from './message.ts'
 import type { RetryPolicy } from './retry-policy.ts'
 import type { SendWindow } from './send-window.ts'
@@ -16,6 +17,7 @@ export interface Circumstances {
 export interface Context {
   readonly policy: RetryPolicy
   readonly circumstances: Circumstances
+  readonly account: AccountState
   /** The database's clock. */
   readonly now: Date
   /** In [0, 1), for the jitter. */

@@ -34,6 +34,11 @@ function retryInSendWindow(retries: number, reason: string): ErrorCode {
   return { reason, rule: { action: 'retry', retries, when: 'window_opens' } }
 }
 
+/** For failures of the account, which are no fault of the message. */
+function hold(reason: string): ErrorCode {
+  return { reason, rule: { action: 'hold' } }
+}
+
 function stop(reason: string): ErrorCode {
   return { reason, rule: { action: 'stop' } }
 }
@@ -43,9 +48,9 @@ export const UNKNOWN_CODE: ErrorCode = retry(2, 120, 'An error code that this ve
 
 export const ERROR_CODES: Readonly<Record<number, ErrorCode>> = {
   // The account
-  10001: retry(3, 120, 'The Twilio account is not active, often because its balance is empty'),
-  20003: retry(3, 300, 'Twilio did not accept the credentials: wrong or rotated token, or a closed account'),
-  20005: retry(3, 120, 'The Twilio account is not active, often because its balance is empty'),
+  10001: hold('The Twilio account is not active, often because its balance is empty'),
+  20003: hold('Twilio did not accept the credentials: wrong or rotated token, or a closed account'),
+  20005: hold('The Twilio account is not active, often because its balance is empty'),
   20403: stop('The Twilio account may not use this resource; it may be suspended or closed'),
   20404: stop('Twilio has no such account or resource'),
   21267: stop('A trial account cannot send from an alphanumeric sender ID'),
@@ -56,14 +61,17 @@ export const ERROR_CODES: Readonly<Record<number, ErrorCode>> = {
   23004: stop('The account redacts phone numbers, so it cannot use Advanced Opt-Out'),
   23005: stop('The account redacts phone numbers, so it cannot fall back to a long code'),
   23006: stop('The account redacts texts or numbers, so its inbound webhooks cannot use GET'),
-  30002: retry(3, 120, 'The Twilio account was suspended while the message was queued'),
-  30037: retry(3, 120, 'Twilio has disabled outbound messages for this account'),
+  30002: {
+    reason: 'The Twilio account was suspended while the message was queued',
+    rule: { action: 'retry', retries: 3, baseDelaySeconds: 120, countsTowardsHold: true },
+  },
+  30037: hold('Twilio has disabled outbound messages for this account'),
   30044: stop('The text is longer than a trial account may send'),
   30454: retry(2, hours(4), 'The account sent more messages than it may; Twilio lifts this after hours'),
   63020: stop('The channel reports a problem with the Meta Business Manager account'),
   63038: retryAfterPeriod(3, hours(24), 'The account reached its limit of messages in 24 hours'),
   63051: stop('WhatsApp has locked the WhatsApp Business account of this sender'),
-  90010: retry(3, 120, 'The Twilio account is not active'),
+  90010: hold('The Twilio account is not active'),
   572002: stop('The trial account may not send this message'),
 
   // Twilio could not take or process the request just now

@@ -1,5 +1,6 @@
 // The gate: whether a message may be submitted at a time, only later, or never. Asked before each submission, and whenever an
 // attempt is scheduled, so that `next_retry_at` is the true time.
+import { type AccountState, blockOf } from './account-state.ts'
 import type { Circumstances, Context } from './decision.ts'
 import type { Message } from './message.ts'
 import {
@@ -35,11 +36,11 @@ export function gate(message: GatedMessage, at: Date, context: Context): Passage
   const { body } = message
   if (body === null) return never('failed', `Not sent: ${NO_TEXT}`)
 
-  // The rules that only delay. Each starts from the earliest time that the one before allows. A hold of the account
-  // belongs after the window: it delays messages that could otherwise be submitted.
+  // The rules that only delay. Each starts from the earliest time that the one before allows.
   const { sendAfter } = message
   const requested: Delay = sendAfter !== null && sendAfter > at ? { at: sendAfter, reason: LATER } : { at }
-  const { until = null, ...delay } = delayToOpening(message, requested, context)
+  const unblocked = delayByBlock(requested, context)
+  const { until = null, ...delay } = delayToOpening(message, unblocked, context)
 
   if (delay.reason === undefined) return { kind: 'now', body, until: earlier(message.deadline, until) }
   if (isTooLate(delay.at, message)) return never('expired', `${delay.reason}. ${BEYOND_DEADLINE}`)
@@ -52,6 +53,12 @@ interface Delay {
   readonly reason?: string
   /** The end of the opening that includes `at`. */
   readonly until?: Date
+}
+
+/** A hold or a pause. Its end is not known, so a later time is not delayed: it is asked about again then. */
+function delayByBlock(earliest: Delay, { account, now }: Context): Delay {
+  const block = blockOf(account, now)
+  return block === null || earliest.at >= block.until ? earliest : { at: block.until, reason: block.reason }
 }
 
 function delayToOpening(message: GatedMessage, earliest: Delay, context: Context): Delay {
@@ -72,8 +79,10 @@ function delayToOpening(message: GatedMessage, earliest: Delay, context: Context
 export function dependsOnTime(
   message: Omit<GatedMessage, 'deadline'>,
   circumstances: Circumstances,
+  { hold, pause }: AccountState,
 ): boolean {
-  return message.sendAfter !== null || windowOf(message, circumstances) !== null
+  const isBlocked = hold !== null || pause !== null
+  return isBlocked || message.sendAfter !== null || windowOf(message, circumstances) !== null
 }
 
 /** Twilio queues a message for at most 10 hours. Source: Message resource, `ValidityPeriod`. */
@@ -107,7 +116,7 @@ function earlier(one: Date | null, other: Date | null): Date | null {
 const UNKNOWN_ZONE_SECONDS = 3600
 
 const NOT_ALLOWED = 'The recipient is not in RECIPIENT_ALLOWLIST'
-const PAST_DEADLINE = 'Its deadline passed before it could be sent'
+export const PAST_DEADLINE = 'Its deadline passed before it could be sent'
 const LATER = 'The app asked for a later time (sendAfter)'
 const UNKNOWN_ZONE =
   'Its send window cannot be read, because the time zone of its number is not known. Set SEND_WINDOW_FALLBACK_TIME_ZONE'

@@ -109,7 +109,13 @@ export interface Identity {
 /** What can happen to a message. */
 export type Event =
   /** The job of an attempt runs. */
-  | { readonly kind: 'due'; readonly attempt: number; readonly identity?: Identity }
+  | {
+      readonly kind: 'due'
+      readonly attempt: number
+      readonly identity?: Identity
+      /** The number of the probe that this attempt makes while the account is on hold. */
+      readonly probe?: number
+    }
   | {
       readonly kind: 'answer'
       readonly attempt: number

@@ -8,7 +8,7 @@ const MAX_RETRIES = 10
 const WEEK_SECONDS = 7 * 24 * 3600
 
 const FORMS =
-  `"stop", {"retries": 1 to ${MAX_RETRIES}, "baseDelaySeconds": above 0, at most ${WEEK_SECONDS}}, ` +
+  `"stop", "hold", {"retries": 1 to ${MAX_RETRIES}, "baseDelaySeconds": above 0, at most ${WEEK_SECONDS}}, ` +
   '{"retries": ..., "after": "00:00", "timeZone": "America/Los_Angeles"} ' +
   `{"retries": ..., "periodSeconds": above 0, at most ${WEEK_SECONDS}} ` +
   'or {"retries": ..., "when": "window_opens"}'
@@ -20,7 +20,7 @@ function createSchemas() {
   const retries = z.int().min(1).max(MAX_RETRIES)
   const seconds = z.number().positive().max(WEEK_SECONDS)
   return {
-    stop: z.literal('stop', `must be ${FORMS}`),
+    word: z.literal(['stop', 'hold'], `must be ${FORMS}`),
     backOff: z.strictObject({ retries, baseDelaySeconds: seconds }),
     clock: z.strictObject({
       retries,
@@ -37,7 +37,7 @@ function createSchemas() {
 
 type Schemas = ReturnType<typeof createSchemas>
 
-/** One rule: `"stop"`, a back-off, a time on the clock, a rolling period, or the next send window. */
+/** One rule: `"stop"`, `"hold"`, a back-off, a time on the clock, a rolling period, or the next send window. */
 export type RuleOverride = Z.infer<Schemas[keyof Schemas]>
 
 function createSchema() {
@@ -59,8 +59,8 @@ function createSchema() {
   })
 }
 
-function schemaOf(rule: unknown, { stop, backOff, clock, rolling, window }: Schemas): Z.ZodType {
-  if (typeof rule !== 'object' || rule === null) return stop
+function schemaOf(rule: unknown, { word, backOff, clock, rolling, window }: Schemas): Z.ZodType {
+  if (typeof rule !== 'object' || rule === null) return word
   if ('after' in rule || 'timeZone' in rule) return clock
   if ('when' in rule) return window
   return 'periodSeconds' in rule ? rolling : backOff
@@ -68,7 +68,7 @@ function schemaOf(rule: unknown, { stop, backOff, clock, rolling, window }: Sche
 
 /**
  * A user may override single codes, the rule of unknown codes, the jitter (0 to 1) and the maximum back-off in seconds.
- * A rule is `"stop"`, `{ retries: 1..10, baseDelaySeconds }`, `{ retries, after: 'HH:MM', timeZone }`,
+ * A rule is `"stop"`, `"hold"`, `{ retries: 1..10, baseDelaySeconds }`, `{ retries, after: 'HH:MM', timeZone }`,
  * `{ retries, periodSeconds }` or `{ retries, when: 'window_opens' }`.
  */
 export type RetryPolicyOverrides = Z.input<ReturnType<typeof createSchema>>

@@ -35,11 +35,16 @@ export function createRetryPolicy(overrides: unknown = {}, delayScale = 1): Retr
 }
 
 function toRule(override: RuleOverride): Rule {
-  return override === 'stop' ? { action: 'stop' } : { action: 'retry', ...override }
+  return typeof override === 'string' ? { action: override } : { action: 'retry', ...override }
 }
 
 export function ruleFor(policy: RetryPolicy, code: number | null): Rule {
   return (code === null ? undefined : policy.rules.get(code)) ?? policy.unknownCode
+}
+
+/** Whether an attempt that failed by this rule is no fault of its message: it uses up no retry, and counts towards a hold. */
+export function isAccountFailure(rule: Rule): boolean {
+  return rule.action === 'hold' || ('countsTowardsHold' in rule && rule.countsTowardsHold === true)
 }
 
 /** The largest number of retries that any rule allows. New rows get it as their `max_retries`. */
@@ -84,6 +89,19 @@ function delaySeconds(
   return grow(policy, rule.baseDelaySeconds, retryNumber, random)
 }
 
+const HOLD_BASE_SECONDS = 120
+const HOLD_MAX_SECONDS = 3600
+
+/**
+ * Seconds before an attempt that failed by a hold rule is made again: two minutes, doubled up to an hour. A hold may delay
+ * it further.
+ *
+ * @param failures how many attempts in a row failed so, from 1
+ */
+export function holdDelaySeconds(policy: RetryPolicy, failures: number, random: number): number {
+  return Math.min(grow(policy, HOLD_BASE_SECONDS, failures, random), HOLD_MAX_SECONDS * policy.delayScale)
+}
+
 const POSTPONED_BASE_SECONDS = 5
 const POSTPONED_MAX_SECONDS = 300
 
@@ -111,20 +129,21 @@ function grow(policy: RetryPolicy, baseSeconds: number, n: number, random: numbe
 
 /**
  * The delay in seconds before each retry that the rule allows, without jitter; empty for a stop. Null for a rule with a
- * time of day or a send window, whose delay depends on the time of the failure.
+ * time of day, a send window or a hold, whose delay depends on more than the rule.
  */
 export function scheduleOf(policy: RetryPolicy, rule: Rule): number[] | null {
   if (rule.action === 'stop') return []
-  if ('after' in rule || 'when' in rule) return null
+  if (rule.action === 'hold' || 'after' in rule || 'when' in rule) return null
   return Array.from({ length: rule.retries }, (_, i) => delaySeconds(policy, rule, i + 1, 0))
 }
 
-/** The schedule for people: `5 min, 10 min`, `00:00 America/Los_Angeles` or `next send window`; empty for a stop. */
+/** The schedule for people: `5 min, 10 min`, `00:00 America/Los_Angeles` `next send window` or `account on hold`; empty for a stop. */
 export function formatSchedule(
   policy: RetryPolicy,
   rule: Rule,
   formatDelay: (seconds: number) => string,
 ): string {
+  if (rule.action === 'hold') return 'account on hold'
   if ('after' in rule) return `${rule.after} ${rule.timeZone}`
   if ('when' in rule) return 'next send window'
   return (scheduleOf(policy, rule) ?? []).map(formatDelay).join(', ')

@@ -5,6 +5,8 @@ export interface BackOffRule {
   readonly action: 'retry'
   readonly retries: number
   readonly baseDelaySeconds: number
+  /** True for a code that also counts towards a hold of the account. */
+  readonly countsTowardsHold?: true
 }
 
 /** Each retry waits until it is `after` in `timeZone`: for limits that are reset at a time of day. */
@@ -41,4 +43,9 @@ export interface StopRule {
   readonly action: 'stop'
 }
 
-export type Rule = RetryRule | StopRule
+/** The account fails, not the message: the retry uses up no retry, and a few such failures cause a hold. */
+export interface HoldRule {
+  readonly action: 'hold'
+}
+
+export type Rule = RetryRule | StopRule | HoldRule

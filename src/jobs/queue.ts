@@ -30,6 +30,23 @@ export interface ScheduledJob extends MessageJob {
   readonly at: Date | null
 }
 
+export type HandleJobs = (jobs: readonly AttemptJob[]) => Promise<FailedJobs>
+
+/** The polling for due jobs. */
+export interface Polling {
+  /** Starts a poll now. */
+  wake(): void
+  /** Stops polling. Resolves when running handlers have ended. */
+  pause(): Promise<void>
+  resume(): Promise<void>
+  /**
+   * Takes one due job while the polling is paused.
+   *
+   * @returns false if no job is due
+   */
+  handleOne(handle: HandleJobs): Promise<boolean>
+}
+
 export interface Queue {
   /** Adds the jobs in the caller's transaction. Jobs that exist already are not changed. */
   schedule(tx: Db, jobs: readonly ScheduledJob[]): Promise<void>
@@ -41,12 +58,8 @@ export interface Queue {
    * Calls `handle` with up to `batchSize` due jobs at a time.
    *
    * @param handle returns the failed jobs, which run again. If it throws, all jobs run again
-   * @returns a function that starts a poll
    */
-  work(
-    options: { batchSize: number },
-    handle: (jobs: readonly AttemptJob[]) => Promise<FailedJobs>,
-  ): Promise<() => void>
+  work(options: { batchSize: number }, handle: HandleJobs): Promise<Polling>
   /** Calls `sweep` every `everySeconds`, in one of the processes that share this database. `sweep` must not reject. */
   sweep(options: { everySeconds: number }, sweep: () => Promise<void>): Promise<void>
   /**
@@ -139,24 +152,45 @@ function queueOf({ boss, isFailure }: Boss, logger: Logger): Queue {
   }
 }
 
-async function work(
-  boss: PgBoss,
-  batchSize: number,
-  handle: Parameters<Queue['work']>[1],
-): Promise<() => void> {
+async function work(boss: PgBoss, batchSize: number, handle: HandleJobs): Promise<Polling> {
   const options = {
     batchSize,
     pollingIntervalSeconds: 0.5,
     burstWhenBatchFull: true,
     perJobResults: true,
   } as const
-  const worker = await boss.work(ATTEMPT_QUEUE, options, async (jobs: Job<AttemptJob>[]) => {
-    const failed = await handle(jobs.map(({ data }) => data)).catch((error: Error) => {
-      throw withoutCause(error)
+  const start = (): Promise<string> =>
+    boss.work(ATTEMPT_QUEUE, options, async (jobs: Job<AttemptJob>[]) => {
+      const failed = await handle(jobs.map(({ data }) => data)).catch((error: Error) => {
+        throw withoutCause(error)
+      })
+      return jobs.map(({ id, data }) => resultOf(id, failed.get(data)))
     })
-    return jobs.map(({ id, data }) => resultOf(id, failed.get(data)))
-  })
-  return () => boss.notifyWorker(worker)
+  let worker: string | null = await start()
+  return {
+    wake() {
+      if (worker !== null) boss.notifyWorker(worker)
+    },
+    async pause() {
+      if (worker === null) return
+      await boss.offWork(ATTEMPT_QUEUE, { id: worker, wait: true })
+      worker = null
+    },
+    async resume() {
+      worker ??= await start()
+    },
+    handleOne: (handleJobs) => handleOne(boss, handleJobs),
+  }
+}
+
+async function handleOne(boss: PgBoss, handle: HandleJobs): Promise<boolean> {
+  const [job] = await boss.fetch<AttemptJob>(ATTEMPT_QUEUE, { batchSize: 1 })
+  if (job === undefined) return false
+  const failed = await handle([job.data]).catch((error: Error) => new Map([[job.data, error]]))
+  const failure = failed.get(job.data)
+  if (failure === undefined) await boss.complete(ATTEMPT_QUEUE, job.id)
+  else await boss.fail(ATTEMPT_QUEUE, job.id, withoutCause(failure))
+  return true
 }
 
 /** @returns the timer that schedules a new sweep if the job of the next one is lost */

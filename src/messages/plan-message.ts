@@ -1,6 +1,7 @@
 // Plans a new message before its row is written: asks the gate, and makes the row that follows from the answer.
 import { randomBytes } from 'node:crypto'
 import type { NewMessage } from '../db/messages.ts'
+import { type AccountState, WORKING_ACCOUNT } from '../delivery/account-state.ts'
 import type { Circumstances } from '../delivery/decision.ts'
 import { dependsOnTime, gate, type Passage } from '../delivery/gate.ts'
 import { windowOf, zonesOf } from '../delivery/message-window.ts'
@@ -24,17 +25,20 @@ export interface Plan {
  * Asks the gate about a new message.
  *
  * @param readTime not called if the answer does not depend on the time of day: most messages save this statement
+ * @param account its state. Left out for a message that only a worker submits: the worker asks about it
  */
 export async function planMessage(
   { policy, circumstances, random }: ContextDeps,
   message: CheckedMessage,
   readTime: () => Promise<Date>,
+  account: AccountState = WORKING_ACCOUNT,
 ): Promise<Plan> {
   const { validForSeconds } = message
   // Without a time of day, only the time until the deadline counts, and any time will do.
-  const now = dependsOnTime(message, circumstances) ? await readTime() : new Date(0)
+  const now = dependsOnTime(message, circumstances, account) ? await readTime() : new Date(0)
   const deadline = validForSeconds === null ? null : addSeconds(now, validForSeconds)
-  const passage = gate({ ...message, deadline }, now, { policy, circumstances, now, random: random() })
+  const context = { policy, circumstances, account, now, random: random() }
+  const passage = gate({ ...message, deadline }, now, context)
   switch (passage.kind) {
     case 'now':
       return { passage, now, status: 'submitting', reason: null, nextRetryAt: null }

@@ -3,6 +3,7 @@
 // `reconcile_at`, before it looks it up.
 import pLimit from 'p-limit'
 import { findOverdue } from '../db/overdue.ts'
+import { WORKING_ACCOUNT } from '../delivery/account-state.ts'
 import { decide } from '../delivery/decide.ts'
 import type { Decision, Inquiry } from '../delivery/decision.ts'
 import { proofOf } from '../delivery/message-proof.ts'
@@ -150,6 +151,7 @@ export interface PlannedCheck {
     | 'reschedule its job, if it is gone'
     | 'ask Twilio for its status'
     | "look for it in Twilio's list"
+    | 'end it, as its deadline has passed'
     | 'wait'
 }
 
@@ -160,7 +162,7 @@ export async function planReconcile(
 ): Promise<PlannedCheck[]> {
   const overdue = await findOverdue(database, limit)
   return overdue.map(({ message, now }) => {
-    const context = { policy, circumstances, now, random: 0 }
+    const context = { policy, circumstances, account: WORKING_ACCOUNT, now, random: 0 }
     const decision = decide(message, { kind: 'reconcile', isJobScheduled: false }, context)
     return {
       messageId: message.id,
@@ -173,6 +175,7 @@ export async function planReconcile(
 
 function planOf(decision: Decision): PlannedCheck['plan'] {
   if (decision.kind === 'schedule') return 'reschedule its job, if it is gone'
+  if (decision.kind === 'unschedule') return 'end it, as its deadline has passed'
   if (decision.kind !== 'inquire') return 'wait'
   return decision.inquiry.sid === null ? "look for it in Twilio's list" : 'ask Twilio for its status'
 }

@@ -18,12 +18,18 @@ export interface AttemptDeps extends RecordingDeps {
 /**
  * Claims a due attempt.
  *
+ * @param probe the number of the probe that it makes while the account is on hold
  * @returns the submission; null if the attempt was already claimed or is no longer needed, or if the database refuses to
  *   change the row
  * @throws DatabaseError if the database failed: the attempt must not be submitted
  */
-async function claimAttempt(deps: AttemptDeps, { message, attempt }: AttemptJob): Promise<Submission | null> {
-  const event = { kind: 'due', attempt, identity: deps.twilio.identity } as const
+async function claimAttempt(
+  deps: AttemptDeps,
+  { message, attempt }: AttemptJob,
+  probe: number | null = null,
+): Promise<Submission | null> {
+  const { identity } = deps.twilio
+  const event = { kind: 'due', attempt, identity, ...(probe === null ? {} : { probe }) } as const
   const outcome = await deps.recorder.record({ target: { id: message }, event }).catch((error: unknown) => {
     if (error instanceof DatabaseError && error.isRefusal) {
       deps.refused.add(message, error)
@@ -170,8 +176,8 @@ export class AttemptRunner {
   readonly #deps: AttemptDeps
   readonly #maxRequests: number
   readonly #rateLimit: RateLimit | null
-  readonly #requests = new Set<Promise<void>>()
-  readonly #claims = new Set<Promise<void>>()
+  readonly #requests = new Set<Promise<unknown>>()
+  readonly #claims = new Set<Promise<unknown>>()
   readonly #stopping = new AbortController()
 
   /** @param rateLimit null for no limit */
@@ -219,6 +225,22 @@ export class AttemptRunner {
     await Promise.all(claims.map((claim) => trackUntilSettled(this.#claims, claim)))
   }
 
+  /**
+   * Claims and submits one attempt as a probe of the account.
+   *
+   * @param probe its number; null if another worker makes the probe: then the attempt is postponed
+   * @returns false if nothing was submitted: the message needs no attempt, or may not be sent now
+   */
+  async probe(job: AttemptJob, probe: number | null): Promise<boolean> {
+    if (this.#stopping.signal.aborted) throw new Error('The worker is stopping')
+    const sinceClaim = startStopwatch()
+    const claim = claimAttempt(this.#deps, job, probe).then((submission) => {
+      if (submission !== null) this.#start(submission, sinceClaim)
+      return submission !== null
+    })
+    return trackUntilSettled(this.#claims, claim)
+  }
+
   #start(submission: Submission, sinceClaim: Stopwatch): void {
     const request = submitAttempt(this.#deps, submission, sinceClaim).then(
       () => undefined,
@@ -236,8 +258,8 @@ export class AttemptRunner {
   }
 }
 
-function trackUntilSettled(set: Set<Promise<void>>, promise: Promise<void>): Promise<void> {
-  const kept = promise.finally(() => set.delete(kept))
+function trackUntilSettled<T>(set: Set<Promise<unknown>>, promise: Promise<T>): Promise<T> {
+  const kept: Promise<T> = promise.finally(() => set.delete(kept))
   set.add(kept)
   return kept
 }

@@ -1,5 +1,6 @@
 // Use case: the app sends a message. `sendMessage` records it, submits it and records the answer. `enqueueMessage` adds
 // the row and its job in the caller's transaction, and a worker submits it.
+import { readAccountState } from '../db/account-state.ts'
 import {
   findByIdempotencyKey,
   insertMessage,
@@ -33,6 +34,8 @@ export interface SendResult {
   /** Twilio's code of the latest failure. */
   readonly errorCode?: number
   readonly nextRetryAt?: Date
+  /** Why the message has not been accepted, for a person. */
+  readonly reason?: string
 }
 
 export interface EnqueueResult {
@@ -62,7 +65,11 @@ export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promi
     const { status, reason, nextRetryAt } = plan
     deps.logger.info('Message recorded, not submitted', { messageId: id, status, reason, nextRetryAt })
     if (passage.kind === 'never') deps.metrics.neverSent(passage.status)
-    return nextRetryAt === null ? { id, status: 'failed' } : { id, status: 'retry_scheduled', nextRetryAt }
+    const result =
+      nextRetryAt === null
+        ? { status: 'failed' as const }
+        : { status: 'retry_scheduled' as const, nextRetryAt }
+    return { id, ...result, ...(reason === null ? {} : { reason }) }
   }
   const { body, until } = passage
   const validitySeconds = until === null ? null : Math.floor(secondsBetween(plan.now, until))
@@ -98,8 +105,9 @@ interface Inserted {
 /** Null if the idempotency key already exists. */
 function insertConfirmed(deps: AttemptDeps, message: CheckedMessage, key: string): Promise<Inserted | null> {
   const insert = async (tx: Transaction): Promise<Inserted | null> => {
-    // With `begin`: the time costs no round trip.
-    const plan = await planMessage(deps, message, () => readTransactionTime(tx.atBegin))
+    // With `begin`: this costs no round trip.
+    const { state, now } = await readAccountState(tx.atBegin)
+    const plan = await planMessage(deps, message, () => Promise.resolve(now), state)
     const identity = plan.passage.kind === 'now' ? deps.twilio.identity : null
     const inserted = await insertMessage(tx, toNewMessage(message, key, plan, identity, deps.policy))
     if (inserted === null) return null
@@ -178,7 +186,7 @@ async function findExisting(db: Db, message: CheckedMessage): Promise<StoredMess
 }
 
 function toResult(message: Message): SendResult {
-  const { id, status, sid, nextRetryAt } = message
+  const { id, status, sid, nextRetryAt, reason } = message
   const errorCode = message.attempts.findLast((attempt) => attempt.errorCode !== null)?.errorCode
   return {
     id,
@@ -186,6 +194,7 @@ function toResult(message: Message): SendResult {
     ...(sid === null ? {} : { sid }),
     ...(errorCode === undefined || errorCode === null ? {} : { errorCode }),
     ...(nextRetryAt === null ? {} : { nextRetryAt }),
+    ...(reason === null ? {} : { reason }),
   }
 }
 

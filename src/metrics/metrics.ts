@@ -130,7 +130,7 @@ export class Metrics {
     if (answer.outcome !== 'rejected') return answer.outcome
     const { errorCode } = answer
     if (errorCode === null || !this.#policy.rules.has(errorCode)) return 'unlisted'
-    return ruleFor(this.#policy, errorCode).action === 'retry' ? 'retryable' : 'permanent'
+    return ruleFor(this.#policy, errorCode).action === 'stop' ? 'permanent' : 'retryable'
   }
 
   /** Counts a due attempt that was claimed. */

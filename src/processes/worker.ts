@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { reserveSends } from '../db/send-rate.ts'
 import type { Db } from '../postgres/pool.ts'
 import { DueWatch } from '../jobs/due-watch.ts'
+import { AccountWatch } from './account-watch.ts'
 import { Instance } from './instance.ts'
 import { errorFields } from '../shared/log.ts'
 import { reconcile } from '../messages/reconcile.ts'
@@ -36,8 +37,9 @@ export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
   const runner = new AttemptRunner(deps, concurrency, rateLimit)
   const sweeper = new Sweeper(deps)
   const batchSize = batchSizeFor(concurrency, sendRatePerSecond)
-  const wake = await queue.work({ batchSize }, (jobs) => runner.run(jobs))
-  const dueWatch = new DueWatch(database, wake, logger)
+  const polling = await queue.work({ batchSize }, (jobs) => runner.run(jobs))
+  const dueWatch = new DueWatch(database, polling.wake, logger)
+  const accountWatch = new AccountWatch(deps, polling, runner)
   const everySeconds = Math.max(Math.ceil(SWEEP_SECONDS * policy.delayScale), MIN_SWEEP_SECONDS)
   await queue.sweep({ everySeconds }, () => sweeper.sweep())
   // Attempts that were running when the last worker died need not wait for the next sweep.
@@ -48,7 +50,13 @@ export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
   return {
     async stop() {
       // Concurrently: the queue waits for its handlers, and a handler may wait for the runner.
-      await Promise.all([queue.stop(WORK_STOP_TIMEOUT_MS), runner.stop(), sweeper.stop(), dueWatch.stop()])
+      await Promise.all([
+        queue.stop(WORK_STOP_TIMEOUT_MS),
+        runner.stop(),
+        sweeper.stop(),
+        dueWatch.stop(),
+        accountWatch.stop(),
+      ])
       await instance.stop()
       await database.close()
       logger.info('Worker has stopped')

@@ -1,5 +1,7 @@
 // A batch of events, decided one after the other on the locked messages, and written in the same transaction.
+import { type StoredAccountState, writeAccountState } from '../db/account-state.ts'
 import { type LockedMessage, updateMessages } from '../db/messages.ts'
+import { accountSignal, type AccountState, afterSignal } from '../delivery/account-state.ts'
 import { decide } from '../delivery/decide.ts'
 import type { Circumstances, Context, Decision, JobRef } from '../delivery/decision.ts'
 import { isAbout, type Proof } from '../delivery/message-proof.ts'
@@ -40,8 +42,12 @@ export class EventBatch {
   readonly #written = new Set<number>()
   readonly #scheduled = new Map<string, ScheduledJob>()
   readonly #unscheduled = new Map<string, MessageJob>()
+  readonly #storedAccount: StoredAccountState
+  #account: AccountState
 
-  constructor(rows: readonly LockedMessage[]) {
+  constructor(rows: readonly LockedMessage[], account: StoredAccountState) {
+    this.#storedAccount = account
+    this.#account = account.state
     for (const { message, now } of rows) {
       this.#messages.set(message.id, message)
       this.#readAt.set(message.id, now)
@@ -56,9 +62,13 @@ export class EventBatch {
     if (before === undefined || now === undefined) return { known: false }
     if ('id' in target && target.proof !== undefined && !isAbout(before, target.proof))
       return { known: false }
-    const context: Context = { policy, circumstances, now, random: random() }
+    const context: Context = { policy, circumstances, account: this.#account, now, random: random() }
     const decision = decide(before, event, context)
     this.#applyDecision(decision)
+    if (decision.kind !== 'ignore') {
+      const signal = accountSignal(before, decision.message, policy)
+      if (signal !== null) this.#account = afterSignal(this.#account, signal, now, policy.delayScale)
+    }
     return { known: true, before, decision }
   }
 
@@ -108,6 +118,8 @@ export class EventBatch {
       for (const id of ids) this.#written.add(id)
     })
     await queue.schedule(tx.atCommit, [...this.#scheduled.values()])
+    const { state, version } = this.#storedAccount
+    if (this.#account !== state) await writeAccountState(tx.atCommit, this.#account, version)
   }
 
   /** Whether the decision was written to the row. Known once the transaction is committed. */

@@ -1,7 +1,9 @@
 // All events change messages through this file. One transaction records a batch of events: it locks the rows, decides
 // each event, and writes rows and jobs.
 import { setTimeout as sleep } from 'node:timers/promises'
+import { readAccountState } from '../db/account-state.ts'
 import { lockMessages } from '../db/messages.ts'
+import { isAccountFailure, type RetryPolicy, ruleFor } from '../delivery/retry-policy.ts'
 import type { Queue } from '../jobs/queue.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { Database, Db } from '../postgres/pool.ts'
@@ -54,7 +56,14 @@ async function recordBatch(
 ): Promise<PromiseSettledResult<RecordResult>[]> {
   const { lockedRows, lockTimeoutMs } = lockWait
   const { batch, recorded } = await deps.database.transaction(async (tx) => {
-    const batch = new EventBatch(await lockRows(tx.atBegin, messageEvents, lockedRows))
+    const [rows, account] = await Promise.all([
+      lockRows(tx.atBegin, messageEvents, lockedRows),
+      // After the messages in every transaction: two batches cannot deadlock.
+      readAccountState(tx.atBegin, {
+        isLocked: messageEvents.some((each) => mayFailAccount(each, deps.policy)),
+      }),
+    ])
+    const batch = new EventBatch(rows, account)
     const recorded = messageEvents.map((messageEvent) => batch.apply(messageEvent, deps))
     await batch.write(tx, deps.queue)
     return { batch, recorded }
@@ -168,6 +177,22 @@ export async function retryOnDatabaseError<T>(
     }
   }
   return record()
+}
+
+/**
+ * Whether the event may count towards a hold. Then the state of the account is locked, so that no failure is lost if two
+ * processes count at the same time. Successes, which are frequent, do not lock it.
+ */
+function mayFailAccount({ event }: MessageEvent, policy: RetryPolicy): boolean {
+  const codes =
+    event.kind === 'listed'
+      ? event.entries.map(({ errorCode }) => errorCode)
+      : [errorCodeOf(event.kind === 'answer' ? event.answer : event)]
+  return codes.some((code) => code !== null && isAccountFailure(ruleFor(policy, code)))
+}
+
+function errorCodeOf(report: object): number | null {
+  return 'errorCode' in report && typeof report.errorCode === 'number' ? report.errorCode : null
 }
 
 async function lockRows(

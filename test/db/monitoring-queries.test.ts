@@ -37,7 +37,7 @@ function truthOf(to: string): { retries: number; succeeded: boolean } {
     const outcome = scriptedOutcome(to, { attempt, earlierPosts: attempt })
     if (outcome.kind === 'delivered') return { retries: attempt, succeeded: true }
     const rule = ruleFor(policy, outcome.code)
-    if (rule.action === 'stop' || attempt >= rule.retries) return { retries: attempt, succeeded: false }
+    if (rule.action !== 'retry' || attempt >= rule.retries) return { retries: attempt, succeeded: false }
   }
 }
 

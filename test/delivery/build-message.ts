@@ -1,5 +1,6 @@
 // Builds messages, attempts and events for the tests of delivery/. Fields that a test does not set have the value of a new
 // row.
+import { WORKING_ACCOUNT } from '../../src/delivery/account-state.ts'
 import { entriesOf, newAttempt } from '../../src/delivery/attempts.ts'
 import { decide } from '../../src/delivery/decide.ts'
 import type { Context, Decision } from '../../src/delivery/decision.ts'
@@ -26,7 +27,14 @@ export const secondsFromNow = (seconds: number): Date => new Date(NOW.getTime() 
 export const POLICY = createRetryPolicy({ jitter: 0 })
 
 export function context(fields: Partial<Context> = {}): Context {
-  return { policy: POLICY, circumstances: UNRESTRICTED, now: NOW, random: 0, ...fields }
+  return {
+    policy: POLICY,
+    circumstances: UNRESTRICTED,
+    account: WORKING_ACCOUNT,
+    now: NOW,
+    random: 0,
+    ...fields,
+  }
 }
 
 /** An attempt with this status that sms-retry made a minute ago. */

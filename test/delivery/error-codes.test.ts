@@ -8,7 +8,7 @@ import type { Rule } from '../../src/delivery/retry-rule.ts'
 const policy = createRetryPolicy()
 
 function inWords(rule: Rule): string {
-  if (rule.action === 'stop') return 'stop'
+  if (rule.action !== 'retry') return rule.action
   if ('after' in rule) return `${rule.retries} retries, after ${rule.after} ${rule.timeZone}`
   if ('when' in rule) return `${rule.retries} retries, ${rule.when}`
   if ('periodSeconds' in rule) return `${rule.retries} retries, after ${rule.periodSeconds} s each`

@@ -7,6 +7,7 @@ import type { Circumstances, Context } from '../../src/delivery/decision.ts'
 import type { Message } from '../../src/delivery/message.ts'
 import { CLOCK_SPREAD_SECONDS, createRetryPolicy } from '../../src/delivery/retry-policy.ts'
 import { createRandom } from '../../src/simulator/seeded-random.ts'
+import { WORKING_ACCOUNT } from '../../src/delivery/account-state.ts'
 import { UNRESTRICTED } from '../support/circumstances.ts'
 import { buildAttempt, buildMessage, callback, due, sidOf, toLatestClaim } from './build-message.ts'
 
@@ -60,7 +61,13 @@ interface Wait {
 /** Plays a message whose attempts all fail, until it is given up. */
 function playMessage(timeZone: string, createdAt: Date, random: () => number) {
   const circumstances: Circumstances = { ...UNRESTRICTED, sendWindow: WINDOW, zonesOf: () => [timeZone] }
-  const at = (now: Date): Context => ({ policy, circumstances, now, random: random() })
+  const at = (now: Date): Context => ({
+    policy,
+    circumstances,
+    account: WORKING_ACCOUNT,
+    now,
+    random: random(),
+  })
   const submissions: Submission[] = []
   const waits: Wait[] = []
   let now = createdAt

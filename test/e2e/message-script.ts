@@ -172,7 +172,7 @@ function faultsOf(
   submissions: readonly SimulatedMessage[],
 ): string[] {
   const rule = script === null ? null : ruleFor(POLICY, script.code)
-  const allowed = rule === null || rule.action === 'stop' ? 0 : rule.retries
+  const allowed = rule === null || rule.action !== 'retry' ? 0 : rule.retries
   const failures = script === null ? 0 : script.failures
   const isDelivered = failures <= allowed
   const retries = Math.min(failures, allowed)

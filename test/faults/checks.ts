@@ -294,7 +294,7 @@ function rowFaults(
   // Neither one that was delivered after all, nor one that ran out of time, or is still in doubt.
   if (last !== undefined && (row.final_status === 'failed' || row.final_status === 'undelivered')) {
     const rule = ruleFor(POLICY, last.error_code ?? null)
-    const limit = rule.action === 'stop' ? 0 : Math.min(rule.retries, row.max_retries)
+    const limit = rule.action !== 'retry' ? 0 : Math.min(rule.retries, row.max_retries)
     check(`given up after ${last.number} of ${limit} retries`, last.number >= limit)
   }
   return faults

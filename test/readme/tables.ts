@@ -47,7 +47,9 @@ const ROWS: readonly CodeRow[] = [
 ]
 
 function retriesOf({ rule }: CodeRow): [retries: string, after: string] {
-  return rule.action === 'stop' ? ['never', ''] : [`${rule.retries}`, formatSchedule(POLICY, rule, duration)]
+  const schedule = formatSchedule(POLICY, rule, duration)
+  if (rule.action === 'hold') return ['no limit', schedule]
+  return rule.action === 'stop' ? ['never', ''] : [`${rule.retries}`, schedule]
 }
 
 function commonCodes(): string {

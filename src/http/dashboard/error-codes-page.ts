@@ -55,5 +55,7 @@ function retryLine({ retry, made, delivered, delaySeconds }: RetryOutcome): Html
 function policyOf(policy: RetryPolicy, code: number | null): string {
   const rule = ruleFor(policy, code)
   if (rule.action === 'stop') return 'no retry'
+  if (rule.action === 'hold')
+    return 'sent again without using up a retry; five in a row put the account on hold'
   return `${rule.retries} ${rule.retries === 1 ? 'retry' : 'retries'}: after ${formatSchedule(policy, rule, duration)}`
 }

@@ -2,6 +2,7 @@
 // confirm an action on it.
 import type { Action } from '../../messages/act-on-message.ts'
 import type { StoredMessage } from '../../db/messages.ts'
+import { WORKING_ACCOUNT } from '../../delivery/account-state.ts'
 import { decide } from '../../delivery/decide.ts'
 import { reasonOf } from '../../delivery/error-codes.ts'
 import type { Attempt } from '../../delivery/message.ts'
@@ -121,7 +122,13 @@ export function possibleActions(
   { policy, circumstances, now }: Pick<View, 'policy' | 'circumstances' | 'now'>,
 ): PossibleActions {
   const whyNot = (action: Action): string | null => {
-    const decision = decide(message, action, { policy, circumstances, now, random: 0 })
+    const decision = decide(message, action, {
+      policy,
+      circumstances,
+      account: WORKING_ACCOUNT,
+      now,
+      random: 0,
+    })
     return decision.kind === 'ignore' ? decision.why : null
   }
   const { status, retryCount } = message

@@ -1,0 +1,152 @@
+// The state of the Twilio account, derived from the attempts of all messages: its recent failures, and the hold that they
+// cause. While a hold or a pause lasts, nothing is submitted but one probe at a time. Pure: db/account-state.ts stores it.
+import type { Attempt, Message } from './message.ts'
+import { isAccountFailure, type RetryPolicy, ruleFor } from './retry-policy.ts'
+import { type AttemptStatus, isFailedAttempt } from './status.ts'
+import { addSeconds, claimOf, secondsBetween } from './transitions.ts'
+
+/** An attempt that failed with a code of the account. */
+export interface AccountFailure {
+  readonly at: Date
+  /** Whether Twilio accepted the attempt first, and reported the failure by status callback. */
+  readonly wasAccepted: boolean
+}
+
+/** Nothing is submitted, because the account fails. */
+export interface Hold {
+  readonly since: Date
+  /** Twilio's code of the failure that caused the hold. */
+  readonly errorCode: number | null
+  /**
+   * What a probe must reach to lift the hold. `sent` if Twilio accepts messages and fails them later: then an acceptance
+   * proves nothing.
+   */
+  readonly liftedBy: 'accepted' | 'sent'
+  /** How many probes were made. */
+  readonly probes: number
+  /** When the next probe is due. */
+  readonly probeAt: Date
+}
+
+/** Nothing is submitted, because a person stopped it. */
+export interface Pause {
+  readonly since: Date
+  readonly by: string
+  readonly reason: string | null
+}
+
+export interface AccountState {
+  /** Those of the last minute since the last success, oldest first. Empty during a hold. */
+  readonly failures: readonly AccountFailure[]
+  readonly hold: Hold | null
+  readonly pause: Pause | null
+}
+
+export const WORKING_ACCOUNT: AccountState = { failures: [], hold: null, pause: null }
+
+/** So many failures in a row, within so many seconds, cause a hold. */
+export const FAILURES_BEFORE_HOLD = 5
+const FAILURES_WITHIN_SECONDS = 60
+
+const FIRST_PROBE_SECONDS = 30
+const MAX_PROBE_SECONDS = 600
+
+/** Seconds from the start of the hold, or from probe number `probes`, to the next probe. */
+export function probeDelaySeconds(probes: number, delayScale: number): number {
+  return Math.min(FIRST_PROBE_SECONDS * 2 ** probes, MAX_PROBE_SECONDS) * delayScale
+}
+
+/** What the change of one attempt says about the account. */
+export interface AccountSignal {
+  readonly kind: 'failed' | 'accepted' | 'sent'
+  readonly errorCode: number | null
+  readonly wasAccepted: boolean
+  readonly claimedAt: Date
+}
+
+/** Compares the attempts before and after an event. Null if they say nothing about the account. */
+export function accountSignal(before: Message, after: Message, policy: RetryPolicy): AccountSignal | null {
+  for (const attempt of after.attempts) {
+    const earlier = before.attempts.find(({ number }) => number === attempt.number)
+    if (earlier?.status === attempt.status && earlier.errorCode === attempt.errorCode) continue
+    const kind = signalKind(attempt, policy)
+    if (kind === null) continue
+    const { errorCode, sid } = attempt
+    return { kind, errorCode, wasAccepted: sid !== null, claimedAt: claimOf(after, attempt) }
+  }
+  return null
+}
+
+const SENT: ReadonlySet<AttemptStatus> = new Set(['sent', 'delivered', 'read', 'undelivered'])
+const ACCEPTED: ReadonlySet<AttemptStatus> = new Set(['accepted', 'scheduled', 'queued', 'sending'])
+
+function signalKind({ status, errorCode, sid }: Attempt, policy: RetryPolicy): AccountSignal['kind'] | null {
+  if (isFailedAttempt(status) && isAccountFailure(ruleFor(policy, errorCode))) return 'failed'
+  // A carrier that does not deliver a message got it from a working account.
+  if (SENT.has(status)) return 'sent'
+  return ACCEPTED.has(status) || (status === 'failed' && sid !== null) ? 'accepted' : null
+}
+
+/**
+ * The state after a signal; the same object if it does not change. Most signals come from a working account and change
+ * nothing, so that the row is rarely written.
+ */
+export function afterSignal(
+  state: AccountState,
+  signal: AccountSignal,
+  now: Date,
+  delayScale: number,
+): AccountState {
+  if (signal.kind === 'failed') return afterFailure(state, signal, now, delayScale)
+  if (state.hold !== null) return isLifting(signal, state.hold) ? { ...state, hold: null } : state
+  const failures = signal.kind === 'sent' ? [] : state.failures.filter(({ wasAccepted }) => wasAccepted)
+  return failures.length === state.failures.length ? state : { ...state, failures }
+}
+
+function afterFailure(
+  state: AccountState,
+  { errorCode, wasAccepted }: AccountSignal,
+  now: Date,
+  delayScale: number,
+): AccountState {
+  if (state.hold !== null) return state
+  const recent = state.failures.filter(({ at }) => secondsBetween(at, now) < FAILURES_WITHIN_SECONDS)
+  const failures = [...recent, { at: now, wasAccepted }]
+  if (failures.length < FAILURES_BEFORE_HOLD) return { ...state, failures }
+  const probeAt = addSeconds(now, probeDelaySeconds(0, delayScale))
+  const liftedBy = wasAccepted ? 'sent' : 'accepted'
+  return { ...state, failures: [], hold: { since: now, errorCode, liftedBy, probes: 0, probeAt } }
+}
+
+/** An attempt that was claimed before the hold says nothing about the account now. */
+function isLifting({ kind, claimedAt }: AccountSignal, { since, liftedBy }: Hold): boolean {
+  return claimedAt >= since && (kind === 'sent' || liftedBy === 'accepted')
+}
+
+/** The state as the given probe sees it: the latest probe passes the hold. A pause stops it, too. */
+export function forProbe(state: AccountState, probe: number | undefined): AccountState {
+  return probe !== undefined && state.hold?.probes === probe ? { ...state, hold: null } : state
+}
+
+/** After this time, an attempt that met a hold or pause asks again. It only waits so long if no worker has noticed yet. */
+const ASK_AGAIN_SECONDS = 5
+
+/** Why nothing is submitted now, and when to ask again; null if the account works. */
+export function blockOf(
+  { hold, pause }: AccountState,
+  now: Date,
+): { readonly until: Date; readonly reason: string } | null {
+  const soon = addSeconds(now, ASK_AGAIN_SECONDS)
+  if (pause !== null) return { until: soon, reason: describePause(pause) }
+  if (hold === null) return null
+  return { until: hold.probeAt > soon ? hold.probeAt : soon, reason: describeHold(hold) }
+}
+
+export function describePause({ reason }: Pause): string {
+  return reason === null ? 'Sending is paused' : `Sending is paused: ${reason}`
+}
+
+export function describeHold({ errorCode }: Hold): string {
+  const code = errorCode === null ? '' : `: the Twilio account fails with ${errorCode}`
+  return `Sending is on hold${code}`
+}
