@@ -38,7 +38,7 @@ export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
   const sweeper = new Sweeper(deps)
   const batchSize = batchSizeFor(concurrency, sendRatePerSecond)
   const polling = await queue.work({ batchSize }, (jobs) => runner.run(jobs))
-  const dueWatch = new DueWatch(database, polling.wake, logger)
+  const dueWatch = new DueWatch(database, () => polling.wake(), logger)
   const accountWatch = new AccountWatch(deps, polling, runner)
   const everySeconds = Math.max(Math.ceil(SWEEP_SECONDS * policy.delayScale), MIN_SWEEP_SECONDS)
   await queue.sweep({ everySeconds }, () => sweeper.sweep())
@@ -51,11 +51,11 @@ export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
     async stop() {
       // Concurrently: the queue waits for its handlers, and a handler may wait for the runner.
       await Promise.all([
-        queue.stop(WORK_STOP_TIMEOUT_MS),
+        // The watch must not start the polling of a stopped queue.
+        accountWatch.stop().then(() => queue.stop(WORK_STOP_TIMEOUT_MS)),
         runner.stop(),
         sweeper.stop(),
         dueWatch.stop(),
-        accountWatch.stop(),
       ])
       await instance.stop()
       await database.close()
