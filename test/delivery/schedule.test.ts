@@ -18,6 +18,7 @@ function brief(seconds: number): string {
 function scheduleInWords(code: number | null): string {
   const rule = ruleFor(policy, code)
   if (rule.action === 'stop') return 'stop'
+  if (rule.action === 'hold') return 'account on hold'
   const delays = scheduleOf(policy, rule)
   if (delays !== null) return delays.map(brief).join(' ')
   if ('when' in rule) return 'next send window'
@@ -34,7 +35,7 @@ test('prints the schedule of every code as a table', () => {
   expect(new Set(lines).size).toBe(codes.length)
   for (const line of lines)
     expect(line).toMatch(
-      /^(\d{5} |\d{6}|none {2}) {2}(stop|\d+[hms][\dhms ]*|(00:00 America\/Los_Angeles ?)+|next send window) +[A-Z]/,
+      /^(\d{5} |\d{6}|none {2}) {2}(stop|\d+[hms][\dhms ]*|(00:00 America\/Los_Angeles ?)+|next send window|account on hold) +[A-Z]/,
     )
 })
 
