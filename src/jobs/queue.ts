@@ -32,7 +32,7 @@ export interface ScheduledJob extends MessageJob {
 
 export type HandleJobs = (jobs: readonly AttemptJob[]) => Promise<FailedJobs>
 
-/** The polling for due jobs. */
+/** The polling for due jobs, paused at first. */
 export interface Polling {
   /** Starts a poll now. */
   wake(): void
@@ -55,11 +55,11 @@ export interface Queue {
   /** The ids of the given jobs that are due or have just started. */
   findScheduled(jobs: readonly MessageJob[], now: Date): Promise<ReadonlySet<string>>
   /**
-   * Calls `handle` with up to `batchSize` due jobs at a time.
+   * Once it is resumed, the polling calls `handle` with up to `batchSize` due jobs at a time.
    *
    * @param handle returns the failed jobs, which run again. If it throws, all jobs run again
    */
-  work(options: { batchSize: number }, handle: HandleJobs): Promise<Polling>
+  work(options: { batchSize: number }, handle: HandleJobs): Polling
   /** Calls `sweep` every `everySeconds`, in one of the processes that share this database. `sweep` must not reject. */
   sweep(options: { everySeconds: number }, sweep: () => Promise<void>): Promise<void>
   /**
@@ -152,7 +152,7 @@ function queueOf({ boss, isFailure }: Boss, logger: Logger): Queue {
   }
 }
 
-async function work(boss: PgBoss, batchSize: number, handle: HandleJobs): Promise<Polling> {
+function work(boss: PgBoss, batchSize: number, handle: HandleJobs): Polling {
   const options = {
     batchSize,
     pollingIntervalSeconds: 0.5,
@@ -166,7 +166,7 @@ async function work(boss: PgBoss, batchSize: number, handle: HandleJobs): Promis
       })
       return jobs.map(({ id, data }) => resultOf(id, failed.get(data)))
     })
-  let worker: string | null = await start()
+  let worker: string | null = null
   return {
     wake() {
       if (worker !== null) boss.notifyWorker(worker)

@@ -20,8 +20,8 @@ export class AccountWatch {
   readonly #runner: AttemptRunner
   readonly #stopping = new AbortController()
   readonly #running: Promise<void>
-  /** Why the polling is paused; null while it runs. */
-  #reason: string | null = null
+  /** Why the polling is paused; null while it runs. Undefined until the first check, which starts the polling. */
+  #reason: string | null | undefined
 
   constructor(deps: AttemptDeps, polling: Polling, runner: AttemptRunner) {
     this.#deps = deps
@@ -59,7 +59,7 @@ export class AccountWatch {
     if (reason === this.#reason) return
     if (reason === null) {
       await this.#polling.resume()
-      this.#deps.logger.info('Sending resumes')
+      if (this.#reason !== undefined) this.#deps.logger.info('Sending resumes')
     } else {
       await this.#polling.pause()
       this.#deps.logger[pause === null ? 'error' : 'warn'](reason)

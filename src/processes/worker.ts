@@ -37,7 +37,7 @@ export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
   const runner = new AttemptRunner(deps, concurrency, rateLimit)
   const sweeper = new Sweeper(deps)
   const batchSize = batchSizeFor(concurrency, sendRatePerSecond)
-  const polling = await queue.work({ batchSize }, (jobs) => runner.run(jobs))
+  const polling = queue.work({ batchSize }, (jobs) => runner.run(jobs))
   const dueWatch = new DueWatch(database, () => polling.wake(), logger)
   const accountWatch = new AccountWatch(deps, polling, runner)
   const everySeconds = Math.max(Math.ceil(SWEEP_SECONDS * policy.delayScale), MIN_SWEEP_SECONDS)

@@ -1,9 +1,17 @@
 // Tests the job queue: the ids of jobs, adding and removing them in a transaction, and the one job of the sweeps.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Database, openDatabase } from '../../src/postgres/pool.ts'
 import type { JobRef } from '../../src/delivery/decision.ts'
 import { DatabaseError, SchemaError } from '../../src/shared/errors.ts'
-import { type AttemptJob, jobId, type Queue, type ScheduledJob, startQueue } from '../../src/jobs/queue.ts'
+import {
+  type AttemptJob,
+  type FailedJobs,
+  jobId,
+  type Queue,
+  type ScheduledJob,
+  startQueue,
+} from '../../src/jobs/queue.ts'
 import { configOf, open } from '../db/original-table.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
@@ -161,11 +169,12 @@ test('a job whose handler throws runs again', async () => {
   const otherDatabase = open(other)
   const worker = await startQueue(otherDatabase, 'work', silentLogger)
   const runs: (readonly AttemptJob[])[] = []
-  await worker.work({ batchSize: 10 }, async (jobs) => {
+  const polling = worker.work({ batchSize: 10 }, async (jobs) => {
     runs.push(jobs)
     if (runs.length === 1) throw new Error('the database failed')
     return new Map()
   })
+  await polling.resume()
   await worker.schedule(otherDatabase, [{ messageId: 7, key: null, attempt: 2, postponements: 0, at: null }])
   await waitFor('the job to run again', () => runs.length >= 2)
   await waitFor('the job to be done', async () => {
@@ -186,16 +195,71 @@ test('only the failed job of a batch runs again', async () => {
   const jobs = [1, 2, 3].map((messageId) => ({ messageId, key: null, ...job, at: null }))
   await worker.schedule(otherDatabase, jobs)
   const handled: number[][] = []
-  await worker.work({ batchSize: 10 }, async (jobs) => {
+  const polling = worker.work({ batchSize: 10 }, async (jobs) => {
     handled.push(jobs.map(({ message }) => message).toSorted())
     const bad = jobs.find(({ message }) => message === 2)
     return new Map(handled.length === 1 && bad !== undefined ? [[bad, new Error('its row is locked')]] : [])
   })
+  await polling.resume()
   await waitFor('all jobs to be done', async () => {
     const done = await other.query(`select from sms_retry_pgboss.job where state = 'completed'`)
     return done.length === 3
   })
   expect(handled).toEqual([[1, 2, 3], [2]])
+  await worker.stop(5_000)
+  await otherDatabase.close()
+  await other.drop()
+})
+
+test('a paused polling takes no job but the one that is asked for, and goes on when it is resumed', async () => {
+  const other = await createTestDatabase()
+  const otherDatabase = open(other)
+  const worker = await startQueue(otherDatabase, 'work', silentLogger)
+  const job = { key: null, attempt: 0, postponements: 0, at: null }
+  const handled: string[] = []
+  const record =
+    (by: string) =>
+    async (jobs: readonly AttemptJob[]): Promise<FailedJobs> => {
+      handled.push(...jobs.map(({ message }) => `${by} ${message}`))
+      return new Map()
+    }
+  const polling = worker.work({ batchSize: 10 }, record('polled'))
+  expect(await polling.handleOne(record('taken'))).toBe(false)
+  await polling.resume()
+  await polling.pause()
+  await worker.schedule(
+    otherDatabase,
+    [1, 2, 3].map((messageId) => ({ ...job, messageId })),
+  )
+  polling.wake()
+  // Longer than the pause between two polls.
+  await sleep(1_200)
+  expect(handled).toEqual([])
+  expect(await polling.handleOne(record('taken'))).toBe(true)
+  expect(handled).toHaveLength(1)
+  await polling.resume()
+  await waitFor('the other jobs', () => handled.length >= 3)
+  expect(handled.toSorted()).toEqual([
+    expect.stringMatching(/^polled/),
+    expect.stringMatching(/^polled/),
+    expect.stringMatching(/^taken/),
+  ])
+  await worker.stop(5_000)
+  await otherDatabase.close()
+  await other.drop()
+})
+
+test('a job that was taken by itself and failed runs again', async () => {
+  const other = await createTestDatabase()
+  const otherDatabase = open(other)
+  const worker = await startQueue(otherDatabase, 'work', silentLogger)
+  await worker.schedule(otherDatabase, [{ messageId: 1, key: null, attempt: 0, postponements: 0, at: null }])
+  const polling = worker.work({ batchSize: 10 }, async () => new Map())
+  const fail = async (): Promise<FailedJobs> => {
+    throw new Error('the database failed')
+  }
+  expect(await polling.handleOne(fail)).toBe(true)
+  expect(await other.query('select state from sms_retry_pgboss.job')).toEqual([{ state: 'retry' }])
   await worker.stop(5_000)
   await otherDatabase.close()
   await other.drop()
