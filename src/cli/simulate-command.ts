@@ -1,7 +1,7 @@
 // The command `simulate`: runs the Twilio simulator and prints the settings for using it.
 import { type Env, parseConfig } from '../config/config.ts'
 import { createLogger } from '../shared/log.ts'
-import { type Chaos, startSimulator } from '../simulator/simulator.ts'
+import { type AccountStatus, type Chaos, startSimulator } from '../simulator/simulator.ts'
 import { print } from '../shared/output.ts'
 import { runUntilSignal } from '../processes/until-signal.ts'
 
@@ -10,6 +10,7 @@ export interface SimulateFlags extends Chaos {
   readonly host: string
   readonly accountSid?: string
   readonly authToken?: string
+  readonly accountStatus: AccountStatus
   readonly seed?: number
   readonly callbackDelayMs: number
   readonly retryAfterSeconds: number
@@ -23,6 +24,7 @@ export async function simulateCommand(env: Env, flags: SimulateFlags): Promise<v
     host,
     accountSid,
     authToken,
+    accountStatus,
     seed,
     callbackDelayMs,
     retryAfterSeconds,
@@ -35,6 +37,7 @@ export async function simulateCommand(env: Env, flags: SimulateFlags): Promise<v
     callbackDelayMs,
     retryAfterSeconds,
     listRefused,
+    accountStatus,
     chaos,
     accountSid: accountSid ?? (twilio.accountSid || undefined),
     authToken: authToken ?? twilio.authTokens[0],

@@ -39,6 +39,14 @@ export function defineSimulate(command: Command): void {
       'auth token of the account; default: the first of TWILIO_AUTH_TOKEN, or a built-in one',
       parseNonEmpty,
     )
+    .addOption(
+      new Option(
+        '--account-status <status>',
+        'status of the account at the start; POST /simulator/account changes it',
+      )
+        .choices(['active', 'suspended', 'closed'])
+        .default('active'),
+    )
     .option('--seed <number>', 'the same number repeats the faults and sids; default: random', parseSeed)
     .option('--callback-delay-ms <ms>', 'time between two statuses of a message', parseDelay, 500)
     .option('--retry-after-seconds <seconds>', 'Retry-After header of a 429', parseDelay, 1)

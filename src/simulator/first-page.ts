@@ -1,5 +1,6 @@
 // The simulator's first page: what it is, how to use it, and what it does not simulate. Update that list when you change a
 // rule in this folder.
+import type { AccountStatus } from './account-resource.ts'
 import { MAX_CALLBACKS_IN_FLIGHT } from './callback-queue.ts'
 import type { Chaos } from './chaos.ts'
 import { type Html, html } from '../shared/html.ts'
@@ -25,7 +26,7 @@ const EXAMPLES: readonly [number: string, meaning: string][] = [
 function notSimulated({ maxKept }: SimulatorSettings): readonly string[] {
   return [
     'Delivery. No text leaves this machine. Numbers are not looked up: every well-formed number exists.',
-    'The effects of a suspended or closed account: it reports that status, and still sends. API keys are standard keys, which may not read the account.',
+    'Other effects of a suspended or closed account than those above: messages are fetched and listed as before. API keys are standard keys, which may not read the account.',
     `The settings of your account. Any From in E.164 format and any Messaging Service is accepted. A service always sends from ${SERVICE_SENDER}, and has no settings of its own (senders, status callback, validity). Trial limits, geo permissions, registration and opt-outs exist only in the number scheme.`,
     'Short codes, alphanumeric sender IDs, WhatsApp and other channels: refused with 21211 or 21212.',
     'Media, content templates, scheduling (SendAt), MaxPrice and link shortening: these fields are ignored. A Body is always required.',
@@ -46,6 +47,7 @@ export interface FirstPageFacts {
   /** The current token. */
   authToken: string
   chaos: Readonly<Chaos>
+  accountStatus: AccountStatus
   submissionCounts: Record<SubmissionAnswer, number>
   callbacksSent: number
   baseUrl: string
@@ -55,6 +57,7 @@ export function firstPage({
   settings,
   authToken,
   chaos,
+  accountStatus,
   submissionCounts,
   callbacksSent,
   baseUrl,
@@ -89,6 +92,12 @@ again, so for 20429, 20500 and 20503 the first <code>NN</code> POSTs of a messag
 <thead><tr><th>To</th><th>What happens</th></tr></thead>
 <tbody>${EXAMPLES.map(([number, meaning]) => html`<tr><td><code>${number}</code></td><td>${meaning}</td></tr>`)}</tbody>
 </table></div>
+
+<h2>The account is ${accountStatus}</h2>
+<p>While the account is suspended, the API refuses messages with 10001, and queued messages fail with 30002 by callback. A
+closed account refuses with 20003. To suspend it, and to activate it again:</p>
+<pre>curl -d status=suspended ${baseUrl}/simulator/account
+curl -d status=active ${baseUrl}/simulator/account</pre>
 
 <h2>Current chaos</h2>
 <p>The share of callbacks or requests with each fault, drawn from seed ${settings.seed}. If several faults are

@@ -1,5 +1,6 @@
 // The lifecycle of a message after Twilio accepted it: its statuses, and the callbacks that report them, with their faults.
 // callback-queue.ts sends the callbacks.
+import type { AccountStatus } from './account-resource.ts'
 import type { CallbackQueue } from './callback-queue.ts'
 import type { RequestFaults } from './chaos.ts'
 import { changeStatus, type MessageResource, type MessageStatus } from './message-resource.ts'
@@ -22,6 +23,7 @@ export interface LifecycleDeps {
   random: Random
   work: PendingWork
   callbacks: Pick<CallbackQueue, 'add'>
+  accountStatus: () => AccountStatus
 }
 
 /** Call `start` when the API's answer has been written. */
@@ -29,9 +31,9 @@ export function planLifecycle(
   { resource, trace }: StoredMessage,
   outcome: Exclude<Outcome, { kind: 'refused' }>,
   faults: RequestFaults,
-  { callbackDelayMs, chaosDelayMs, now, random, work, callbacks }: LifecycleDeps,
+  { callbackDelayMs, chaosDelayMs, now, random, work, callbacks, accountStatus }: LifecycleDeps,
 ): { start: () => void } {
-  const steps = stepsTo(outcome)
+  let steps = stepsTo(outcome)
   if (faults.unknownStatus) steps.splice(-1, 0, UNKNOWN)
   const url = trace.status_callback
   // Drawn now, not when the callbacks are sent, so that a seed repeats them (see drawFaults).
@@ -56,6 +58,8 @@ export function planLifecycle(
   }
 
   const takeStep = (index: number) => {
+    // Until its first step, the message is queued. A message that was sent already is delivered.
+    if (index === 0 && accountStatus() !== 'active') steps = stepsTo({ kind: 'failed', code: 30002 })
     const step = steps[index]
     if (step === undefined) {
       // Reordered callbacks are sent one step after the final status.

@@ -1,5 +1,5 @@
 // The options of startSimulator: defaults and validation. The CLI reads them from flags and environment.
-import type { AccountStatus } from './account-resource.ts'
+import { type AccountStatus, checkAccountStatus } from './account-resource.ts'
 import { type Chaos, type ChaosChange, changeChaos, NO_CHAOS } from './chaos.ts'
 
 /** Public on purpose. Built from parts so that no scanner reports them as leaked credentials. */
@@ -14,7 +14,7 @@ export interface SimulatorOptions {
   accountSid?: string | undefined
   /** Also signs the callbacks if requests use an API key. */
   authToken?: string | undefined
-  /** The status that the account reports. It does not affect sending. */
+  /** While it is not 'active', POSTs of messages are refused, and queued messages fail. */
   accountStatus?: AccountStatus | undefined
   isTrial?: boolean | undefined
   /** Accepted in addition to the auth token, except for reading the account. Set both or neither. */
@@ -58,6 +58,7 @@ export interface SimulatorSettings {
   accountSid: string
   /** The initial token; setAuthToken does not change it here. */
   authToken: string
+  /** The initial status; setAccountStatus does not change it here. */
   accountStatus: AccountStatus
   isTrial: boolean
   apiKey: { sid: string; secret: string } | null
@@ -83,7 +84,7 @@ export function readOptions(options: SimulatorOptions): Readonly<SimulatorSettin
     port: inRange('port', options.port ?? 0, 0, 65_535),
     accountSid: notEmpty('accountSid', options.accountSid ?? SIMULATOR_ACCOUNT_SID),
     authToken: checkAuthToken(options.authToken ?? SIMULATOR_AUTH_TOKEN),
-    accountStatus: options.accountStatus ?? 'active',
+    accountStatus: checkAccountStatus(options.accountStatus ?? 'active'),
     isTrial: options.isTrial ?? false,
     apiKey: readApiKey(options),
     seed: inRange('seed', options.seed ?? 1, 0, 4_294_967_295),

@@ -2,6 +2,7 @@
 // Twilio account. Its first page lists what it does not simulate.
 import { createServer, type Server } from 'node:http'
 import express, { type Express } from 'express'
+import { type AccountStatus, checkAccountStatus } from './account-resource.ts'
 import { AttemptCounter } from './attempt-number.ts'
 import { CallbackQueue, type SimulatedCallback } from './callback-queue.ts'
 import { type Chaos, type ChaosChange, changeChaos } from './chaos.ts'
@@ -19,6 +20,7 @@ import {
 import type { SubmissionAnswer } from './submission-answer.ts'
 import { createTwilioApi } from './twilio-api.ts'
 
+export type { AccountStatus } from './account-resource.ts'
 export type { SimulatedCallback } from './callback-queue.ts'
 export type { Chaos, ChaosChange } from './chaos.ts'
 export type { DoubleSubmission, SimulatedMessage } from './message-store.ts'
@@ -53,6 +55,13 @@ export interface Simulator {
    * @throws RangeError if a token is empty
    */
   setAuthToken(token: string, secondary?: string): void
+  /** The current status. */
+  readonly accountStatus: AccountStatus
+  /**
+   * While the account is suspended, POSTs of messages are refused with 10001, and messages that are queued fail with 30002.
+   * A closed account refuses with 20003. Other requests are answered as before.
+   */
+  setAccountStatus(status: AccountStatus): void
   /** The number of requests to Twilio's API that are neither answered nor closed yet. */
   openRequests(): number
   /** Resolves when every message has its final status, and every callback was answered or has failed. */
@@ -66,6 +75,7 @@ interface CurrentSettings {
   authToken: string
   secondaryToken: string | undefined
   chaos: Readonly<Chaos>
+  accountStatus: AccountStatus
 }
 
 interface Parts {
@@ -83,6 +93,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     authToken: settings.authToken,
     secondaryToken: undefined,
     chaos: settings.chaos,
+    accountStatus: settings.accountStatus,
   }
   const work = new PendingWork()
   const callbacks = new CallbackQueue({ ...settings, authToken: () => current.authToken, work })
@@ -115,6 +126,12 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
       current.authToken = checkAuthToken(token)
       current.secondaryToken = secondary === undefined ? undefined : checkAuthToken(secondary)
     },
+    get accountStatus() {
+      return current.accountStatus
+    },
+    setAccountStatus(status) {
+      current.accountStatus = checkAccountStatus(status)
+    },
     openRequests: () => openRequests.count,
     idle: () => work.idle(),
     async close() {
@@ -127,11 +144,15 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
 
 function createSimulatorApp(
   settings: Readonly<SimulatorSettings>,
-  current: Readonly<CurrentSettings>,
+  current: CurrentSettings,
   { messages, callbacks, work, openRequests }: Parts,
 ): Express {
   const authToken = () => current.authToken
   const chaos = () => current.chaos
+  const accountStatus = () => current.accountStatus
+  const setAccountStatus = (status: AccountStatus) => {
+    current.accountStatus = status
+  }
   const app = express()
   app.disable('x-powered-by')
   app.use(
@@ -140,6 +161,7 @@ function createSimulatorApp(
       authToken,
       secondaryToken: () => current.secondaryToken,
       chaos,
+      accountStatus,
       random: {
         chaos: createRandom(settings.seed),
         identifiers: createRandom(~settings.seed),
@@ -152,7 +174,9 @@ function createSimulatorApp(
       openRequests,
     }),
   )
-  app.use(createInspection({ settings, authToken, chaos, messages, callbacks }))
+  app.use(
+    createInspection({ settings, authToken, chaos, accountStatus, setAccountStatus, messages, callbacks }),
+  )
   return app
 }
 

@@ -3,7 +3,7 @@
 
 /** The message exists, whatever the client received. */
 const CREATED = ['accepted', 'slow', 'garbage', 'server_error_after', 'reset', 'dripped', 'hung'] as const
-/** Refused by the number scheme. The resource has Twilio's error code. */
+/** Refused by the account or the number scheme. The resource has Twilio's error code. */
 const REFUSED = ['refused', 'refused_reset'] as const
 /** The message does not exist. */
 const NOT_PROCESSED = [

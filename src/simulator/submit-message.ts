@@ -1,5 +1,6 @@
-// Processes one POST to Messages.json: validate, draw faults, apply the number scheme, record. twilio-api.ts checks the
-// credentials, answer-submission.ts answers, and message-lifecycle.ts simulates the delivery.
+// Processes one POST to Messages.json: validate, draw faults, apply the account's status and the number scheme, record.
+// twilio-api.ts checks the credentials, answer-submission.ts answers, and message-lifecycle.ts simulates the delivery.
+import { accountOutcome, type AccountStatus } from './account-resource.ts'
 import { type AttemptCounter, readNamedAttempt } from './attempt-number.ts'
 import type { CallbackQueue } from './callback-queue.ts'
 import { type Chaos, drawFaults, type Garbage, type ProxyStatus } from './chaos.ts'
@@ -23,6 +24,7 @@ import { type Refusal, refusal } from './twilio-errors.ts'
 export interface SubmitDeps {
   settings: Readonly<SimulatorSettings>
   chaos: () => Readonly<Chaos>
+  accountStatus: () => AccountStatus
   /** Sids and tokens have a generator of their own, so that they do not change which faults are drawn. */
   random: { chaos: Random; identifiers: Random }
   messages: MessageStore
@@ -50,7 +52,7 @@ export function submitMessage(form: unknown, deps: SubmitDeps): Submitted {
   }
 
   const attempt = deps.attempts.next(submission)
-  const outcome = scriptedOutcome(submission.to, attempt)
+  const outcome = accountOutcome(deps.accountStatus()) ?? scriptedOutcome(submission.to, attempt)
   if (outcome.kind === 'refused') {
     // The other faults apply to accepted messages only.
     const answer = fault === 'reset' ? 'refused_reset' : 'refused'
@@ -69,6 +71,7 @@ export function submitMessage(form: unknown, deps: SubmitDeps): Submitted {
     random: deps.random.identifiers,
     work: deps.work,
     callbacks: deps.callbacks,
+    accountStatus: deps.accountStatus,
   })
   return { answer, resource: message.resource, garbage: faults.garbage, startLifecycle }
 }

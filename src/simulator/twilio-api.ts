@@ -23,7 +23,7 @@ export interface TwilioApiDeps extends SubmitDeps {
 }
 
 export function createTwilioApi(deps: TwilioApiDeps): Router {
-  const { settings, messages, chaos, random, authToken, secondaryToken, openRequests } = deps
+  const { settings, messages, chaos, random, authToken, secondaryToken, accountStatus, openRequests } = deps
   const accountPath = `/${API_VERSION}/Accounts/:accountSid`
   const listPath = `${accountPath}/Messages.json`
   const messagePath = `${accountPath}/Messages/:sid.json`
@@ -45,7 +45,7 @@ export function createTwilioApi(deps: TwilioApiDeps): Router {
     // A standard API key may not read the account.
     if (usesApiKey(request, settings)) refuse(response, refusal(20003))
     else if (request.params.accountSid !== settings.accountSid) refuse(response, notFound(request))
-    else answerJson(response, accountResource(settings, authToken()))
+    else answerJson(response, accountResource({ ...settings, accountStatus: accountStatus() }, authToken()))
   })
   router.use(accountPath, (request, response, next) => {
     if (request.params.accountSid === settings.accountSid) next()

@@ -73,6 +73,7 @@ describe('wrong usage exits with 2 and explains itself on stderr', () => {
     ['an id that is not a number', ['show', 'x'], /whole number/],
     ['no id', ['show'], /id/],
     ['a share above 1', ['simulate', '--hang', '2'], /from 0 to 1/],
+    ['an unknown account status', ['simulate', '--account-status', 'paused'], /active, suspended, closed/],
     ['a port above 65535', ['simulate', '--port', '70000'], /--port.* from 0 to 65535/],
     [
       'a delay of years',

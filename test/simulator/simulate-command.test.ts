@@ -1,4 +1,4 @@
-// Every fault has a flag. The command itself is tested in test/cli/program.test.ts.
+// Every fault has a flag, and the status of the account. The command itself is tested in test/cli/program.test.ts.
 import { spawn } from 'node:child_process'
 import { expect, test } from '@jest/globals'
 import { NO_CHAOS } from '../../src/simulator/chaos.ts'
@@ -7,9 +7,11 @@ import { waitFor } from './start-receiver.ts'
 /** A different share for each fault. */
 const shareOf = (index: number) => (index + 1) / 100
 
+const ACCOUNT_STATUS = ['--account-status', 'suspended']
+
 const PROGRAM = new URL('../../src/cli/program.ts', import.meta.url).href
 
-test('simulate has a flag for every fault', async () => {
+test('simulate has a flag for every fault, and for the status of the account', async () => {
   const names = Object.keys(NO_CHAOS)
   const flags = names.flatMap((name, index) => [
     `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
@@ -19,7 +21,17 @@ test('simulate has a flag for every fault', async () => {
     const { runProgram } = await import(${JSON.stringify(PROGRAM)})
     process.exitCode = await runProgram(['node', 'sms-retry', ...process.argv.slice(1)], {})
   `
-  const argv = ['--input-type=module', '--eval', script, '--', 'simulate', '--port', '0', ...flags]
+  const argv = [
+    '--input-type=module',
+    '--eval',
+    script,
+    '--',
+    'simulate',
+    '--port',
+    '0',
+    ...flags,
+    ...ACCOUNT_STATUS,
+  ]
   const child = spawn(process.execPath, argv, { env: {}, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {
@@ -36,6 +48,7 @@ test('simulate has a flag for every fault', async () => {
     for (const [index, name] of names.entries()) {
       expect(page).toContain(`<code>${name}</code></td><td>${shareOf(index)}</td>`)
     }
+    expect(page).toContain('The account is suspended')
     child.kill('SIGTERM')
     await waitFor('the end', () => child.exitCode !== null)
     expect(child.exitCode).toBe(0)
