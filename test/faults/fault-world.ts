@@ -307,6 +307,7 @@ export class FaultWorld {
   /** Ends every fault; a deploy that is under way comes to its end. */
   async heal(): Promise<void> {
     this.simulator.setChaos(NO_CHAOS)
+    this.simulator.setAccountStatus('active')
     await this.#proxy.set('there')
     await allowChanges(this.database, null)
     if (this.#olderCli !== null) {

@@ -24,6 +24,7 @@ export interface Row {
     readonly status: string
     readonly sid?: string
     readonly error_code?: number
+    readonly excused?: true
     readonly times: Readonly<Record<string, string>>
   }[]
 }

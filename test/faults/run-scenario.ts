@@ -117,6 +117,10 @@ class Run {
         return world.repeatCallbacks(step.copies, this.#random)
       case 'delivered after all':
         return world.deliverAfterAll(this.#random)
+      case 'suspend account':
+        world.simulator.setAccountStatus('suspended')
+        this.#endAfter(step, () => world.simulator.setAccountStatus('active'))
+        return
       case 'new token':
         return world.changeToken(drawHex(this.#random, 32))
       case 'forget':

@@ -44,6 +44,8 @@ export type Action =
   /** Twilio takes a failure back: `delivered` for an attempt that it has reported as failed. */
   | { readonly kind: 'delivered after all' }
   | { readonly kind: 'new token' }
+  /** Twilio refuses every message of the account: what was queued fails as well. */
+  | { readonly kind: 'suspend account'; readonly lastsSeconds: number }
   /** The app deletes messages that are over, and new ones get their ids. */
   | { readonly kind: 'forget' }
   /** A trigger of the app's keeps changes out of the messages of a campaign. */
@@ -147,12 +149,25 @@ export function generateScenario(
   }
   steps.sort((one, other) => one.atSeconds - other.atSeconds)
   if (isDeploy) return steps
-  // From numbers of their own, so that a seed still gives the history that it gave before there were times.
+  // From numbers of their own, so that a seed still gives the history that it gave before there were times and holds.
   const timesRandom = createRandom(seed + TIMES_SEED)
-  return steps.map((step) => (step.kind === 'message' ? { ...step, times: drawTimes(timesRandom) } : step))
+  const all = [...steps, ...drawOutages(createRandom(seed + OUTAGES_SEED), minutes)]
+  all.sort((one, other) => one.atSeconds - other.atSeconds)
+  return all.map((step) => (step.kind === 'message' ? { ...step, times: drawTimes(timesRandom) } : step))
 }
 
 const TIMES_SEED = 1_000_000
+const OUTAGES_SEED = 2_000_000
+
+/** In half of the histories, the account is suspended once or twice. */
+function drawOutages(random: Random, minutes: number): Step[] {
+  const count = pick(random, [0, 0, 1, 2])
+  return Array.from({ length: count }, () => ({
+    atSeconds: Math.floor(random() * minutes * 60),
+    kind: 'suspend account',
+    lastsSeconds: Math.floor((0.1 + random() / 2) * minutes * 60),
+  }))
+}
 
 function drawTimes(random: Random): SendTimes {
   const isLater = random() < 0.15
