@@ -114,10 +114,11 @@ const VALIDITY_EXPIRED = 30036
 
 /**
  * Whether the failed attempt uses up no retry: the account failed, or Twilio could not send the message before its send
- * window closed.
+ * window closed. A code with a retry rule of its own is excused only while the account is on hold.
  */
-function isExcused(message: Message, failed: Attempt, { circumstances, policy }: Context): boolean {
-  if (isAccountFailure(ruleFor(policy, failed.errorCode))) return true
+function isExcused(message: Message, failed: Attempt, { circumstances, policy, account }: Context): boolean {
+  const rule = ruleFor(policy, failed.errorCode)
+  if (rule.action === 'hold' || (account.hold !== null && isAccountFailure(rule))) return true
   return (
     failed.errorCode === VALIDITY_EXPIRED &&
     isLimitedByWindow(message, claimOf(message, failed), circumstances)

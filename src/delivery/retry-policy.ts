@@ -42,7 +42,7 @@ export function ruleFor(policy: RetryPolicy, code: number | null): Rule {
   return (code === null ? undefined : policy.rules.get(code)) ?? policy.unknownCode
 }
 
-/** Whether an attempt that failed by this rule is no fault of its message: it uses up no retry, and counts towards a hold. */
+/** Whether a failure by this rule is one of the account, which counts towards a hold. */
 export function isAccountFailure(rule: Rule): boolean {
   return rule.action === 'hold' || ('countsTowardsHold' in rule && rule.countsTowardsHold === true)
 }

@@ -220,11 +220,14 @@ describe('a failure of the account', () => {
     expect(failed.reason).toContain('Given up after 2 of 2 retries')
   })
 
-  test('with 30002 waits as the rule of 30002 says, and uses up no retry', () => {
+  test.each([
+    ['uses up a retry, as the rule of 30002 says', WORKING_ACCOUNT, false],
+    ['uses up none while the account is on hold', HELD, true],
+  ])('with 30002 %s', (_what, account, excused) => {
     const queued = buildMessage('queued', [buildAttempt(0, 'queued')], { maxRetries: 3 })
-    const decision = decide(queued, callback('undelivered', 30002), context())
+    const decision = decide(queued, callback('undelivered', 30002), context({ account }))
     expect(decision).toMatchObject({ kind: 'schedule', at: secondsFromNow(120) })
-    expect(outcomeOf(queued, decision).attempts[0]).toMatchObject({ excused: true })
+    expect(outcomeOf(queued, decision).attempts[0]).toMatchObject({ excused })
   })
 
   test('counts as a retry if the app has given its code another rule', () => {
