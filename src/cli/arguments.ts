@@ -8,6 +8,18 @@ export function parseNonEmpty(text: string): string {
   return text
 }
 
+const MAX_REASON_LENGTH = 200
+
+/** Why sending is paused. Logs, the dashboard and other people's terminals show it. */
+export function parseReason(text: string): string {
+  parseNonEmpty(text)
+  if (/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u.test(text))
+    throw new InvalidArgumentError('It must be one line without control characters.')
+  if ([...text].length > MAX_REASON_LENGTH)
+    throw new InvalidArgumentError(`It must have at most ${MAX_REASON_LENGTH} characters.`)
+  return text
+}
+
 export function parseWholeNumber(text: string): number {
   const number = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN
   if (!Number.isSafeInteger(number)) throw new InvalidArgumentError('It must be a whole number.')

@@ -7,6 +7,7 @@ import {
   parseDays,
   parseDuration,
   parseLimit,
+  parseReason,
   parseSeconds,
   parseSeed,
   parseTime,
@@ -123,6 +124,27 @@ export const COMMANDS: readonly CommandDefinition[] = [
         .option('--json', 'print JSON'),
     example: 'sms-retry stats --since 7d',
     load: async () => (await import('./stats-command.ts')).statsCommand,
+  },
+  {
+    name: 'status',
+    description: 'show whether sending works, is on hold or paused; exit code 0 only if it works',
+    define: (command) => command.option('--json', 'print JSON'),
+    example: 'sms-retry status',
+    load: async () => (await import('./hold-commands.ts')).statusCommand,
+  },
+  {
+    name: 'pause',
+    description: 'stop sending in all processes until resume; records your user name on this machine',
+    define: (command) =>
+      command.option('--reason <text>', 'why, one line of at most 200 characters', parseReason),
+    example: 'sms-retry pause --reason "Moving to another Twilio account"',
+    load: async () => (await import('./hold-commands.ts')).pauseCommand,
+  },
+  {
+    name: 'resume',
+    description: 'end a pause or a hold, so that all processes send again',
+    example: 'sms-retry resume',
+    load: async () => (await import('./hold-commands.ts')).resumeCommand,
   },
   {
     name: 'policy',

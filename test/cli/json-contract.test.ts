@@ -52,8 +52,8 @@ const under = (prefix: string): string[] => MESSAGE.map((key) => `${prefix}${key
 
 test.each([
   ['accepted', WORKING_NUMBER, ['id', 'sid', 'status']],
-  ['failed', OPTED_OUT, ['errorCode', 'id', 'status']],
-  ['retried', QUEUE_FULL, ['errorCode', 'id', 'nextRetryAt', 'status']],
+  ['failed', OPTED_OUT, ['errorCode', 'id', 'reason', 'status']],
+  ['retried', QUEUE_FULL, ['errorCode', 'id', 'nextRetryAt', 'reason', 'status']],
 ])('send --json has its documented keys for a message that is %s', async (_what, to, keys) => {
   expect(await keysOfCommand(...SEND, to)).toEqual(keys)
 })
@@ -91,12 +91,31 @@ test('stats --json has its documented keys', async () => {
   ])
 })
 
+test('status --json has its documented keys while sending works, on hold and paused', async () => {
+  const counts = ['attemptsDeferred', 'attemptsDue', 'failures.count', 'failures.latestAt']
+  expect(await keysOfCommand('status')).toEqual([...counts, 'hold', 'pause', 'state'])
+  await world.database.query(
+    `update sms_retry.account_state
+        set held_since = now(), held_code = 20003, lifted_by = 'accepted', probes = 0, probe_at = now()`,
+  )
+  await runCli(['pause'], world.env)
+  expect(await keysOfCommand('status')).toEqual([
+    ...counts,
+    ...['errorCode', 'liftedBy', 'probeAt', 'probes', 'reason', 'since'].map((key) => `hold.${key}`),
+    ...['by', 'reason', 'since'].map((key) => `pause.${key}`),
+    'state',
+  ])
+  await runCli(['resume'], world.env)
+})
+
 test('policy --json has its documented keys', async () => {
   expect(await keysOfCommand('policy')).toEqual([
-    ...['action', 'after', 'baseDelaySeconds', 'code', 'delaysSeconds', 'delaysSeconds[]', 'nextRetryAt'].map(
+    ...['action', 'after', 'baseDelaySeconds', 'code', 'countsTowardsHold', 'delaysSeconds'].map(
       (key) => `codes[].${key}`,
     ),
-    ...['periodSeconds', 'reason', 'retries', 'timeZone', 'when'].map((key) => `codes[].${key}`),
+    ...['delaysSeconds[]', 'nextRetryAt', 'periodSeconds', 'reason', 'retries', 'timeZone', 'when'].map(
+      (key) => `codes[].${key}`,
+    ),
     ...['delayScale', 'jitter', 'maxDelaySeconds'],
   ])
 })

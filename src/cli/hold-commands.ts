@@ -1,0 +1,79 @@
+// The commands `pause` and `resume`, which stop and start the sending of all processes, and `status`, which shows whether
+// they send.
+import { userInfo } from 'node:os'
+import type { Env } from '../config/config.ts'
+import { pauseSending, readAccountState, resumeSending } from '../db/account-state.ts'
+import { readBacklog } from '../db/backlog.ts'
+import { requireCurrentTable } from '../db/bookkeeping.ts'
+import type { AccountState } from '../delivery/account-state.ts'
+import type { Db } from '../postgres/pool.ts'
+import { print, printJson, printStatus } from '../shared/output.ts'
+import { accountJson, accountView, codeAndReason, describePauseOf, formatUtc } from './hold-views.ts'
+import { withDatabase } from './with-database.ts'
+
+export async function pauseCommand(env: Env, { reason }: { readonly reason?: string }): Promise<void> {
+  const by = userName()
+  const { pause, hold } = await change(env, (tx) => pauseSending(tx, by, reason ?? null))
+  print(`Sending is paused by ${by}${reason === undefined ? '' : `: ${reason}`}`)
+  if (pause !== null) print(`This replaces the pause ${describePauseOf(pause)}.`)
+  if (hold !== null)
+    print(`The hold since ${formatUtc(hold.since)} remains. No probe is made during the pause.`)
+  printStatus(
+    'Within a second, no process starts a request to Twilio. Requests under way finish. New messages are recorded, and wait.\n' +
+      'To send again, run: sms-retry resume',
+  )
+}
+
+export async function resumeCommand(env: Env): Promise<void> {
+  const { pause, hold } = await change(env, async (tx, before) => {
+    if (before.pause !== null || before.hold !== null) await resumeSending(tx)
+  })
+  if (pause === null && hold === null) {
+    print('Nothing to resume: sending is neither paused nor on hold.')
+    return
+  }
+  if (pause !== null) print(`Ended the pause ${describePauseOf(pause)}.`)
+  if (hold === null) return
+  print(`Ended the hold since ${formatUtc(hold.since)} (${codeAndReason(hold.errorCode)}).`)
+  printStatus('If the Twilio account still fails, five failures put sending on hold again.')
+}
+
+/** The account of the operating system, which can lack a name: a container may run under any user id. */
+function userName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return 'unknown'
+  }
+}
+
+/** @returns the state before the change */
+function change(env: Env, work: (tx: Db, before: AccountState) => Promise<void>): Promise<AccountState> {
+  return withDatabase(env, async (database) => {
+    await requireCurrentTable(database)
+    return database.transaction(async (tx) => {
+      const { state } = await readAccountState(tx, { isLocked: true })
+      await work(tx, state)
+      return state
+    })
+  })
+}
+
+/** @returns false if sending is on hold or paused */
+export async function statusCommand(env: Env, { json }: { readonly json?: true }): Promise<boolean> {
+  const { account, backlog } = await withDatabase(env, async (database) => {
+    await requireCurrentTable(database)
+    return { account: await readAccountState(database), backlog: await readBacklog(database) }
+  })
+  const { hold, pause } = account.state
+  if (json) printJson(accountJson(account.state, backlog))
+  else {
+    print(accountView(account, backlog))
+    if (pause !== null) printStatus('To send again, run: sms-retry resume')
+    else if (hold !== null) printStatus(END_OF_HOLD)
+  }
+  return hold === null && pause === null
+}
+
+const END_OF_HOLD =
+  'Fix the cause at Twilio. The first successful probe then ends the hold. To end it now, run: sms-retry resume'
