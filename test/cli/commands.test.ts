@@ -68,6 +68,7 @@ describe('send', () => {
       status: 'retry_scheduled',
       errorCode: 21611,
       nextRetryAt: expect.stringMatching(/Z$/),
+      reason: expect.stringContaining('21611'),
     })
   })
 
