@@ -1,8 +1,10 @@
-// The text of GET /metrics: the counters of all processes, as the database has them, and the backlog. A scrape may reach
+// The text of GET /metrics: the counters of all processes, as the database has them, the backlog, and a hold or pause. A scrape may reach
 // any web process, so all of them return the same. Counters from one process's memory would go down
 // between scrapes, which Prometheus takes for a restart.
+import { readAccountState } from '../db/account-state.ts'
 import { type Backlog, readBacklog } from '../db/backlog.ts'
 import { readMetrics, ROLES, type StoredMetrics } from '../db/instances.ts'
+import type { AccountState } from '../delivery/account-state.ts'
 import { DELIVERY_STATUSES, isFinal } from '../delivery/status.ts'
 import { DatabaseError } from '../shared/errors.ts'
 import { type Instance, type InstanceDeps, toSnapshot } from '../processes/instance.ts'
@@ -35,12 +37,17 @@ export class Exposition {
     const { database, metrics, logger } = this.#deps
     try {
       // In parallel, so that an unresponsive database costs one time-out and not two.
-      const [backlog] = await Promise.all([this.#readBacklog(), this.#instance.write()])
+      const [backlog, { state }] = await Promise.all([
+        this.#readBacklog(),
+        readAccountState(database),
+        this.#instance.write(),
+      ])
       const stored = await readMetrics(database)
       const snapshots = stored.map(({ isLive, metrics: each }) =>
         isLive ? toSnapshot(each) : withoutGauges(toSnapshot(each)),
       )
-      return await toText([...snapshots, [databaseUp(1), instancesOf(stored)], toGauges(backlog)])
+      const own = [databaseUp(1), instancesOf(stored), holdOf(state)]
+      return await toText([...snapshots, own, toGauges(backlog)])
     } catch (error) {
       if (!(error instanceof DatabaseError)) throw error
       logger.warn('Metrics served without the database', { why: error.message })
@@ -81,6 +88,13 @@ function instancesOf(stored: readonly StoredMetrics[]): Snapshot[number] {
     labels: { role },
   }))
   return gauge('sms_retry_instances', 'Processes seen within the last minute.', values)
+}
+
+function holdOf({ hold, pause }: AccountState): Snapshot[number] {
+  return gauge('sms_retry_hold', 'Whether sending is stopped: on hold, or paused by a person.', [
+    { value: hold === null ? 0 : 1, labels: { kind: 'hold' } },
+    { value: pause === null ? 0 : 1, labels: { kind: 'pause' } },
+  ])
 }
 
 const IN_FLIGHT = DELIVERY_STATUSES.filter((status) => status !== 'unknown' && !isFinal(status))

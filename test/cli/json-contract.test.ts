@@ -146,7 +146,7 @@ test('doctor --json has its documented keys', async () => {
 })
 
 /** Labels whose values are fixed words. The values of others are codes, statuses and numbers. */
-const FIXED_LABELS = ['error_class', 'outcome', 'result', 'retried', 'state']
+const FIXED_LABELS = ['error_class', 'kind', 'outcome', 'result', 'retried', 'state']
 
 const values = (label: string, words: readonly string[]): string =>
   words.map((word) => `${label}=${word}`).join(' ')
@@ -174,6 +174,7 @@ test('GET /metrics has its documented names, types and labels', async () => {
     ])}`,
     'sms_retry_database_up gauge',
     'sms_retry_delivery_duration_seconds histogram le',
+    `sms_retry_hold gauge ${values('kind', ['hold', 'pause'])}`,
     'sms_retry_instances gauge role',
     'sms_retry_messages gauge status',
     'sms_retry_messages_in_doubt gauge',

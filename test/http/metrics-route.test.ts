@@ -1,5 +1,6 @@
 // GET /metrics of the web process: who may read it, what it reports on all processes, and that it has no personal data.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { pauseSending, resumeSending } from '../../src/db/account-state.ts'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
 import { openRuntime } from '../../src/processes/runtime.ts'
 import { type RunningWeb, startWeb } from '../../src/http/web.ts'
@@ -202,6 +203,27 @@ describe('the content of /metrics', () => {
     const counters = (series: ReadonlyMap<string, number>) =>
       [...series].filter(([name]) => /_total\b|_count|_bucket/.test(name)).toSorted()
     expect(counters(second)).toEqual(counters(first))
+  })
+
+  test('shows a hold and a pause in the next scrape, and their end', async () => {
+    const world = await newWorld({ env: { METRICS_TOKEN: TOKEN, RETRY_DELAY_SCALE: '1' } })
+    const { database } = world.openRuntime()
+    closeLater(() => database.close())
+    const holds = async (): Promise<(number | undefined)[]> => {
+      const series = await read(world.web.url)
+      return ['hold', 'pause'].map((kind) => series.get(`sms_retry_hold{kind="${kind}"}`))
+    }
+    expect(await holds()).toEqual([0, 0])
+    await pauseSending(database, 'somebody', null)
+    expect(await holds()).toEqual([0, 1])
+    await resumeSending(database)
+    // Twilio refuses each with 20003, a code of the account.
+    for (let n = 0; n < 5; n += 1) await world.sender.send(message({ to: '+15552000301' }))
+    expect(await holds()).toEqual([1, 0])
+    await pauseSending(database, 'somebody', null)
+    expect(await holds()).toEqual([1, 1])
+    await resumeSending(database)
+    expect(await holds()).toEqual([0, 0])
   })
 
   test('contains no phone number, no sid and no message text', async () => {
