@@ -15,6 +15,7 @@ import {
   examineTable,
   examineWorker,
 } from './schema.ts'
+import { examineSending } from './sending.ts'
 import { examineSettings } from './server-settings.ts'
 import { examineAccount, examineApiKey } from './twilio-account.ts'
 import { DatabaseError } from '../shared/errors.ts'
@@ -39,6 +40,7 @@ const CHECKS = [
   { name: 'table', examine: examineTable, after: 'database' },
   { name: 'indexes', examine: examineIndexes, after: 'table' },
   { name: 'queue', examine: examineQueue, after: 'database' },
+  { name: 'sending', examine: examineSending, after: 'migrations' },
   { name: 'backlog', examine: examineBacklog, after: 'migrations' },
   { name: 'worker', examine: examineWorker, after: 'migrations' },
   {

@@ -1,4 +1,5 @@
 // Do table, indexes and queue match this version, and is a worker sending the due attempts?
+import { readAccountState } from '../db/account-state.ts'
 import { readBacklog } from '../db/backlog.ts'
 import { explainTooLargeId, readTooLargeId } from '../db/largest-id.ts'
 import { type Column, isWatched, readColumns, readIndexes, readQueueVersion } from '../db/inspect.ts'
@@ -9,6 +10,7 @@ import { startQueue } from '../jobs/queue.ts'
 import { QUEUE_STOP_TIMEOUT_MS } from '../processes/stop-timeouts.ts'
 import { type Examine, failed, type Finding, ok, warning } from './finding.ts'
 import { privilegeFaults } from './rights.ts'
+import { isStopped } from './sending.ts'
 
 const MIGRATE = 'Run: sms-retry migrate'
 
@@ -140,10 +142,13 @@ export const examineBacklog: Examine = async ({ database }) => {
   const seconds = oldestDueAt === null ? 0 : (now.getTime() - oldestDueAt.getTime()) / 1000
   const attempts = `${due} ${due === 1 ? 'attempt is' : 'attempts are'} due now, ${deferred} later`
   if (seconds < BACKLOG_AFTER_SECONDS) return [ok(attempts)]
+  const { state } = await readAccountState(database)
   return [
     warning(
       `${attempts}; the oldest has been due for ${duration(seconds)}`,
-      'Start sms-retry worker, or more workers. SEND_RATE_PER_SECOND may be too low.',
+      isStopped(state)
+        ? 'Nothing is sent while sending is on hold or paused: see the check sending.'
+        : 'Start sms-retry worker, or more workers. SEND_RATE_PER_SECOND may be too low.',
     ),
   ]
 }

@@ -21,6 +21,7 @@ const OF_DATABASE = [
   'table',
   'indexes',
   'queue',
+  'sending',
   'backlog',
 ]
 
@@ -80,7 +81,7 @@ test('a database without migrations fails with the names of all migrations', asy
   const found = await examine({ ...world.env, DATABASE_URL: database.url })
   await database.drop()
   expect(named(found, 'failed')).toEqual(['migrations', 'table', 'queue'])
-  expect(named(found, 'skipped')).toEqual(['indexes', 'backlog', 'worker'])
+  expect(named(found, 'skipped')).toEqual(['indexes', 'sending', 'backlog', 'worker'])
   expect(of(found, 'migrations')[0]?.what).toMatch(/001-message-table, 002-retry-index,/)
   for (const name of ['migrations', 'table', 'queue'] as const) {
     expect(of(found, name)[0]?.fix).toBe('Run: sms-retry migrate')
@@ -256,15 +257,68 @@ test('a missing queue is named', async () => {
   })
 })
 
-test('an attempt that has been due for minutes is reported', async () => {
-  const found = await examineAfter(
-    `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content,
+const OVERDUE = `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content,
        success, final_status, next_retry_at)
-     values (7, '+12065550199', 'outbound', 5, 'Hello', false, 'retrying', now() - interval '10 minutes')`,
-  )
+     values (7, '+12065550199', 'outbound', 5, 'Hello', false, 'retrying', now() - interval '10 minutes')`
+
+test('an attempt that has been due for minutes is reported', async () => {
+  const found = await examineAfter(OVERDUE)
   expect(of(found, 'backlog')[0]).toMatchObject({
     result: 'warning',
     what: expect.stringMatching(/^1 attempt is due now, 0 later; the oldest has been due for 10 min/),
     fix: expect.stringContaining('sms-retry worker'),
+  })
+})
+
+describe('sending', () => {
+  const hold = `update sms_retry.account_state
+                   set held_since = now() - interval '12 minutes', held_code = 20005, lifted_by = 'accepted', probes = 3,
+                       probe_at = now()`
+  const pause = `update sms_retry.account_state
+                    set paused_since = now() - interval '2 hours', paused_by = 'alice', paused_reason = 'Moving accounts'`
+
+  test('on hold is reported with Twilio’s code and with the way to end it', async () => {
+    expect(of(await examineAfter(hold), 'sending')).toEqual([
+      {
+        name: 'sending',
+        result: 'warning',
+        what: expect.stringMatching(
+          /on hold 12 min.* ago \(20.*Z\), because .*: 20005, The Twilio account is not active/,
+        ),
+        fix: expect.stringMatching(/Fix the cause.*probe.*sms-retry resume$/),
+      },
+    ])
+  })
+
+  test('paused is reported with who paused it, since when, and why', async () => {
+    expect(of(await examineAfter(pause), 'sending')).toEqual([
+      {
+        name: 'sending',
+        result: 'warning',
+        what: expect.stringMatching(/paused 2 h.* ago \(20.*Z\) by alice: Moving accounts$/),
+        fix: 'To send again, run: sms-retry resume',
+      },
+    ])
+    const [finding] = of(
+      await examineAfter(pause, 'update sms_retry.account_state set paused_reason = null'),
+      'sending',
+    )
+    expect(finding?.what).toMatch(/by alice: no reason given$/)
+  })
+
+  test('both on hold and paused is two findings', async () => {
+    const found = of(await examineAfter(hold, pause), 'sending')
+    expect(found.map(({ result, what }) => [result, /paused|on hold/.exec(what)?.[0]])).toEqual([
+      ['warning', 'paused'],
+      ['warning', 'on hold'],
+    ])
+  })
+
+  test('that is stopped explains an old backlog, and no more workers are advised', async () => {
+    const found = await examineAfter(OVERDUE, pause)
+    expect(of(found, 'backlog')[0]).toMatchObject({
+      result: 'warning',
+      fix: expect.stringMatching(/^Nothing is sent while/),
+    })
   })
 })
