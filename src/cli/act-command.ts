@@ -1,6 +1,8 @@
 // The commands `retry` and `cancel`. Each changes one message, if its state allows that.
 import type { Env } from '../config/config.ts'
+import { readAccountState } from '../db/account-state.ts'
 import { findMessage, type StoredMessage } from '../db/messages.ts'
+import type { AccountState } from '../delivery/account-state.ts'
 import { nextStepOf } from '../delivery/next-step.ts'
 import { type Action, actOnMessage } from '../messages/act-on-message.ts'
 import { print, printJson, printStatus } from '../shared/output.ts'
@@ -38,6 +40,7 @@ function act(
   actionFor: (message: StoredMessage) => Action,
 ): Promise<boolean> {
   return withRecording(env, ['DATABASE_URL'], async (deps, { database }) => {
+    const { state: account } = await readAccountState(database)
     const found = await findMessage(database, id)
     const result = found === null ? null : await actOnMessage(deps, found, actionFor(found))
     if (found === null || result === null || result.outcome === 'unknown_message') {
@@ -53,17 +56,17 @@ function act(
     }
     const message = { ...result.message, userId: found.userId }
     if (json) printJson({ id, outcome, message: messageJson(message) })
-    else print(`message ${id}: ${describeState(message)}`)
+    else print(`message ${id}: ${describeState(message, account)}`)
     return true
   })
 }
 
-function describeState(message: StoredMessage): string {
+function describeState(message: StoredMessage, account: AccountState): string {
   if (message.status === 'canceled') return 'canceled'
   const { nextRetryAt } = message
   // The due time comes from the database's clock. By this machine's clock, a retry for now may not seem due yet.
   const isLater = nextRetryAt !== null && nextRetryAt.getTime() - Date.now() > CLOCK_DIFFERENCE_MS
-  const { what, at } = nextStepOf(message, isLater ? new Date() : (nextRetryAt ?? new Date()))
+  const { what, at } = nextStepOf(message, account, isLater ? new Date() : (nextRetryAt ?? new Date()))
   const when = at === null ? '' : ` at ${formatTime(at)}. ${message.reason ?? ''}`
   return `${message.status}. ${what}${when}`
 }

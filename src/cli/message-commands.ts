@@ -1,5 +1,6 @@
 // The commands `send`, `list` and `show`.
 import type { Env } from '../config/config.ts'
+import { readAccountState } from '../db/account-state.ts'
 import { findMessage, listMessages } from '../db/messages.ts'
 import type { SendWindow } from '../delivery/send-window.ts'
 import type { DeliveryStatus } from '../delivery/status.ts'
@@ -71,13 +72,15 @@ export async function showCommand(
   id: number,
   flags: { readonly showContent?: true; readonly json?: true },
 ): Promise<boolean> {
-  const message = await withDatabase(env, (database) => findMessage(database, id))
-  if (message === null) {
-    printStatus(`Message ${id} does not exist.`)
-    return false
-  }
   const { json, showContent = false } = flags
-  if (json) printJson(messageJson(message))
-  else print(showView(message, showContent))
-  return true
+  return withDatabase(env, async (database) => {
+    const message = await findMessage(database, id)
+    if (message === null) {
+      printStatus(`Message ${id} does not exist.`)
+      return false
+    }
+    if (json) printJson(messageJson(message))
+    else print(showView(message, await readAccountState(database), showContent))
+    return true
+  })
 }

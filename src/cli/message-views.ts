@@ -1,7 +1,9 @@
 // Formats messages: a table or a list of facts for people, and JSON with stable keys.
+import type { StoredAccountState } from '../db/account-state.ts'
 import type { StoredMessage } from '../db/messages.ts'
 import { reasonOf } from '../delivery/error-codes.ts'
 import { describeWindow } from '../delivery/message-window.ts'
+import { nextStepOf } from '../delivery/next-step.ts'
 import { type DeliveryStatus, isDelivered, isFailure } from '../delivery/status.ts'
 import { maskNumber, maskReason } from '../shared/log.ts'
 import { type Style, styled } from '../shared/output.ts'
@@ -48,13 +50,19 @@ function timeUntil(at: Date, now: Date): string {
 const FACT_WIDTH = 13
 
 /** @param showContent false masks the phone number and hides the text */
-export function showView(message: StoredMessage, showContent: boolean): string {
+export function showView(
+  message: StoredMessage,
+  { state: account, now }: Pick<StoredAccountState, 'state' | 'now'>,
+  showContent: boolean,
+): string {
   const { status, to, body, retryCount, maxRetries, processingTimeMs } = message
+  const { what, at } = nextStepOf(message, account, now)
   const masked = (text: string): string => (showContent ? text : maskReason(text, to))
   const facts: [string, string | null][] = [
     ['Message', `${message.id}`],
     ['Status', status],
     ['Reason', masked(message.reason ?? '')],
+    ['Next step', at === null ? what : `${what}: ${formatTime(at)}`],
     ['To', showContent ? to : maskNumber(to)],
     ['User', `${message.userId}`],
     ['Text', showContent || body === null ? body : hiddenText(body)],

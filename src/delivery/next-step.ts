@@ -1,4 +1,5 @@
 // What happens next to a message, in words for a person.
+import { type AccountState, blockOf } from './account-state.ts'
 import type { Message } from './message.ts'
 import { IN_DOUBT_AFTER_SECONDS, isOnHold } from './reconcile-time.ts'
 import { claimOf, latestAttempt, secondsBetween } from './transitions.ts'
@@ -18,7 +19,7 @@ export function isInDoubt(message: Message, now: Date): boolean {
 
 const ON_HOLD = 'On hold: it had waited for days before sms-retry first saw it. Retry or cancel it'
 
-export function nextStepOf(message: Message, now: Date): NextStep {
+export function nextStepOf(message: Message, account: AccountState, now: Date): NextStep {
   const { status, nextRetryAt, retryCount, reconcileAt } = message
   const lookup = reconcileAt instanceof Date ? reconcileAt : null
   switch (status) {
@@ -26,6 +27,10 @@ export function nextStepOf(message: Message, now: Date): NextStep {
     case 'retrying': {
       if (isOnHold(message)) return { what: ON_HOLD, at: null }
       const attempt = retryCount === 0 ? 'The first attempt' : `Retry ${retryCount}`
+      const block = blockOf(account, now)
+      // An attempt that met the hold or pause is due again at `until`. It waits then, too, if the account still fails.
+      if (block !== null && (nextRetryAt === null || nextRetryAt <= block.until))
+        return { what: `${attempt} waits. ${block.reason}`, at: null }
       return nextRetryAt !== null && nextRetryAt > now
         ? { what: `${attempt} is due`, at: nextRetryAt }
         : { what: `${attempt} is due: a worker makes it as soon as it can`, at: null }

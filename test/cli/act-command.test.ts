@@ -74,6 +74,19 @@ describe('retry', () => {
     })
   })
 
+  test('during a pause says that the retry waits', async () => {
+    const id = await send(OPTED_OUT)
+    await world.database.query(`update sms_retry.account_state set paused_since = now(), paused_by = 'Ann'`)
+    try {
+      expect(await run('retry', id, '--force')).toMatchObject({
+        code: 0,
+        stdout: `message ${id}: retrying. Retry 1 waits. Sending is paused\n`,
+      })
+    } finally {
+      await world.database.query('update sms_retry.account_state set paused_since = null')
+    }
+  })
+
   test('needs --force for a code that the policy never retries, and names the code and the reason', async () => {
     const id = await send(OPTED_OUT)
     const refused = await run('retry', id)

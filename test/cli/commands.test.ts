@@ -164,6 +164,24 @@ describe('list and show', () => {
     expect(stdout).toMatch(/^Text +Hello$/m)
   })
 
+  test('show prints the next step, and during a pause that a due message waits', async () => {
+    expect((await run(['show', `${id}`])).stdout).toMatch(/^Next step +Nothing: it failed for good/m)
+    const inAnHour = new Date(Date.now() + 3_600_000).toISOString()
+    const sent = await run([...SEND, WORKING_NUMBER, '--send-after', inAnHour, '--json'])
+    const later = (JSON.parse(sent.stdout) as { id: number }).id
+    const nextStep = async (): Promise<string | undefined> =>
+      /^Next step +(.*)$/m.exec((await run(['show', `${later}`])).stdout)?.[1]
+    expect(await nextStep()).toMatch(/^The first attempt is due: [-\d]{10} [:\d]{8}$/)
+    const { database } = world
+    await database.query('update sms_usage_logs set next_retry_at = now() where id = $1', [later])
+    await database.query(
+      `update sms_retry.account_state set paused_since = now(), paused_by = 'Ann', paused_reason = 'Wrong text'`,
+    )
+    expect(await nextStep()).toBe('The first attempt waits. Sending is paused: Wrong text')
+    await database.query('update sms_retry.account_state set paused_since = null')
+    expect(await nextStep()).toBe('The first attempt is due: a worker makes it as soon as it can')
+  })
+
   test('show exits with 1 if the message does not exist', async () => {
     for (const flags of [[], ['--json']]) {
       const { code, stdout, stderr } = await run(['show', '999999', ...flags])

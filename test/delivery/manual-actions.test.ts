@@ -1,5 +1,6 @@
 // Tests when a person can retry or cancel a message, and the result. decision-table.ts has every status.
 import { describe, expect, test } from '@jest/globals'
+import { WORKING_ACCOUNT } from '../../src/delivery/account-state.ts'
 import { decide } from '../../src/delivery/decide.ts'
 import type { Event, Message } from '../../src/delivery/message.ts'
 import { nextStepOf } from '../../src/delivery/next-step.ts'
@@ -103,8 +104,13 @@ describe('a message on hold, which the app left waiting for days', () => {
   const left = buildMessage('pending', [buildAttempt(0, 'pending')], { reconcileAt: 'on_hold' })
 
   test('says that it is on hold, and what to do', () => {
-    expect(nextStepOf(left, NOW)).toEqual({ what: expect.stringContaining('Retry or cancel it'), at: null })
-    expect(nextStepOf({ ...left, reconcileAt: NOW }, NOW).what).toContain('a worker makes it')
+    expect(nextStepOf(left, WORKING_ACCOUNT, NOW)).toEqual({
+      what: expect.stringContaining('Retry or cancel it'),
+      at: null,
+    })
+    expect(nextStepOf({ ...left, reconcileAt: NOW }, WORKING_ACCOUNT, NOW).what).toContain(
+      'a worker makes it',
+    )
   })
 
   test('is sent and reconciled after a manual retry', () => {

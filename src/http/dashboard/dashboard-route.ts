@@ -1,26 +1,44 @@
-// The dashboard: which path shows which page, and who may see it. The server renders every page from one or two
+// The dashboard: which path shows which page, and who may see it. The server renders every page from a few
 // statements; a browser without JavaScript lacks the chart and the automatic refresh.
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { type ErrorRequestHandler, type Request, type RequestHandler, Router } from 'express'
-import { readClock } from '../../db/overdue.ts'
+import { readAccountState } from '../../db/account-state.ts'
 import type { LazyRecording, Runtime } from '../../processes/runtime.ts'
 import { DatabaseError, SchemaError } from '../../shared/errors.ts'
 import { errorFields, type Logger } from '../../shared/log.ts'
 import type { GuessLimit } from '../guess-limit.ts'
 import type { Credentials } from './browser-cookie.ts'
 import { errorCodesPage } from './error-codes-page.ts'
-import { basePathOf, type Page, securityHeaders, sendErrorPage, sendPage, setBasePath } from './layout.ts'
+import {
+  accountOf,
+  basePathOf,
+  type Page,
+  securityHeaders,
+  sendErrorPage,
+  sendPage,
+  setAccount,
+  setBasePath,
+} from './layout.ts'
 import { parseFilter } from './message-filter.ts'
 import { messageRoutes } from './message-routes.ts'
 import { overviewPage } from './overview-page.ts'
-import { queuePage } from './queue-page.ts'
+import { queueRoutes } from './queue-routes.ts'
 import { searchPage } from './search-page.ts'
 import { requireSignIn } from './sign-in.ts'
 import { type NamedSpan, spanQuery } from './spans.ts'
 
 /** Every path of the dashboard. All others are left to the app. */
-const PATHS = ['/', '/error-codes', '/messages', '/messages/*rest', '/queue', '/assets/:file']
+const PATHS = [
+  '/',
+  '/error-codes',
+  '/messages',
+  '/messages/*rest',
+  '/queue',
+  '/queue/pause',
+  '/queue/resume',
+  '/assets/:file',
+]
 
 /** `open` shows the dashboard without credentials: for a process that no other machine can reach. */
 export type Access = { readonly credentials: Credentials; readonly guessLimit: GuessLimit } | 'open'
@@ -52,16 +70,26 @@ export function dashboardRoute(runtime: Runtime, recording: LazyRecording, acces
       setBasePath(response, publicPathOf(request))
       next()
     },
-    pageRoutes(runtime, messageRoutes(runtime, recording, publicUrl)),
+    pageRoutes(runtime, [
+      messageRoutes(runtime, recording, publicUrl),
+      queueRoutes(runtime, access === 'open' ? UNNAMED : access.credentials.username, publicUrl),
+    ]),
   )
   return router
 }
 
+/** Who pauses sending, if nobody has to sign in. */
+const UNNAMED = 'dashboard'
+
 /** The pages behind the sign-in. Their errors are pages as well. */
-function pageRoutes({ database, policy, logger, config }: Runtime, messages: Router): Router {
+function pageRoutes({ database, policy, logger, config }: Runtime, routers: readonly Router[]): Router {
   const { showContent } = config.dashboard
   const router = Router({ caseSensitive: true })
   router.get('/assets/:file', sendAsset)
+  router.use(async (_request, response, next) => {
+    setAccount(response, await readAccountState(database))
+    next()
+  })
   router.get(
     '/',
     withSpan((base, span) => overviewPage(database, base, span, config.recipientAllowlist !== null)),
@@ -70,15 +98,12 @@ function pageRoutes({ database, policy, logger, config }: Runtime, messages: Rou
     '/error-codes',
     withSpan((base, span) => errorCodesPage(database, base, span, policy)),
   )
-  router.get('/queue', async (request, response) => {
-    sendPage(request, response, await queuePage(database, basePathOf(response)))
-  })
   router.get('/messages', async (request, response) => {
-    const filter = parseFilter(request.query, await readClock(database), showContent)
+    const filter = parseFilter(request.query, accountOf(response).now, showContent)
     if ('fault' in filter) return sendErrorPage(request, response, { ...INVALID_SEARCH, text: filter.fault })
     sendPage(request, response, await searchPage(database, basePathOf(response), filter, showContent))
   })
-  router.use(messages)
+  router.use(...routers)
   router.use(answerErrors(logger))
   return router
 }

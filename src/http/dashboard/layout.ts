@@ -1,7 +1,9 @@
-// What all pages share: head, navigation, error pages, and security headers.
+// What all pages share: head, navigation, banner, error pages, and security headers.
 import type { Request, Response } from 'express'
 import helmet from 'helmet'
+import type { StoredAccountState } from '../../db/account-state.ts'
 import { type Html, html } from '../../shared/html.ts'
+import { accountBanner } from './account-banner.ts'
 
 /** Nothing from other origins, nothing inline. uPlot sets element sizes by script, which `style-src` allows. */
 export const securityHeaders = helmet({
@@ -51,6 +53,24 @@ export function basePathOf(response: Response): string {
   return String(response.locals[BASE_PATH])
 }
 
+const ACCOUNT = 'smsRetryAccount'
+
+/** The state of the account, for the banner and the content of the page. It is read once for each page. */
+export function setAccount(response: Response, account: StoredAccountState): void {
+  response.locals[ACCOUNT] = account
+}
+
+export function accountOf(response: Response): StoredAccountState {
+  const account = maybeAccountOf(response)
+  if (account === undefined) throw new Error('The state of the account was not read')
+  return account
+}
+
+/** Undefined if it could not be read. The page says then that the database is unavailable, and has no banner. */
+function maybeAccountOf({ locals }: Response): StoredAccountState | undefined {
+  return locals[ACCOUNT]
+}
+
 /** @param request its path selects the highlighted navigation link */
 export function sendPage(
   request: Request,
@@ -58,6 +78,7 @@ export function sendPage(
   { title, content, refreshSeconds = null, status = 200 }: Page,
 ): void {
   const base = basePathOf(response)
+  const account = maybeAccountOf(response)
   const links = PAGES.map(([path, name]) => {
     const isHere = path === '/' ? request.path === '/' : request.path.startsWith(path)
     return html`<a href="${base}${path}"${isHere ? html` aria-current="page"` : ''}>${name}</a>`
@@ -82,6 +103,7 @@ export function sendPage(
 <nav aria-label="Pages">${links}</nav>
 </header>
 <main${refreshSeconds === null ? '' : html` data-refresh-seconds="${refreshSeconds}"`}>
+${account === undefined ? '' : accountBanner(base, account)}
 ${content}
 </main>
 <footer>All times are UTC. <span id="refreshed" role="status"></span></footer>

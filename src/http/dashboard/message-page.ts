@@ -2,7 +2,7 @@
 // confirm an action on it.
 import type { Action } from '../../messages/act-on-message.ts'
 import type { StoredMessage } from '../../db/messages.ts'
-import { WORKING_ACCOUNT } from '../../delivery/account-state.ts'
+import { type AccountState, blockOf } from '../../delivery/account-state.ts'
 import { decide } from '../../delivery/decide.ts'
 import { reasonOf } from '../../delivery/error-codes.ts'
 import type { Attempt } from '../../delivery/message.ts'
@@ -21,6 +21,7 @@ export interface View {
   readonly base: string
   readonly policy: RetryPolicy
   readonly circumstances: Circumstances
+  readonly account: AccountState
   readonly now: Date
   readonly showContent: boolean
   /** The result of the action that led to this page. */
@@ -53,9 +54,9 @@ ${message.attempts.length === 0 ? html`<p class="empty">No attempts recorded.</p
 /** Name and value; a null value is not shown. */
 function factsOf(
   message: StoredMessage,
-  { now, showContent }: View,
+  { account, now, showContent }: View,
 ): readonly [string, Html | string | number | null][] {
-  const { what, at } = nextStepOf(message, now)
+  const { what, at } = nextStepOf(message, account, now)
   const { reason, to } = message
   return [
     [
@@ -119,16 +120,10 @@ export interface PossibleActions {
 
 export function possibleActions(
   message: StoredMessage,
-  { policy, circumstances, now }: Pick<View, 'policy' | 'circumstances' | 'now'>,
+  { policy, circumstances, account, now }: Pick<View, 'policy' | 'circumstances' | 'account' | 'now'>,
 ): PossibleActions {
   const whyNot = (action: Action): string | null => {
-    const decision = decide(message, action, {
-      policy,
-      circumstances,
-      account: WORKING_ACCOUNT,
-      now,
-      random: 0,
-    })
+    const decision = decide(message, action, { policy, circumstances, account, now, random: 0 })
     return decision.kind === 'ignore' ? decision.why : null
   }
   const { status, retryCount } = message
@@ -159,7 +154,7 @@ export function confirmPage(
   const { warning } = possibleActions(message, view)
   const path = `${view.base}/messages/${message.id}`
   const { title, explanation, button, isDangerous } =
-    kind === 'cancel' ? CANCEL : retryDialog(message, warning)
+    kind === 'cancel' ? CANCEL : retryDialog(message, warning, view)
   return {
     title,
     content: html`
@@ -187,11 +182,12 @@ const CANCEL: Dialog = {
   isDangerous: true,
 }
 
-function retryDialog({ status }: StoredMessage, warning: string | null): Dialog {
+function retryDialog({ status }: StoredMessage, warning: string | null, { account, now }: View): Dialog {
+  const block = blockOf(account, now)
   const attempt = status === 'retrying' || status === 'pending' ? 'the pending attempt' : 'another attempt'
   return {
     title: 'Retry now',
-    explanation: html`<p>A worker makes ${attempt} now. If it succeeds, the recipient receives the message.</p>
+    explanation: html`<p>A worker makes ${attempt} ${block === null ? 'now' : 'when sending resumes'}. If it succeeds, the recipient receives the message.</p>
 ${warning === null ? '' : html`<p class="note bad">This retry must be forced: ${warning}.</p>`}`,
     button: warning === null ? 'Retry now' : 'Retry anyway',
     isDangerous: warning !== null,

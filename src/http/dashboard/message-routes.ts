@@ -1,14 +1,14 @@
 // The pages of one message, and the two actions on it: retry and cancel. GET asks to confirm the action, POST performs it.
-import express, { type Request, type RequestHandler, type Response, Router } from 'express'
+import { type Request, type RequestHandler, type Response, Router } from 'express'
 import { z } from 'zod'
 import { type Action, actOnMessage } from '../../messages/act-on-message.ts'
 import { findMessage, type StoredMessage } from '../../db/messages.ts'
-import { readClock } from '../../db/overdue.ts'
 import { findIdBySid } from '../../db/search.ts'
 import { parseMessageId } from '../../delivery/message-proof.ts'
 import { DELIVERY_STATUSES } from '../../delivery/status.ts'
 import type { LazyRecording, Runtime } from '../../processes/runtime.ts'
-import { basePathOf, sendErrorPage, sendPage } from './layout.ts'
+import { parseForm } from './forms.ts'
+import { accountOf, basePathOf, sendErrorPage, sendPage } from './layout.ts'
 import {
   type CancelAction,
   confirmPage,
@@ -20,8 +20,6 @@ import {
   type View,
 } from './message-page.ts'
 import { isSameOrigin } from './same-origin.ts'
-
-const MAX_FORM_BYTES = 2_000
 
 const NOT_FOUND = {
   status: 404,
@@ -53,11 +51,7 @@ export function messageRoutes(runtime: Runtime, recording: LazyRecording, public
   for (const kind of ['retry', 'cancel'] as const) {
     const path = `/messages/:id/${kind}`
     router.get(path, withMessage(runtime, askToConfirm(kind)))
-    router.post(
-      path,
-      express.urlencoded({ extended: false, limit: MAX_FORM_BYTES }),
-      withMessage(runtime, performAction(kind, recording, publicUrl)),
-    )
+    router.post(path, parseForm, withMessage(runtime, performAction(kind, recording, publicUrl)))
   }
   return router
 }
@@ -80,8 +74,9 @@ function withMessage(
     const message = id === null ? null : await findMessage(database, id)
     if (message === null) return sendErrorPage(request, response, NOT_FOUND)
     const { notice } = noticeQuery.parse(request.query)
-    const now = await readClock(database)
-    const view = { base: basePathOf(response), policy, circumstances, now, showContent, notice }
+    const { state: account, now } = accountOf(response)
+    const base = basePathOf(response)
+    const view = { base, policy, circumstances, account, now, showContent, notice }
     await handle(message, view, request, response)
   }
 }

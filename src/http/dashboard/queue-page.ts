@@ -1,13 +1,21 @@
-// Which attempts wait, which are in doubt, and which processes run.
+// Which attempts wait, which are in doubt, which processes run, and whether sending is paused.
 import { readBacklog } from '../../db/backlog.ts'
 import { type LiveInstance, listInstances } from '../../db/instances.ts'
+import type { AccountState } from '../../delivery/account-state.ts'
 import type { Db } from '../../postgres/pool.ts'
 import { type Html, html } from '../../shared/html.ts'
 import { count } from '../../shared/figures.ts'
+import { ACCOUNT_NOTICES, accountLinks, type AccountNotice } from './account-page.ts'
 import type { Page } from './layout.ts'
 import { formatMoment, statusBadge } from './time-and-status.ts'
 
-export async function queuePage(db: Db, base: string): Promise<Page> {
+/** @param notice the result of the action that led to this page */
+export async function queuePage(
+  db: Db,
+  base: string,
+  account: AccountState,
+  notice: AccountNotice | null,
+): Promise<Page> {
   const [backlog, instances] = await Promise.all([readBacklog(db), listInstances(db)])
   const { now, due, oldestDueAt, deferred, nextDueAt, inDoubt, oldestInDoubtAt, byStatus } = backlog
   const figure = (key: string, label: string, value: number, of: Html): Html =>
@@ -17,7 +25,9 @@ export async function queuePage(db: Db, base: string): Promise<Page> {
     title: 'Queue',
     refreshSeconds: 5,
     content: html`
+${notice === null ? '' : html`<p class="note" role="status">${ACCOUNT_NOTICES[notice]}</p>`}
 <h1>Queue and workers</h1>
+${accountLinks(base, account)}
 <dl class="figures">
 ${figure('due', 'Due', due, due === 0 ? html`no attempt waits for a worker` : html`oldest: ${formatMoment(oldestDueAt, now)}`)}
 ${figure('deferred', 'Deferred', deferred, deferred === 0 ? html`no attempt is scheduled for later` : html`next: ${formatMoment(nextDueAt, now)}`)}

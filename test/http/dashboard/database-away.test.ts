@@ -30,12 +30,14 @@ test('during an outage of the database every page is answered 503 with a Refresh
     [id],
   )
   const form = formOf(await get(web, `/messages/${id}/cancel`))
+  const pause = { ...formOf(await get(web, '/queue/pause')), reason: '' }
   await proxy.set('away')
   for (const path of [
     '/',
     '/error-codes',
     '/messages',
     '/queue',
+    '/queue/pause',
     `/messages/${id}`,
     `/messages/${id}/cancel`,
   ]) {
@@ -46,6 +48,7 @@ test('during an outage of the database every page is answered 503 with a Refresh
     expect(headers.get('Retry-After')).toBe('5')
   }
   expect((await post(web, `/messages/${id}/cancel`, form)).status).toBe(503)
+  expect((await post(web, '/queue/pause', pause)).status).toBe(503)
   await proxy.set('there')
   await waitFor('the pages to recover', async () => (await get(web, '/')).status === 200)
   // The failed action succeeds when the form is submitted again.

@@ -309,6 +309,7 @@ test('every link and file of every page exists', async () => {
     '/error-codes',
     '/messages',
     '/queue',
+    '/queue/pause',
     `/messages/${await idOf(5)}`,
     `/messages/${await idOf(5)}/cancel`,
   ]
