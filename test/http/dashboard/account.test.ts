@@ -241,7 +241,7 @@ describe('a form to pause or resume', () => {
 })
 
 describe('the page of a message', () => {
-  test('that is due says during a hold or pause that it waits, and offers no retry', async () => {
+  test('that is due says during a hold or pause that it waits', async () => {
     const path = `/messages/${waiting}`
     expect((await get(web, path)).text).toContain('The first attempt is due: a worker makes it')
     await setState(HOLD)
@@ -251,7 +251,20 @@ describe('the page of a message', () => {
     )
     await setState(PAUSE)
     expect((await get(web, path)).text).toContain('The first attempt waits. Sending is paused: Wrong text')
+  })
+
+  test('that is due with the next probe waits as well, and offers a retry only without a hold', async () => {
+    const path = `/messages/${waiting}`
+    const due = (time: string): Promise<unknown> =>
+      database.query(`update sms_usage_logs set next_retry_at = ${time} where id = $1`, [waiting])
+    await due(`now() + interval '2 min'`)
+    expect((await get(web, path)).text).toContain(`href="${path}/retry"`)
+    await setState(HOLD)
+    const { text } = await get(web, path)
+    expect(text).toContain('The first attempt waits. Sending is on hold')
+    expect(text).not.toContain(`href="${path}/retry"`)
     expect((await get(web, `${path}/retry`)).headers.get('Location')).toBe(`${path}?notice=nothing`)
+    await due('null')
   })
 
   test('that failed asks to confirm a retry that is made when sending resumes', async () => {
