@@ -193,6 +193,28 @@ describeInBrowser('the dashboard in a browser', () => {
     complaints = complaints.filter((text) => !/Cross-Origin-Opener-Policy|Origin-Agent-Cluster/.test(text))
   })
 
+  test('sending is paused with a reason, a banner fits a phone and follows a refresh, and sending is resumed', async () => {
+    await page.goto('/queue')
+    await page.getByRole('link', { name: 'Pause sending' }).click()
+    await page.getByLabel('Reason').fill('Wrong text in the newsletter')
+    await page.getByRole('button', { name: 'Pause sending' }).click()
+    expect(await page.getByRole('status').first().innerText()).toBe('Sending is paused.')
+    const banner = page.getByRole('region', { name: 'State of sending' })
+    await page.setViewportSize({ width: 360, height: 740 })
+    await page.goto('/?span=1h')
+    expect(await banner.innerText()).toContain('Sending is paused: Wrong text in the newsletter')
+    expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true)
+    await banner.getByRole('link', { name: 'Queue' }).click()
+    await page.getByRole('link', { name: 'Resume sending' }).click()
+    await page.getByRole('button', { name: 'Resume sending' }).click()
+    expect(await page.getByRole('status').first().innerText()).toBe('Sending resumes.')
+    expect(await banner.count()).toBe(0)
+    await world.database.query(`update sms_retry.account_state set paused_since = now(), paused_by = 'Ann'`)
+    await banner.waitFor()
+    await world.database.query('update sms_retry.account_state set paused_since = null')
+    await banner.waitFor({ state: 'detached' })
+  })
+
   test('a script in a message text is shown as text', async () => {
     await page.goto('/messages?number=0100')
     await page.locator('table.messages tbody a').first().click()

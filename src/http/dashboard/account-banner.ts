@@ -30,5 +30,6 @@ function describeHoldAt(hold: Hold, pause: Pause | null, now: Date): Html {
         ? formatMoment(probeAt, now)
         : html`as soon as a message is due`
   return html`<p><strong>${describeHold(hold)}</strong></p>
-<p>${errorCode === null ? '' : `${reasonOf(errorCode)}. `}On hold since ${formatMoment(since, now)}. Probes made: ${count(probes)}; next probe: ${next}. The hold ends when a probe succeeds.</p>`
+<p>${reasonOf(errorCode)}.</p>
+<p>On hold since ${formatMoment(since, now)}. The hold ends when a probe succeeds. Probes made: ${count(probes)}; next probe: ${next}.</p>`
 }
