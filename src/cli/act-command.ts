@@ -1,6 +1,6 @@
 // The commands `retry` and `cancel`. Each changes one message, if its state allows that.
 import type { Env } from '../config/config.ts'
-import { readAccountState } from '../db/account-state.ts'
+import { readAccountState } from '../db/account-row.ts'
 import { findMessage, type StoredMessage } from '../db/messages.ts'
 import type { AccountState } from '../delivery/account-state.ts'
 import { nextStepOf } from '../delivery/next-step.ts'

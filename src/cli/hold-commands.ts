@@ -2,7 +2,7 @@
 // they send.
 import { userInfo } from 'node:os'
 import type { Env } from '../config/config.ts'
-import { pauseSending, readAccountState, resumeSending } from '../db/account-state.ts'
+import { pauseSending, readAccountState, resumeSending } from '../db/account-row.ts'
 import { readBacklog } from '../db/backlog.ts'
 import { requireCurrentTable } from '../db/bookkeeping.ts'
 import type { AccountState } from '../delivery/account-state.ts'

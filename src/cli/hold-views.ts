@@ -1,5 +1,5 @@
 // Formats the state of the Twilio account for `status`, `pause` and `resume`: facts for people, JSON with stable keys.
-import type { StoredAccountState } from '../db/account-state.ts'
+import type { StoredAccountState } from '../db/account-row.ts'
 import type { Backlog } from '../db/backlog.ts'
 import { type AccountState, FAILURES_BEFORE_HOLD, type Hold, type Pause } from '../delivery/account-state.ts'
 import { reasonOf } from '../delivery/error-codes.ts'

@@ -1,6 +1,6 @@
 // The commands `send`, `list` and `show`.
 import type { Env } from '../config/config.ts'
-import { readAccountState } from '../db/account-state.ts'
+import { readAccountState } from '../db/account-row.ts'
 import { findMessage, listMessages } from '../db/messages.ts'
 import type { SendWindow } from '../delivery/send-window.ts'
 import type { DeliveryStatus } from '../delivery/status.ts'

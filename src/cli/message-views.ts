@@ -1,5 +1,5 @@
 // Formats messages: a table or a list of facts for people, and JSON with stable keys.
-import type { StoredAccountState } from '../db/account-state.ts'
+import type { StoredAccountState } from '../db/account-row.ts'
 import type { StoredMessage } from '../db/messages.ts'
 import { reasonOf } from '../delivery/error-codes.ts'
 import { describeWindow } from '../delivery/message-window.ts'

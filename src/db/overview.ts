@@ -1,6 +1,6 @@
 // Counts over many messages. The index over their times has all columns that are counted.
 import { DELIVERY_STATUSES, isDelivered, isFailure, isFinal } from '../delivery/status.ts'
-import { addSeconds } from '../delivery/transitions.ts'
+import { addSeconds } from '../delivery/seconds.ts'
 import { IS_OURS } from './message-row.ts'
 import { readClock } from './overdue.ts'
 import type { Db } from '../postgres/pool.ts'

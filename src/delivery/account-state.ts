@@ -1,9 +1,6 @@
 // The state of the Twilio account, derived from the attempts of all messages: its recent failures, and the hold that they
-// cause. While a hold or a pause lasts, nothing is submitted but one probe at a time. Pure: db/account-state.ts stores it.
-import type { Attempt, Message } from './message.ts'
-import { isAccountFailure, type RetryPolicy, ruleFor } from './retry-policy.ts'
-import { type AttemptStatus, isFailedAttempt } from './status.ts'
-import { addSeconds, claimOf, secondsBetween } from './transitions.ts'
+// cause. While a hold or a pause lasts, nothing is submitted but one probe at a time. Pure: db/account-row.ts stores it.
+import { addSeconds, secondsBetween } from './seconds.ts'
 
 /** An attempt that failed with a code of the account. */
 export interface AccountFailure {
@@ -62,29 +59,6 @@ export interface AccountSignal {
   readonly errorCode: number | null
   readonly wasAccepted: boolean
   readonly claimedAt: Date
-}
-
-/** Compares the attempts before and after an event. Null if they say nothing about the account. */
-export function accountSignal(before: Message, after: Message, policy: RetryPolicy): AccountSignal | null {
-  for (const attempt of after.attempts) {
-    const earlier = before.attempts.find(({ number }) => number === attempt.number)
-    if (earlier?.status === attempt.status && earlier.errorCode === attempt.errorCode) continue
-    const kind = signalKind(attempt, policy)
-    if (kind === null) continue
-    const { errorCode, sid } = attempt
-    return { kind, errorCode, wasAccepted: sid !== null, claimedAt: claimOf(after, attempt) }
-  }
-  return null
-}
-
-const SENT: ReadonlySet<AttemptStatus> = new Set(['sent', 'delivered', 'read', 'undelivered'])
-const ACCEPTED: ReadonlySet<AttemptStatus> = new Set(['accepted', 'scheduled', 'queued', 'sending'])
-
-function signalKind({ status, errorCode, sid }: Attempt, policy: RetryPolicy): AccountSignal['kind'] | null {
-  if (isFailedAttempt(status) && isAccountFailure(ruleFor(policy, errorCode))) return 'failed'
-  // A carrier that does not deliver a message got it from a working account.
-  if (SENT.has(status)) return 'sent'
-  return ACCEPTED.has(status) || (status === 'failed' && sid !== null) ? 'accepted' : null
 }
 
 /**

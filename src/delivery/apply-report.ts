@@ -15,7 +15,6 @@ import {
 import type { Rule, StopRule } from './retry-rule.ts'
 import { type DeliveryStatus, isDelivered, isFailedAttempt, outranks } from './status.ts'
 import {
-  addSeconds,
   cancelPending,
   claimOf,
   finish,
@@ -23,9 +22,9 @@ import {
   MAX_ATTEMPTS,
   NO_TEXT,
   record,
-  secondsBetween,
   withStatus,
 } from './transitions.ts'
+import { addSeconds, secondsBetween } from './seconds.ts'
 
 /** Merges a report into its attempt's entry, and derives the message's status from the entries. */
 export function applyReport(before: Message, entry: Attempt, report: Report, context: Context): Decision {

@@ -15,7 +15,6 @@ import { isOverdue, nextLookupTime, reconcileTime } from './reconcile-time.ts'
 import { postponedDelaySeconds } from './retry-policy.ts'
 import { isDelivered, isFinal } from './status.ts'
 import {
-  addSeconds,
   cancelPending,
   claim,
   claimOf,
@@ -28,6 +27,7 @@ import {
   record,
   reschedule,
 } from './transitions.ts'
+import { addSeconds } from './seconds.ts'
 
 /** Decides what `event` does to `message`. The same input gives the same decision. */
 export function decide(message: Message, event: Event, context: Context): Decision {

@@ -6,7 +6,7 @@ import type { Report } from './attempts.ts'
 import type { Attempt, Event, ListedMessage, Message } from './message.ts'
 import { LATEST_ACCEPTANCE_SECONDS } from './reconcile-time.ts'
 import { type AttemptStatus, isFailedAttempt } from './status.ts'
-import { secondsBetween } from './transitions.ts'
+import { secondsBetween } from './seconds.ts'
 
 export type Finding =
   | { readonly kind: 'found'; readonly report: Report }

@@ -13,7 +13,8 @@ import {
 } from './message-window.ts'
 import type { SendWindow } from './send-window.ts'
 import type { FinalStatus } from './status.ts'
-import { addSeconds, BEYOND_DEADLINE, isTooLate, NO_TEXT, secondsBetween } from './transitions.ts'
+import { BEYOND_DEADLINE, isTooLate, NO_TEXT } from './transitions.ts'
+import { addSeconds, secondsBetween } from './seconds.ts'
 
 export type GatedMessage = WindowedMessage & Pick<Message, 'body' | 'deadline' | 'sendAfter'>
 

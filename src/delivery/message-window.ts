@@ -3,7 +3,7 @@ import type { Circumstances, Context } from './decision.ts'
 import type { Message } from './message.ts'
 import { CLOCK_SPREAD_SECONDS } from './retry-policy.ts'
 import { type SendWindow, windowState } from './send-window.ts'
-import { addSeconds, secondsBetween } from './transitions.ts'
+import { addSeconds, secondsBetween } from './seconds.ts'
 
 /** The part of a message that its send window depends on. */
 export type WindowedMessage = Pick<Message, 'to' | 'sendWindow' | 'timeZone'>

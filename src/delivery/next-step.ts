@@ -2,7 +2,8 @@
 import { type AccountState, blockOf } from './account-state.ts'
 import type { Message } from './message.ts'
 import { IN_DOUBT_AFTER_SECONDS, isOnHold } from './reconcile-time.ts'
-import { claimOf, latestAttempt, secondsBetween } from './transitions.ts'
+import { claimOf, latestAttempt } from './transitions.ts'
+import { secondsBetween } from './seconds.ts'
 
 export interface NextStep {
   readonly what: string

@@ -2,7 +2,8 @@
 // so lost jobs, lost answers and lost callbacks are all found.
 import type { Message, ReconcileAt } from './message.ts'
 import { isFinal } from './status.ts'
-import { addSeconds, isWaiting, latestAttempt, secondsBetween } from './transitions.ts'
+import { isWaiting, latestAttempt } from './transitions.ts'
+import { addSeconds, secondsBetween } from './seconds.ts'
 
 /** A request starts within this time after its claim, or not at all. */
 export const CLAIM_VALID_SECONDS = 5

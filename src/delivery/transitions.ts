@@ -3,6 +3,7 @@
 import { dropPending, replaceEntry } from './attempts.ts'
 import type { Decision } from './decision.ts'
 import type { Attempt, Identity, Message } from './message.ts'
+import { secondsBetween } from './seconds.ts'
 import { type DeliveryStatus, isFailedAttempt, isFailure } from './status.ts'
 
 export const BEYOND_DEADLINE = 'The next attempt would come after the deadline'
@@ -107,13 +108,4 @@ export function cancelPending(before: Message, after: Message): Decision {
   if (!isWaiting(before)) return record(after)
   const postponements = before.attempts.find(({ number }) => number === before.retryCount)?.postponements ?? 0
   return { kind: 'unschedule', message: after, job: { attempt: before.retryCount, postponements } }
-}
-
-export function addSeconds(time: Date, seconds: number): Date {
-  return new Date(time.getTime() + Math.round(seconds * 1000))
-}
-
-/** Negative if `to` is before `from`. */
-export function secondsBetween(from: Date, to: Date): number {
-  return (to.getTime() - from.getTime()) / 1000
 }

@@ -1,5 +1,5 @@
 // Do table, indexes and queue match this version, and is a worker sending the due attempts?
-import { readAccountState } from '../db/account-state.ts'
+import { readAccountState } from '../db/account-row.ts'
 import { readBacklog } from '../db/backlog.ts'
 import { explainTooLargeId, readTooLargeId } from '../db/largest-id.ts'
 import { type Column, isWatched, readColumns, readIndexes, readQueueVersion } from '../db/inspect.ts'

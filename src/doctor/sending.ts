@@ -1,5 +1,5 @@
 // Is sending on hold, because the Twilio account fails, or paused by a person?
-import { readAccountState } from '../db/account-state.ts'
+import { readAccountState } from '../db/account-row.ts'
 import type { AccountState, Hold, Pause } from '../delivery/account-state.ts'
 import { reasonOf } from '../delivery/error-codes.ts'
 import { duration } from '../shared/figures.ts'

@@ -1,7 +1,7 @@
 // The text of GET /metrics: the counters of all processes, as the database has them, the backlog, and a hold or pause. A scrape may reach
 // any web process, so all of them return the same. Counters from one process's memory would go down
 // between scrapes, which Prometheus takes for a restart.
-import { readAccountState } from '../db/account-state.ts'
+import { readAccountState } from '../db/account-row.ts'
 import { type Backlog, readBacklog } from '../db/backlog.ts'
 import { readMetrics, ROLES, type StoredMetrics } from '../db/instances.ts'
 import type { AccountState } from '../delivery/account-state.ts'

@@ -7,7 +7,7 @@ import { dependsOnTime, gate, type Passage } from '../delivery/gate.ts'
 import { windowOf, zonesOf } from '../delivery/message-window.ts'
 import { firstCheckSeconds, firstLookupSeconds } from '../delivery/reconcile-time.ts'
 import { maxRetriesOf, type RetryPolicy } from '../delivery/retry-policy.ts'
-import { addSeconds, secondsBetween } from '../delivery/transitions.ts'
+import { addSeconds, secondsBetween } from '../delivery/seconds.ts'
 import type { ContextDeps } from '../recording/event-batch.ts'
 import { type CheckedMessage, invalid } from './message-input.ts'
 

@@ -1,6 +1,6 @@
 // Use case: the app sends a message. `sendMessage` records it, submits it and records the answer. `enqueueMessage` adds
 // the row and its job in the caller's transaction, and a worker submits it.
-import { readAccountState } from '../db/account-state.ts'
+import { readAccountState } from '../db/account-row.ts'
 import {
   findByIdempotencyKey,
   insertMessage,
@@ -8,7 +8,7 @@ import {
   readTransactionTime,
   type StoredMessage,
 } from '../db/messages.ts'
-import { secondsBetween } from '../delivery/transitions.ts'
+import { secondsBetween } from '../delivery/seconds.ts'
 import type { Db, Transaction } from '../postgres/pool.ts'
 import type { Message } from '../delivery/message.ts'
 import type { DeliveryStatus } from '../delivery/status.ts'

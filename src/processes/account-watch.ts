@@ -1,7 +1,7 @@
 // Stops a worker's polling while the account is on hold or sending is paused, and makes the probes that end a hold. A claim
 // reads the same state in its own transaction, so nothing is submitted before this watch has noticed either.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { readAccountState, returnProbe, takeProbe } from '../db/account-state.ts'
+import { readAccountState, returnProbe, takeProbe } from '../db/account-row.ts'
 import {
   describeHold,
   describePause,

@@ -1,7 +1,8 @@
 // A batch of events, decided one after the other on the locked messages, and written in the same transaction.
-import { type StoredAccountState, writeAccountState } from '../db/account-state.ts'
+import { type StoredAccountState, writeAccountState } from '../db/account-row.ts'
 import { type LockedMessage, updateMessages } from '../db/messages.ts'
-import { accountSignal, type AccountState, afterSignal } from '../delivery/account-state.ts'
+import { accountSignal } from '../delivery/account-signal.ts'
+import { type AccountState, afterSignal } from '../delivery/account-state.ts'
 import { decide } from '../delivery/decide.ts'
 import type { Circumstances, Context, Decision, JobRef } from '../delivery/decision.ts'
 import { isAbout, type Proof } from '../delivery/message-proof.ts'

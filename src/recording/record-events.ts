@@ -1,7 +1,7 @@
 // All events change messages through this file. One transaction records a batch of events: it locks the rows, decides
 // each event, and writes rows and jobs.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { readAccountState } from '../db/account-state.ts'
+import { readAccountState } from '../db/account-row.ts'
 import { lockMessages } from '../db/messages.ts'
 import { isAccountFailure, type RetryPolicy, ruleFor } from '../delivery/retry-policy.ts'
 import type { Queue } from '../jobs/queue.ts'

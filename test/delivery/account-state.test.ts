@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
+import { accountSignal } from '../../src/delivery/account-signal.ts'
 import {
-  accountSignal,
   type AccountSignal,
   type AccountState,
   afterSignal,

@@ -10,7 +10,8 @@ import {
   reconcileTime,
 } from '../../src/delivery/reconcile-time.ts'
 import { isFinal } from '../../src/delivery/status.ts'
-import { addSeconds, isWaiting, secondsBetween } from '../../src/delivery/transitions.ts'
+import { isWaiting } from '../../src/delivery/transitions.ts'
+import { addSeconds, secondsBetween } from '../../src/delivery/seconds.ts'
 import { buildMessage, context, due, NOW, outcomeOf, wordsOf } from './build-message.ts'
 import { DECISION_TABLE, MESSAGES, STATUSES } from './decision-table.ts'
 

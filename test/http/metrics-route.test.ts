@@ -1,6 +1,6 @@
 // GET /metrics of the web process: who may read it, what it reports on all processes, and that it has no personal data.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { pauseSending, resumeSending } from '../../src/db/account-state.ts'
+import { pauseSending, resumeSending } from '../../src/db/account-row.ts'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
 import { openRuntime } from '../../src/processes/runtime.ts'
 import { type RunningWeb, startWeb } from '../../src/http/web.ts'

@@ -2,7 +2,7 @@
 // decisions.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from '@jest/globals'
-import { pauseSending, readAccountState, resumeSending } from '../../src/db/account-state.ts'
+import { pauseSending, readAccountState, resumeSending } from '../../src/db/account-row.ts'
 import { type AccountState, WORKING_ACCOUNT } from '../../src/delivery/account-state.ts'
 import type { Db } from '../../src/postgres/pool.ts'
 import { openSender, type Sender } from '../../src/processes/sender.ts'

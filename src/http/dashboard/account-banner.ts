@@ -1,5 +1,5 @@
 // The banner of every page while nothing is submitted: who paused sending, or which failure put the account on hold.
-import type { StoredAccountState } from '../../db/account-state.ts'
+import type { StoredAccountState } from '../../db/account-row.ts'
 import { describeHold, type Hold, type Pause } from '../../delivery/account-state.ts'
 import { reasonOf } from '../../delivery/error-codes.ts'
 import { count } from '../../shared/figures.ts'

@@ -3,7 +3,7 @@
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { type ErrorRequestHandler, type Request, type RequestHandler, Router } from 'express'
-import { readAccountState } from '../../db/account-state.ts'
+import { readAccountState } from '../../db/account-row.ts'
 import type { LazyRecording, Runtime } from '../../processes/runtime.ts'
 import { DatabaseError, SchemaError } from '../../shared/errors.ts'
 import { errorFields, type Logger } from '../../shared/log.ts'

@@ -1,7 +1,7 @@
 // What all pages share: head, navigation, banner, error pages, and security headers.
 import type { Request, Response } from 'express'
 import helmet from 'helmet'
-import type { StoredAccountState } from '../../db/account-state.ts'
+import type { StoredAccountState } from '../../db/account-row.ts'
 import { type Html, html } from '../../shared/html.ts'
 import { accountBanner } from './account-banner.ts'
 

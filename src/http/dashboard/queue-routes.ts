@@ -1,7 +1,7 @@
 // The queue page, and the two actions on the account: pause and resume sending. GET asks to confirm the action, POST performs it.
 import { type Response, Router } from 'express'
 import { z } from 'zod'
-import { pauseSending, resumeSending } from '../../db/account-state.ts'
+import { pauseSending, resumeSending } from '../../db/account-row.ts'
 import type { Runtime } from '../../processes/runtime.ts'
 import { printableLine } from '../../shared/printable.ts'
 import {

@@ -8,7 +8,7 @@ import {
   returnProbe,
   takeProbe,
   writeAccountState,
-} from '../../src/db/account-state.ts'
+} from '../../src/db/account-row.ts'
 import { type AccountState, WORKING_ACCOUNT } from '../../src/delivery/account-state.ts'
 import type { Database } from '../../src/postgres/pool.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
