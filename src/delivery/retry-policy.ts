@@ -137,13 +137,16 @@ export function scheduleOf(policy: RetryPolicy, rule: Rule): number[] | null {
   return Array.from({ length: rule.retries }, (_, i) => delaySeconds(policy, rule, i + 1, 0))
 }
 
-/** The schedule for people: `5 min, 10 min`, `00:00 America/Los_Angeles` `next send window` or `account on hold`; empty for a stop. */
+/** The schedule for people: `5 min, 10 min`, `00:00 America/Los_Angeles` `next send window` or `2 min to 1 h`; empty for a stop. */
 export function formatSchedule(
   policy: RetryPolicy,
   rule: Rule,
   formatDelay: (seconds: number) => string,
 ): string {
-  if (rule.action === 'hold') return 'account on hold'
+  if (rule.action === 'hold')
+    return [HOLD_BASE_SECONDS, HOLD_MAX_SECONDS]
+      .map((seconds) => formatDelay(seconds * policy.delayScale))
+      .join(' to ')
   if ('after' in rule) return `${rule.after} ${rule.timeZone}`
   if ('when' in rule) return 'next send window'
   return (scheduleOf(policy, rule) ?? []).map(formatDelay).join(', ')

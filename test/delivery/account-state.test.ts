@@ -42,7 +42,7 @@ const success = (kind: 'accepted' | 'sent', claimedAt = NOW): AccountSignal => (
 })
 
 /** The state after signals that come `apart` seconds one after the other, the first of them at NOW. */
-function after(
+function stateAfter(
   signals: readonly AccountSignal[],
   apart = 1,
   start: AccountState = WORKING_ACCOUNT,
@@ -62,19 +62,19 @@ const ON_HOLD: AccountState = { ...WORKING_ACCOUNT, hold: HOLD }
 
 describe('a hold begins', () => {
   test('with the fifth failure in a row; its first probe is due after 30 s', () => {
-    expect(after(five.slice(1)).hold).toBeNull()
+    expect(stateAfter(five.slice(1)).hold).toBeNull()
     const fifthAt = secondsFromNow(4)
-    expect(after(five).hold).toEqual({ ...HOLD, since: fifthAt, probeAt: secondsFromNow(34) })
+    expect(stateAfter(five).hold).toEqual({ ...HOLD, since: fifthAt, probeAt: secondsFromNow(34) })
   })
 
   test('not if the five failures take a minute', () => {
-    expect(after(five, 14.9).hold).not.toBeNull()
-    expect(after(five, 15).hold).toBeNull()
+    expect(stateAfter(five, 14.9).hold).not.toBeNull()
+    expect(stateAfter(five, 15).hold).toBeNull()
   })
 
   test('not if a message was accepted between the failures', () => {
     const signals = [...five.slice(1), success('accepted'), failed()]
-    expect(after(signals)).toEqual({
+    expect(stateAfter(signals)).toEqual({
       ...WORKING_ACCOUNT,
       failures: [{ at: secondsFromNow(5), wasAccepted: false }],
     })
@@ -83,17 +83,17 @@ describe('a hold begins', () => {
   test('although messages are accepted, if Twilio fails them after that', () => {
     const late = failed({ errorCode: 30037, wasAccepted: true })
     const signals = five.flatMap(() => [success('accepted'), late])
-    expect(after(signals).hold).toMatchObject({ errorCode: 30037, liftedBy: 'sent' })
+    expect(stateAfter(signals).hold).toMatchObject({ errorCode: 30037, liftedBy: 'sent' })
   })
 
   test('not if a message was sent between such failures', () => {
     const late = failed({ errorCode: 30037, wasAccepted: true })
-    expect(after([late, late, late, late, success('sent'), late]).hold).toBeNull()
+    expect(stateAfter([late, late, late, late, success('sent'), late]).hold).toBeNull()
   })
 
   test('during a pause as well, which it does not change', () => {
     const pause = { since: NOW, by: 'ops', reason: 'maintenance' }
-    expect(after(five, 1, { ...WORKING_ACCOUNT, pause })).toMatchObject({ pause, hold: { errorCode: 10001 } })
+    expect(stateAfter(five, 1, { ...WORKING_ACCOUNT, pause })).toMatchObject({ pause, hold: { errorCode: 10001 } })
   })
 })
 
@@ -132,7 +132,7 @@ describe('a hold', () => {
 
   test('begins again after five more failures, with a first probe after 30 s', () => {
     const lifted = afterSignal(ON_HOLD, success('accepted', secondsFromNow(30)), secondsFromNow(31), 1)
-    expect(after(five, 1, lifted).hold).toMatchObject({ probes: 0, probeAt: secondsFromNow(34) })
+    expect(stateAfter(five, 1, lifted).hold).toMatchObject({ probes: 0, probeAt: secondsFromNow(34) })
   })
 })
 

@@ -48,7 +48,7 @@ const ROWS: readonly CodeRow[] = [
 
 function retriesOf({ rule }: CodeRow): [retries: string, after: string] {
   const schedule = formatSchedule(POLICY, rule, duration)
-  if (rule.action === 'hold') return ['no limit', schedule]
+  if (rule.action === 'hold') return ['unlimited', schedule]
   return rule.action === 'stop' ? ['never', ''] : [`${rule.retries}`, schedule]
 }
 
@@ -61,7 +61,7 @@ function commonCodes(): string {
 }
 
 function retriedCodes(): string {
-  const rows = ROWS.filter(({ rule }) => rule.action === 'retry')
+  const rows = ROWS.filter(({ rule }) => rule.action !== 'stop')
   return table(
     ['code', 'meaning', 'retries', 'after'],
     rows.map((row) => [linked(row.code), row.reason, ...retriesOf(row)]),
