@@ -93,7 +93,10 @@ describe('a hold begins', () => {
 
   test('during a pause as well, which it does not change', () => {
     const pause = { since: NOW, by: 'ops', reason: 'maintenance' }
-    expect(stateAfter(five, 1, { ...WORKING_ACCOUNT, pause })).toMatchObject({ pause, hold: { errorCode: 10001 } })
+    expect(stateAfter(five, 1, { ...WORKING_ACCOUNT, pause })).toMatchObject({
+      pause,
+      hold: { errorCode: 10001 },
+    })
   })
 })
 
