@@ -80,7 +80,7 @@ class TransactionPipeline implements Transaction {
     executeSql: async (text, values) => {
       this.#refuseIfEnded()
       const sent = this.#connection.send<never>(text, values)
-      const [, { rows }] = await Promise.all([this.#begun, sent]).catch(rethrowNotWritten)
+      const [, { rows }] = await Promise.all([this.#begun, sent]).catch((error: Error) => this.#fail(error))
       return { rows }
     },
   }
@@ -97,7 +97,7 @@ class TransactionPipeline implements Transaction {
     await this.#begun.catch(rethrowNotWritten)
     this.#refuseIfEnded()
     const sent = this.#connection.send<Row & pg.QueryResultRow>(text, values)
-    const { rows } = await sent.catch(rethrowNotWritten)
+    const { rows } = await sent.catch((error: Error) => this.#fail(error))
     return { rows }
   }
 
@@ -169,6 +169,11 @@ class TransactionPipeline implements Transaction {
         return false
       },
     )
+  }
+
+  /** The first failure of the transaction explains those of the statements that were sent after it. */
+  #fail(error: Error): never {
+    return rethrowNotWritten(this.#connection.failure ?? error)
   }
 
   #refuseIfEnded(): void {

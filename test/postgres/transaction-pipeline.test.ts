@@ -231,6 +231,20 @@ test('concurrent statements of a transaction each get their own answer', async (
   ])
 })
 
+test('a statement that was sent after one that failed fails with the failure of that one', async () => {
+  const reasons: string[] = []
+  const note = (error: Error): void => void reasons.push(error.message)
+  await database
+    .transaction((tx) =>
+      Promise.all([
+        tx.atBegin.executeSql('select 1 / 0').catch(note),
+        tx.atBegin.executeSql('select 1').catch(note),
+      ]),
+    )
+    .catch(note)
+  expect(reasons).toEqual(Array.from({ length: 3 }, () => 'The database failed: division by zero'))
+})
+
 test('a transaction without statements begins and commits', async () => {
   expect(await database.transaction(async () => 'done')).toBe('done')
   expect(typesOf(sent)).toBe('QQ')
