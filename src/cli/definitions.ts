@@ -199,6 +199,10 @@ export const COMMANDS: readonly CommandDefinition[] = [
       command
         .option('--messages <count>', 'number of messages to send', parseWholeNumber, 100)
         .option('--exit', 'exit when all messages are final; exit code 0 only if none was lost or sent twice')
+        .option(
+          '--outage',
+          'suspend the simulated account while messages are sent, to show a hold and its end',
+        )
         .option('--seed <number>', 'the same number repeats the messages and faults', parseSeed, 1),
     example: 'sms-retry demo --exit --messages 300',
     load: async () => {

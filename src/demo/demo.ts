@@ -13,13 +13,16 @@ import { simulatedEnvironment } from '../simulator/environment.ts'
 import { type Simulator, startSimulator } from '../simulator/simulator.ts'
 import { startWeb } from '../http/web.ts'
 import { runWorker } from '../processes/worker.ts'
+import { type OutageFigures, runOutage } from './outage.ts'
 import { closingTable, Progress } from './progress.ts'
-import { realisticRecipients } from './recipients.ts'
+import { realisticRecipients, workingRecipients } from './recipients.ts'
 
 export interface DemoFlags {
   readonly messages: number
   readonly seed: number
   readonly exit?: true
+  /** Suspends the account while messages are sent. */
+  readonly outage?: true
 }
 
 /** Error 30003 is retried after 3 and 6 seconds instead of 5 and 10 minutes. */
@@ -28,19 +31,21 @@ const DELAY_SCALE = 0.01
 /** The demo has failed if nothing changes for this long. */
 const STALLED_AFTER_MS = 60_000
 const POLL_MS = 250
+/** Its end is noticed within this time. */
+const OUTAGE_SEEN_WITHIN_MS = 10_000
 const CONCURRENT_SENDS = 20
 
 /** On a busy machine, a database call may time out. It is repeated; the idempotency key prevents a second message. */
 const DATABASE_RETRY_DELAYS_MS = [1_000, 3_000, 10_000]
 
-/** @returns true if every message is final and none was sent twice */
+/** @returns true if every message is final and none was sent twice; with an outage, if all were delivered as well */
 export async function demoCommand(flags: DemoFlags): Promise<boolean> {
   const interrupted = nextSignal().then(() => 'interrupted' as const)
   const world = await startWorld(flags.seed)
   try {
     printStatus(`Dashboard:         ${world.dashboardUrl}`)
     printStatus(`Simulated phones:  ${world.simulator.url}/inbox`)
-    const running = run(world, flags.messages)
+    const running = run(world, flags)
     // After an interrupt, the rest of the run fails because the world is stopped below. That is expected.
     running.catch(() => undefined)
     const outcome = await Promise.race([running, interrupted])
@@ -111,10 +116,13 @@ const CHAOS = {
   reset: 0.01,
 }
 
-async function run(world: World, messageCount: number): Promise<boolean> {
+async function run(world: World, { messages: messageCount, outage }: DemoFlags): Promise<boolean> {
+  const hasOutage = outage === true
   const { runtime, sender, simulator, stopping } = world
   const progress = new Progress(messageCount)
-  const sending = sendAll(world, messageCount)
+  const sending = hasOutage
+    ? sendThroughOutage(world, workingRecipients(messageCount), progress)
+    : sendAll(world, realisticRecipients(messageCount)).then(() => null)
   // The race below rejects with the same failure.
   sending.catch(() => undefined)
   const count = (): Promise<Overview> =>
@@ -123,32 +131,68 @@ async function run(world: World, messageCount: number): Promise<boolean> {
     })
   let overview = await count()
   let changedMs = performance.now()
-  while (!isDone(overview, messageCount)) {
+  let isStalled = false
+  while (!isDone(overview, messageCount) && !isStalled) {
     await Promise.race([sending.then(() => sleep(POLL_MS)), sleep(POLL_MS)])
     const next = await count()
     if (JSON.stringify(next) !== JSON.stringify(overview)) changedMs = performance.now()
     overview = next
     progress.show(overview)
-    if (performance.now() - changedMs > STALLED_AFTER_MS) break
+    isStalled = performance.now() - changedMs > STALLED_AFTER_MS
   }
+  // If every message is final, the hold has ended, or there was none.
+  const outageFigures = await Promise.race([
+    sending,
+    sleep(isStalled ? 0 : OUTAGE_SEEN_WITHIN_MS, null, { ref: false }),
+  ])
   progress.end()
   await sender.close()
   await simulator.idle()
   const sentTwice = simulator.doubleSubmissions().length
-  print(closingTable(overview, sentTwice))
-  const succeeded = isDone(overview, messageCount) && sentTwice === 0
-  if (!succeeded)
+  print(closingTable(overview, sentTwice, outageFigures))
+  const isWithoutLoss = isDone(overview, messageCount) && sentTwice === 0
+  if (!isWithoutLoss)
     printStatus('Some messages are not final, or a message was sent twice. This is a bug. Please report it.')
-  return succeeded
+  const isOutageSurvived = !hasOutage || (outageFigures !== null && overview.failed === 0)
+  if (!isOutageSurvived)
+    printStatus('The outage caused no hold, or messages were given up. This is a bug. Please report it.')
+  return isWithoutLoss && isOutageSurvived
+}
+
+/** Starts the outage when a third of the messages was sent. */
+async function sendThroughOutage(
+  world: World,
+  recipients: readonly string[],
+  progress: Progress,
+): Promise<OutageFigures | null> {
+  const { runtime, simulator, stopping } = world
+  let outage: Promise<OutageFigures> | null = null
+  await sendAll(world, recipients, (i) => {
+    if (i !== Math.floor(recipients.length / 3)) return
+    outage = runOutage({
+      database: runtime.database,
+      simulator,
+      stopping,
+      databaseRetryDelaysMs: DATABASE_RETRY_DELAYS_MS,
+      note: (text) => progress.note(text),
+    })
+    // Awaited below.
+    outage.catch(() => undefined)
+  })
+  return outage
 }
 
 /** Sends half of the messages directly, and enqueues the other half in a transaction. */
-async function sendAll({ runtime, sender, stopping }: World, messageCount: number): Promise<void> {
-  const recipients = realisticRecipients(messageCount)
+async function sendAll(
+  { runtime, sender, stopping }: World,
+  recipients: readonly string[],
+  beforeSend: (i: number) => void = () => undefined,
+): Promise<void> {
   const next = recipients.entries()
   const sendSome = async (): Promise<void> => {
     for (const [i, to] of next) {
       if (stopping.aborted) return
+      beforeSend(i)
       const message = {
         userId: 1 + (i % 10),
         to,

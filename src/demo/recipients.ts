@@ -1,5 +1,5 @@
-// The recipients of the demo: mostly working phones, and a realistic share of each failure. In the simulator,
-// +1555CCCCCNN fails the first NN attempts with code CCCCC.
+// The recipients of the demo: mostly working phones, and a realistic share of each failure. With an outage, all phones work.
+// In the simulator, +1555CCCCCNN fails the first NN attempts with code CCCCC.
 
 /** Each script and its number of messages per hundred. */
 const SCRIPTS: readonly (readonly [script: string, perHundred: number])[] = [
@@ -24,6 +24,14 @@ export function realisticRecipients(count: number): string[] {
   return Array.from({ length: count }, (_, i) => {
     // 37 and 100 are coprime, so 100 consecutive messages use each index once.
     const scripted = hundred[(i * 37) % 100]
-    return scripted ?? `+1206555${String(i % 10_000).padStart(4, '0')}`
+    return scripted ?? workingNumber(i)
   })
+}
+
+export function workingRecipients(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => workingNumber(i))
+}
+
+function workingNumber(i: number): string {
+  return `+1206555${String(i % 10_000).padStart(4, '0')}`
 }
