@@ -37,8 +37,8 @@ function styleOf(status: DeliveryStatus): Style {
 
 /** Rounded, to keep the table narrow; `show` and JSON have the exact time. */
 function timeUntil(at: Date, now: Date): string {
-  // A retry on hold is due at `infinity` in the row. db/message-row.ts reads that as the year 9999.
-  if (at.getUTCFullYear() >= 9999) return 'on hold'
+  // A retry set aside is due at `infinity` in the row. db/message-row.ts reads that as the year 9999.
+  if (at.getUTCFullYear() >= 9999) return 'set aside'
   const seconds = Math.round((at.getTime() - now.getTime()) / 1000)
   if (seconds <= 0) return 'now'
   if (seconds < 120) return `in ${seconds} s`

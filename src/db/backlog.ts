@@ -31,7 +31,7 @@ const CLAIMED_AT = `case when ${CLAIM} ~ '^[1-9][0-9]{3}-(0[1-9]|1[0-2])-[0-3][0
 
 const IS_IN_DOUBT = `final_status = 'submitting' and ${CLAIMED_AT} < ${iso(`now() - interval '${IN_DOUBT_AFTER_SECONDS} s'`)}`
 
-/** An attempt on hold does not count as waiting. */
+/** An attempt set aside does not count as waiting. */
 const IS_WAITING = `final_status in ('pending', 'retrying') and ${IS_RECONCILED}`
 const DUE_AT = `coalesce(${toInstantSql('next_retry_at')}, ${toInstantSql('created_at')})`
 

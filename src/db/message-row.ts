@@ -91,7 +91,7 @@ export function toMessage(row: MessageRow): Message {
     // The app may have written a number that no attempt can have.
     retryCount: Math.min(Math.max(Number(row.retryCount), 0), MAX_ATTEMPTS),
     maxRetries: row.maxRetries,
-    nextRetryAt: row.nextRetryAt === Number.POSITIVE_INFINITY ? ON_HOLD : finite(row.nextRetryAt),
+    nextRetryAt: row.nextRetryAt === Number.POSITIVE_INFINITY ? SET_ASIDE : finite(row.nextRetryAt),
     sid: row.sid,
     deadline: toTime(row.deadline),
     sendAfter: toTime(row.sendAfter),
@@ -106,28 +106,28 @@ export function toMessage(row: MessageRow): Message {
 }
 
 /**
- * The time of an attempt on hold. `next_retry_at` is `infinity` in the row; `reconcile_at` holds this time if the row
+ * The time of an attempt set aside. `next_retry_at` is `infinity` in the row; `reconcile_at` holds this time if the row
  * waited for days.
  */
-const ON_HOLD = new Date('9999-12-31T00:00:00.000Z')
+const SET_ASIDE = new Date('9999-12-31T00:00:00.000Z')
 
-/** `reconcile_at` of a message that is never reconciled again. Like ON_HOLD, it sorts after every time of the index. */
+/** `reconcile_at` of a message that is never reconciled again. Like SET_ASIDE, it sorts after all times of the index. */
 const NEVER = 'infinity'
 
 /**
- * An older version wrote the time of ON_HOLD for both meanings; then the status decides
+ * An older version wrote the time of SET_ASIDE for both meanings; then the status decides
  * (docs/decisions/reconcile-never.md).
  */
 function toReconcileAt(text: string | null, status: DeliveryStatus): ReconcileAt | null {
   if (text === NEVER) return 'never'
   const time = toTime(text)
-  if (time?.getTime() !== ON_HOLD.getTime()) return time
-  return status === 'pending' || status === 'retrying' ? 'on_hold' : 'never'
+  if (time?.getTime() !== SET_ASIDE.getTime()) return time
+  return status === 'pending' || status === 'retrying' ? 'set_aside' : 'never'
 }
 
 function fromReconcileAt(at: ReconcileAt): Date | string {
   if (at === 'never') return NEVER
-  return at === 'on_hold' ? ON_HOLD : at
+  return at === 'set_aside' ? SET_ASIDE : at
 }
 
 /** Null for the infinities of PostgreSQL, which pg returns as numbers. */
@@ -223,14 +223,14 @@ function timesOf(texts: Readonly<Record<string, string>>): Attempt['times'] {
 /** The changed columns in the form that updateMessages needs. Null values are left out, to send and parse less. */
 export function toChange(message: Message): object {
   const failed = message.attempts.findLast(({ status }) => isFailedAttempt(status))
-  const isOnHold = message.nextRetryAt?.getTime() === ON_HOLD.getTime()
+  const isSetAside = message.nextRetryAt?.getTime() === SET_ASIDE.getTime()
   return {
     id: message.id,
     status: message.status,
     success: message.success,
     retry_count: message.retryCount,
     max_retries: message.maxRetries,
-    next_retry_at: isOnHold ? 'infinity' : orAbsent(message.nextRetryAt),
+    next_retry_at: isSetAside ? 'infinity' : orAbsent(message.nextRetryAt),
     sid: orAbsent(message.sid),
     reason: orAbsent(message.reason),
     processing_time_ms: orAbsent(message.processingTimeMs),

@@ -12,7 +12,7 @@ export interface OverdueMessage {
 
 /** Must match the index word for word, or it is not used. */
 const RECONCILE_AT = `coalesce(sms_metadata ->> 'reconcile_at', '') collate "C"`
-/** False for a message that is on hold or no longer reconciled: its value sorts after every time. */
+/** False for a message that is set aside or no longer reconciled: its value sorts after every time. */
 export const IS_RECONCILED = `${RECONCILE_AT} < '9999'`
 const MAY_BE_OVERDUE = `${IS_IN_FLIGHT}
         and message_direction <> 'inbound' and ${IS_RECONCILED}`

@@ -5,7 +5,7 @@ import type { Context, Decision } from './decision.ts'
 import { reasonOf } from './error-codes.ts'
 import { gate } from './gate.ts'
 import type { Event, Message } from './message.ts'
-import { isOnHold } from './reconcile-time.ts'
+import { isSetAside } from './reconcile-time.ts'
 import { ruleFor } from './retry-policy.ts'
 import { isDelivered, isFailedAttempt, isFinal } from './status.ts'
 import {
@@ -45,11 +45,11 @@ export function decideRetry(
   if (isWaiting(message)) {
     const { nextRetryAt } = message
     const isDue = nextRetryAt === null || nextRetryAt <= now
-    if (isDue && !isOnHold(message)) return ignore('its next attempt is already due')
+    if (isDue && !isSetAside(message)) return ignore('its next attempt is already due')
     // The latest time in the next opening: a message that waits for this opening keeps its time.
     const latest = gate(message, now, { ...context, random: 1 })
     const waitsForIt = latest.kind === 'at' && nextRetryAt !== null && nextRetryAt <= latest.at
-    if (waitsForIt && !isOnHold(message)) return ignore(asClause(latest.reason))
+    if (waitsForIt && !isSetAside(message)) return ignore(asClause(latest.reason))
     return throughGate(message, context, (at, delay) =>
       reschedule({ ...message, nextRetryAt: at, reason: delay ?? message.reason }, now),
     )

@@ -27,10 +27,10 @@ export interface Attempt {
 
 /**
  * When a message is next reconciled. `never`: Twilio has not reported for days, and only a status callback can still
- * change the message. `on_hold`: the message waited for days before sms-retry first read its row, so its attempt is made
- * only if a person asks for it.
+ * change the message. `set_aside`: the message waited for days before sms-retry first read its row, so its attempt is
+ * made only if a person asks for it.
  */
-export type ReconcileAt = Date | 'never' | 'on_hold'
+export type ReconcileAt = Date | 'never' | 'set_aside'
 
 /** The part of a `sms_usage_logs` row that decisions need. */
 export interface Message {

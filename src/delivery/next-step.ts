@@ -1,7 +1,7 @@
 // What happens next to a message, in words for a person.
 import { type AccountState, blockOf } from './account-state.ts'
 import type { Message } from './message.ts'
-import { IN_DOUBT_AFTER_SECONDS, isOnHold } from './reconcile-time.ts'
+import { IN_DOUBT_AFTER_SECONDS, isSetAside } from './reconcile-time.ts'
 import { claimOf, latestAttempt } from './transitions.ts'
 import { secondsBetween } from './seconds.ts'
 
@@ -18,7 +18,7 @@ export function isInDoubt(message: Message, now: Date): boolean {
   return message.status === 'submitting' && secondsBetween(claimedAt, now) > IN_DOUBT_AFTER_SECONDS
 }
 
-const ON_HOLD = 'On hold: it had waited for days before sms-retry first saw it. Retry or cancel it'
+const SET_ASIDE = 'Set aside: it had waited for days before sms-retry first saw it. Retry or cancel it'
 
 export function nextStepOf(message: Message, account: AccountState, now: Date): NextStep {
   const { status, nextRetryAt, retryCount, reconcileAt } = message
@@ -26,7 +26,7 @@ export function nextStepOf(message: Message, account: AccountState, now: Date): 
   switch (status) {
     case 'pending':
     case 'retrying': {
-      if (isOnHold(message)) return { what: ON_HOLD, at: null }
+      if (isSetAside(message)) return { what: SET_ASIDE, at: null }
       const attempt = retryCount === 0 ? 'The first attempt' : `Retry ${retryCount}`
       const block = blockOf(account, now)
       // An attempt that met the hold or pause is due again at `until`. It waits then, too, if the account still fails.

@@ -92,8 +92,8 @@ function checksOf(message: Message, delayScale: number): Checks | null {
 }
 
 /** True for a waiting attempt that is made only if a person asks for it. */
-export function isOnHold(message: Message): boolean {
-  return isWaiting(message) && message.reconcileAt === 'on_hold'
+export function isSetAside(message: Message): boolean {
+  return isWaiting(message) && message.reconcileAt === 'set_aside'
 }
 
 /** When to reconcile the message next: soon at first, then after growing pauses. Null if that is not needed. */
@@ -102,7 +102,7 @@ export function reconcileTime(message: Message, delayScale: number, now: Date): 
   if (checks === null) return null
   const { since, firstSeconds, growth, maxPauseSeconds, giveUpSeconds } = checks
   const elapsed = secondsBetween(since, now)
-  if (giveUpSeconds !== null && elapsed >= giveUpSeconds) return isWaiting(message) ? 'on_hold' : 'never'
+  if (giveUpSeconds !== null && elapsed >= giveUpSeconds) return isWaiting(message) ? 'set_aside' : 'never'
   const next = Math.max(firstSeconds, Math.min(growth * elapsed, elapsed + maxPauseSeconds))
   const limit = Math.min(
     giveUpSeconds ?? next,

@@ -1,6 +1,6 @@
 // An outage in the demo: the simulated account is suspended until a few probes have failed. Follows the hold that it causes.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { readAccountState, type StoredAccountState } from '../db/account-state.ts'
+import { readAccountState, type StoredAccountState } from '../db/account-row.ts'
 import { describeHold, type Hold } from '../delivery/account-state.ts'
 import type { Database } from '../postgres/pool.ts'
 import type { Simulator } from '../simulator/simulator.ts'

@@ -83,7 +83,7 @@ test.each<[what: string, given: Given, counts: object, oldest: [least: number, m
     { deferred: 1 },
     null,
   ],
-  ['a retry on hold', { status: 'retrying', nextRetryAt: `'infinity'` }, { deferred: 1 }, null],
+  ['a retry set aside', { status: 'retrying', nextRetryAt: `'infinity'` }, { deferred: 1 }, null],
   ['a retry at -infinity', { status: 'retrying', nextRetryAt: `'-infinity'` }, { due: 1 }, null],
   ['a retry in the year 10000', { status: 'retrying', nextRetryAt: `'10000-01-01'` }, { deferred: 1 }, null],
   ['a retry in the year 44 BC', { status: 'retrying', nextRetryAt: `'0044-03-15 BC'` }, { due: 1 }, null],
@@ -100,7 +100,7 @@ test.each<[what: string, given: Given, counts: object, oldest: [least: number, m
     null,
   ],
   [
-    'a first attempt on hold',
+    'a first attempt set aside',
     {
       status: 'pending',
       createdAt: `now() - interval '30 days'`,

@@ -297,13 +297,13 @@ describe('values of the app under our keys do not break its message:', () => {
 })
 
 describe('the stored time of the next check', () => {
-  const HELD = '9999-12-31T00:00:00.000Z'
+  const SET_ASIDE = '9999-12-31T00:00:00.000Z'
 
   test.each([
-    ['a waiting message', 'pending', HELD, 'on_hold'],
-    ['a waiting retry', 'retrying', HELD, 'on_hold'],
-    ['a message with Twilio, by an older version', 'sent', HELD, 'never'],
-    ['a claimed message, by an older version', 'submitting', HELD, 'never'],
+    ['a waiting message', 'pending', SET_ASIDE, 'set_aside'],
+    ['a waiting retry', 'retrying', SET_ASIDE, 'set_aside'],
+    ['a message with Twilio, by an older version', 'sent', SET_ASIDE, 'never'],
+    ['a claimed message, by an older version', 'submitting', SET_ASIDE, 'never'],
     ['a message with Twilio', 'sent', 'infinity', 'never'],
     ['a claimed message', 'submitting', 'infinity', 'never'],
     ['a message with a time', 'sent', '2026-01-01T00:00:00.000Z', new Date('2026-01-01T00:00:00.000Z')],
@@ -313,7 +313,7 @@ describe('the stored time of the next check', () => {
   })
 
   test.each([
-    ['pending', HELD],
+    ['pending', SET_ASIDE],
     ['sent', 'infinity'],
   ])('of a %s row that the app left three days ago is written as %s', async (status, stored) => {
     const id = await insertRow({ status, sid, metadata: '{}' })

@@ -94,7 +94,7 @@ describe('findOverdue', () => {
   })
 
   test.each([
-    ['on hold', { status: 'pending', metadata: { reconcile_at: '9999-12-31T00:00:00.000Z' } }],
+    ['set aside', { status: 'pending', metadata: { reconcile_at: '9999-12-31T00:00:00.000Z' } }],
     ['never checked again', { status: 'sent', sid: newSid(), metadata: { reconcile_at: 'infinity' } }],
   ])('leaves out a message that is %s', async (_what, row) => {
     await insertRow(row)

@@ -62,8 +62,8 @@ async function insert(changes: Row = {}): Promise<number> {
 const OLD = daysAgo(100).toISOString()
 const YOUNG = daysAgo(80).toISOString()
 const NEVER = { reconcile_at: 'infinity' }
-/** On hold; older versions wrote it for messages that are never checked again as well. */
-const ON_HOLD = { reconcile_at: '9999-12-31T00:00:00.000Z' }
+/** Set aside; older versions wrote it for messages that are never checked again as well. */
+const SET_ASIDE = { reconcile_at: '9999-12-31T00:00:00.000Z' }
 const CHECKED_LATER = { reconcile_at: YOUNG }
 
 const GOES: readonly [what: string, row: Row][] = [
@@ -73,7 +73,10 @@ const GOES: readonly [what: string, row: Row][] = [
   ...['submitting', 'accepted', 'scheduled', 'queued', 'sending', 'sent'].flatMap(
     (final_status): [string, Row][] => [
       [`${final_status}, never checked again`, { final_status, sms_metadata: NEVER }],
-      [`${final_status}, never checked again, by an older version`, { final_status, sms_metadata: ON_HOLD }],
+      [
+        `${final_status}, never checked again, by an older version`,
+        { final_status, sms_metadata: SET_ASIDE },
+      ],
     ],
   ),
   ['a row of the app with a sid, once it is final', { twilio_message_sid: 'SM1', sms_metadata: null }],
@@ -88,8 +91,8 @@ const STAYS: readonly [what: string, row: Row][] = [
     (final_status): [string, Row] => [final_status, { final_status, sms_metadata: CHECKED_LATER }],
   ),
   ['sent, not checked yet', { final_status: 'sent', sms_metadata: null }],
-  ['retrying, on hold', { final_status: 'retrying', sms_metadata: ON_HOLD }],
-  ['pending, on hold', { final_status: 'pending', sms_metadata: ON_HOLD }],
+  ['retrying, set aside', { final_status: 'retrying', sms_metadata: SET_ASIDE }],
+  ['pending, set aside', { final_status: 'pending', sms_metadata: SET_ASIDE }],
   ['inbound', { message_direction: 'inbound' }],
   ['inbound with a sid', { message_direction: 'inbound', twilio_message_sid: 'SM2' }],
   ['unknown without a sid', { final_status: 'unknown' }],

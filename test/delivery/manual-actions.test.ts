@@ -100,10 +100,10 @@ describe('a manual retry of a waiting message', () => {
   })
 })
 
-describe('a message on hold, which the app left waiting for days', () => {
-  const left = buildMessage('pending', [buildAttempt(0, 'pending')], { reconcileAt: 'on_hold' })
+describe('a message set aside, which the app left waiting for days', () => {
+  const left = buildMessage('pending', [buildAttempt(0, 'pending')], { reconcileAt: 'set_aside' })
 
-  test('says that it is on hold, and what to do', () => {
+  test('says that it is set aside, and what to do', () => {
     expect(nextStepOf(left, WORKING_ACCOUNT, NOW)).toEqual({
       what: expect.stringContaining('Retry or cancel it'),
       at: null,

@@ -28,15 +28,15 @@ function messageIn(status: Message['status'], fields: Partial<Message> = {}): Me
 }
 
 /** Seconds from SINCE to the next check, if it is set `elapsed` seconds after SINCE. */
-function nextCheckAfter(message: Message, elapsed: number, scale = 1): number | null | 'never' | 'on_hold' {
+function nextCheckAfter(message: Message, elapsed: number, scale = 1): number | null | 'never' | 'set_aside' {
   const at = reconcileTime(message, scale, addSeconds(SINCE, elapsed))
   if (at === null) return null
   return at instanceof Date ? secondsBetween(SINCE, at) : at
 }
 
 /** The times of all checks, if none has news. */
-function checksOf(message: Message, count: number, scale = 1): (number | null | 'never' | 'on_hold')[] {
-  const checks: (number | null | 'never' | 'on_hold')[] = [nextCheckAfter(message, 0, scale)]
+function checksOf(message: Message, count: number, scale = 1): (number | null | 'never' | 'set_aside')[] {
+  const checks: (number | null | 'never' | 'set_aside')[] = [nextCheckAfter(message, 0, scale)]
   while (checks.length < count) {
     const last = checks.at(-1)
     if (typeof last !== 'number') break
@@ -182,7 +182,7 @@ describe('after three days', () => {
   ] as const)('a row of the app that is %s and was never checked is not checked at all', (status) => {
     const left = messageIn(status, { reconcileAt: null })
     expect(nextCheckAfter(left, HOURS_72 - 1)).toEqual(expect.any(Number))
-    expect(nextCheckAfter(left, HOURS_72)).toBe(isWaiting(left) ? 'on_hold' : 'never')
+    expect(nextCheckAfter(left, HOURS_72)).toBe(isWaiting(left) ? 'set_aside' : 'never')
   })
 })
 

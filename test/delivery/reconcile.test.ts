@@ -115,9 +115,9 @@ describe('an overdue attempt that waits', () => {
       'retrying, without entries',
       buildMessage('retrying', [], { retryCount: 1, nextRetryAt: secondsFromNow(-60) }),
     ],
-  ])('of a row that the app left three days ago is put on hold: %s', (_what, message) => {
+  ])('of a row that the app left three days ago is set aside: %s', (_what, message) => {
     const decision = reconcile(message, HOURS_72, { reconcileAt: null })
-    expect(decision).toMatchObject({ kind: 'record', message: { reconcileAt: 'on_hold' } })
+    expect(decision).toMatchObject({ kind: 'record', message: { reconcileAt: 'set_aside' } })
     expect(reconcile(message, HOURS_72 - 60, { reconcileAt: null }).kind).toBe('schedule')
   })
 })

@@ -54,7 +54,7 @@ describe('waiting rows of the app', () => {
       [ago],
     )
 
-  test('from days ago are put on hold, and are otherwise unchanged', async () => {
+  test('from days ago are set aside, and are otherwise unchanged', async () => {
     const world = await newTimedWorld()
     const deps = await newProcess(world)
     await insert(world, '73 hours')

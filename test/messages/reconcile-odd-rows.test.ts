@@ -1,4 +1,4 @@
-// Tests rows with invalid times or numbers that the app wrote: they do not stop a sweep, and messages on hold are not sent.
+// Tests rows with invalid times or numbers that the app wrote: they do not stop a sweep, and messages set aside are not sent.
 import { describe, expect, test } from '@jest/globals'
 import { reconcile } from '../../src/messages/reconcile.ts'
 import { newProcess, newTimedWorld } from '../support/timed-world.ts'
@@ -16,10 +16,10 @@ async function insertRow({ database }: World, set: string): Promise<number> {
   return id
 }
 
-const ON_HOLD = `next_retry_at = 'infinity', final_status = 'retrying', success = false, retry_count = 1`
+const SET_ASIDE = `next_retry_at = 'infinity', final_status = 'retrying', success = false, retry_count = 1`
 
 test.each([
-  ['next_retry_at infinity', ON_HOLD],
+  ['next_retry_at infinity', SET_ASIDE],
   ['next_retry_at -infinity', `next_retry_at = '-infinity', final_status = 'retrying', retry_count = 1`],
   ['created_at -infinity', `created_at = '-infinity', final_status = 'sent', twilio_message_sid = 'SM1'`],
   ['a negative retry_count', `retry_count = -1, final_status = 'retrying', next_retry_at = now()`],
@@ -36,11 +36,11 @@ test.each([
   expect(await reconcile(deps)).toMatchObject({ looked: 0 })
 })
 
-describe('a message on hold, with next_retry_at infinity,', () => {
+describe('a message set aside, with next_retry_at infinity,', () => {
   const columnTypes = ['timestamptz', 'timestamp']
 
   /** The row without the metadata that each check writes. */
-  const heldRow = async (world: World, id: number): Promise<object> => {
+  const rowSetAside = async (world: World, id: number): Promise<object> => {
     const { sms_metadata: _, ...columns } = await rowOf(world, id)
     return columns
   }
@@ -63,10 +63,10 @@ describe('a message on hold, with next_retry_at infinity,', () => {
   test.each(columnTypes)('is not sent by the sweeps (%s)', async (type) => {
     const world = await newWorld()
     await world.database.query(`alter table sms_usage_logs alter column next_retry_at type ${type}`)
-    const id = await insertRow(world, ON_HOLD)
-    const before = await heldRow(world, id)
+    const id = await insertRow(world, SET_ASIDE)
+    const before = await rowSetAside(world, id)
     await runWorkerForAWhile(world)
-    expect(await heldRow(world, id)).toEqual(before)
+    expect(await rowSetAside(world, id)).toEqual(before)
   })
 
   test.each(columnTypes)('is not sent by its job either (%s)', async (type) => {
@@ -74,8 +74,8 @@ describe('a message on hold, with next_retry_at infinity,', () => {
     await world.database.query(`alter table sms_usage_logs alter column next_retry_at type ${type}`)
     const id = await enqueue(world)
     await world.database.query(`update sms_usage_logs set next_retry_at = 'infinity' where id = $1`, [id])
-    const before = await heldRow(world, id)
+    const before = await rowSetAside(world, id)
     await runWorkerForAWhile(world)
-    expect(await heldRow(world, id)).toEqual(before)
+    expect(await rowSetAside(world, id)).toEqual(before)
   })
 })
