@@ -1,5 +1,6 @@
 // Parses the arguments of the commands. An invalid one ends the command with exit code 2 before anything is done.
 import { InvalidArgumentError } from 'commander'
+import { MAX_PAUSE_REASON } from '../delivery/account-state.ts'
 import { readSendWindow, type SendWindow } from '../delivery/send-window.ts'
 import { MIN_AGE_DAYS } from '../messages/prune-messages.ts'
 
@@ -8,15 +9,13 @@ export function parseNonEmpty(text: string): string {
   return text
 }
 
-const MAX_REASON_LENGTH = 200
-
 /** Why sending is paused. Logs, the dashboard and other people's terminals show it. */
 export function parseReason(text: string): string {
   parseNonEmpty(text)
   if (/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u.test(text))
     throw new InvalidArgumentError('It must be one line without control characters.')
-  if ([...text].length > MAX_REASON_LENGTH)
-    throw new InvalidArgumentError(`It must have at most ${MAX_REASON_LENGTH} characters.`)
+  if ([...text].length > MAX_PAUSE_REASON)
+    throw new InvalidArgumentError(`It must have at most ${MAX_PAUSE_REASON} characters.`)
   return text
 }
 

@@ -25,6 +25,9 @@ export interface Hold {
   readonly probeAt: Date
 }
 
+/** The longest reason of a pause, in characters. */
+export const MAX_PAUSE_REASON = 200
+
 /** Nothing is submitted, because a person stopped it. */
 export interface Pause {
   readonly since: Date

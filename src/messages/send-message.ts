@@ -34,7 +34,7 @@ export interface SendResult {
   /** Twilio's code of the latest failure. */
   readonly errorCode?: number
   readonly nextRetryAt?: Date
-  /** Why the message has not been accepted, for a person. */
+  /** Why nothing was submitted, for a person, such as a hold. */
   readonly reason?: string
 }
 
@@ -91,7 +91,7 @@ async function existingResult(deps: AttemptDeps, message: CheckedMessage): Promi
   deps.logger.debug('Not sent: a message with this idempotency key already exists', {
     messageId,
     attempt,
-    status,
+    status: resultStatus(status),
   })
   return toResult(existing)
 }
@@ -186,15 +186,14 @@ async function findExisting(db: Db, message: CheckedMessage): Promise<StoredMess
 }
 
 function toResult(message: Message): SendResult {
-  const { id, status, sid, nextRetryAt, reason } = message
+  const { id, status, sid, nextRetryAt } = message
   const errorCode = message.attempts.findLast((attempt) => attempt.errorCode !== null)?.errorCode
   return {
     id,
-    status: resultStatus(status),
+    status,
     ...(sid === null ? {} : { sid }),
     ...(errorCode === undefined || errorCode === null ? {} : { errorCode }),
     ...(nextRetryAt === null ? {} : { nextRetryAt }),
-    ...(reason === null ? {} : { reason }),
   }
 }
 

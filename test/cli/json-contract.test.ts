@@ -52,8 +52,8 @@ const under = (prefix: string): string[] => MESSAGE.map((key) => `${prefix}${key
 
 test.each([
   ['accepted', WORKING_NUMBER, ['id', 'sid', 'status']],
-  ['failed', OPTED_OUT, ['errorCode', 'id', 'reason', 'status']],
-  ['retried', QUEUE_FULL, ['errorCode', 'id', 'nextRetryAt', 'reason', 'status']],
+  ['failed', OPTED_OUT, ['errorCode', 'id', 'status']],
+  ['retried', QUEUE_FULL, ['errorCode', 'id', 'nextRetryAt', 'status']],
 ])('send --json has its documented keys for a message that is %s', async (_what, to, keys) => {
   expect(await keysOfCommand(...SEND, to)).toEqual(keys)
 })

@@ -1,5 +1,5 @@
 // The part of the queue page that shows and changes the state of sending, and the pages that ask to confirm the change.
-import { type AccountState, FAILURES_BEFORE_HOLD } from '../../delivery/account-state.ts'
+import { type AccountState, FAILURES_BEFORE_HOLD, MAX_PAUSE_REASON } from '../../delivery/account-state.ts'
 import { type Html, html } from '../../shared/html.ts'
 import type { Page } from './layout.ts'
 
@@ -14,8 +14,6 @@ export const ACCOUNT_NOTICES = {
 } as const
 
 export type AccountNotice = keyof typeof ACCOUNT_NOTICES
-
-export const MAX_REASON_LENGTH = 200
 
 /** A pause may be added to a hold, and lasts when the hold ends. */
 export function possibleAccountActions({ hold, pause }: AccountState): AccountAction[] {
@@ -56,7 +54,7 @@ ${action === 'pause' ? REASON_FIELD : ''}<button class="${action === 'pause' ? '
 const EFFECT_OF_PAUSE = html`<p>No process submits a message until a person resumes sending. Requests that are under way are finished.</p>
 <p>Messages are recorded and wait; a message whose deadline passes expires. Status callbacks are recorded as usual.</p>`
 
-const REASON_FIELD = html`<label>Reason (optional)<input class="reason" name="reason" maxlength="${MAX_REASON_LENGTH}" autocomplete="off" placeholder="Wrong text in the newsletter" autofocus></label>
+const REASON_FIELD = html`<label>Reason (optional)<input class="reason" name="reason" maxlength="${MAX_PAUSE_REASON}" autocomplete="off" placeholder="Wrong text in the newsletter" autofocus></label>
 <p class="quiet">Everybody who opens the dashboard sees it. It is the reason of each message that waits.</p>
 `
 

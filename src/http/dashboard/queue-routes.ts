@@ -2,13 +2,13 @@
 import { type Response, Router } from 'express'
 import { z } from 'zod'
 import { pauseSending, resumeSending } from '../../db/account-row.ts'
+import { MAX_PAUSE_REASON } from '../../delivery/account-state.ts'
 import type { Runtime } from '../../processes/runtime.ts'
 import { printableLine } from '../../shared/printable.ts'
 import {
   ACCOUNT_NOTICES,
   type AccountNotice,
   confirmAccountPage,
-  MAX_REASON_LENGTH,
   possibleAccountActions,
   seenPause,
 } from './account-page.ts'
@@ -72,7 +72,7 @@ const noticeQuery = z.object({
 /** Browsers limit the length in the same unit, UTF-16 code units. */
 const reason = z
   .string()
-  .max(MAX_REASON_LENGTH)
+  .max(MAX_PAUSE_REASON)
   .transform((text) => printableLine(text).trim() || null)
 
 const FORMS = {
