@@ -9,6 +9,7 @@ import {
   type StoredMessage,
 } from '../db/messages.ts'
 import { secondsBetween } from '../delivery/seconds.ts'
+import { latestAttempt } from '../delivery/transitions.ts'
 import type { Db, Transaction } from '../postgres/pool.ts'
 import type { Message } from '../delivery/message.ts'
 import type { DeliveryStatus } from '../delivery/status.ts'
@@ -62,14 +63,12 @@ export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promi
   const { id, insertedAt: claimedAt, plan } = inserted
   const { passage } = plan
   if (passage.kind !== 'now') {
-    const { status, reason, nextRetryAt } = plan
+    const { reason } = passage
+    const { status, nextRetryAt } = plan
     deps.logger.info('Message recorded, not submitted', { messageId: id, status, reason, nextRetryAt })
-    if (passage.kind === 'never') deps.metrics.neverSent(passage.status)
-    const result =
-      nextRetryAt === null
-        ? { status: 'failed' as const }
-        : { status: 'retry_scheduled' as const, nextRetryAt }
-    return { id, ...result, ...(reason === null ? {} : { reason }) }
+    if (passage.kind === 'at') return { id, status: 'retry_scheduled', nextRetryAt: passage.at, reason }
+    deps.metrics.neverSent(passage.status)
+    return { id, status: 'failed', reason }
   }
   const { body, until } = passage
   const validitySeconds = until === null ? null : Math.floor(secondsBetween(plan.now, until))
@@ -87,13 +86,14 @@ async function existingResult(deps: AttemptDeps, message: CheckedMessage): Promi
   const existing = await findExisting(deps.database, message).catch((error: unknown) =>
     throwNotSubmitted(error, 'no'),
   )
-  const { id: messageId, retryCount: attempt, status } = existing
+  const { id: messageId, retryCount: attempt, status, reason } = existing
   deps.logger.debug('Not sent: a message with this idempotency key already exists', {
     messageId,
     attempt,
-    status: resultStatus(status),
+    status,
   })
-  return toResult(existing)
+  const isSubmitted = latestAttempt(existing) !== undefined
+  return { ...toResult(existing), ...(isSubmitted || reason === null ? {} : { reason }) }
 }
 
 interface Inserted {
@@ -190,7 +190,7 @@ function toResult(message: Message): SendResult {
   const errorCode = message.attempts.findLast((attempt) => attempt.errorCode !== null)?.errorCode
   return {
     id,
-    status,
+    status: resultStatus(status),
     ...(sid === null ? {} : { sid }),
     ...(errorCode === undefined || errorCode === null ? {} : { errorCode }),
     ...(nextRetryAt === null ? {} : { nextRetryAt }),

@@ -24,7 +24,7 @@ const CANCELED = {
 test('send() to another recipient records the message as canceled, and makes no request', async () => {
   const world = await newWorld(WITH_LIST)
   const result = await world.sender.send(message({ to: OTHER, idempotencyKey: 'one' }))
-  expect(result).toEqual({ id: expect.any(Number), status: 'failed' })
+  expect(result).toEqual({ id: expect.any(Number), status: 'failed', reason: CANCELED.error_message })
   expect(await rowOf(world, result.id)).toMatchObject(CANCELED)
   expect(await world.sender.send(message({ to: OTHER, idempotencyKey: 'one' }))).toEqual(result)
   expect(await jobCount(world)).toBe(0)

@@ -77,7 +77,12 @@ describe('send() outside the window', () => {
     const world = await newWorld({ env: { RETRY_DELAY_SCALE: '1' } })
     const result = await world.sender.send(message({ ...CLOSED(), idempotencyKey: 'one' }))
     const row = await expectToWait(world, result.id)
-    expect(result).toEqual({ id: row.id, status: 'retry_scheduled', nextRetryAt: row.next_retry_at })
+    expect(result).toEqual({
+      id: row.id,
+      status: 'retry_scheduled',
+      nextRetryAt: row.next_retry_at,
+      reason: row.error_message,
+    })
     const again = await world.sender.send(
       message({ ...CLOSED(), idempotencyKey: 'one', sendAfter: fromNow(DAY) }),
     )
@@ -99,7 +104,11 @@ describe('send() outside the window', () => {
   test('expires the message if the window opens after its deadline', async () => {
     const world = await newWorld()
     const result = await world.sender.send(message({ ...CLOSED(), validForSeconds: 3600 }))
-    expect(result).toEqual({ id: expect.any(Number), status: 'failed' })
+    expect(result).toEqual({
+      id: expect.any(Number),
+      status: 'failed',
+      reason: expect.stringContaining('send window'),
+    })
     expect(await rowOf(world, result.id)).toMatchObject({
       final_status: 'expired',
       success: false,
