@@ -88,7 +88,9 @@ async function startWorld(seed: number): Promise<World> {
     const simulator = await startSimulator({ seed, callbackDelayMs: 300, chaos: CHAOS })
     stops.push(() => simulator.close())
     // A complete environment, so that no process uses this machine's settings for the real Twilio.
-    const processes = { databaseUrl: postgres.url('demo'), port: await freePort(), delayScale: DELAY_SCALE }
+    // A machine that is busy with other work may take longer than the default to open a connection.
+    const databaseUrl = `${postgres.url('demo')}?connect_timeout=30`
+    const processes = { databaseUrl, port: await freePort(), delayScale: DELAY_SCALE }
     const env = { ...simulatedEnvironment(simulator, processes), DATABASE_SSL: 'disable', LOG_LEVEL: 'error' }
     const open = (): Runtime => openRuntime({}, env, ['DATABASE_URL'])
     const runtime = open()
