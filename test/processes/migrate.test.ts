@@ -37,6 +37,7 @@ const ALL_MIGRATIONS = [
   '010-time-index',
   '011-instances',
   '012-installation',
+  '013-account-state',
 ]
 
 const databases: TestDatabase[] = []
@@ -215,7 +216,7 @@ test('an older schema is not current until it is migrated', async () => {
   // The schema of the version with the first five migrations.
   for (const statement of [
     'drop index idx_sms_usage_logs_reconcile, idx_sms_usage_logs_phone_number',
-    'drop table sms_retry.send_rate, sms_retry.due_watch, sms_retry.instance, sms_retry.departed',
+    'drop table sms_retry.send_rate, sms_retry.due_watch, sms_retry.instance, sms_retry.departed, sms_retry.account_state',
     `delete from sms_retry.migrations where name > '006'`,
     `delete from sms_retry_pgboss.queue where name = 'reconcile'`,
   ])
@@ -224,7 +225,8 @@ test('an older schema is not current until it is migrated', async () => {
   expect(await migrated(database)).toEqual(ALL_MIGRATIONS.slice(5))
   expect(await isCurrent(database)).toBe(true)
   expect(await dumpSchema(database)).toBe(schema)
-  expect(await database.query('select only_row from sms_retry.send_rate')).toEqual([{ only_row: true }])
+  for (const table of ['send_rate', 'account_state'])
+    expect(await database.query(`select only_row from sms_retry.${table}`)).toEqual([{ only_row: true }])
   expect(await database.query('select name from sms_retry_pgboss.queue')).toHaveLength(2)
 })
 
