@@ -4,6 +4,7 @@ create table if not exists sms_retry.account_state (
   only_row boolean primary key default true check (only_row),
   version bigint not null default 0,
   failures jsonb not null default '[]',
+  working_since timestamptz,
   held_since timestamptz,
   held_code integer,
   lifted_by text,

@@ -12,11 +12,11 @@ export interface StoredAccountState {
   readonly now: Date
 }
 
-/** Times are texts: in an enqueue, the app's own driver decides which type a `timestamptz` has. */
 interface AccountStateRow {
   readonly now: string
   readonly version: string | number
   readonly failures: readonly { readonly at: string; readonly wasAccepted: boolean }[]
+  readonly workingSince: string | null
   readonly heldSince: string | null
   readonly heldCode: number | null
   readonly liftedBy: Hold['liftedBy']
@@ -27,7 +27,8 @@ interface AccountStateRow {
   readonly pausedReason: string | null
 }
 
-const READ = `select ${iso('now()')} as "now", version, failures, ${iso('held_since')} as "heldSince",
+const READ = `select ${iso('now()')} as "now", version, failures, ${iso('working_since')} as "workingSince",
+       ${iso('held_since')} as "heldSince",
        held_code as "heldCode", lifted_by as "liftedBy", probes, ${iso('probe_at')} as "probeAt",
        ${iso('paused_since')} as "pausedSince", paused_by as "pausedBy", paused_reason as "pausedReason"
   from sms_retry.account_state`
@@ -45,6 +46,7 @@ function toAccountState(row: AccountStateRow): AccountState {
   const { heldSince, heldCode, liftedBy, probes, pausedSince, pausedBy: by, pausedReason: reason } = row
   return {
     failures: row.failures.map(({ at, wasAccepted }) => ({ at: new Date(at), wasAccepted })),
+    workingSince: row.workingSince === null ? null : new Date(row.workingSince),
     hold:
       heldSince === null
         ? null
@@ -59,19 +61,23 @@ function toAccountState(row: AccountStateRow): AccountState {
   }
 }
 
-/** Writes failures and hold, unless the row was written since it was read: then the signal is lost, and others follow. */
+/**
+ * Writes what a signal has changed. If the row was written since it was read, the failures of the new state are lost, and
+ * others follow. The end of a hold is never lost.
+ */
 export async function writeAccountState(
   tx: Db,
-  { failures, hold }: AccountState,
-  version: number,
+  { failures, workingSince, hold }: AccountState,
+  before: StoredAccountState,
 ): Promise<void> {
+  if (before.state.hold !== null && hold === null) return endHold(tx, before.state.hold, workingSince)
   await tx.executeSql(
     `update sms_retry.account_state
         set version = version + 1, failures = $2::jsonb, held_since = $3::timestamptz, held_code = $4::integer,
             lifted_by = $5::text, probes = $6::integer, probe_at = $7::timestamptz
       where version = $1::bigint`,
     [
-      version,
+      before.version,
       JSON.stringify(failures),
       hold?.since.toISOString() ?? null,
       hold?.errorCode ?? null,
@@ -82,21 +88,40 @@ export async function writeAccountState(
   )
 }
 
+const NO_HOLD =
+  "failures = '[]', held_since = null, held_code = null, lifted_by = null, probes = null, probe_at = null"
+
+async function endHold(tx: Db, { since }: Hold, workingSince: Date | null): Promise<void> {
+  await tx.executeSql(
+    `update sms_retry.account_state
+        set version = version + 1, working_since = $2::timestamptz, ${NO_HOLD}
+      where ${iso('held_since')} = $1::text`,
+    [since.toISOString(), workingSince?.toISOString() ?? null],
+  )
+}
+
 /**
  * Takes the probe that follows probe number `probes`, if it is due and no other worker has taken it.
  *
  * @param nextSeconds from now to the probe after that
+ * @param maxSeconds a probe that is due later is due now: the clock of the database was set back
  * @returns whether this worker may make the probe
  */
-export async function takeProbe(db: Db, probes: number, nextSeconds: number): Promise<boolean> {
+export async function takeProbe(
+  db: Db,
+  probes: number,
+  nextSeconds: number,
+  maxSeconds: number,
+): Promise<boolean> {
   const { rows } = await db.executeSql(
     `update sms_retry.account_state
         set version = version + 1, probes = probes + 1,
             probe_at = clock_timestamp() + make_interval(secs => $2::double precision)
       where held_since is not null and paused_since is null and probes = $1::integer
-        and probe_at <= clock_timestamp()
+        and probe_at not between clock_timestamp()
+                             and clock_timestamp() + make_interval(secs => $3::double precision)
      returning 1`,
-    [probes, nextSeconds],
+    [probes, nextSeconds, maxSeconds],
   )
   return rows.length > 0
 }
@@ -125,6 +150,6 @@ export async function resumeSending(db: Db): Promise<void> {
   await db.executeSql(
     `update sms_retry.account_state
         set version = version + 1, paused_since = null, paused_by = null, paused_reason = null,
-            failures = '[]', held_since = null, held_code = null, lifted_by = null, probes = null, probe_at = null`,
+            working_since = clock_timestamp(), ${NO_HOLD}`,
   )
 }

@@ -93,6 +93,8 @@ async function applyMissing(client: pg.Client): Promise<string[]> {
   const lost = new Set((await findLost(client)).map(([migration]) => migration))
   const missing = (await migrationNames()).filter((name) => !applied.has(name) || lost.has(name))
   for (const name of missing) await applyMigration(client, name)
+  // Every process reads this row; restored here if it was deleted.
+  await client.query(`insert into ${BOOKKEEPING_SCHEMA}.account_state default values on conflict do nothing`)
   await recordSchema(client)
   // `if not exists` also accepts an index of another table in this schema.
   const taken = (await findLost(client)).map(([, name]) => name)

@@ -38,11 +38,13 @@ export interface Pause {
 export interface AccountState {
   /** Those of the last minute since the last success, oldest first. Empty during a hold. */
   readonly failures: readonly AccountFailure[]
+  /** The end of the latest hold or pause; null if there was none. Failures of earlier attempts do not count. */
+  readonly workingSince: Date | null
   readonly hold: Hold | null
   readonly pause: Pause | null
 }
 
-export const WORKING_ACCOUNT: AccountState = { failures: [], hold: null, pause: null }
+export const WORKING_ACCOUNT: AccountState = { failures: [], workingSince: null, hold: null, pause: null }
 
 /** So many failures in a row, within so many seconds, cause a hold. */
 export const FAILURES_BEFORE_HOLD = 5
@@ -75,18 +77,24 @@ export function afterSignal(
   delayScale: number,
 ): AccountState {
   if (signal.kind === 'failed') return afterFailure(state, signal, now, delayScale)
-  if (state.hold !== null) return isLifting(signal, state.hold) ? { ...state, hold: null } : state
-  const failures = signal.kind === 'sent' ? [] : state.failures.filter(({ wasAccepted }) => wasAccepted)
+  if (state.hold !== null) {
+    return isLifting(signal, state.hold, now) ? { ...state, workingSince: now, hold: null } : state
+  }
+  // An attempt that was claimed before a failure says nothing about the account after it.
+  const failures = state.failures.filter(
+    ({ at, wasAccepted }) => at > signal.claimedAt || (wasAccepted && signal.kind === 'accepted'),
+  )
   return failures.length === state.failures.length ? state : { ...state, failures }
 }
 
 function afterFailure(
   state: AccountState,
-  { errorCode, wasAccepted }: AccountSignal,
+  { errorCode, wasAccepted, claimedAt }: AccountSignal,
   now: Date,
   delayScale: number,
 ): AccountState {
-  if (state.hold !== null) return state
+  const isOld = state.workingSince !== null && claimedAt < state.workingSince && state.workingSince <= now
+  if (state.hold !== null || isOld) return state
   const recent = state.failures.filter(({ at }) => secondsBetween(at, now) < FAILURES_WITHIN_SECONDS)
   const failures = [...recent, { at: now, wasAccepted }]
   if (failures.length < FAILURES_BEFORE_HOLD) return { ...state, failures }
@@ -96,8 +104,19 @@ function afterFailure(
 }
 
 /** An attempt that was claimed before the hold says nothing about the account now. */
-function isLifting({ kind, claimedAt }: AccountSignal, { since, liftedBy }: Hold): boolean {
-  return claimedAt >= since && (kind === 'sent' || liftedBy === 'accepted')
+function isLifting({ kind, claimedAt }: AccountSignal, { since, liftedBy }: Hold, now: Date): boolean {
+  // If the hold starts in the future, the clock of the database was set back.
+  return (claimedAt >= since || since > now) && (kind === 'sent' || liftedBy === 'accepted')
+}
+
+/** The longest pause before a probe, in seconds. */
+export function maxProbeDelaySeconds(delayScale: number): number {
+  return MAX_PROBE_SECONDS * delayScale
+}
+
+/** A probe that is due later than the longest pause means that the clock of the database was set back. */
+export function isProbeDue({ probeAt }: Hold, now: Date, delayScale: number): boolean {
+  return probeAt <= now || secondsBetween(now, probeAt) > maxProbeDelaySeconds(delayScale)
 }
 
 /** The state as the given probe sees it: the latest probe passes the hold. A pause stops it, too. */
@@ -105,7 +124,10 @@ export function forProbe(state: AccountState, probe: number | undefined): Accoun
   return probe !== undefined && state.hold?.probes === probe ? { ...state, hold: null } : state
 }
 
-/** After this time, an attempt that met a hold or pause asks again. It only waits so long if no worker has noticed yet. */
+/**
+ * After this time, an attempt that met a hold or pause asks again. The end is not known, and workers take no due attempts
+ * before it.
+ */
 const ASK_AGAIN_SECONDS = 5
 
 /** Why nothing is submitted now, and when to ask again; null if the account works. */
@@ -113,10 +135,9 @@ export function blockOf(
   { hold, pause }: AccountState,
   now: Date,
 ): { readonly until: Date; readonly reason: string } | null {
-  const soon = addSeconds(now, ASK_AGAIN_SECONDS)
-  if (pause !== null) return { until: soon, reason: describePause(pause) }
-  if (hold === null) return null
-  return { until: hold.probeAt > soon ? hold.probeAt : soon, reason: describeHold(hold) }
+  const until = addSeconds(now, ASK_AGAIN_SECONDS)
+  if (pause !== null) return { until, reason: describePause(pause) }
+  return hold === null ? null : { until, reason: describeHold(hold) }
 }
 
 export function describePause({ reason }: Pause): string {

@@ -228,10 +228,10 @@ export class AttemptRunner {
   /**
    * Claims and submits one attempt as a probe of the account.
    *
-   * @param probe its number; null if another worker makes the probe: then the attempt is postponed
+   * @param probe its number
    * @returns false if nothing was submitted: the message needs no attempt, or may not be sent now
    */
-  async probe(job: AttemptJob, probe: number | null): Promise<boolean> {
+  async probe(job: AttemptJob, probe: number): Promise<boolean> {
     if (this.#stopping.signal.aborted) throw new Error('The worker is stopping')
     const sinceClaim = startStopwatch()
     const claim = claimAttempt(this.#deps, job, probe).then((submission) => {

@@ -3,16 +3,20 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readAccountState, returnProbe, takeProbe } from '../db/account-row.ts'
 import {
+  type AccountState,
   describeHold,
   describePause,
-  type AccountState,
+  type Hold,
+  isProbeDue,
+  maxProbeDelaySeconds,
   probeDelaySeconds,
 } from '../delivery/account-state.ts'
-import type { AttemptJob, Polling } from '../jobs/queue.ts'
+import type { AttemptJob, FailedJobs, Polling } from '../jobs/queue.ts'
 import type { AttemptDeps, AttemptRunner } from '../messages/run-attempts.ts'
-import { errorFields } from '../shared/log.ts'
+import { errorFields, throttledLog } from '../shared/log.ts'
 
 const CHECK_EVERY_MS = 500
+const LOG_AGAIN_AFTER_MS = 60_000
 
 export class AccountWatch {
   readonly #deps: AttemptDeps
@@ -32,25 +36,24 @@ export class AccountWatch {
 
   async #run(): Promise<void> {
     const { signal } = this.#stopping
+    const { logger } = this.#deps
+    const logFailure = throttledLog((message, fields) => logger.error(message, fields), LOG_AGAIN_AFTER_MS)
     while (!signal.aborted) {
       // A failure says nothing about the account, so the polling stays as it is.
-      await this.#check().catch((error: unknown) => {
-        this.#deps.logger.debug('Could not check the state of the account', errorFields(error))
-      })
+      await this.#check().catch((error: unknown) =>
+        logFailure('Could not check whether sending is on hold or paused', errorFields(error)),
+      )
       // Rejects only when the watch is stopped.
       await sleep(CHECK_EVERY_MS, undefined, { signal }).catch(() => undefined)
     }
   }
 
   async #check(): Promise<void> {
-    const { state, now } = await readAccountState(this.#deps.database)
+    const { database, policy } = this.#deps
+    const { state, now } = await readAccountState(database)
     await this.#pauseOrResume(state)
     const { hold, pause } = state
-    if (hold === null || pause !== null || hold.probeAt > now) return
-    await this.#polling.handleOne(async ([job]) => {
-      if (job !== undefined) await this.#probe(job, hold.probes)
-      return new Map()
-    })
+    if (hold !== null && pause === null && isProbeDue(hold, now, policy.delayScale)) await this.#probe(hold)
   }
 
   async #pauseOrResume({ hold, pause }: AccountState): Promise<void> {
@@ -67,13 +70,39 @@ export class AccountWatch {
     this.#reason = reason
   }
 
-  /** If another worker took the probe first, the claim meets the hold, and the attempt is postponed. */
-  async #probe(job: AttemptJob, probes: number): Promise<void> {
-    const { database, policy } = this.#deps
+  /**
+   * Makes one probe, with the first due attempt that can be submitted. Those before it are expired, wait for their send
+   * window, or cannot be claimed.
+   */
+  async #probe({ probes }: Hold): Promise<void> {
+    const { database, policy, twilio } = this.#deps
     const probe = probes + 1
-    const isTaken = await takeProbe(database, probes, probeDelaySeconds(probe, policy.delayScale))
-    const isSubmitted = await this.#runner.probe(job, isTaken ? probe : null)
-    if (isTaken && !isSubmitted) await returnProbe(database, probe)
+    const delaySeconds = probeDelaySeconds(probe, policy.delayScale)
+    await twilio.ready()
+    let isTaken = false
+    let isSubmitted = false
+    const submit = async ([job]: readonly AttemptJob[]): Promise<FailedJobs> => {
+      // Taken with the first job: without one, there is nothing to probe with.
+      isTaken ||= await takeProbe(database, probes, delaySeconds, maxProbeDelaySeconds(policy.delayScale))
+      if (!isTaken) throw new Error('Another worker makes this probe')
+      if (job !== undefined) isSubmitted = await this.#runner.probe(job, probe)
+      return new Map()
+    }
+    try {
+      let isFound = await this.#polling.handleOne(submit)
+      while (isFound && isTaken && !isSubmitted && (await this.#isProbing(probe))) {
+        isFound = await this.#polling.handleOne(submit)
+      }
+    } finally {
+      if (isTaken && !isSubmitted) await returnProbe(database, probe)
+    }
+  }
+
+  /** Whether probe number `probe` is still to be made. */
+  async #isProbing(probe: number): Promise<boolean> {
+    if (this.#stopping.signal.aborted) return false
+    const { hold, pause } = (await readAccountState(this.#deps.database)).state
+    return hold?.probes === probe && pause === null
   }
 
   /** Waits for the running check. */

@@ -51,8 +51,9 @@ export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
     async stop() {
       // Concurrently: the queue waits for its handlers, and a handler may wait for the runner.
       await Promise.all([
-        // The watch must not start the polling of a stopped queue.
-        accountWatch.stop().then(() => queue.stop(WORK_STOP_TIMEOUT_MS)),
+        // First: the watch must not resume the polling of a stopped queue.
+        accountWatch.stop(),
+        queue.stop(WORK_STOP_TIMEOUT_MS),
         runner.stop(),
         sweeper.stop(),
         dueWatch.stop(),

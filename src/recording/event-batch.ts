@@ -3,6 +3,7 @@ import { type StoredAccountState, writeAccountState } from '../db/account-row.ts
 import { type LockedMessage, updateMessages } from '../db/messages.ts'
 import { accountSignal } from '../delivery/account-signal.ts'
 import { type AccountState, afterSignal } from '../delivery/account-state.ts'
+import { entriesOf } from '../delivery/attempts.ts'
 import { decide } from '../delivery/decide.ts'
 import type { Circumstances, Context, Decision, JobRef } from '../delivery/decision.ts'
 import { isAbout, type Proof } from '../delivery/message-proof.ts'
@@ -67,7 +68,7 @@ export class EventBatch {
     const decision = decide(before, event, context)
     this.#applyDecision(decision)
     if (decision.kind !== 'ignore') {
-      const signal = accountSignal(before, decision.message, policy)
+      const signal = accountSignal({ ...before, attempts: entriesOf(before) }, decision.message, policy)
       if (signal !== null) this.#account = afterSignal(this.#account, signal, now, policy.delayScale)
     }
     return { known: true, before, decision }
@@ -114,13 +115,14 @@ export class EventBatch {
   async write(tx: Transaction, queue: Queue): Promise<void> {
     if (this.#changed.size === 0) return
     await queue.unschedule(tx, [...this.#unscheduled.values()])
+    // Before the messages: their triggers may lock rows of the app, and a batch with failures has this lock by then.
+    if (this.#account !== this.#storedAccount.state)
+      await writeAccountState(tx.atCommit, this.#account, this.#storedAccount)
     const changed = [...this.#messages.values()].filter(({ id }) => this.#changed.has(id))
     updateMessages(tx, changed, (ids) => {
       for (const id of ids) this.#written.add(id)
     })
     await queue.schedule(tx.atCommit, [...this.#scheduled.values()])
-    const { state, version } = this.#storedAccount
-    if (this.#account !== state) await writeAccountState(tx.atCommit, this.#account, version)
   }
 
   /** Whether the decision was written to the row. Known once the transaction is committed. */

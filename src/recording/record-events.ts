@@ -184,15 +184,10 @@ export async function retryOnDatabaseError<T>(
  * processes count at the same time. Successes, which are frequent, do not lock it.
  */
 function mayFailAccount({ event }: MessageEvent, policy: RetryPolicy): boolean {
-  const codes =
-    event.kind === 'listed'
-      ? event.entries.map(({ errorCode }) => errorCode)
-      : [errorCodeOf(event.kind === 'answer' ? event.answer : event)]
-  return codes.some((code) => code !== null && isAccountFailure(ruleFor(policy, code)))
-}
-
-function errorCodeOf(report: object): number | null {
-  return 'errorCode' in report && typeof report.errorCode === 'number' ? report.errorCode : null
+  const reports = event.kind === 'listed' ? event.entries : [event.kind === 'answer' ? event.answer : event]
+  return reports.some(
+    (report) => 'errorCode' in report && isAccountFailure(ruleFor(policy, report.errorCode)),
+  )
 }
 
 async function lockRows(

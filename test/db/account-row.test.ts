@@ -9,7 +9,7 @@ import {
   takeProbe,
   writeAccountState,
 } from '../../src/db/account-row.ts'
-import { type AccountState, WORKING_ACCOUNT } from '../../src/delivery/account-state.ts'
+import { type AccountState, type Hold, WORKING_ACCOUNT } from '../../src/delivery/account-state.ts'
 import type { Database } from '../../src/postgres/pool.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { open } from './original-table.ts'
@@ -27,7 +27,10 @@ afterAll(async () => {
   await own.drop()
 })
 
-beforeEach(() => resumeSending(database))
+beforeEach(async () => {
+  await resumeSending(database)
+  await own.query('update sms_retry.account_state set working_since = null')
+})
 
 const at = (seconds: number): Date => new Date(Date.now() + seconds * 1000)
 
@@ -38,7 +41,7 @@ const onHold = (probeInSeconds: number): AccountState => ({
 })
 
 async function write(state: AccountState): Promise<void> {
-  await writeAccountState(database, state, (await readAccountState(database)).version)
+  await writeAccountState(database, state, await readAccountState(database))
 }
 
 const stateNow = async (): Promise<AccountState> => (await readAccountState(database)).state
@@ -59,9 +62,13 @@ test('failures and hold are read as they were written', async () => {
 })
 
 test('of two states that were derived from the same one, only the first is written', async () => {
-  const { version } = await readAccountState(database)
-  await writeAccountState(database, onHold(30), version)
-  await writeAccountState(database, WORKING_ACCOUNT, version)
+  const before = await readAccountState(database)
+  await writeAccountState(database, onHold(30), before)
+  await writeAccountState(
+    database,
+    { ...WORKING_ACCOUNT, failures: [{ at: at(0), wasAccepted: false }] },
+    before,
+  )
   expect((await stateNow()).hold).not.toBeNull()
 })
 
@@ -69,11 +76,11 @@ test('a state that was read with a lock is not changed by others until the commi
   const { promise: isRead, resolve: read } = Promise.withResolvers<void>()
   const order: string[] = []
   const first = database.transaction(async (tx) => {
-    const { version } = await readAccountState(tx, { isLocked: true })
+    const before = await readAccountState(tx, { isLocked: true })
     read()
     // The other one waits for the lock meanwhile.
     await tx.executeSql('select pg_sleep(0.2)')
-    await writeAccountState(tx, onHold(30), version)
+    await writeAccountState(tx, onHold(30), before)
     order.push('first')
   })
   await isRead
@@ -89,29 +96,29 @@ test('a state that was read with a lock is not changed by others until the commi
 
 test('one of ten workers gets the probe that is due, and the next one is due after the pause', async () => {
   await write(onHold(-1))
-  const taken = await Promise.all(Array.from({ length: 10 }, () => takeProbe(database, 0, 60)))
+  const taken = await Promise.all(Array.from({ length: 10 }, () => takeProbe(database, 0, 60, 600)))
   expect(taken.filter(Boolean)).toHaveLength(1)
   const { hold } = await stateNow()
   expect(hold?.probes).toBe(1)
-  expect(await takeProbe(database, 1, 60)).toBe(false)
+  expect(await takeProbe(database, 1, 60, 600)).toBe(false)
 })
 
 test('no probe is taken before it is due, without a hold, or during a pause', async () => {
   await write(onHold(30))
-  expect(await takeProbe(database, 0, 60)).toBe(false)
+  expect(await takeProbe(database, 0, 60, 600)).toBe(false)
   await write(WORKING_ACCOUNT)
-  expect(await takeProbe(database, 0, 60)).toBe(false)
+  expect(await takeProbe(database, 0, 60, 600)).toBe(false)
   await write(onHold(-1))
   await pauseSending(database, 'ops', null)
-  expect(await takeProbe(database, 0, 60)).toBe(false)
+  expect(await takeProbe(database, 0, 60, 600)).toBe(false)
 })
 
 test('a probe that was given back is due at once, and does not lengthen the pause', async () => {
   await write(onHold(-1))
-  await takeProbe(database, 0, 60)
+  await takeProbe(database, 0, 60, 600)
   await returnProbe(database, 1)
   expect((await stateNow()).hold?.probes).toBe(0)
-  expect(await takeProbe(database, 0, 60)).toBe(true)
+  expect(await takeProbe(database, 0, 60, 600)).toBe(true)
 })
 
 test('a pause is kept while failures are counted, and resuming ends pause and hold', async () => {
@@ -122,5 +129,22 @@ test('a pause is kept while failures are counted, and resuming ends pause and ho
     pause: { by: 'ops', reason: 'maintenance' },
   })
   await resumeSending(database)
-  expect(await stateNow()).toEqual(WORKING_ACCOUNT)
+  expect(await stateNow()).toEqual({ ...WORKING_ACCOUNT, workingSince: expect.any(Date) })
+})
+
+test('the end of a hold is written although the row was written in the meantime, but not over the next hold', async () => {
+  await write(onHold(-1))
+  const before = await readAccountState(database)
+  await takeProbe(database, 0, 60, 600)
+  const lifted = { ...WORKING_ACCOUNT, workingSince: at(0) }
+  await writeAccountState(database, lifted, before)
+  expect(await stateNow()).toEqual(lifted)
+  await write({ ...lifted, hold: { ...onHold(30).hold, since: at(1) } as Hold })
+  await writeAccountState(database, lifted, before)
+  expect((await stateNow()).hold).not.toBeNull()
+})
+
+test('a probe that is due later than any pause is taken, because the clock was set back', async () => {
+  await write(onHold(601))
+  expect(await takeProbe(database, 0, 60, 600)).toBe(true)
 })

@@ -6,6 +6,7 @@ import {
   type AccountState,
   afterSignal,
   type Hold,
+  isProbeDue,
   probeDelaySeconds,
   WORKING_ACCOUNT,
 } from '../../src/delivery/account-state.ts'
@@ -41,13 +42,16 @@ const success = (kind: 'accepted' | 'sent', claimedAt = NOW): AccountSignal => (
   claimedAt,
 })
 
-/** The state after signals that come `apart` seconds one after the other, the first of them at NOW. */
+/** The state after attempts that are claimed and answered `apart` seconds one after the other, the first one at NOW. */
 function stateAfter(
   signals: readonly AccountSignal[],
   apart = 1,
   start: AccountState = WORKING_ACCOUNT,
 ): AccountState {
-  return signals.reduce((state, signal, i) => afterSignal(state, signal, secondsFromNow(i * apart), 1), start)
+  return signals.reduce((state, signal, i) => {
+    const now = secondsFromNow(i * apart)
+    return afterSignal(state, { ...signal, claimedAt: now }, now, 1)
+  }, start)
 }
 
 const five = Array.from({ length: 5 }, () => failed())
@@ -91,6 +95,20 @@ describe('a hold begins', () => {
     expect(stateAfter([late, late, late, late, success('sent'), late]).hold).toBeNull()
   })
 
+  test('although messages that were claimed before the failures are accepted in between', () => {
+    const now = secondsFromNow(10)
+    const signals = five.flatMap(() => [success('sent', NOW), failed({ claimedAt: now })])
+    const state = signals.reduce((before, each) => afterSignal(before, each, now, 1), WORKING_ACCOUNT)
+    expect(state.hold).not.toBeNull()
+  })
+
+  test('not because of attempts that were claimed before the last hold ended', () => {
+    const state: AccountState = { ...WORKING_ACCOUNT, workingSince: secondsFromNow(100) }
+    const late = five.reduce((before, each) => afterSignal(before, each, secondsFromNow(101), 1), state)
+    expect(late).toBe(state)
+    expect(five.reduce((before, each) => afterSignal(before, each, NOW, 1), state).hold).not.toBeNull()
+  })
+
   test('during a pause as well, which it does not change', () => {
     const pause = { since: NOW, by: 'ops', reason: 'maintenance' }
     expect(stateAfter(five, 1, { ...WORKING_ACCOUNT, pause })).toMatchObject({
@@ -101,6 +119,13 @@ describe('a hold begins', () => {
 })
 
 describe('a hold', () => {
+  test('ends with the first success if the clock of the database was set back', () => {
+    const next = afterSignal(ON_HOLD, success('accepted', secondsFromNow(-3600)), secondsFromNow(-3599), 1)
+    expect(next.hold).toBeNull()
+    expect(isProbeDue({ ...HOLD, probeAt: secondsFromNow(600) }, NOW, 1)).toBe(false)
+    expect(isProbeDue({ ...HOLD, probeAt: secondsFromNow(601) }, NOW, 1)).toBe(true)
+  })
+
   test.each<[what: string, signal: AccountSignal, hold: Hold, isLifted: boolean]>([
     ['the acceptance of a probe', success('accepted', secondsFromNow(30)), HOLD, true],
     ['a delivery of a probe', success('sent', secondsFromNow(30)), HOLD, true],
@@ -122,7 +147,7 @@ describe('a hold', () => {
   ])('after %s', (_what, signal, hold, isLifted) => {
     const state = { ...WORKING_ACCOUNT, hold }
     const next = afterSignal(state, signal, secondsFromNow(31), 1)
-    if (isLifted) expect(next).toEqual(WORKING_ACCOUNT)
+    if (isLifted) expect(next).toEqual({ ...WORKING_ACCOUNT, workingSince: secondsFromNow(31) })
     else expect(next).toBe(state)
   })
 

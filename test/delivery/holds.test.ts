@@ -17,7 +17,6 @@ import {
   context,
   due,
   NOW,
-  notProcessed,
   outcomeOf,
   play,
   POLICY,
@@ -36,15 +35,15 @@ const hold = {
   probeAt: secondsFromNow(120),
 } as const
 const HELD: AccountState = { ...WORKING_ACCOUNT, hold }
-const PROBE_DUE: AccountState = { ...WORKING_ACCOUNT, hold: { ...hold, probeAt: secondsFromNow(-1) } }
 const PAUSED: AccountState = { ...WORKING_ACCOUNT, pause: { since: NOW, by: 'ops', reason: 'maintenance' } }
+const SOON = secondsFromNow(5)
 const WHY_HELD = 'Sending is on hold: the Twilio account fails with 10001'
 const WHY_PAUSED = 'Sending is paused: maintenance'
 
 const WAITING = buildMessage('pending', [buildAttempt(0, 'pending')])
 const byDay: Circumstances = {
   ...UNRESTRICTED,
-  sendWindow: { from: '08:00', to: '12:01' },
+  sendWindow: { from: '08:00', to: '12:00' },
   zonesOf: () => ['UTC'],
 }
 
@@ -75,9 +74,8 @@ const inSeconds = (seconds: number): Date => secondsFromNow(seconds)
 describe('the gate', () => {
   test.each<[what: string, asked: string, expected: string]>([
     ['lets a message of a working account pass', ask(WORKING_ACCOUNT), 'now'],
-    ['delays a message to the next probe of a hold', ask(HELD), `in 120 s: ${WHY_HELD}`],
-    ['asks again soon while a probe is due', ask(PROBE_DUE), `in 5 s: ${WHY_HELD}`],
-    ['does not delay what is due after the next probe', ask(HELD, 121), 'now'],
+    ['asks again soon during a hold', ask(HELD), `in 5 s: ${WHY_HELD}`],
+    ['does not delay a later attempt because of a hold', ask(HELD, 6), 'now'],
     ['asks again soon during a pause', ask(PAUSED), `in 5 s: ${WHY_PAUSED}`],
     ['does not delay a later attempt because of a pause', ask(PAUSED, 60), 'now'],
     [
@@ -86,19 +84,14 @@ describe('the gate', () => {
       `in 5 s: ${WHY_PAUSED}`,
     ],
     [
-      'expires a message whose deadline comes before the next probe',
-      ask(HELD, 0, { deadline: inSeconds(100) }),
+      'expires a message whose deadline comes before that',
+      ask(HELD, 0, { deadline: inSeconds(4) }),
       `never, expired: ${WHY_HELD}. The next attempt would come after the deadline`,
     ],
     [
-      'keeps a message whose deadline comes later',
-      ask(HELD, 0, { deadline: inSeconds(121) }),
-      `in 120 s: ${WHY_HELD}`,
-    ],
-    [
-      'delays to the opening that follows the next probe',
+      'delays to the opening that follows',
       ask(HELD, 0, {}, byDay),
-      'in 72000 s: It waits for its send window, 08:00-12:01 in UTC',
+      'in 72000 s: It waits for its send window, 08:00-12:00 in UTC',
     ],
     [
       'refuses a recipient that is not allowed',
@@ -114,10 +107,10 @@ describe('a due attempt', () => {
   const decided = (event: Event, account: AccountState): Decision =>
     decide(WAITING, event, context({ account }))
 
-  test('is postponed to the next probe, and its row says why', () => {
+  test('is postponed, and its row says why', () => {
     expect(decided(due(0), HELD)).toMatchObject({
       kind: 'schedule',
-      at: hold.probeAt,
+      at: SOON,
       message: { status: 'pending', reason: WHY_HELD, retryCount: 0 },
     })
   })
@@ -142,22 +135,21 @@ describe('a due attempt', () => {
 describe('every other way to an attempt asks about the hold', () => {
   const account = HELD
   test.each<[what: string, Message, Event, at: Date]>([
-    ['a request that Twilio did not process', submittingMessage(), notProcessed(), hold.probeAt],
     [
       'a manual retry of a failed message',
       buildMessage('failed', [buildAttempt(0, 'failed', { errorCode: 30003 })]),
       retry(),
-      hold.probeAt,
+      SOON,
     ],
-    ['a manual retry of a later attempt', { ...WAITING, nextRetryAt: inSeconds(600) }, retry(), hold.probeAt],
+    ['a manual retry of a later attempt', { ...WAITING, nextRetryAt: inSeconds(600) }, retry(), SOON],
     [
       'a retry that would be due before',
       buildMessage('sent', [buildAttempt(0, 'sent')]),
       callback('undelivered', 30003),
-      hold.probeAt,
+      SOON,
     ],
   ])('%s', (_what, before, event, at) => {
-    const policy = createRetryPolicy({ jitter: 0, codes: { 30003: { retries: 2, baseDelaySeconds: 60 } } })
+    const policy = createRetryPolicy({ jitter: 0, codes: { 30003: { retries: 2, baseDelaySeconds: 1 } } })
     const decision = decide(
       before,
       event.kind === 'answer' ? toLatestClaim(before, event) : event,

@@ -41,7 +41,7 @@ describe.each<[string, AccountState, readonly [due: number | null, what: string]
     [
       [null, ON_HOLD],
       [0, ON_HOLD],
-      [60, ON_HOLD],
+      [60, LATER],
       [61, LATER],
     ],
   ],

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from '@jest/globals'
 import { pauseSending, readAccountState, resumeSending } from '../../src/db/account-row.ts'
 import { type AccountState, WORKING_ACCOUNT } from '../../src/delivery/account-state.ts'
+import { reconcile } from '../../src/messages/reconcile.ts'
 import type { Db } from '../../src/postgres/pool.ts'
 import { openSender, type Sender } from '../../src/processes/sender.ts'
 import { accept, answerWith, type Answering, errorBody } from '../support/fake-twilio.ts'
@@ -11,7 +12,15 @@ import { newProcess, passForRows, runDue } from '../support/timed-world.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { enqueue, newWorker, waitForStatus } from '../support/workers.ts'
 import type { World } from '../support/world.ts'
-import { closeLater, jobCount, message, newWorldWith, rowOf, rowsOf } from '../support/world-with.ts'
+import {
+  appClient,
+  closeLater,
+  jobCount,
+  message,
+  newWorldWith,
+  rowOf,
+  rowsOf,
+} from '../support/world-with.ts'
 
 const SUSPENDED = answerWith(403, errorBody(403, 10001, 'Account is not active'))
 const WHY = 'Sending is on hold: the Twilio account fails with 10001'
@@ -71,19 +80,15 @@ describe('a hold', () => {
     expect(hold).toMatchObject({ errorCode: 10001, liftedBy: 'accepted', probes: 0 })
 
     const result = await world.sender.send(message({ to: numbered(9) }))
+    const row = await rowOf(world, result.id)
+    expect(row).toMatchObject({ final_status: 'pending', success: true, error_message: WHY })
     expect(result).toEqual({
-      id: result.id,
+      id: row.id,
       status: 'retry_scheduled',
-      nextRetryAt: hold?.probeAt,
+      nextRetryAt: row.next_retry_at,
       reason: WHY,
     })
     expect(twilio.posts).toHaveLength(5)
-    expect(await rowOf(world, result.id)).toMatchObject({
-      final_status: 'pending',
-      success: true,
-      error_message: WHY,
-      next_retry_at: hold?.probeAt,
-    })
     expect(await jobCount(world)).toBe(6)
   })
 
@@ -104,15 +109,24 @@ describe('a hold', () => {
     expect((await stateOf(world)).hold).toBeNull()
   })
 
-  test('ends the message whose deadline comes before the next probe', async () => {
+  test('lets a deadline pass: the sweep expires the message', async () => {
     const { world, twilio } = await suspendedWorld(UNSCALED)
     await causeHold(world)
-    const result = await world.sender.send(message({ validForSeconds: 20 }))
-    expect(result).toMatchObject({ status: 'failed' })
-    expect(await rowOf(world, result.id)).toMatchObject({
+    const { id, status } = await world.sender.send(message({ validForSeconds: 20 }))
+    expect(status).toBe('retry_scheduled')
+    await world.database.query(
+      `update sms_usage_logs
+          set next_retry_at = next_retry_at - interval '1 minute',
+              sms_metadata = sms_metadata || '{"deadline": "2026-01-01T00:00:00.000Z", "reconcile_at": "2026-01-01T00:00:00.000Z"}'
+        where id = $1`,
+      [id],
+    )
+    await reconcile(await newProcess(world))
+    expect(await rowOf(world, id)).toMatchObject({
       final_status: 'expired',
-      error_message: `${WHY}. The next attempt would come after the deadline`,
+      error_message: 'Its deadline passed before it could be sent',
     })
+    expect(await jobCount(world)).toBe(5)
     expect(twilio.posts).toHaveLength(5)
   })
 
@@ -155,17 +169,22 @@ describe('workers', () => {
     const accepted = twilio.posts.slice(8).flatMap(({ fields }) => fields['To'] ?? [])
     expect(accepted).toHaveLength(45)
     expect(new Set(accepted).size).toBe(45)
-    expect(await stateOf(world)).toEqual(WORKING_ACCOUNT)
+    expect(await stateOf(world)).toEqual({ ...WORKING_ACCOUNT, workingSince: expect.any(Date) })
   })
 
-  test('take another message for the probe if the first one needs no attempt', async () => {
+  test('take another message for the probe if those before it need no attempt, or cannot be claimed', async () => {
     const { world, twilio, recover } = await suspendedWorld(UNSCALED)
-    const canceled = await enqueue(world, { to: numbered(100) })
-    const id = await enqueue(world, { to: numbered(101) })
+    const canceled = []
+    for (let i = 0; i < 20; i += 1) canceled.push(await enqueue(world, { to: numbered(100 + i) }))
+    const locked = await enqueue(world, { to: numbered(120) })
+    const id = await enqueue(world, { to: numbered(121) })
     // As the app may write it: the job stays.
-    await world.database.query(`update sms_usage_logs set final_status = 'canceled' where id = $1`, [
+    await world.database.query(`update sms_usage_logs set final_status = 'canceled' where id = any($1)`, [
       canceled,
     ])
+    const app = await appClient(world)
+    await app.query('begin')
+    await app.query('select from sms_usage_logs where id = $1 for update', [locked])
     await causeHold(world)
     recover()
     await passForHold(world, 3600)
