@@ -59,7 +59,7 @@ export interface Options {
   readonly sendWindowTimeZone?: string
   /** The IANA time zone of numbers whose own time zone is not known. Required with `sendWindow` in recipients' time zones. */
   readonly sendWindowFallbackTimeZone?: string
-  /** Send only to these numbers, or prefixes that end in `*`. Default: everybody. */
+  /** Send only to these numbers, or prefixes that end in `*`; at least one. Default: everybody. */
   readonly recipientAllowlist?: readonly string[]
   /** Concurrent requests to Twilio from this process; 1 to 1000. Default: 100. */
   readonly sendConcurrency?: number
@@ -104,6 +104,7 @@ function withOptions(env: Env, options: Options): Env {
     sendRatePerSecond,
     sendConcurrency,
     sendWindow,
+    recipientAllowlist,
     twilio = {},
     dashboard = {},
   } = options
@@ -122,7 +123,7 @@ function withOptions(env: Env, options: Options): Env {
     SEND_WINDOW: sendWindow === undefined ? undefined : `${sendWindow.from}-${sendWindow.to}`,
     SEND_WINDOW_TIME_ZONE: options.sendWindowTimeZone,
     SEND_WINDOW_FALLBACK_TIME_ZONE: options.sendWindowFallbackTimeZone,
-    RECIPIENT_ALLOWLIST: options.recipientAllowlist?.join(','),
+    RECIPIENT_ALLOWLIST: recipientAllowlist === undefined ? undefined : allowlistText(recipientAllowlist),
     DASHBOARD_USERNAME: dashboard.username,
     DASHBOARD_PASSWORD: dashboard.password,
     DASHBOARD_SHOW_CONTENT: dashboard.showContent?.toString(),
@@ -134,6 +135,12 @@ function withOptions(env: Env, options: Options): Env {
   }
   const given = Object.fromEntries(Object.entries(overlay).filter(([, value]) => value !== undefined))
   return { ...env, ...given, ...sender }
+}
+
+/** An empty text would count as unset, and send to everybody. A lone comma is invalid. */
+function allowlistText(entries: readonly string[]): string {
+  const text = entries.join(',')
+  return /\d/.test(text) ? text : ','
 }
 
 /** @throws ConfigError if the file cannot be read or is not JSON */

@@ -2,6 +2,8 @@
 import { expect, test } from '@jest/globals'
 import { parseConfig } from '../../src/config/config.ts'
 import { circumstancesOf } from '../../src/processes/circumstances.ts'
+import { openRuntime } from '../../src/processes/runtime.ts'
+import { ConfigError } from '../../src/shared/errors.ts'
 
 const circumstances = (env: Record<string, string>) => circumstancesOf(parseConfig(env, []))
 
@@ -44,4 +46,28 @@ test.each<[list: string | undefined, to: string, isAllowed: boolean]>([
 ])('with the allow-list %s, %s is allowed: %p', (list, to, isAllowed) => {
   const env = list === undefined ? {} : { RECIPIENT_ALLOWLIST: list }
   expect(circumstances(env).isAllowed(to)).toBe(isAllowed)
+})
+
+const DATABASE = { databaseUrl: 'postgres://localhost/app' }
+
+test.each<[what: string, list: string[]]>([
+  ['without entries', []],
+  ['with an empty entry', ['']],
+  ['with a blank entry', [' ']],
+  ['with a quoted empty entry', ['""']],
+  ['with an empty entry among others', [SEATTLE, '']],
+])('an allow-list in the options %s is rejected, and does not send to everybody', (_what, list) => {
+  for (const env of [{}, { RECIPIENT_ALLOWLIST: SEATTLE }]) {
+    const open = () => openRuntime({ ...DATABASE, recipientAllowlist: list }, env, [])
+    expect(open).toThrow(ConfigError)
+    expect(open).toThrow(/RECIPIENT_ALLOWLIST must be phone numbers.*Leave it out to send to everybody/)
+  }
+})
+
+test('an allow-list in the options replaces the one of the environment', async () => {
+  const env = { RECIPIENT_ALLOWLIST: '+4479*' }
+  const options = { ...DATABASE, recipientAllowlist: [SEATTLE, '+1206*'] }
+  const { circumstances: given, database } = openRuntime(options, env, [])
+  expect([SEATTLE, '+12065550100', '+447900000000'].map(given.isAllowed)).toEqual([true, true, false])
+  await database.close()
 })
