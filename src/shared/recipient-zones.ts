@@ -10,8 +10,12 @@ const loadLibrary = (): typeof import('libphonenumber-js/max') =>
 
 let library: ReturnType<typeof loadLibrary> | undefined
 
-/** Where mobile numbers have area codes as well. Source: libphonenumber, `GEO_MOBILE_COUNTRIES`. */
-const MOBILE_WITH_AREA: readonly string[] = ['52', '54', '55', '62', '86']
+/**
+ * Calling codes whose mobile numbers have the area codes of landlines. Source: libphonenumber, `GEO_MOBILE_COUNTRIES`, without
+ * Indonesia (62), and North America, where the type of a number cannot be told. The mobile numbers of Indonesia, Chile and
+ * Micronesia have no area code, although libphonenumber's map has one zone for them.
+ */
+const MOBILE_WITH_AREA: readonly string[] = ['1', '52', '54', '55', '86']
 
 /**
  * All zones, by their IANA names, that the holder of this number in E.164 can be in: those of the area if the number belongs
@@ -26,8 +30,8 @@ export function zonesOfNumber(number: string): readonly string[] | null {
   const ofCountry = zonesOfCountry(parsed.country)
   const hasArea =
     type === 'FIXED_LINE' ||
-    type === 'FIXED_LINE_OR_MOBILE' ||
-    (type === 'MOBILE' && MOBILE_WITH_AREA.includes(parsed.countryCallingCode))
+    (MOBILE_WITH_AREA.includes(parsed.countryCallingCode) &&
+      (type === 'MOBILE' || type === 'FIXED_LINE_OR_MOBILE'))
   if (ofCountry.length > 0 && !hasArea) return ofCountry
   const ofArea = zonesOfPrefix(parsed.number.slice(1))
   // Intl has no zones for Kosovo.

@@ -38,7 +38,10 @@ describe('a mobile number of no area has the zones of its country:', () => {
     ['Russia', '+79161234567', ['Europe/Kaliningrad', 'Europe/Moscow', 'Asia/Kamchatka'], 'Asia/Almaty'],
     ['Kazakhstan', '+77011234567', ['Asia/Almaty'], 'Europe/Moscow'],
     ['Australia', '+61491570156', ['Australia/Sydney', 'Australia/Perth'], 'Indian/Christmas'],
-    ['Indonesia', '+62811123456', ['Asia/Jakarta'], 'Asia/Tokyo'],
+    // libphonenumber's map knows one zone of the mobile numbers of these three.
+    ['Indonesia', '+6282238123456', ['Asia/Jakarta', 'Asia/Jayapura'], 'Asia/Tokyo'],
+    ['Chile', '+56961234567', ['America/Santiago', 'Pacific/Easter'], 'America/Lima'],
+    ['Micronesia', '+6913501234', ['Pacific/Kosrae'], 'Pacific/Guam'],
     [
       'the United States, a personal number',
       '+15002345678',
