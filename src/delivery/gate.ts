@@ -39,27 +39,35 @@ export function gate(message: GatedMessage, at: Date, context: Context): Passage
 
   // The rules that only delay. Each starts from the earliest time that the one before allows.
   const { sendAfter } = message
-  const requested: Delay = sendAfter !== null && sendAfter > at ? { at: sendAfter, reason: LATER } : { at }
+  const asked: Delay = { at, reasons: [] }
+  const requested = sendAfter !== null && sendAfter > at ? delayed(asked, sendAfter, LATER) : asked
   const unblocked = delayByBlock(requested, context)
-  const { until = null, ...delay } = delayToOpening(message, unblocked, context)
+  const { until = null, reasons, ...delay } = delayToOpening(message, unblocked, context)
 
-  if (delay.reason === undefined) return { kind: 'now', body, until: earlier(message.deadline, until) }
-  if (isTooLate(delay.at, message)) return never('expired', `${delay.reason}. ${BEYOND_DEADLINE}`)
-  return { kind: 'at', at: delay.at, reason: delay.reason }
+  if (reasons.length === 0) return { kind: 'now', body, until: earlier(message.deadline, until) }
+  const reason = reasons.join('. ')
+  if (isTooLate(delay.at, message)) return never('expired', `${reason}. ${BEYOND_DEADLINE}`)
+  return { kind: 'at', at: delay.at, reason }
 }
 
-/** The earliest time so far, and the reason if that is a delay. */
+/** The earliest time so far, and the reasons of the delays up to it. */
 interface Delay {
   readonly at: Date
-  readonly reason?: string
+  readonly reasons: readonly string[]
   /** The end of the opening that includes `at`. */
   readonly until?: Date
+}
+
+function delayed({ reasons }: Delay, at: Date, reason: string): Delay {
+  return { at, reasons: [...reasons, reason] }
 }
 
 /** A hold or a pause. Its end is not known, so a later time is not delayed: it is asked about again then. */
 function delayByBlock(earliest: Delay, { account, now }: Context): Delay {
   const block = blockOf(account, now)
-  return block === null || earliest.at >= block.until ? earliest : { at: block.until, reason: block.reason }
+  return block === null || earliest.at >= block.until
+    ? earliest
+    : delayed(earliest, block.until, block.reason)
 }
 
 function delayToOpening(message: GatedMessage, earliest: Delay, context: Context): Delay {
@@ -68,10 +76,11 @@ function delayToOpening(message: GatedMessage, earliest: Delay, context: Context
   if (window === null) return earliest
   const zones = zonesOf(message, circumstances)
   // A guess could send it at night. This happens only if the settings of two processes differ.
-  if (zones.length === 0) return { at: addSeconds(earliest.at, UNKNOWN_ZONE_SECONDS), reason: UNKNOWN_ZONE }
+  if (zones.length === 0)
+    return delayed(earliest, addSeconds(earliest.at, UNKNOWN_ZONE_SECONDS), UNKNOWN_ZONE)
   const opening = usableOpening(earliest.at, window, zones)
   if (opening.startsAt <= earliest.at) return { ...earliest, until: opening.endsAt }
-  return { at: spreadOver(opening, context), reason: outside(window, zones) }
+  return delayed(earliest, spreadOver(opening, message.deadline, context), outside(window, zones))
 }
 
 /**

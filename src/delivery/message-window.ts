@@ -61,23 +61,35 @@ export function usableOpening(at: Date, window: SendWindow, zones: readonly stri
   return isShort ? opening : following
 }
 
-/** A time shortly after the opening starts, so that messages that wait for the same opening do not all start together. */
-export function spreadOver({ startsAt, endsAt }: Opening, { policy, random }: Context): Date {
-  const spread = Math.min(CLOCK_SPREAD_SECONDS * policy.jitter, secondsBetween(startsAt, endsAt) / 4)
-  return addSeconds(startsAt, spread * random)
+/**
+ * A time shortly after the opening starts, so that messages that wait for the same opening do not all start together. Most of
+ * the time up to the end of the opening, or up to an earlier deadline, remains.
+ */
+export function spreadOver(
+  { startsAt, endsAt }: Opening,
+  deadline: Date | null,
+  { policy, random }: Context,
+): Date {
+  const lastsUntil = deadline !== null && deadline < endsAt ? deadline : endsAt
+  const longest = Math.max(secondsBetween(startsAt, lastsUntil), 0) / 4
+  return addSeconds(startsAt, Math.min(CLOCK_SPREAD_SECONDS * policy.jitter, longest) * random)
 }
 
 /**
  * When the next opening starts, for a message that a carrier has just refused because of the hour: an opening that includes
  * `now` is skipped. Null if the time zones are not known, or if the window never closes.
  */
-export function openingAfterRefusal(message: WindowedMessage, context: Context): Date | null {
+export function openingAfterRefusal(
+  message: WindowedMessage & Pick<Message, 'deadline'>,
+  context: Context,
+): Date | null {
   const { now, circumstances } = context
+  const { deadline } = message
   const window = windowOf(message, circumstances) ?? circumstances.sendWindow ?? DEFAULT_WINDOW
   const zones = zonesOf(message, circumstances)
   if (zones.length === 0) return null
   const opening = openingAt(now, window, zones)
-  if (opening.startsAt > now) return spreadOver(opening, context)
+  if (opening.startsAt > now) return spreadOver(opening, deadline, context)
   const following = openingAt(opening.endsAt, window, zones)
-  return following.startsAt > opening.endsAt ? spreadOver(following, context) : null
+  return following.startsAt > opening.endsAt ? spreadOver(following, deadline, context) : null
 }

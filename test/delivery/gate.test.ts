@@ -56,6 +56,8 @@ function ask(
 const nowUntil = (until: Date): string => `now, until ${until.toISOString()}`
 const WINDOW = 'It waits for its send window, 08:00-21:00 in UTC'
 const LATER = 'The app asked for a later time (sendAfter)'
+const UNKNOWN_ZONE =
+  'Its send window cannot be read, because the time zone of its number is not known. Set SEND_WINDOW_FALLBACK_TIME_ZONE'
 const opensAt = (time: Date, reason = WINDOW): string => `at ${time.toISOString()}: ${reason}`
 
 describe('the gate', () => {
@@ -104,10 +106,7 @@ describe('the gate', () => {
       at('12:00'),
       {},
       { ...BY_DAY, zonesOf: () => [] },
-      opensAt(
-        at('13:00'),
-        'Its send window cannot be read, because the time zone of its number is not known. Set SEND_WINDOW_FALLBACK_TIME_ZONE',
-      ),
+      opensAt(at('13:00'), UNKNOWN_ZONE),
     ],
 
     [
@@ -130,7 +129,14 @@ describe('the gate', () => {
       at('12:00'),
       { sendAfter: at('22:00') },
       BY_DAY,
-      opensAt(at('08:00', TOMORROW)),
+      opensAt(at('08:00', TOMORROW), `${LATER}. ${WINDOW}`),
+    ],
+    [
+      'names sendAfter and an unknown time zone',
+      at('12:00'),
+      { sendAfter: at('13:00') },
+      { ...BY_DAY, zonesOf: () => [] },
+      opensAt(at('14:00'), `${LATER}. ${UNKNOWN_ZONE}`),
     ],
 
     [
@@ -219,6 +225,19 @@ describe('the gate', () => {
   ])('with a jitter of %d and a random number of %d, spreads the start of %j to %s', (jitter, random, window, time) => {
     const fields = { policy: createRetryPolicy({ jitter }), random }
     expect(ask({ sendWindow: window }, at('03:00'), BY_DAY, fields)).toMatch(`at 2026-07-01T${time}Z`)
+  })
+
+  test.each<[deadline: string, random: number, expected: string]>([
+    ['08:04', 0, '08:00:00.000'],
+    ['08:04', 0.9, '08:00:54.000'],
+    ['08:04', 0.999, '08:00:59.940'],
+    // A quarter of this time is longer than the usual spread.
+    ['08:40', 0.5, '08:03:00.000'],
+  ])('with a deadline at %s and a random number of %d, spreads the start to %s, before the deadline', (deadline, random, time) => {
+    const fields = { policy: createRetryPolicy({ jitter: 0.1 }), random }
+    expect(ask({ deadline: at(deadline) }, at('03:00'), BY_DAY, fields)).toBe(
+      opensAt(new Date(`2026-07-01T${time}Z`)),
+    )
   })
 
   test('does not scale the clock of a window', () => {
@@ -340,6 +359,18 @@ describe('a manual retry of a message that waits', () => {
     const policy = createRetryPolicy()
     const decision = decide(waiting(at('08:03')), retry(), { ...night, policy, random: 0.1 })
     expect(decision).toEqual({ kind: 'ignore', why: `it waits for its send window, 08:00-21:00 in UTC` })
+  })
+
+  test('for the next opening has no effect if a deadline shortens the spread', () => {
+    const deadline = at('08:04')
+    const waits = (nextRetryAt: Date): Decision =>
+      decide(waiting(nextRetryAt, { deadline }), retry(), {
+        ...night,
+        policy: createRetryPolicy(),
+        random: 0.1,
+      })
+    expect(waits(at('08:01')).kind).toBe('ignore')
+    expect(waits(at('08:02')).kind).toBe('schedule')
   })
 
   test('for a later time moves it to the next opening', () => {

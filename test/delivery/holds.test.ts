@@ -39,11 +39,12 @@ const PAUSED: AccountState = { ...WORKING_ACCOUNT, pause: { since: NOW, by: 'ops
 const SOON = secondsFromNow(5)
 const WHY_HELD = 'Sending is on hold: the Twilio account fails with 10001'
 const WHY_PAUSED = 'Sending is paused: maintenance'
+const WHY_CLOSED = 'It waits for its send window, 08:00-12:01 in UTC'
 
 const WAITING = buildMessage('pending', [buildAttempt(0, 'pending')])
 const byDay: Circumstances = {
   ...UNRESTRICTED,
-  sendWindow: { from: '08:00', to: '12:00' },
+  sendWindow: { from: '08:00', to: '12:01' },
   zonesOf: () => ['UTC'],
 }
 
@@ -91,7 +92,17 @@ describe('the gate', () => {
     [
       'delays to the opening that follows',
       ask(HELD, 0, {}, byDay),
-      'in 72000 s: It waits for its send window, 08:00-12:00 in UTC',
+      `in 72000 s: ${WHY_HELD}. ${WHY_CLOSED}`,
+    ],
+    [
+      'names a pause and the closed window',
+      ask(PAUSED, 0, {}, { ...byDay, sendWindow: { from: '08:00', to: '11:00' } }),
+      `in 72000 s: ${WHY_PAUSED}. It waits for its send window, 08:00-11:00 in UTC`,
+    ],
+    [
+      'does not name a hold if it is asked about a later time',
+      ask(HELD, 0, { sendAfter: inSeconds(130) }),
+      'in 130 s: The app asked for a later time (sendAfter)',
     ],
     [
       'refuses a recipient that is not allowed',

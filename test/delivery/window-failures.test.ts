@@ -75,6 +75,21 @@ describe.each([30610, 30615])('after code %d, the retry waits for', (code) => {
   })
 })
 
+test('a deadline shortens the spread of a retry that waits for the send window', () => {
+  const fields = {
+    now: at('03:00'),
+    circumstances: IN_UTC,
+    policy: createRetryPolicy({ jitter: 0.1 }),
+    random: 0.9,
+  }
+  const decision = decide(
+    claimedAt(at('02:00'), { deadline: at('08:04') }),
+    callback('undelivered', 30610),
+    context(fields),
+  )
+  expect(decision).toMatchObject({ kind: 'schedule', at: new Date('2026-07-01T08:00:54Z') })
+})
+
 test('a policy file can make any code wait for the send window, with the spread and the scale of the policy', () => {
   const overrides = { codes: { '30003': { retries: 1, when: 'window_opens' } }, jitter: 0.1 }
   const fields = { now: at('03:00'), circumstances: IN_UTC, random: 0.5 }
