@@ -69,7 +69,7 @@ export function parseWindow(text: string): SendWindow | 'any' {
   if (text === 'any') return text
   const read = readSendWindow(text)
   if ('window' in read) return read.window
-  throw new InvalidArgumentError('It must be any, or two times of day such as 08:00-21:00.')
+  throw new InvalidArgumentError(`It ${read.fault}, such as 08:00-21:00, or any.`)
 }
 
 export function parseSeconds(text: string): number {

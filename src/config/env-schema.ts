@@ -126,7 +126,7 @@ function recipientFields(z: Z) {
     SEND_WINDOW: z.string().transform((text, context) => {
       const read = readSendWindow(text.replaceAll(' ', ''))
       if ('window' in read) return read.window
-      context.addIssue('must be two different times of day, such as 08:00-21:00')
+      context.addIssue(`${read.fault}, such as 08:00-21:00`)
       return z.NEVER
     }),
     SEND_WINDOW_TIME_ZONE: z

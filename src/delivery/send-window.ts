@@ -9,15 +9,13 @@ export interface SendWindow {
   readonly to: string
 }
 
-const EXAMPLE = "08:00-21:00, or { from: '08:00', to: '21:00' }"
-
-/** Reads the text `08:00-21:00` or an object. A fault continues after the name of the setting: `must be ...`. */
+/** Reads the text `08:00-21:00` or an object. A fault continues after the name of the setting, and is followed by an example. */
 export function readSendWindow(input: unknown): { readonly window: SendWindow } | { readonly fault: string } {
   const { from, to, ...others } = boundsOf(input)
   if (!isTimeOfDay(from) || !isTimeOfDay(to) || Object.keys(others).length > 0) {
-    return { fault: `must be two times of day, 00:00 to 23:59, such as ${EXAMPLE}` }
+    return { fault: 'must be two times of day, HH:MM with two digits each, from 00:00 (midnight) to 23:59' }
   }
-  if (from === to) return { fault: `must begin and end at different times of day, such as ${EXAMPLE}` }
+  if (from === to) return { fault: 'must begin and end at different times of day' }
   return { window: { from, to } }
 }
 

@@ -87,7 +87,7 @@ const schema = z.strictObject({
       if (input === undefined || input === 'any') return input
       const read = readSendWindow(input)
       if ('window' in read) return read.window
-      context.addIssue(`${read.fault}, or 'any'`)
+      context.addIssue(`${read.fault}, such as { from: '08:00', to: '21:00' }, or 'any'`)
       return z.NEVER
     })
     .optional(),

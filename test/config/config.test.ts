@@ -226,6 +226,17 @@ describe('a send window', () => {
     if (!isFine) expect(message).toMatch(/SEND_WINDOW_FALLBACK_TIME_ZONE is required.*at night/)
   })
 
+  test.each([
+    ['8:00-21:00', 'must be two times of day, HH:MM with two digits each, from 00:00 (midnight) to 23:59'],
+    ['08:00-24:00', 'must be two times of day, HH:MM with two digits each, from 00:00 (midnight) to 23:59'],
+    ['08:00', 'must be two times of day, HH:MM with two digits each, from 00:00 (midnight) to 23:59'],
+    ['08:00-08:00', 'must begin and end at different times of day'],
+  ])('%s is rejected with the fault in it', (hours, fault) => {
+    expect(faultsOf({ ...GOOD, ...fallback, SEND_WINDOW: hours })).toContain(
+      `  SEND_WINDOW ${fault}, such as 08:00-21:00\n`,
+    )
+  })
+
   test('is read as two times of day, with its time zones', () => {
     const { sendWindow } = parseConfig({ ...GOOD, SEND_WINDOW: '08:00-21:00', ...fallback }, EVERYTHING)
     expect(sendWindow).toEqual({

@@ -47,8 +47,7 @@ describe('a send window is not read from', () => {
     [{ from: '08:00', to: '21:00', timeZone: 'UTC' }],
   ])('%j', (input) => {
     expect(readSendWindow(input)).toEqual({
-      fault:
-        "must be two times of day, 00:00 to 23:59, such as 08:00-21:00, or { from: '08:00', to: '21:00' }",
+      fault: 'must be two times of day, HH:MM with two digits each, from 00:00 (midnight) to 23:59',
     })
   })
 
