@@ -5,6 +5,7 @@ import { findMessage, listMessages } from '../db/messages.ts'
 import type { SendWindow } from '../delivery/send-window.ts'
 import type { DeliveryStatus } from '../delivery/status.ts'
 import { createSender, type SendResult } from '../index.ts'
+import { maskReason } from '../shared/log.ts'
 import { print, printJson, printStatus } from '../shared/output.ts'
 import { createCommandLogger } from './command-logger.ts'
 import { formatTime } from './format-time.ts'
@@ -38,16 +39,18 @@ export async function sendCommand(env: Env, flags: SendFlags): Promise<boolean> 
       timeZone: flags.timeZone,
     })
     if (flags.json) printJson(result)
-    else
-      print(
-        [`message ${result.id}: ${result.status}`, result.sid, result.errorCode, nextRetry(result)]
-          .filter(Boolean)
-          .join(' '),
-      )
+    else print(resultView(result, flags.to))
     return result.status !== 'failed'
   } finally {
     await sender.close()
   }
+}
+
+/** The result on one line, and on another one why nothing was submitted. */
+function resultView(result: SendResult, to: string): string {
+  const { id, status, sid, errorCode, reason } = result
+  const line = [`message ${id}: ${status}`, sid, errorCode, nextRetry(result)].filter(Boolean).join(' ')
+  return reason === undefined ? line : `${line}\n${maskReason(reason, to)}`
 }
 
 function nextRetry({ nextRetryAt }: SendResult): string {

@@ -71,6 +71,14 @@ describe('send', () => {
     })
   })
 
+  test('prints why nothing was submitted', async () => {
+    const { code, stdout } = await run([...SEND, WORKING_NUMBER], { RECIPIENT_ALLOWLIST: '+4479*' })
+    expect({ code, stdout }).toEqual({
+      code: 1,
+      stdout: expect.stringMatching(/^message \d+: failed\nThe recipient is not in RECIPIENT_ALLOWLIST\n$/),
+    })
+  })
+
   test('with the same idempotency key returns the same message', async () => {
     const keyed = [...SEND, WORKING_NUMBER, '--key', 'order-1', '--valid-for', '600', '--json']
     const [first, again] = [await run(keyed), await run(keyed)]
@@ -201,7 +209,9 @@ describe('send with times', () => {
     const flags = ['--send-after', at, '--send-window', '22:00-06:00', '--time-zone', 'Asia/Tokyo']
     const { code, stdout } = await run([...args, ...flags])
     expect(code).toBe(0)
-    expect(stdout).toMatch(/^message \d+: retry_scheduled \(next attempt at [-\d]{10} [:\d]{8}\)$/m)
+    expect(stdout).toMatch(
+      /^message \d+: retry_scheduled \(next attempt at [-\d]{10} [:\d]{8}\)\nThe app asked for a later time \(sendAfter\)/,
+    )
     const [, id = ''] = /^message (\d+)/.exec(stdout) ?? []
     const shown = JSON.parse((await run(['show', id, '--json'])).stdout) as object
     expect(shown).toMatchObject({
@@ -219,6 +229,7 @@ describe('send with times', () => {
     ['--send-after', 'tomorrow'],
     ['--send-after', '2027-03-01T17:00:00'],
     ['--send-window', '8-21'],
+    ['--send-window', '08:00-24:00'],
   ])('%s %s exits with 2', async (flag, value) => {
     const { code, stderr } = await run([...args, flag, value])
     expect(code).toBe(2)
