@@ -89,7 +89,7 @@ function decideDue(
   if (!isWaiting(message) || message.retryCount !== attempt || entry === undefined) {
     return { kind: 'ignore', why: 'the attempt is no longer waiting' }
   }
-  if (message.nextRetryAt !== null && message.nextRetryAt > now) {
+  if (message.nextRetryAt !== null && message.nextRetryAt > now && !isTooLate(now, message)) {
     // `next_retry_at` was moved to a later time by hand, and the row outranks its job.
     return postpone(message, entry, message.nextRetryAt, message.reason)
   }
@@ -201,13 +201,14 @@ function decideReconcile(
   if (isFinal(message.status)) return { kind: 'ignore', why: `it is already ${message.status}` }
   const isEarly = reconcileAt instanceof Date ? reconcileAt > now : reconcileAt !== null
   if (isEarly) return { kind: 'ignore', why: 'it is not due to be reconciled' }
+  // During a hold, workers take no jobs, so nothing else finds that the deadline has passed.
+  if (isWaiting(message) && isTooLate(now, message))
+    return cancelPending(message, finish(message, 'expired', PAST_DEADLINE))
   if (!isOverdue(message, policy.delayScale, now)) return record(message)
   // A row that the app wrote days ago is neither sent nor looked up.
   const isOld = reconcileAt === null && !(reconcileTime(message, policy.delayScale, now) instanceof Date)
   if (isOld) return record(message)
   if (isWaiting(message)) {
-    // During a hold, workers take no jobs, so nothing else finds that the deadline has passed.
-    if (isTooLate(now, message)) return cancelPending(message, finish(message, 'expired', PAST_DEADLINE))
     // If the job exists, it is only late, because of a backlog or a rate limit.
     return isJobScheduled ? record(message) : reschedule(message, now)
   }

@@ -72,6 +72,16 @@ describe('the deadline', () => {
     expect(next.reason).toMatch(/deadline/)
   })
 
+  test('that has passed expires a due attempt even if next_retry_at was moved to a later time', () => {
+    const fields = { deadline: secondsFromNow(60), nextRetryAt: secondsFromNow(3600) }
+    const next = play(pending(fields), [due(0)], { now: secondsFromNow(61) })
+    expect(next).toMatchObject({ ...expired, reason: 'Its deadline passed before it could be sent' })
+    expect(play(pending(fields), [due(0)], { now: secondsFromNow(59) })).toMatchObject({
+      status: 'pending',
+      nextRetryAt: fields.nextRetryAt,
+    })
+  })
+
   test('that is not set gives Twilio no validity period', () => {
     const decision = decide(pending({}), due(0), context())
     expect(decision).toMatchObject({ kind: 'submit', submission: { validitySeconds: null } })

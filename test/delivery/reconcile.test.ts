@@ -43,6 +43,21 @@ describe('reconciling a message', () => {
     expect(reconcile(message, overdueAfter, { reconcileAt: null }).kind).not.toBe('record')
   })
 
+  test.each([
+    ['pending', MESSAGES.pending],
+    ['retrying', retrying],
+  ])('that waits beyond its deadline expires it, even if next_retry_at was moved later: %s', (_what, message) => {
+    const moved = { deadline: secondsFromNow(0), nextRetryAt: secondsFromNow(3600) }
+    expect(reconcile(message, 60, moved)).toMatchObject({
+      kind: 'unschedule',
+      message: { status: 'expired', nextRetryAt: null },
+    })
+    expect(reconcile(message, 59, moved)).toMatchObject({
+      kind: 'record',
+      message: { status: message.status },
+    })
+  })
+
   test('in two processes at the same time does nothing in the second one', () => {
     const first = reconcile(MESSAGES.sent, 300)
     if (first.kind !== 'inquire') throw new Error(`not looked up: ${first.kind}`)
