@@ -10,8 +10,8 @@ export interface OutageFigures {
   /** The code that caused the hold. */
   readonly errorCode: number | null
   /**
-   * Requests that the suspended account received, up to the start of the hold and after it. Those that were under way when
-   * the hold started are counted as during it, beside the probes.
+   * Requests that the suspended account received, before the hold and during it. Beside the probes, `requestsDuringHold`
+   * counts requests that had been started before the hold, but arrived later.
    */
   readonly requestsBeforeHold: number
   readonly requestsDuringHold: number
