@@ -89,11 +89,7 @@ describe('the gate', () => {
       ask(HELD, 0, { deadline: inSeconds(4) }),
       `never, expired: ${WHY_HELD}. The next attempt would come after the deadline`,
     ],
-    [
-      'delays to the opening that follows',
-      ask(HELD, 0, {}, byDay),
-      `in 72000 s: ${WHY_HELD}. ${WHY_CLOSED}`,
-    ],
+    ['delays to the opening that follows', ask(HELD, 0, {}, byDay), `in 72000 s: ${WHY_HELD}. ${WHY_CLOSED}`],
     [
       'names a pause and the closed window',
       ask(PAUSED, 0, {}, { ...byDay, sendWindow: { from: '08:00', to: '11:00' } }),
