@@ -10,7 +10,7 @@ export const ACCOUNT_NOTICES = {
   pause: 'Sending is paused.',
   resume: 'Sending resumes.',
   nothing:
-    'No action taken: another person paused or resumed sending in the meantime. The current state is below.',
+    'No action taken: sending was paused, resumed or put on hold in the meantime. The current state is below.',
 } as const
 
 export type AccountNotice = keyof typeof ACCOUNT_NOTICES
@@ -32,9 +32,9 @@ export function accountLinks(base: string, account: AccountState): Html {
 
 const LABELS = { pause: 'Pause sending', resume: 'Resume sending' } as const
 
-/** Tells pauses apart: a form must not end or replace a pause that its page did not show. */
-export function seenPause({ pause }: AccountState): string {
-  return pause?.since.toISOString() ?? ''
+/** Tells pauses and holds apart: a form must not end or replace one that its page did not show. */
+export function seenAccount({ pause, hold }: AccountState): string {
+  return [pause, hold].map((each) => each?.since.toISOString() ?? '').join(' ')
 }
 
 export function confirmAccountPage(base: string, action: AccountAction, account: AccountState): Page {
@@ -44,7 +44,7 @@ export function confirmAccountPage(base: string, action: AccountAction, account:
 <h1>${LABELS[action]}?</h1>
 ${action === 'pause' ? EFFECT_OF_PAUSE : effectOfResume(account)}
 <form method="post" action="${base}/queue/${action}">
-<input type="hidden" name="seen" value="${seenPause(account)}">
+<input type="hidden" name="seen" value="${seenAccount(account)}">
 ${action === 'pause' ? REASON_FIELD : ''}<button class="${action === 'pause' ? 'bad' : ''}">${LABELS[action]}</button>
 <a href="${base}/queue">Back</a>
 </form>`,

@@ -1,7 +1,7 @@
 // The queue page, and the two actions on the account: pause and resume sending. GET asks to confirm the action, POST performs it.
 import { type Response, Router } from 'express'
 import { z } from 'zod'
-import { pauseSending, resumeSending } from '../../db/account-row.ts'
+import { pauseSending, readAccountState, resumeSending } from '../../db/account-row.ts'
 import { MAX_PAUSE_REASON } from '../../delivery/account-state.ts'
 import type { Runtime } from '../../processes/runtime.ts'
 import { printableLine } from '../../shared/printable.ts'
@@ -10,7 +10,7 @@ import {
   type AccountNotice,
   confirmAccountPage,
   possibleAccountActions,
-  seenPause,
+  seenAccount,
 } from './account-page.ts'
 import { parseForm } from './forms.ts'
 import { accountOf, basePathOf, sendErrorPage, sendPage } from './layout.ts'
@@ -49,12 +49,14 @@ export function queueRoutes(
       const form = FORMS[action].safeParse(request.body)
       if (!form.success || !isSameOrigin(request, publicUrl))
         return sendErrorPage(request, response, FORM_REFUSED)
-      const { state } = accountOf(response)
       const { seen, reason } = form.data
-      if (seen !== seenPause(state) || !possibleAccountActions(state).includes(action))
-        return redirectToQueue(response, 'nothing')
-      if (action === 'pause') await pauseSending(database, operator, reason)
-      else await resumeSending(database)
+      const isDone = await database.transaction(async (tx) => {
+        const { state } = await readAccountState(tx.atBegin, { isLocked: true })
+        if (seen !== seenAccount(state) || !possibleAccountActions(state).includes(action)) return false
+        await (action === 'pause' ? pauseSending(tx.atCommit, operator, reason) : resumeSending(tx.atCommit))
+        return true
+      })
+      if (!isDone) return redirectToQueue(response, 'nothing')
       logger.warn(action === 'pause' ? 'Sending was paused' : 'Sending was resumed', { by: operator, reason })
       redirectToQueue(response, action)
     })

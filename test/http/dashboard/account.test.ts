@@ -208,6 +208,15 @@ describe('the action resume', () => {
     const { headers } = await post(web, '/queue/resume', form)
     expect(headers.get('Location')).toBe('/queue?notice=nothing')
   })
+
+  test('does not end a hold that began after the page was opened', async () => {
+    await setState(PAUSE)
+    const form = await open('resume')
+    await setState(HOLD)
+    const { headers } = await post(web, '/queue/resume', form)
+    expect(headers.get('Location')).toBe('/queue?notice=nothing')
+    expect(await stateOf()).toMatchObject({ isPaused: true })
+  })
 })
 
 describe('a form to pause or resume', () => {
@@ -253,13 +262,14 @@ describe('the page of a message', () => {
     expect((await get(web, path)).text).toContain('The first attempt waits. Sending is paused: Wrong text')
   })
 
-  test('that is due with the next probe waits as well, and offers a retry only without a hold', async () => {
+  test('that is due within seconds waits as well, and offers a retry only without a hold', async () => {
     const path = `/messages/${waiting}`
     const due = (time: string): Promise<unknown> =>
       database.query(`update sms_usage_logs set next_retry_at = ${time} where id = $1`, [waiting])
     await due(`now() + interval '2 min'`)
     expect((await get(web, path)).text).toContain(`href="${path}/retry"`)
     await setState(HOLD)
+    await due(`now()`)
     const { text } = await get(web, path)
     expect(text).toContain('The first attempt waits. Sending is on hold')
     expect(text).not.toContain(`href="${path}/retry"`)
