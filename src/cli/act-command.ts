@@ -40,7 +40,6 @@ function act(
   actionFor: (message: StoredMessage) => Action,
 ): Promise<boolean> {
   return withRecording(env, ['DATABASE_URL'], async (deps, { database }) => {
-    const { state: account } = await readAccountState(database)
     const found = await findMessage(database, id)
     const result = found === null ? null : await actOnMessage(deps, found, actionFor(found))
     if (found === null || result === null || result.outcome === 'unknown_message') {
@@ -56,7 +55,7 @@ function act(
     }
     const message = { ...result.message, userId: found.userId }
     if (json) printJson({ id, outcome, message: messageJson(message) })
-    else print(`message ${id}: ${describeState(message, account)}`)
+    else print(`message ${id}: ${describeState(message, (await readAccountState(database)).state)}`)
     return true
   })
 }

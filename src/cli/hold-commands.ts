@@ -2,10 +2,10 @@
 // they send.
 import { userInfo } from 'node:os'
 import type { Env } from '../config/config.ts'
-import { pauseSending, readAccountState, resumeSending } from '../db/account-row.ts'
+import { changeSending, pauseSending, readAccountState, resumeSending } from '../db/account-row.ts'
 import { readBacklog } from '../db/backlog.ts'
 import { requireCurrentTable } from '../db/bookkeeping.ts'
-import type { AccountState } from '../delivery/account-state.ts'
+import { type AccountState, isStopped } from '../delivery/account-state.ts'
 import type { Db } from '../postgres/pool.ts'
 import { print, printJson, printStatus } from '../shared/output.ts'
 import { accountJson, accountView, codeAndReason, describePauseOf, formatUtc } from './hold-views.ts'
@@ -26,7 +26,7 @@ export async function pauseCommand(env: Env, { reason }: { readonly reason?: str
 
 export async function resumeCommand(env: Env): Promise<void> {
   const { pause, hold } = await change(env, async (tx, before) => {
-    if (before.pause !== null || before.hold !== null) await resumeSending(tx)
+    if (isStopped(before)) await resumeSending(tx)
   })
   if (pause === null && hold === null) {
     print('Nothing to resume: sending is neither paused nor on hold.')
@@ -51,8 +51,7 @@ function userName(): string {
 function change(env: Env, work: (tx: Db, before: AccountState) => Promise<void>): Promise<AccountState> {
   return withDatabase(env, async (database) => {
     await requireCurrentTable(database)
-    return database.transaction(async (tx) => {
-      const { state } = await readAccountState(tx, { isLocked: true })
+    return changeSending(database, async (tx, state) => {
       await work(tx, state)
       return state
     })
@@ -72,7 +71,7 @@ export async function statusCommand(env: Env, { json }: { readonly json?: true }
     if (pause !== null) printStatus('To send again, run: sms-retry resume')
     else if (hold !== null) printStatus(END_OF_HOLD)
   }
-  return hold === null && pause === null
+  return !isStopped(account.state)
 }
 
 const END_OF_HOLD =

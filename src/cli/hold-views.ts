@@ -1,8 +1,15 @@
 // Formats the state of the Twilio account for `status`, `pause` and `resume`: facts for people, JSON with stable keys.
 import type { StoredAccountState } from '../db/account-row.ts'
 import type { Backlog } from '../db/backlog.ts'
-import { type AccountState, FAILURES_BEFORE_HOLD, type Hold, type Pause } from '../delivery/account-state.ts'
+import {
+  type AccountState,
+  FAILURES_BEFORE_HOLD,
+  type Hold,
+  isStopped,
+  type Pause,
+} from '../delivery/account-state.ts'
 import { reasonOf } from '../delivery/error-codes.ts'
+import { secondsBetween } from '../delivery/seconds.ts'
 import { count, duration } from '../shared/figures.ts'
 import { styled } from '../shared/output.ts'
 import { formatTime } from './format-time.ts'
@@ -12,8 +19,7 @@ const FACT_WIDTH = 10
 
 export function accountView({ state, now }: StoredAccountState, backlog: Backlog): string {
   const { hold, pause } = state
-  const since = (at: Date): string =>
-    `since ${formatUtc(at)} (${duration((now.getTime() - at.getTime()) / 1000)})`
+  const since = (at: Date): string => `since ${formatUtc(at)} (${duration(secondsBetween(at, now))})`
   const facts: (readonly [name: string, value: string])[] = []
   if (pause !== null) {
     facts.push(['Paused', `${since(pause.since)} by ${pause.by}`], ['Reason', pause.reason ?? 'not given'])
@@ -26,7 +32,7 @@ export function accountView({ state, now }: StoredAccountState, backlog: Backlog
   if (failures !== null) facts.push(['Failures', failures])
   facts.push(['Attempts', `${count(backlog.due)} due, ${count(backlog.deferred)} later`])
   const lines = facts.map(([name, value]) => name.padEnd(FACT_WIDTH) + hanging(value, FACT_WIDTH))
-  const isWorking = hold === null && pause === null
+  const isWorking = !isStopped(state)
   const head = isWorking ? 'works' : pause === null ? 'is on hold' : 'is paused'
   return [`Sending ${styled(isWorking ? 'green' : 'red', head)}`, ...lines].join('\n')
 }

@@ -11,6 +11,7 @@ import {
 } from '../delivery/retry-policy.ts'
 import type { Rule } from '../delivery/retry-rule.ts'
 import { DEFAULT_WINDOW } from '../delivery/message-window.ts'
+import { formatSendWindow } from '../delivery/send-window.ts'
 import { readPolicyFile } from '../processes/runtime.ts'
 import { duration } from '../shared/figures.ts'
 import { print, printJson } from '../shared/output.ts'
@@ -49,13 +50,13 @@ function policyView(policy: RetryPolicy, { hours, timeZone }: SendWindowConfig, 
     reason,
   ])
   const { jitter, maxDelaySeconds, delayScale } = policy
-  const { from, to } = hours ?? DEFAULT_WINDOW
+  const window = hours ?? DEFAULT_WINDOW
   const place = timeZone === 'recipient' ? 'at the recipient' : `in ${timeZone}`
   const notes = [
     `Up to ${Math.round(jitter * 100)} % of random jitter is added to each delay. Back-off delays are at most ${duration(maxDelaySeconds * delayScale)}.`,
     'A failure with a hold rule uses up no retry. Five in a row within a minute put the account on hold (docs/holds.md).',
     `Retries at a time of day start up to ${duration(CLOCK_SPREAD_SECONDS * jitter * delayScale)} after that time.`,
-    `The next send window opens at ${from} ${place} (${from}-${to}${hours === null ? ', because SEND_WINDOW is not set' : ''}).`,
+    `The next send window opens at ${window.from} ${place} (${formatSendWindow(window)}${hours === null ? ', because SEND_WINDOW is not set' : ''}).`,
   ]
   return `${table(['CODE', 'RETRIES', 'AFTER', 'REASON'], rows)}\n\n${notes.join('\n')}`
 }

@@ -1,6 +1,6 @@
 // The statements on the one row with the state of the Twilio account, which all processes share.
 import type { AccountState, Hold } from '../delivery/account-state.ts'
-import type { Db } from '../postgres/pool.ts'
+import type { Database, Db } from '../postgres/pool.ts'
 import { DatabaseError } from '../shared/errors.ts'
 import { iso } from './times.ts'
 
@@ -134,6 +134,21 @@ export async function returnProbe(db: Db, probe: number): Promise<void> {
       where held_since is not null and probes = $1::integer`,
     [probe],
   )
+}
+
+/**
+ * Changes the state on behalf of a person: `change` sees it as it is, and no other process changes it meanwhile.
+ *
+ * @param change its statements run with the commit
+ */
+export function changeSending<T>(
+  database: Database,
+  change: (tx: Db, state: AccountState) => Promise<T>,
+): Promise<T> {
+  return database.transaction(async (tx) => {
+    const { state } = await readAccountState(tx.atBegin, { isLocked: true })
+    return change(tx.atCommit, state)
+  })
 }
 
 /** A later pause replaces an earlier one. */

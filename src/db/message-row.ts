@@ -10,7 +10,7 @@ import {
   isDeliveryStatus,
   isFailedAttempt,
 } from '../delivery/status.ts'
-import { readSendWindow } from '../delivery/send-window.ts'
+import { formatSendWindow, readSendWindow } from '../delivery/send-window.ts'
 import { isTimeZone } from '../delivery/time-on-clock.ts'
 import { MAX_ATTEMPTS, MAX_POSTPONEMENTS } from '../delivery/transitions.ts'
 import { castToColumnType } from './times.ts'
@@ -147,7 +147,7 @@ function toSendWindow(text: string | null): Message['sendWindow'] {
 }
 
 export function fromSendWindow(window: Message['sendWindow']): string | null {
-  return window === null || window === 'any' ? window : `${window.from}-${window.to}`
+  return window === null || window === 'any' ? window : formatSendWindow(window)
 }
 
 /** Only years with four digits are accepted: adding to a later time overflows. */

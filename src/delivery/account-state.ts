@@ -132,12 +132,22 @@ const ASK_AGAIN_SECONDS = 5
 
 /** Why nothing is submitted now, and when to ask again; null if the account works. */
 export function blockOf(
-  { hold, pause }: AccountState,
+  state: AccountState,
   now: Date,
 ): { readonly until: Date; readonly reason: string } | null {
-  const until = addSeconds(now, ASK_AGAIN_SECONDS)
-  if (pause !== null) return { until, reason: describePause(pause) }
-  return hold === null ? null : { until, reason: describeHold(hold) }
+  const reason = stopReason(state)
+  return reason === null ? null : { until: addSeconds(now, ASK_AGAIN_SECONDS), reason }
+}
+
+/** Whether nothing is submitted now, but probes. */
+export function isStopped({ hold, pause }: AccountState): boolean {
+  return hold !== null || pause !== null
+}
+
+/** Null if the account works. A pause is named before a hold, because it also stops the probes. */
+export function stopReason({ hold, pause }: AccountState): string | null {
+  if (pause !== null) return describePause(pause)
+  return hold === null ? null : describeHold(hold)
 }
 
 export function describePause({ reason }: Pause): string {

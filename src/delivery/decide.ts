@@ -208,10 +208,8 @@ function decideReconcile(
   // A row that the app wrote days ago is neither sent nor looked up.
   const isOld = reconcileAt === null && !(reconcileTime(message, policy.delayScale, now) instanceof Date)
   if (isOld) return record(message)
-  if (isWaiting(message)) {
-    // If the job exists, it is only late, because of a backlog or a rate limit.
-    return isJobScheduled ? record(message) : reschedule(message, now)
-  }
+  // If the job exists, it is only late, because of a backlog or a rate limit.
+  if (isWaiting(message)) return isJobScheduled ? record(message) : reschedule(message, now)
 
   const latest = latestAttempt(message)
   // There is no sid to fetch, and no claim to search for.

@@ -1,6 +1,6 @@
 // The gate: whether a message may be submitted at a time, only later, or never. Asked before each submission, and whenever an
-// attempt is scheduled, so that `next_retry_at` is the true time.
-import { type AccountState, blockOf } from './account-state.ts'
+// attempt is scheduled, so that `next_retry_at` is the true time. Only the end of a hold or pause is not known.
+import { blockOf } from './account-state.ts'
 import type { Circumstances, Context } from './decision.ts'
 import type { Message } from './message.ts'
 import {
@@ -11,7 +11,7 @@ import {
   windowOf,
   zonesOf,
 } from './message-window.ts'
-import type { SendWindow } from './send-window.ts'
+import { formatSendWindow, type SendWindow } from './send-window.ts'
 import type { FinalStatus } from './status.ts'
 import { BEYOND_DEADLINE, isTooLate, NO_TEXT } from './transitions.ts'
 import { addSeconds, secondsBetween } from './seconds.ts'
@@ -84,15 +84,14 @@ function delayToOpening(message: GatedMessage, earliest: Delay, context: Context
 }
 
 /**
- * Whether the gate's answer depends on the time, for a new message. If not, the database's clock need not be read.
+ * Whether the gate's answer depends on the time, for a new message of a working account. If not, the database's clock need
+ * not be read.
  */
 export function dependsOnTime(
   message: Omit<GatedMessage, 'deadline'>,
   circumstances: Circumstances,
-  { hold, pause }: AccountState,
 ): boolean {
-  const isBlocked = hold !== null || pause !== null
-  return isBlocked || message.sendAfter !== null || windowOf(message, circumstances) !== null
+  return message.sendAfter !== null || windowOf(message, circumstances) !== null
 }
 
 /** Twilio queues a message for at most 10 hours. Source: Message resource, `ValidityPeriod`. */
@@ -131,9 +130,9 @@ const LATER = 'The app asked for a later time (sendAfter)'
 const UNKNOWN_ZONE =
   'Its send window cannot be read, because the time zone of its number is not known. Set SEND_WINDOW_FALLBACK_TIME_ZONE'
 
-function outside({ from, to }: SendWindow, zones: readonly string[]): string {
+function outside(window: SendWindow, zones: readonly string[]): string {
   const place = zones.length === 1 ? `in ${zones[0]}` : 'in the time zones of the recipient'
-  return `It waits for its send window, ${from}-${to} ${place}`
+  return `It waits for its send window, ${formatSendWindow(window)} ${place}`
 }
 
 function never(status: Extract<Passage, { kind: 'never' }>['status'], reason: string): Passage {

@@ -2,7 +2,7 @@
 import type { Circumstances, Context } from './decision.ts'
 import type { Message } from './message.ts'
 import { CLOCK_SPREAD_SECONDS } from './retry-policy.ts'
-import { type SendWindow, windowState } from './send-window.ts'
+import { formatSendWindow, type SendWindow, windowState } from './send-window.ts'
 import { addSeconds, secondsBetween } from './seconds.ts'
 
 /** The part of a message that its send window depends on. */
@@ -25,7 +25,7 @@ export function windowOf(
 /** The window that the message itself has, for people; null if it has none, and no time zone. */
 export function describeWindow({ sendWindow, timeZone }: Omit<WindowedMessage, 'to'>): string | null {
   if (sendWindow === 'any') return 'any time'
-  const hours = sendWindow === null ? null : `${sendWindow.from}-${sendWindow.to}`
+  const hours = sendWindow === null ? null : formatSendWindow(sendWindow)
   if (timeZone === null) return hours
   return hours === null ? `in ${timeZone}` : `${hours} in ${timeZone}`
 }

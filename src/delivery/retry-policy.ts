@@ -137,7 +137,10 @@ export function scheduleOf(policy: RetryPolicy, rule: Rule): number[] | null {
   return Array.from({ length: rule.retries }, (_, i) => delaySeconds(policy, rule, i + 1, 0))
 }
 
-/** The schedule for people: `5 min, 10 min`, `00:00 America/Los_Angeles` `next send window` or `2 min to 1 h`; empty for a stop. */
+/**
+ * The schedule for people: `5 min, 10 min`, `00:00 America/Los_Angeles`, `next send window` or `2 min to 1 h`; empty for a
+ * stop.
+ */
 export function formatSchedule(
   policy: RetryPolicy,
   rule: Rule,

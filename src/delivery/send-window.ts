@@ -19,6 +19,11 @@ export function readSendWindow(input: unknown): { readonly window: SendWindow } 
   return { window: { from, to } }
 }
 
+/** The form that readSendWindow reads: `08:00-21:00`. */
+export function formatSendWindow({ from, to }: SendWindow): string {
+  return `${from}-${to}`
+}
+
 function boundsOf(input: unknown): Readonly<Record<string, unknown>> {
   if (typeof input === 'string') {
     const [from, to, ...others] = input.split('-')

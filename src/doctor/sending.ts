@@ -1,7 +1,8 @@
 // Is sending on hold, because the Twilio account fails, or paused by a person?
 import { readAccountState } from '../db/account-row.ts'
-import type { AccountState, Hold, Pause } from '../delivery/account-state.ts'
+import { type Hold, isStopped, type Pause } from '../delivery/account-state.ts'
 import { reasonOf } from '../delivery/error-codes.ts'
+import { secondsBetween } from '../delivery/seconds.ts'
 import { duration } from '../shared/figures.ts'
 import { type Examine, type Finding, ok, warning } from './finding.ts'
 
@@ -13,10 +14,6 @@ export const examineSending: Examine = async ({ database }) => {
     ...(pause === null ? [] : [pauseFinding(pause, now)]),
     ...(hold === null ? [] : [holdFinding(hold, now)]),
   ]
-}
-
-export function isStopped({ hold, pause }: AccountState): boolean {
-  return hold !== null || pause !== null
 }
 
 function pauseFinding({ since, by, reason }: Pause, now: Date): Finding {
@@ -37,5 +34,5 @@ function holdFinding({ since, errorCode }: Hold, now: Date): Finding {
 
 /** Such as `12 min ago (2026-01-31T23:59:00.000Z)`. */
 function ago(since: Date, now: Date): string {
-  return `${duration((now.getTime() - since.getTime()) / 1000)} ago (${since.toISOString()})`
+  return `${duration(secondsBetween(since, now))} ago (${since.toISOString()})`
 }

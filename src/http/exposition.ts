@@ -1,5 +1,5 @@
-// The text of GET /metrics: the counters of all processes, as the database has them, the backlog, and a hold or pause. A scrape may reach
-// any web process, so all of them return the same. Counters from one process's memory would go down
+// The text of GET /metrics: the counters of all processes, as the database has them, the backlog, and a hold or pause. A
+// scrape may reach any web process, so all of them return the same. Counters from one process's memory would go down
 // between scrapes, which Prometheus takes for a restart.
 import { readAccountState } from '../db/account-row.ts'
 import { type Backlog, readBacklog } from '../db/backlog.ts'

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import type { NewMessage } from '../db/messages.ts'
 import { type AccountState, WORKING_ACCOUNT } from '../delivery/account-state.ts'
 import type { Circumstances } from '../delivery/decision.ts'
-import { dependsOnTime, gate, type Passage } from '../delivery/gate.ts'
+import { gate, type Passage } from '../delivery/gate.ts'
 import { windowOf, zonesOf } from '../delivery/message-window.ts'
 import { firstCheckSeconds, firstLookupSeconds } from '../delivery/reconcile-time.ts'
 import { maxRetriesOf, type RetryPolicy } from '../delivery/retry-policy.ts'
@@ -24,18 +24,16 @@ export interface Plan {
 /**
  * Asks the gate about a new message.
  *
- * @param readTime not called if the answer does not depend on the time of day: most messages save this statement
+ * @param now the database's clock. If the answer does not depend on the time of day, any time will do
  * @param account its state. Left out for a message that only a worker submits: the worker asks about it
  */
-export async function planMessage(
+export function planMessage(
   { policy, circumstances, random }: ContextDeps,
   message: CheckedMessage,
-  readTime: () => Promise<Date>,
+  now: Date,
   account: AccountState = WORKING_ACCOUNT,
-): Promise<Plan> {
+): Plan {
   const { validForSeconds } = message
-  // Without a time of day, only the time until the deadline counts, and any time will do.
-  const now = dependsOnTime(message, circumstances, account) ? await readTime() : new Date(0)
   const deadline = validForSeconds === null ? null : addSeconds(now, validForSeconds)
   const context = { policy, circumstances, account, now, random: random() }
   const passage = gate({ ...message, deadline }, now, context)

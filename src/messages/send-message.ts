@@ -8,6 +8,7 @@ import {
   readTransactionTime,
   type StoredMessage,
 } from '../db/messages.ts'
+import { dependsOnTime } from '../delivery/gate.ts'
 import { secondsBetween } from '../delivery/seconds.ts'
 import { latestAttempt } from '../delivery/transitions.ts'
 import type { Db, Transaction } from '../postgres/pool.ts'
@@ -107,7 +108,7 @@ function insertConfirmed(deps: AttemptDeps, message: CheckedMessage, key: string
   const insert = async (tx: Transaction): Promise<Inserted | null> => {
     // With `begin`: this costs no round trip.
     const { state, now } = await readAccountState(tx.atBegin)
-    const plan = await planMessage(deps, message, () => Promise.resolve(now), state)
+    const plan = planMessage(deps, message, now, state)
     const identity = plan.passage.kind === 'now' ? deps.twilio.identity : null
     const inserted = await insertMessage(tx, toNewMessage(message, key, plan, identity, deps.policy))
     if (inserted === null) return null
@@ -150,7 +151,9 @@ export async function enqueueMessage(
 ): Promise<EnqueueResult> {
   const message = checkMessage(input)
   requireTimeZone(message, deps.circumstances)
-  const plan = await planMessage(deps, message, () => readTransactionTime(tx))
+  // Most messages save this statement.
+  const now = dependsOnTime(message, deps.circumstances) ? await readTransactionTime(tx) : new Date(0)
+  const plan = planMessage(deps, message, now)
   const key = newKey()
   const inserted = await insertMessage(tx, toNewMessage(message, key, plan, null, deps.policy))
   if (inserted === null) return { id: (await findExisting(tx, message)).id, created: false }

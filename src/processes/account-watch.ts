@@ -4,12 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { readAccountState, returnProbe, takeProbe } from '../db/account-row.ts'
 import {
   type AccountState,
-  describeHold,
-  describePause,
   type Hold,
   isProbeDue,
   maxProbeDelaySeconds,
   probeDelaySeconds,
+  stopReason,
 } from '../delivery/account-state.ts'
 import type { AttemptJob, FailedJobs, Polling } from '../jobs/queue.ts'
 import type { AttemptDeps, AttemptRunner } from '../messages/run-attempts.ts'
@@ -56,16 +55,16 @@ export class AccountWatch {
     if (hold !== null && pause === null && isProbeDue(hold, now, policy.delayScale)) await this.#probe(hold)
   }
 
-  async #pauseOrResume({ hold, pause }: AccountState): Promise<void> {
+  async #pauseOrResume(state: AccountState): Promise<void> {
     if (this.#stopping.signal.aborted) return
-    const reason = pause !== null ? describePause(pause) : hold === null ? null : describeHold(hold)
+    const reason = stopReason(state)
     if (reason === this.#reason) return
     if (reason === null) {
       await this.#polling.resume()
       if (this.#reason !== undefined) this.#deps.logger.info('Sending resumes')
     } else {
       await this.#polling.pause()
-      this.#deps.logger[pause === null ? 'error' : 'warn'](reason)
+      this.#deps.logger[state.pause === null ? 'error' : 'warn'](reason)
     }
     this.#reason = reason
   }

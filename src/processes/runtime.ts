@@ -6,7 +6,7 @@ import { type Database, openDatabase } from '../postgres/pool.ts'
 import type { Circumstances } from '../delivery/decision.ts'
 import type { RetryPolicyOverrides } from '../delivery/policy-overrides.ts'
 import { createRetryPolicy, type RetryPolicy } from '../delivery/retry-policy.ts'
-import type { SendWindow } from '../delivery/send-window.ts'
+import { formatSendWindow, type SendWindow } from '../delivery/send-window.ts'
 import { ConfigError } from '../shared/errors.ts'
 import { EventRecorder, type RecordingDeps } from '../recording/event-recorder.ts'
 import { circumstancesOf } from './circumstances.ts'
@@ -120,7 +120,7 @@ function withOptions(env: Env, options: Options): Env {
     RETRY_DELAY_SCALE: retryDelayScale?.toString(),
     SEND_RATE_PER_SECOND: sendRatePerSecond?.toString(),
     SEND_CONCURRENCY: sendConcurrency?.toString(),
-    SEND_WINDOW: sendWindow === undefined ? undefined : `${sendWindow.from}-${sendWindow.to}`,
+    SEND_WINDOW: sendWindow === undefined ? undefined : formatSendWindow(sendWindow),
     SEND_WINDOW_TIME_ZONE: options.sendWindowTimeZone,
     SEND_WINDOW_FALLBACK_TIME_ZONE: options.sendWindowFallbackTimeZone,
     RECIPIENT_ALLOWLIST: recipientAllowlist === undefined ? undefined : allowlistText(recipientAllowlist),

@@ -1,14 +1,21 @@
 // The banner of every page while nothing is submitted: who paused sending, or which failure put the account on hold.
 import type { StoredAccountState } from '../../db/account-row.ts'
-import { describeHold, type Hold, type Pause } from '../../delivery/account-state.ts'
+import {
+  describeHold,
+  describePause,
+  type Hold,
+  isStopped,
+  type Pause,
+} from '../../delivery/account-state.ts'
 import { reasonOf } from '../../delivery/error-codes.ts'
 import { count } from '../../shared/figures.ts'
 import { type Html, html } from '../../shared/html.ts'
 import { formatMoment } from './time-and-status.ts'
 
 /** Empty while the account works. */
-export function accountBanner(base: string, { state: { hold, pause }, now }: StoredAccountState): Html {
-  if (hold === null && pause === null) return html``
+export function accountBanner(base: string, { state, now }: StoredAccountState): Html {
+  if (!isStopped(state)) return html``
+  const { hold, pause } = state
   return html`<section class="note banner ${pause === null ? 'bad' : 'busy'}" aria-label="State of sending">
 ${pause === null ? '' : describePauseAt(pause, now)}
 ${hold === null ? '' : describeHoldAt(hold, pause, now)}
@@ -16,9 +23,9 @@ ${hold === null ? '' : describeHoldAt(hold, pause, now)}
 </section>`
 }
 
-function describePauseAt({ since, by, reason }: Pause, now: Date): Html {
-  return html`<p><strong>Sending is paused${reason === null ? '' : `: ${reason}`}</strong></p>
-<p>Paused by ${by} at ${formatMoment(since, now)}. A pause lasts until a person resumes sending.</p>`
+function describePauseAt(pause: Pause, now: Date): Html {
+  return html`<p><strong>${describePause(pause)}</strong></p>
+<p>Paused by ${pause.by} at ${formatMoment(pause.since, now)}. A pause lasts until a person resumes sending.</p>`
 }
 
 function describeHoldAt(hold: Hold, pause: Pause | null, now: Date): Html {

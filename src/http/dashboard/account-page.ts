@@ -1,5 +1,10 @@
 // The part of the queue page that shows and changes the state of sending, and the pages that ask to confirm the change.
-import { type AccountState, FAILURES_BEFORE_HOLD, MAX_PAUSE_REASON } from '../../delivery/account-state.ts'
+import {
+  type AccountState,
+  FAILURES_BEFORE_HOLD,
+  isStopped,
+  MAX_PAUSE_REASON,
+} from '../../delivery/account-state.ts'
 import { type Html, html } from '../../shared/html.ts'
 import type { Page } from './layout.ts'
 
@@ -16,10 +21,10 @@ export const ACCOUNT_NOTICES = {
 export type AccountNotice = keyof typeof ACCOUNT_NOTICES
 
 /** A pause may be added to a hold, and lasts when the hold ends. */
-export function possibleAccountActions({ hold, pause }: AccountState): AccountAction[] {
+export function possibleAccountActions(state: AccountState): AccountAction[] {
   return [
-    ...(hold !== null || pause !== null ? (['resume'] as const) : []),
-    ...(pause === null ? (['pause'] as const) : []),
+    ...(isStopped(state) ? (['resume'] as const) : []),
+    ...(state.pause === null ? (['pause'] as const) : []),
   ]
 }
 

@@ -1,7 +1,7 @@
 // The queue page, and the two actions on the account: pause and resume sending. GET asks to confirm the action, POST performs it.
 import { type Response, Router } from 'express'
 import { z } from 'zod'
-import { pauseSending, readAccountState, resumeSending } from '../../db/account-row.ts'
+import { changeSending, pauseSending, resumeSending } from '../../db/account-row.ts'
 import { MAX_PAUSE_REASON } from '../../delivery/account-state.ts'
 import type { Runtime } from '../../processes/runtime.ts'
 import { printableLine } from '../../shared/printable.ts'
@@ -50,10 +50,9 @@ export function queueRoutes(
       if (!form.success || !isSameOrigin(request, publicUrl))
         return sendErrorPage(request, response, FORM_REFUSED)
       const { seen, reason } = form.data
-      const isDone = await database.transaction(async (tx) => {
-        const { state } = await readAccountState(tx.atBegin, { isLocked: true })
+      const isDone = await changeSending(database, async (tx, state) => {
         if (seen !== seenAccount(state) || !possibleAccountActions(state).includes(action)) return false
-        await (action === 'pause' ? pauseSending(tx.atCommit, operator, reason) : resumeSending(tx.atCommit))
+        await (action === 'pause' ? pauseSending(tx, operator, reason) : resumeSending(tx))
         return true
       })
       if (!isDone) return redirectToQueue(response, 'nothing')
