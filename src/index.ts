@@ -14,6 +14,7 @@
 // Importing this module starts nothing. Sender and worker are loaded on first use, so an app that only mounts the endpoint
 // does not load them.
 import type { Express, Router } from 'express'
+import { ConfigError } from './shared/errors.ts'
 import { type Closable, createHttpApp, createStatusCallbackRouter } from './http/app.ts'
 import {
   ENDPOINT_REQUIREMENTS,
@@ -22,7 +23,7 @@ import {
   SENDING_REQUIREMENTS,
 } from './processes/runtime.ts'
 import type { Sender } from './processes/sender.ts'
-import type { RunningWorker } from './processes/worker.ts'
+import type { RunningWorker, WorkerOptions } from './processes/worker.ts'
 
 export type { CallerTransaction } from './postgres/pool.ts'
 export type { RetryPolicyOverrides } from './delivery/policy-overrides.ts'
@@ -41,7 +42,8 @@ export type { MessageInput } from './messages/message-input.ts'
 export type { Options, TwilioOptions } from './processes/runtime.ts'
 export type { EnqueueResult, SendResult } from './messages/send-message.ts'
 export type { Sender } from './processes/sender.ts'
-export type { RunningWorker } from './processes/worker.ts'
+export type { Outcome } from './outcomes/outcome.ts'
+export type { RunningWorker, WorkerOptions } from './processes/worker.ts'
 
 /**
  * Creates the sender that the whole process shares. Create it once, and close it when the process ends.
@@ -107,10 +109,19 @@ export function statusCallbackRouter(options: Options = {}): Router & Closable {
  * @throws DatabaseError if the database cannot be reached
  * @throws SchemaError if `sms-retry migrate` has not been run
  * @example
- * const worker = await startWorker()
+ * const worker = await startWorker({
+ *   outcomeEvents: true,
+ *   onOutcome: async ({ id, type, metadata }) => {
+ *     if (type === 'message.failed') await callCustomer(metadata, { idempotencyKey: id })
+ *   },
+ * })
  * process.once('SIGTERM', () => void worker.stop())
  */
-export async function startWorker(options: Options = {}): Promise<RunningWorker> {
+export async function startWorker(options: WorkerOptions = {}): Promise<RunningWorker> {
+  const { onOutcome } = options
+  const runtime = openRuntime(options, process.env, SENDING_REQUIREMENTS)
+  if (onOutcome !== undefined && !runtime.config.outcomes.isOn)
+    throw new ConfigError('onOutcome needs outcomeEvents: true, or OUTCOME_EVENTS=true, in every process')
   const { runWorker } = await import('./processes/worker.ts')
-  return runWorker(openRuntime(options, process.env, SENDING_REQUIREMENTS))
+  return runWorker(runtime, onOutcome)
 }

@@ -17,6 +17,7 @@ const ROOMS = [
   'jobs',
   'recording',
   'messages',
+  'outcomes',
   'processes',
   'http',
   'doctor',

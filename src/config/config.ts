@@ -70,6 +70,17 @@ export interface SendWindowConfig {
   readonly fallbackTimeZone: string | null
 }
 
+export interface OutcomesConfig {
+  /** Whether outcomes are recorded, to be delivered to the app. */
+  readonly isOn: boolean
+  /** Null for no webhook. Each request is signed with all secrets. */
+  readonly webhook: { readonly url: string; readonly secrets: readonly string[] } | null
+  /** How many outcomes a worker delivers at the same time. */
+  readonly concurrency: number
+  /** How many outcomes a worker takes together; at most `concurrency`. */
+  readonly batchSize: number
+}
+
 /** A setting that the program does not require may be an empty string or an empty list. */
 export interface Config {
   readonly database: DatabaseConfig
@@ -88,6 +99,7 @@ export interface Config {
   readonly sendWindow: SendWindowConfig
   /** Numbers, and prefixes that end in `*`; null to send to everybody. */
   readonly recipientAllowlist: readonly string[] | null
+  readonly outcomes: OutcomesConfig
   /** The bearer token for the metrics; null to refuse all requests. */
   readonly metricsToken: string | null
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug'
@@ -226,15 +238,38 @@ function contradictions(given: Env): ConfigFault[] {
   ) {
     faults.push({ names: ['SEND_WINDOW_FALLBACK_TIME_ZONE'], text: NO_FALLBACK })
   }
-  const apiBaseUrl = given['TWILIO_API_BASE_URL']
-  if (
-    given['NODE_ENV'] === 'production' &&
-    apiBaseUrl !== undefined &&
-    urlOf(apiBaseUrl)?.protocol !== 'https:'
-  ) {
+  const isPlainHttp = (name: EnvName): boolean => {
+    const text = given[name]
+    return given['NODE_ENV'] === 'production' && text !== undefined && urlOf(text)?.protocol !== 'https:'
+  }
+  if (isPlainHttp('TWILIO_API_BASE_URL')) {
     faults.push({
       names: ['TWILIO_API_BASE_URL'],
       text: 'TWILIO_API_BASE_URL must be https when NODE_ENV=production; leave it out to use Twilio itself',
+    })
+  }
+  if (isPlainHttp('OUTCOME_WEBHOOK_URL')) {
+    faults.push({
+      names: ['OUTCOME_WEBHOOK_URL'],
+      text: 'OUTCOME_WEBHOOK_URL must be https when NODE_ENV=production',
+    })
+  }
+  return [...faults, ...outcomeContradictions(given)]
+}
+
+function outcomeContradictions(given: Env): ConfigFault[] {
+  const { OUTCOME_EVENTS: events, OUTCOME_WEBHOOK_URL: url, OUTCOME_WEBHOOK_SECRET: secret } = given
+  const faults: ConfigFault[] = []
+  if ((url === undefined) !== (secret === undefined)) {
+    faults.push({
+      names: ['OUTCOME_WEBHOOK_URL', 'OUTCOME_WEBHOOK_SECRET'],
+      text: 'OUTCOME_WEBHOOK_URL and OUTCOME_WEBHOOK_SECRET must be set together',
+    })
+  }
+  if (url !== undefined && events !== 'true') {
+    faults.push({
+      names: ['OUTCOME_EVENTS'],
+      text: 'OUTCOME_EVENTS must be true, in every process, if OUTCOME_WEBHOOK_URL is set',
     })
   }
   return faults
@@ -245,7 +280,23 @@ const NO_FALLBACK =
   '(toll-free, international), and a wrong guess would text them at night. Or set SEND_WINDOW_TIME_ZONE to one time zone ' +
   'for all recipients'
 
-function toConfig(env: { [Name in EnvName]?: Z.output<Schema>[Name] | undefined }): Config {
+type ParsedEnv = { [Name in EnvName]?: Z.output<Schema>[Name] | undefined }
+
+const OUTCOME_CONCURRENCY = 10
+const OUTCOME_BATCH_SIZE = 5
+
+function toOutcomes(env: ParsedEnv): OutcomesConfig {
+  const { OUTCOME_WEBHOOK_URL: url, OUTCOME_WEBHOOK_SECRET: secrets } = env
+  const concurrency = env.OUTCOME_CONCURRENCY ?? Math.max(OUTCOME_CONCURRENCY, env.OUTCOME_BATCH_SIZE ?? 1)
+  return {
+    isOn: env.OUTCOME_EVENTS === 'true',
+    webhook: url !== undefined && secrets !== undefined ? { url, secrets } : null,
+    concurrency,
+    batchSize: Math.min(env.OUTCOME_BATCH_SIZE ?? OUTCOME_BATCH_SIZE, concurrency),
+  }
+}
+
+function toConfig(env: ParsedEnv): Config {
   const { TWILIO_API_KEY_SID: keySid, TWILIO_API_KEY_SECRET: keySecret } = env
   const { DASHBOARD_USERNAME: username, DASHBOARD_PASSWORD: password } = env
   return {
@@ -281,6 +332,7 @@ function toConfig(env: { [Name in EnvName]?: Z.output<Schema>[Name] | undefined 
       fallbackTimeZone: env.SEND_WINDOW_FALLBACK_TIME_ZONE ?? null,
     },
     recipientAllowlist: env.RECIPIENT_ALLOWLIST ?? null,
+    outcomes: toOutcomes(env),
     metricsToken: env.METRICS_TOKEN ?? null,
     logLevel: env.LOG_LEVEL ?? 'info',
     logFormat: env.LOG_FORMAT ?? (env.NODE_ENV === 'production' ? 'json' : 'text'),

@@ -20,6 +20,7 @@ export function createEnvSchema() {
     ...twilioFields(z, kinds),
     ...webFields(z, kinds),
     ...recipientFields(z),
+    ...outcomeFields(z, kinds),
     RETRY_POLICY_FILE: z.string(),
     RETRY_DELAY_SCALE: kinds.decimal(0.001, 1000, '0.01'),
     SEND_RATE_PER_SECOND: kinds.decimal(0.1, 1000, '10'),
@@ -148,6 +149,38 @@ function recipientFields(z: Z) {
           'Leave it out to send to everybody',
       }),
   }
+}
+
+function outcomeFields(z: Z, { oneOf, url, wholeNumber }: Kinds) {
+  return {
+    OUTCOME_EVENTS: oneOf(['true', 'false']),
+    OUTCOME_WEBHOOK_URL: url('https://shop.example.com/sms-outcomes').refine(
+      (text) => !hasCredentials(text),
+      'must have no user name and no password: the receiver checks the signature',
+    ),
+    OUTCOME_WEBHOOK_SECRET: z
+      .string()
+      .transform((text) => text.split(',').map((secret) => secret.trim()))
+      .refine((secrets) => secrets.every(isWebhookSecret), {
+        message:
+          'must be whsec_ followed by 24 to 64 bytes in base64, such as the output of: ' +
+          'echo "whsec_$(openssl rand -base64 32)". Separate several secrets by commas',
+      }),
+    OUTCOME_CONCURRENCY: wholeNumber(1, 1000),
+    OUTCOME_BATCH_SIZE: wholeNumber(1, 1000),
+  }
+}
+
+function hasCredentials(text: string): boolean {
+  const url = urlOf(text)
+  return url !== null && (url.username !== '' || url.password !== '')
+}
+
+/** Source: Standard Webhooks 1.0, "Signature scheme". */
+function isWebhookSecret(text: string): boolean {
+  const [, base64 = ''] = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(text) ?? []
+  const bytes = Buffer.from(base64, 'base64')
+  return bytes.length >= 24 && bytes.length <= 64 && bytes.toString('base64') === base64
 }
 
 /** Of numbers in E.164. A lone `+*` would allow everybody. */

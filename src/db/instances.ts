@@ -6,12 +6,21 @@ export type Role = 'web' | 'worker' | 'sender'
 
 export const ROLES: readonly Role[] = ['web', 'worker', 'sender']
 
+/** The settings on which all processes must agree, and what follows from them. */
+export interface InstanceSettings {
+  /** Whether it records outcomes. */
+  readonly outcomeEvents?: boolean
+  /** Whether it delivers outcomes. */
+  readonly deliversOutcomes?: boolean
+}
+
 export interface NewInstance {
   readonly id: string
   readonly role: Role
   readonly host: string
   readonly pid: number
   readonly version: string
+  readonly settings: InstanceSettings
   /** Seconds since the process started. */
   readonly ageSeconds: number
 }
@@ -27,7 +36,7 @@ const IS_LIVE = `seen_at > clock_timestamp() - interval '60 seconds'`
 /** The running processes, ordered by role and start. */
 export async function listInstances(db: Db): Promise<LiveInstance[]> {
   const { rows } = await db.executeSql<LiveInstance>(
-    `select id, role, host, pid, version, started_at as "startedAt", seen_at as "seenAt"
+    `select id, role, host, pid, version, settings, started_at as "startedAt", seen_at as "seenAt"
        from sms_retry.instance
       where ${IS_LIVE}
       order by role, started_at, id`,
@@ -37,14 +46,14 @@ export async function listInstances(db: Db): Promise<LiveInstance[]> {
 
 /** @param metrics JSON */
 export async function insertInstance(db: Db, instance: NewInstance, metrics: string): Promise<void> {
-  const { id, role, host, pid, version, ageSeconds } = instance
+  const { id, role, host, pid, version, settings, ageSeconds } = instance
   // The row exists if the answer to an earlier insert was lost.
   await db.executeSql(
-    `insert into sms_retry.instance (id, role, host, pid, version, started_at, seen_at, metrics)
+    `insert into sms_retry.instance (id, role, host, pid, version, started_at, seen_at, metrics, settings)
      values ($1::uuid, $2::text, $3::text, $4::integer, $5::text,
-             clock_timestamp() - make_interval(secs => $6::double precision), clock_timestamp(), $7::jsonb)
+             clock_timestamp() - make_interval(secs => $6::double precision), clock_timestamp(), $7::jsonb, $8::jsonb)
      on conflict (id) do update set seen_at = excluded.seen_at, metrics = excluded.metrics`,
-    [id, role, host, pid, version, ageSeconds, metrics],
+    [id, role, host, pid, version, ageSeconds, metrics, JSON.stringify(settings)],
   )
 }
 

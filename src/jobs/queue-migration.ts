@@ -8,8 +8,12 @@ import type { Logger } from '../shared/log.ts'
 
 export const ATTEMPT_QUEUE = 'attempt'
 export const RECONCILE_QUEUE = 'reconcile'
+export const OUTCOME_QUEUE = 'outcome'
+export const FAILED_OUTCOME_QUEUE = 'outcome_failed'
 
 type QueueOptions = Omit<QueueRow, 'name'>
+
+const DAY_SECONDS = 24 * 3600
 
 /**
  * A job of an attempt fails only if the database fails while it is handled. It is retried then, for hours if necessary. A
@@ -22,8 +26,8 @@ const ATTEMPT_OPTIONS: QueueOptions = {
   retryDelay: 2,
   retryBackoff: true,
   retryDelayMax: 60,
-  retentionSeconds: 30 * 24 * 3600,
-  deleteAfterSeconds: 24 * 3600,
+  retentionSeconds: 30 * DAY_SECONDS,
+  deleteAfterSeconds: DAY_SECONDS,
 }
 
 /** A failed sweep is not retried, because the next one follows soon. */
@@ -34,9 +38,34 @@ const RECONCILE_OPTIONS: QueueOptions = {
   deleteAfterSeconds: 3600,
 }
 
+/**
+ * pg-boss doubles the delay each time and adds up to as much again. On average, the first repetition comes after 10 s and
+ * the tenth after three hours. A delivery takes up to 30 s; the rest is for the statements before and after it.
+ */
+const OUTCOME_OPTIONS: QueueOptions = {
+  policy: 'standard',
+  expireInSeconds: 60,
+  retryLimit: 10,
+  retryDelay: 7,
+  retryBackoff: true,
+  retentionSeconds: 30 * DAY_SECONDS,
+  deleteAfterSeconds: DAY_SECONDS,
+  deadLetter: FAILED_OUTCOME_QUEUE,
+}
+
+/** No worker takes these jobs. They wait for a person. */
+const FAILED_OUTCOME_OPTIONS: QueueOptions = {
+  policy: 'standard',
+  retentionSeconds: 30 * DAY_SECONDS,
+  deleteAfterSeconds: DAY_SECONDS,
+}
+
+/** The queue of failed outcomes must exist before the queue that names it. */
 export const QUEUES: ReadonlyMap<string, QueueOptions> = new Map([
   [ATTEMPT_QUEUE, ATTEMPT_OPTIONS],
   [RECONCILE_QUEUE, RECONCILE_OPTIONS],
+  [FAILED_OUTCOME_QUEUE, FAILED_OUTCOME_OPTIONS],
+  [OUTCOME_QUEUE, OUTCOME_OPTIONS],
 ])
 
 /**

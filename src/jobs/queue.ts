@@ -1,14 +1,14 @@
 // The job queue on pg-boss: one job for each waiting attempt, and one for the next sweep over overdue messages. A job holds
 // ids only; the row decides what happens. So a job that is lost, or runs twice, does no harm.
-import { createHash } from 'node:crypto'
 import pLimit from 'p-limit'
 import type { Job, JobResult, JobWithMetadata, PgBoss } from 'pg-boss'
 import { type Boss, createBoss } from './boss.ts'
 import { rethrowFailed } from '../postgres/database-failure.ts'
 import type { Database, Db } from '../postgres/pool.ts'
-import type { JobRef } from '../delivery/decision.ts'
 import { SchemaError } from '../shared/errors.ts'
 import { errorFields, type Logger } from '../shared/log.ts'
+import { jobId, type MessageJob } from './job-id.ts'
+import { type OutcomeQueue, outcomeQueueOf } from './outcome-queue.ts'
 import { ATTEMPT_QUEUE, QUEUES, RECONCILE_QUEUE } from './queue-migration.ts'
 
 /** The data of a job: the message's id and the number of the attempt. */
@@ -18,12 +18,6 @@ export interface AttemptJob {
 }
 
 export type FailedJobs = ReadonlyMap<AttemptJob, Error>
-
-/** The job of one attempt. It includes the key of the message, because ids can repeat. */
-export interface MessageJob extends JobRef {
-  readonly messageId: number
-  readonly key: string | null
-}
 
 export interface ScheduledJob extends MessageJob {
   /** Null to run it now. */
@@ -48,6 +42,7 @@ export interface Polling {
 }
 
 export interface Queue {
+  readonly outcomes: OutcomeQueue
   /** Adds the jobs in the caller's transaction. Jobs that exist already are not changed. */
   schedule(tx: Db, jobs: readonly ScheduledJob[]): Promise<void>
   /** Removes the jobs in the caller's transaction. */
@@ -74,12 +69,14 @@ export interface Queue {
 
 /**
  * @param role `schedule` for processes that only add jobs; `work` also expires and deletes old jobs
+ * @param options.recordsOutcomes whether the app is told what messages came to
  * @throws SchemaError if the database has no queue, or one of an older version
  */
 export async function startQueue(
   database: Database,
   role: 'schedule' | 'work',
   logger: Logger,
+  { recordsOutcomes = false } = {},
 ): Promise<Queue> {
   const { boss, isFailure } = await createBoss(database, logger, {
     migrate: false,
@@ -95,7 +92,7 @@ export async function startQueue(
     await boss.stop({ graceful: false, close: false })
     throwNotReady(error, isFailure)
   }
-  return queueOf({ boss, isFailure }, logger)
+  return queueOf({ boss, isFailure }, recordsOutcomes, logger)
 }
 
 async function requireQueues(boss: PgBoss): Promise<void> {
@@ -117,10 +114,11 @@ const SUPERVISE_SECONDS = 10
 /** Keeps database connections free while many jobs are looked up. */
 const MAX_CONCURRENT_LOOKUPS = 2
 
-function queueOf({ boss, isFailure }: Boss, logger: Logger): Queue {
+function queueOf({ boss, isFailure }: Boss, recordsOutcomes: boolean, logger: Logger): Queue {
   const timers: NodeJS.Timeout[] = []
   const limit = pLimit(MAX_CONCURRENT_LOOKUPS)
   return {
+    outcomes: outcomeQueueOf(boss, recordsOutcomes),
     async schedule(tx, jobs) {
       if (jobs.length === 0) return
       const inserts = jobs.map((job) => ({
@@ -236,14 +234,4 @@ function isScheduled(
 ): boolean {
   if (state === 'active') return startedOn !== null && now.getTime() - startedOn.getTime() < HANDLED_WITHIN_MS
   return (state === 'created' || state === 'retry') && startAfter <= now
-}
-
-/**
- * A version 8 UUID (RFC 9562, 5.8) from a hash of the fields, so adding the same job twice has no effect. The key keeps
- * the job id unique if the id of a message repeats.
- */
-export function jobId({ messageId, key, attempt, postponements }: MessageJob): string {
-  const name = [key ?? '', messageId, attempt, postponements].join(' ')
-  const hex = createHash('sha256').update(name).digest('hex')
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`
 }

@@ -11,7 +11,7 @@ import type { Message } from '../delivery/message.ts'
 import { DatabaseError } from '../shared/errors.ts'
 import { resolveAttempt } from './resolve-attempts.ts'
 import { errorFields } from '../shared/log.ts'
-import { jobId, type MessageJob } from '../jobs/queue.ts'
+import { jobId, type MessageJob } from '../jobs/job-id.ts'
 import { type MessageEvent, type LockWait, recordIsolated } from '../recording/record-events.ts'
 import type { AttemptDeps } from './run-attempts.ts'
 

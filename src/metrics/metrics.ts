@@ -30,6 +30,8 @@ const CALLBACK_RESULTS = [
   'failed',
 ] as const
 
+const DELIVERY_RESULTS = ['delivered', 'failed'] as const
+
 const RECONCILE_RESULTS = ['rung_again', 'answered', 'absent', 'undecided', 'failed', 'left_out'] as const
 
 const ERROR_CLASSES = ['none', 'retryable', 'permanent', 'unlisted', 'not_processed', 'unknown'] as const
@@ -49,6 +51,8 @@ export class Metrics {
   readonly callbacks: Counts<(typeof CALLBACK_RESULTS)[number]>
   /** Overdue messages by the result of the sweep. */
   readonly reconciled: Counts<(typeof RECONCILE_RESULTS)[number]>
+  /** Deliveries of outcomes to the app. One outcome can have several. */
+  readonly outcomeDeliveries: Counts<(typeof DELIVERY_RESULTS)[number]>
   readonly #policy: RetryPolicy
   readonly #registry: prom.Registry
   readonly #submissions: ReadonlyMap<string, Count>
@@ -116,6 +120,10 @@ export class Metrics {
       'result',
     ])
     this.reconciled = countsOf(RECONCILE_RESULTS, (result) => reconciled.labels({ result }))
+    const deliveries = counter('outcome_deliveries_total', 'Deliveries of outcomes to the app, by result.', [
+      'result',
+    ])
+    this.outcomeDeliveries = countsOf(DELIVERY_RESULTS, (result) => deliveries.labels({ result }))
     registerPoolGauge(Gauge, registers, connections)
   }
 

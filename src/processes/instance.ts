@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import {
   insertInstance,
+  type InstanceSettings,
   hasExitedInstances,
   lockExitedMetrics,
   type Role,
@@ -12,6 +13,7 @@ import {
   updateInstance,
   writeExitedMetrics,
 } from '../db/instances.ts'
+import type { Config } from '../config/config.ts'
 import type { Database } from '../postgres/pool.ts'
 import { errorFields, type Logger } from '../shared/log.ts'
 import type { Metrics } from '../metrics/metrics.ts'
@@ -27,11 +29,13 @@ export interface InstanceDeps {
   readonly database: Database
   readonly metrics: Metrics
   readonly logger: Logger
+  readonly config: Pick<Config, 'outcomes'>
 }
 
 export class Instance {
   readonly #deps: InstanceDeps
   readonly #role: Role
+  readonly #settings: InstanceSettings
   readonly #startedMs = performance.now()
   #id: string = randomUUID()
   /** The snapshot in our row, as far as we know; null while there is no row. */
@@ -42,9 +46,11 @@ export class Instance {
   #timer: NodeJS.Timeout | undefined
   #isStopped = false
 
-  constructor(deps: InstanceDeps, role: Role) {
+  /** @param deliversOutcomes whether it delivers outcomes to the app */
+  constructor(deps: InstanceDeps, role: Role, deliversOutcomes = false) {
     this.#deps = deps
     this.#role = role
+    this.#settings = { outcomeEvents: deps.config.outcomes.isOn, deliversOutcomes }
   }
 
   /** Writes the row now and every 15 seconds. Resolves after the first write and never rejects. Idempotent. */
@@ -120,7 +126,16 @@ export class Instance {
   #describe(): Parameters<typeof insertInstance>[1] {
     const ageSeconds = (performance.now() - this.#startedMs) / 1000
     const version = readVersion()
-    return { id: this.#id, role: this.#role, host: hostname(), pid: process.pid, version, ageSeconds }
+    const settings = this.#settings
+    return {
+      id: this.#id,
+      role: this.#role,
+      host: hostname(),
+      pid: process.pid,
+      version,
+      settings,
+      ageSeconds,
+    }
   }
 }
 

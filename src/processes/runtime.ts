@@ -61,6 +61,11 @@ export interface Options {
   readonly sendWindowFallbackTimeZone?: string
   /** Send only to these numbers, or prefixes that end in `*`; at least one. Default: everybody. */
   readonly recipientAllowlist?: readonly string[]
+  /**
+   * Record what each message came to, so that a worker tells the app (see `WorkerOptions.onOutcome`). Every process needs
+   * the same setting. Default: false.
+   */
+  readonly outcomeEvents?: boolean
   /** Concurrent requests to Twilio from this process; 1 to 1000. Default: 100. */
   readonly sendConcurrency?: number
   /** The dashboard of `createApp`. It is off unless both username and password are set. */
@@ -84,7 +89,11 @@ export interface Runtime {
 }
 
 /** @throws ConfigError if options or environment are incomplete or invalid; it names every fault */
-export function openRuntime(options: Options, env: Env, required: readonly Requirement[]): Runtime {
+export function openRuntime(
+  options: Options & OutcomeOptions,
+  env: Env,
+  required: readonly Requirement[],
+): Runtime {
   const config = parseConfig(withOptions(env, options), required)
   const policy = createRetryPolicy(
     options.retryPolicy ?? readPolicyFile(config.retryPolicyFile),
@@ -96,7 +105,13 @@ export function openRuntime(options: Options, env: Env, required: readonly Requi
   return { config, database, policy, circumstances: circumstancesOf(config), logger, metrics }
 }
 
-function withOptions(env: Env, options: Options): Env {
+/** The options of `startWorker` that are settings. */
+interface OutcomeOptions {
+  readonly outcomeConcurrency?: number
+  readonly outcomeBatchSize?: number
+}
+
+function withOptions(env: Env, options: Options & OutcomeOptions): Env {
   const {
     databaseUrl,
     publicBaseUrl,
@@ -123,6 +138,9 @@ function withOptions(env: Env, options: Options): Env {
     SEND_WINDOW: sendWindow === undefined ? undefined : formatSendWindow(sendWindow),
     SEND_WINDOW_TIME_ZONE: options.sendWindowTimeZone,
     SEND_WINDOW_FALLBACK_TIME_ZONE: options.sendWindowFallbackTimeZone,
+    OUTCOME_EVENTS: options.outcomeEvents?.toString(),
+    OUTCOME_CONCURRENCY: options.outcomeConcurrency?.toString(),
+    OUTCOME_BATCH_SIZE: options.outcomeBatchSize?.toString(),
     RECIPIENT_ALLOWLIST: recipientAllowlist === undefined ? undefined : allowlistText(recipientAllowlist),
     DASHBOARD_USERNAME: dashboard.username,
     DASHBOARD_PASSWORD: dashboard.password,
@@ -168,12 +186,12 @@ export function readPolicyFile(path: string | null): unknown {
  * @throws DatabaseError or SchemaError
  */
 export async function startRuntimeQueue(
-  { database, logger }: Runtime,
+  { config, database, logger }: Runtime,
   role: 'schedule' | 'work',
 ): Promise<Queue> {
   try {
     await requireCurrentTable(database)
-    return await startQueue(database, role, logger)
+    return await startQueue(database, role, logger, { recordsOutcomes: config.outcomes.isOn })
   } catch (error) {
     await database.close()
     throw error
@@ -197,11 +215,12 @@ export class LazyRecording {
   #starting: Promise<RecordingDeps> | undefined
 
   constructor(runtime: Runtime, instance: Instance) {
-    const { database, logger } = runtime
+    const { config, database, logger } = runtime
     this.#start = async () => {
       void instance.start()
       await requireOwnTable(database)
-      return recordingOf(runtime, await startQueue(database, 'schedule', logger))
+      const options = { recordsOutcomes: config.outcomes.isOn }
+      return recordingOf(runtime, await startQueue(database, 'schedule', logger, options))
     }
   }
 

@@ -8,9 +8,30 @@ import { Instance } from './instance.ts'
 import { errorFields } from '../shared/log.ts'
 import { reconcile } from '../messages/reconcile.ts'
 import { type AttemptDeps, AttemptRunner, type RateLimit } from '../messages/run-attempts.ts'
-import { recordingOf, type Runtime, startRuntimeQueue } from './runtime.ts'
+import type { Queue } from '../jobs/queue.ts'
+import type { Receiver } from '../jobs/outcome-queue.ts'
+import { deliverOutcomes, type Receive } from '../outcomes/deliver-outcomes.ts'
+import type { Outcome } from '../outcomes/outcome.ts'
+import { createOutcomeWebhook } from '../outcomes/webhook.ts'
+import { type Options, recordingOf, type Runtime, startRuntimeQueue } from './runtime.ts'
 import { WORK_STOP_TIMEOUT_MS } from './stop-timeouts.ts'
 import { createTwilioClient } from '../twilio/client.ts'
+
+export interface WorkerOptions extends Options {
+  /**
+   * Called with each outcome, once or more often: do its work once for each `outcome.id`. If it rejects, or takes longer
+   * than 30 seconds, it is called again: after about 10 seconds, then after twice as long each time, ten times in about
+   * three hours. After that, `sms-retry outcomes --failed` lists the outcome. Needs `outcomeEvents` in every process.
+   */
+  readonly onOutcome?: (outcome: Outcome) => unknown
+  /** Calls of `onOutcome` at the same time in this process; 1 to 1000. Default: 10. */
+  readonly outcomeConcurrency?: number
+  /**
+   * Outcomes that are taken from the queue together; 1 to `outcomeConcurrency`. All of them end before the next ones are
+   * taken. Default: 5.
+   */
+  readonly outcomeBatchSize?: number
+}
 
 export interface RunningWorker {
   /** Starts no further attempts, waits for running requests, records their answers, and closes the database. */
@@ -26,7 +47,10 @@ const MIN_SWEEP_SECONDS = 1
  *
  * @throws DatabaseError or SchemaError if it cannot start
  */
-export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
+export async function runWorker(
+  runtime: Runtime,
+  onOutcome: WorkerOptions['onOutcome'] = undefined,
+): Promise<RunningWorker> {
   const { config, database, policy, logger } = runtime
   const queue = await startRuntimeQueue(runtime, 'work')
   const twilio = createTwilioClient(config.twilio, config.publicBaseUrl)
@@ -44,7 +68,8 @@ export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
   await queue.sweep({ everySeconds }, () => sweeper.sweep())
   // Attempts that were running when the last worker died need not wait for the next sweep.
   void sweeper.sweep()
-  const instance = new Instance(runtime, 'worker')
+  const courier = await startCourier(runtime, queue, onOutcome)
+  const instance = new Instance(runtime, 'worker', courier !== null)
   await instance.start()
   logger.info('Worker waits for due attempts')
   return {
@@ -58,11 +83,29 @@ export async function runWorker(runtime: Runtime): Promise<RunningWorker> {
         sweeper.stop(),
         dueWatch.stop(),
       ])
+      await courier?.close()
       await instance.stop()
       await database.close()
       logger.info('Worker has stopped')
     },
   }
+}
+
+/** Delivers outcomes, if this worker has a receiver for them. Null if not. */
+async function startCourier(
+  { config, database, logger, metrics }: Runtime,
+  queue: Queue,
+  onOutcome: WorkerOptions['onOutcome'],
+): Promise<{ close(): Promise<void> } | null> {
+  const { webhook: target, concurrency, batchSize } = config.outcomes
+  const receivers = new Map<Receiver, Receive>()
+  const webhook = target === null ? null : await createOutcomeWebhook(target)
+  if (onOutcome !== undefined) receivers.set('handler', onOutcome)
+  if (webhook !== null) receivers.set('webhook', (outcome) => webhook.post(outcome))
+  if (receivers.size === 0) return null
+  const deps = { database, logger, metrics, receivers }
+  await queue.outcomes.work({ concurrency, batchSize }, (due) => deliverOutcomes(deps, due))
+  return { close: async () => webhook?.close() }
 }
 
 /** Runs one sweep at a time. `stop` waits for the current one. */

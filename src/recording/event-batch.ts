@@ -8,8 +8,10 @@ import { decide } from '../delivery/decide.ts'
 import type { Circumstances, Context, Decision, JobRef } from '../delivery/decision.ts'
 import { isAbout, type Proof } from '../delivery/message-proof.ts'
 import type { Event, Message } from '../delivery/message.ts'
+import { type DecidedOutcome, outcomeOf } from '../delivery/outcome.ts'
 import type { RetryPolicy } from '../delivery/retry-policy.ts'
-import { jobId, type MessageJob, type Queue, type ScheduledJob } from '../jobs/queue.ts'
+import { jobId, type MessageJob } from '../jobs/job-id.ts'
+import type { Queue, ScheduledJob } from '../jobs/queue.ts'
 import type { Transaction } from '../postgres/pool.ts'
 
 /**
@@ -44,6 +46,7 @@ export class EventBatch {
   readonly #written = new Set<number>()
   readonly #scheduled = new Map<string, ScheduledJob>()
   readonly #unscheduled = new Map<string, MessageJob>()
+  readonly #outcomes: DecidedOutcome[] = []
   readonly #storedAccount: StoredAccountState
   #account: AccountState
 
@@ -70,6 +73,8 @@ export class EventBatch {
     if (decision.kind !== 'ignore') {
       const signal = accountSignal({ ...before, attempts: entriesOf(before) }, decision.message, policy)
       if (signal !== null) this.#account = afterSignal(this.#account, signal, now, policy.delayScale)
+      const outcome = outcomeOf(before, decision.message, now)
+      if (outcome !== null) this.#outcomes.push(outcome)
     }
     return { known: true, before, decision }
   }
@@ -123,6 +128,7 @@ export class EventBatch {
       for (const id of ids) this.#written.add(id)
     })
     await queue.schedule(tx.atCommit, [...this.#scheduled.values()])
+    await queue.outcomes.add(tx.atCommit, this.#outcomes)
   }
 
   /** Whether the decision was written to the row. Known once the transaction is committed. */

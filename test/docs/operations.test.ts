@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises'
 import { Exposition } from '../../src/http/exposition.ts'
 import { Instance } from '../../src/processes/instance.ts'
 import { open } from '../db/original-table.ts'
+import { parseConfig } from '../../src/config/config.ts'
 import { POLICY } from '../delivery/build-message.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { newMetrics } from '../support/metrics.ts'
@@ -17,7 +18,7 @@ const RULES = page.slice(page.indexOf('groups:'), page.indexOf('## When one fire
 async function exposed(): Promise<Map<string, string>> {
   const own = await createTestDatabase()
   const database = open(own)
-  const deps = { database, metrics: newMetrics(POLICY), logger: silentLogger }
+  const deps = { database, metrics: newMetrics(POLICY), logger: silentLogger, config: parseConfig({}, []) }
   const instance = new Instance(deps, 'web')
   const text = await new Exposition(deps, instance).read()
   await instance.stop()

@@ -7,11 +7,11 @@ import { DatabaseError, SchemaError } from '../../src/shared/errors.ts'
 import {
   type AttemptJob,
   type FailedJobs,
-  jobId,
   type Queue,
   type ScheduledJob,
   startQueue,
 } from '../../src/jobs/queue.ts'
+import { jobId } from '../../src/jobs/job-id.ts'
 import { configOf, open } from '../db/original-table.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { freePort } from '../../src/demo/embedded-postgres.ts'

@@ -6,6 +6,7 @@ import { Exposition } from '../../src/http/exposition.ts'
 import { Instance, type InstanceDeps } from '../../src/processes/instance.ts'
 import { readVersion } from '../../src/shared/version.ts'
 import { open } from '../db/original-table.ts'
+import { parseConfig } from '../../src/config/config.ts'
 import { POLICY } from '../delivery/build-message.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { newMetrics, seriesOf } from '../support/metrics.ts'
@@ -36,7 +37,7 @@ afterEach(async () => {
 })
 
 function newInstance(role: Role, changes: Partial<InstanceDeps> = {}) {
-  const deps = { database, metrics: newMetrics(POLICY), logger: silentLogger, ...changes }
+  const deps = { database, metrics: newMetrics(POLICY), logger: silentLogger, config: parseConfig({}, []), ...changes }
   const instance = new Instance(deps, role)
   instances.push(instance)
   return { instance, ...deps }

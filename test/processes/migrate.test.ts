@@ -38,6 +38,7 @@ const ALL_MIGRATIONS = [
   '011-instances',
   '012-installation',
   '013-account-state',
+  '014-instance-settings',
 ]
 
 const databases: TestDatabase[] = []
@@ -86,6 +87,8 @@ describe('an empty database', () => {
     expect(await indexesOf(database)).toEqual(ALL_INDEXES_VALID)
     expect(await database.query('select name from sms_retry_pgboss.queue order by name')).toEqual([
       { name: 'attempt' },
+      { name: 'outcome' },
+      { name: 'outcome_failed' },
       { name: 'reconcile' },
     ])
   })

@@ -1,6 +1,6 @@
 // The id of the job that an alarm of a message has: the row's key is part of it.
 import type { JobRef } from '../../src/delivery/decision.ts'
-import { jobId } from '../../src/jobs/queue.ts'
+import { jobId } from '../../src/jobs/job-id.ts'
 import type { TestDatabase } from './database.ts'
 
 export async function jobIdOf(database: TestDatabase, messageId: number, job: JobRef): Promise<string> {

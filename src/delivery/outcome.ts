@@ -1,0 +1,74 @@
+// What a message came to, for the app to learn. An outcome is decided when a message becomes final, and again when its
+// final status is corrected.
+import { maskReason } from '../shared/log.ts'
+import type { Message } from './message.ts'
+import { type DeliveryStatus, type FinalStatus, isDelivered, isFinal } from './status.ts'
+
+export const OUTCOME_TYPES = [
+  'message.delivered',
+  'message.failed',
+  'message.expired',
+  'message.canceled',
+  'message.corrected',
+] as const
+
+export type OutcomeType = (typeof OUTCOME_TYPES)[number]
+
+/** The state that an outcome was decided on. Identifies the outcome of a message. */
+export interface FinalState {
+  readonly messageId: number
+  readonly key: string | null
+  readonly status: FinalStatus
+  /** Twilio's code of the latest failure; null for a delivered message. */
+  readonly errorCode: number | null
+  readonly retryCount: number
+}
+
+/** An outcome as it was decided. It holds no phone number and no text. */
+export interface DecidedOutcome extends FinalState {
+  readonly type: OutcomeType
+  readonly previousStatus: DeliveryStatus
+  readonly reason: string | null
+  readonly sid: string | null
+  /** The database's clock. */
+  readonly at: Date
+  /** The outcome that this one corrects. */
+  readonly corrects: FinalState | null
+}
+
+/** Null if the change from `before` to `after` decides no outcome. */
+export function outcomeOf(before: Message, after: Message, at: Date): DecidedOutcome | null {
+  const state = finalStateOf(after)
+  if (state === null) return null
+  const corrects = finalStateOf(before)
+  if (corrects?.status === state.status && corrects.errorCode === state.errorCode) return null
+  return {
+    ...state,
+    type: corrects === null ? TYPES[state.status] : 'message.corrected',
+    previousStatus: before.status,
+    reason: after.reason === null ? null : maskReason(after.reason, after.to),
+    sid: after.sid,
+    at,
+    corrects,
+  }
+}
+
+const TYPES: Record<FinalStatus, OutcomeType> = {
+  delivered: 'message.delivered',
+  read: 'message.delivered',
+  undelivered: 'message.failed',
+  failed: 'message.failed',
+  canceled: 'message.canceled',
+  expired: 'message.expired',
+}
+
+function finalStateOf(message: Message): FinalState | null {
+  const { id: messageId, key, status, retryCount } = message
+  if (!isFinal(status)) return null
+  return { messageId, key, status, errorCode: isDelivered(status) ? null : latestCode(message), retryCount }
+}
+
+/** Twilio's code of the latest failure, also if a later attempt failed without one. */
+export function latestCode({ attempts }: Pick<Message, 'attempts'>): number | null {
+  return attempts.findLast(({ errorCode }) => errorCode !== null)?.errorCode ?? null
+}

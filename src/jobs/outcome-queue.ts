@@ -1,0 +1,204 @@
+// The outcomes that the app is told: one job for each decided outcome, added in the transaction that decides it. A job
+// holds ids, codes and the masked reason. The rest is read from the row when the outcome is delivered.
+import type { JobResult, JobWithMetadata, PgBoss } from 'pg-boss'
+import type { DecidedOutcome, FinalState, OutcomeType } from '../delivery/outcome.ts'
+import type { DeliveryStatus, FinalStatus } from '../delivery/status.ts'
+import { rethrowFailed } from '../postgres/database-failure.ts'
+import type { Db } from '../postgres/pool.ts'
+import { uuidOf } from './job-id.ts'
+import { FAILED_OUTCOME_QUEUE, OUTCOME_QUEUE } from './queue-migration.ts'
+
+/** The data of a job. */
+export interface OutcomeJob {
+  /** The outcome's id. It stays the same when the outcome is delivered again. */
+  readonly id: string
+  readonly type: OutcomeType
+  readonly message: number
+  readonly key: string | null
+  readonly status: FinalStatus
+  readonly previousStatus: DeliveryStatus
+  readonly errorCode: number | null
+  readonly reason: string | null
+  readonly retryCount: number
+  readonly sid: string | null
+  /** ISO 8601. */
+  readonly at: string
+  /** The id of the outcome that this one corrects. It is delivered first. */
+  readonly corrects: string | null
+  /** How often the job has waited for the outcome that it corrects. */
+  readonly waits?: number
+}
+
+/** Where outcomes are delivered to. */
+export type Receiver = 'handler' | 'webhook'
+
+export interface DueOutcome {
+  readonly job: OutcomeJob
+  /** The receivers that have it already. */
+  readonly received: readonly Receiver[]
+}
+
+/** What became of one delivery. */
+export interface DeliveryResult {
+  /** The receivers that have the outcome now. */
+  readonly received: readonly Receiver[]
+  /** Why a receiver does not have it; null if all have it. */
+  readonly failure: string | null
+}
+
+export interface FailedOutcome {
+  readonly job: OutcomeJob
+  readonly failedAt: Date
+  /** What the last delivery failed with. */
+  readonly failure: string | null
+}
+
+export interface OutcomeQueue {
+  /** Adds the outcomes in the caller's transaction, if this process records them. */
+  add(tx: Db, outcomes: readonly DecidedOutcome[]): Promise<void>
+  /** Calls `deliver` with due outcomes until the queue stops. If it throws, all of them are delivered again. */
+  work(
+    options: WorkOptions,
+    deliver: (due: readonly DueOutcome[]) => Promise<DeliveryResult[]>,
+  ): Promise<void>
+  /**
+   * The outcomes that no delivery succeeded for, the oldest first.
+   *
+   * @throws DatabaseError
+   */
+  listFailed(limit: number): Promise<FailedOutcome[]>
+  /**
+   * Delivers failed outcomes again, with all their repetitions.
+   *
+   * @returns how many
+   * @throws DatabaseError
+   */
+  redeliverFailed(): Promise<number>
+}
+
+export interface WorkOptions {
+  /** Outcomes that are delivered at the same time. */
+  readonly concurrency: number
+  /** Outcomes that are taken together. All of them end before the next ones are taken. */
+  readonly batchSize: number
+}
+
+const POLL_SECONDS = 1
+/** A correction waits for the outcome that it corrects in steps of this length. */
+const WAIT_SECONDS = 15
+const REDELIVER_AT_A_TIME = 1_000
+
+/** @param isRecorded whether this process records outcomes */
+export function outcomeQueueOf(boss: PgBoss, isRecorded: boolean): OutcomeQueue {
+  return {
+    async add(tx, outcomes) {
+      if (!isRecorded || outcomes.length === 0) return
+      const inserts = outcomes.map((outcome) => {
+        const data = toJob(outcome)
+        return { id: data.id, data }
+      })
+      await boss.insert(OUTCOME_QUEUE, inserts, { db: tx })
+    },
+    async work({ concurrency, batchSize }, deliver) {
+      const options = {
+        batchSize,
+        localConcurrency: Math.max(Math.floor(concurrency / batchSize), 1),
+        pollingIntervalSeconds: POLL_SECONDS,
+        burstWhenBatchFull: true,
+        perJobResults: true,
+        includeMetadata: true,
+      } as const
+      await boss.work(OUTCOME_QUEUE, options, (jobs: JobWithMetadata<OutcomeJob>[]) =>
+        handle(boss, jobs, deliver),
+      )
+    },
+    async listFailed(limit) {
+      const jobs = await boss
+        .findJobs<OutcomeJob>(FAILED_OUTCOME_QUEUE, { queued: true, limit })
+        .catch(rethrowFailed)
+      return jobs.map(({ data, createdOn, sourceOutput }) => ({
+        job: data,
+        failedAt: createdOn,
+        failure: failureIn(sourceOutput),
+      }))
+    },
+    async redeliverFailed() {
+      // Outcomes that fail again meanwhile are left out, so the loop ends.
+      const createdBefore = new Date()
+      let count = 0
+      for (;;) {
+        const moved = await boss
+          .redrive(FAILED_OUTCOME_QUEUE, { createdBefore, limit: REDELIVER_AT_A_TIME })
+          .catch(rethrowFailed)
+        count += moved
+        if (moved < REDELIVER_AT_A_TIME) return count
+      }
+    },
+  }
+}
+
+async function handle(
+  boss: PgBoss,
+  jobs: readonly JobWithMetadata<OutcomeJob>[],
+  deliver: (due: readonly DueOutcome[]) => Promise<DeliveryResult[]>,
+): Promise<JobResult[]> {
+  const isEarly = await Promise.all(jobs.map(({ data }) => mustWait(boss, data)))
+  const early = jobs.filter((_job, i) => isEarly[i])
+  const due = jobs.filter((_job, i) => !isEarly[i])
+  if (early.length > 0) await waitLonger(boss, early)
+  const results = await deliver(due.map(({ data, output }) => ({ job: data, received: receivedIn(output) })))
+  return [
+    ...early.map(({ id }): JobResult => ({ id, status: 'completed' })),
+    ...due.map(({ id }, i): JobResult => {
+      const { received, failure } = results[i] ?? { received: [], failure: 'The delivery has no result' }
+      if (failure === null) return { id, status: 'completed' }
+      return { id, status: 'failed', output: { message: failure, received } }
+    }),
+  ]
+}
+
+/** Whether the outcome that this one corrects is still to be delivered. */
+async function mustWait(boss: PgBoss, { corrects }: OutcomeJob): Promise<boolean> {
+  if (corrects === null) return false
+  const [first] = await boss.findJobs(OUTCOME_QUEUE, { id: corrects })
+  return first !== undefined && ['created', 'retry', 'active'].includes(first.state)
+}
+
+/** Adds jobs that run later, instead of these. A failure of these would use up their repetitions. */
+async function waitLonger(boss: PgBoss, jobs: readonly JobWithMetadata<OutcomeJob>[]): Promise<void> {
+  const later = jobs.map(({ data }) => {
+    const waits = (data.waits ?? 0) + 1
+    return { id: uuidOf(data.id, waits), data: { ...data, waits }, startAfter: WAIT_SECONDS }
+  })
+  await boss.insert(OUTCOME_QUEUE, later)
+}
+
+function toJob({ messageId, at, corrects, ...outcome }: DecidedOutcome): OutcomeJob {
+  return {
+    ...outcome,
+    id: outcomeId({ messageId, ...outcome }),
+    message: messageId,
+    at: at.toISOString(),
+    corrects: corrects === null ? null : outcomeId(corrects),
+  }
+}
+
+/** The same decision has the same id in every process, also if its transaction is repeated. */
+export function outcomeId({ messageId, key, status, errorCode, retryCount }: FinalState): string {
+  return uuidOf('outcome', key ?? '', messageId, status, errorCode ?? '', retryCount)
+}
+
+function receivedIn(output: unknown): readonly Receiver[] {
+  const received: unknown = fieldOf(output, 'received')
+  return Array.isArray(received) ? (received as Receiver[]) : []
+}
+
+function failureIn(output: unknown): string | null {
+  const message: unknown = fieldOf(output, 'message')
+  return typeof message === 'string' ? message : null
+}
+
+/** pg-boss writes an output of its own if a worker dies or the time runs out. */
+function fieldOf(output: unknown, name: string): unknown {
+  return typeof output === 'object' && output !== null ? (output as Record<string, unknown>)[name] : undefined
+}

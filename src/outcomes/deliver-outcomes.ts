@@ -1,0 +1,96 @@
+// Use case: delivers outcomes to the app, by its handler and by the webhook. A delivery that fails is repeated later, only
+// for the receivers that do not have the outcome yet.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { readOutcomeRows } from '../db/outcome-rows.ts'
+import type { DeliveryResult, DueOutcome, Receiver } from '../jobs/outcome-queue.ts'
+import type { Metrics } from '../metrics/metrics.ts'
+import type { Db } from '../postgres/pool.ts'
+import { errorFields, type Logger, maskNumbersIn } from '../shared/log.ts'
+import { type Outcome, toOutcome } from './outcome.ts'
+
+/** Rejects if the receiver does not have the outcome. */
+export type Receive = (outcome: Outcome) => unknown
+
+export interface DeliveryDeps {
+  readonly database: Db
+  readonly logger: Logger
+  readonly metrics: Metrics
+  /** At least one. */
+  readonly receivers: ReadonlyMap<Receiver, Receive>
+}
+
+/** A receiver that has not finished by then counts as failed, although it may still finish. */
+export const RECEIVE_WITHIN_SECONDS = 30
+
+/** A stack or a long answer does not belong into the job. */
+const MAX_FAILURE_LENGTH = 500
+
+/** @throws DatabaseError if the rows cannot be read: then nothing was delivered */
+export async function deliverOutcomes(
+  deps: DeliveryDeps,
+  due: readonly DueOutcome[],
+): Promise<DeliveryResult[]> {
+  if (due.length === 0) return []
+  const rows = await readOutcomeRows(
+    deps.database,
+    due.map(({ job }) => job.message),
+  )
+  const byId = new Map(rows.map((row) => [row.id, row]))
+  return Promise.all(
+    due.map(({ job, received }) => deliver(deps, toOutcome(job, byId.get(job.message)), received)),
+  )
+}
+
+async function deliver(
+  { receivers, logger, metrics }: DeliveryDeps,
+  outcome: Outcome,
+  received: readonly Receiver[],
+): Promise<DeliveryResult> {
+  const missing = [...receivers].filter(([name]) => !received.includes(name))
+  const results = await Promise.all(
+    missing.map(async ([name, receive]) => ({ name, error: await failureOf(receive, outcome) })),
+  )
+  const failed = results.filter(({ error }) => error !== null)
+  const { id, messageId, type } = outcome
+  for (const { name, error } of failed) {
+    logger.warn('Outcome not delivered', {
+      outcomeId: id,
+      messageId,
+      type,
+      receiver: name,
+      error: errorFields(error),
+    })
+  }
+  metrics.outcomeDeliveries[failed.length === 0 ? 'delivered' : 'failed'].inc()
+  const now = results.filter(({ error }) => error === null).map(({ name }) => name)
+  return {
+    received: [...received, ...now],
+    failure:
+      failed.length === 0 ? null : failed.map(({ name, error }) => `${name}: ${describe(error)}`).join('; '),
+  }
+}
+
+/** Null if the receiver has the outcome. */
+async function failureOf(receive: Receive, outcome: Outcome): Promise<unknown> {
+  const ended = new AbortController()
+  const { signal } = ended
+  const timeOut = sleep(RECEIVE_WITHIN_SECONDS * 1000, undefined, { signal }).then(() => {
+    throw new Error(`not finished within ${RECEIVE_WITHIN_SECONDS} s`)
+  })
+  // A handler that throws before it returns a promise rejects here as well.
+  const receiving = Promise.resolve().then(() => receive(outcome))
+  try {
+    await Promise.race([receiving, timeOut])
+    return null
+  } catch (error) {
+    return error ?? new Error('rejected without an error')
+  } finally {
+    ended.abort()
+    timeOut.catch(() => undefined) // The abort rejects it.
+  }
+}
+
+function describe(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error)
+  return maskNumbersIn(text).slice(0, MAX_FAILURE_LENGTH)
+}

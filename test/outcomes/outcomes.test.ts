@@ -1,0 +1,224 @@
+// The app learns what its messages came to: each final status once, in its handler, also after failures of the handler.
+import { expect, test } from '@jest/globals'
+import type { Outcome } from '../../src/outcomes/outcome.ts'
+import { openRecording } from '../../src/processes/open-recording.ts'
+import type { RecordingDeps } from '../../src/recording/event-recorder.ts'
+import { recordEvents } from '../../src/recording/record-events.ts'
+import { runWorker } from '../../src/processes/worker.ts'
+import { waitFor } from '../support/wait-for.ts'
+import type { World } from '../support/world.ts'
+import { closeLater, message, newWorld, rowOf } from '../support/world-with.ts'
+
+const ON = { OUTCOME_EVENTS: 'true' }
+/** Delivered at first try. */
+const DELIVERED = '+12065550199'
+/** Undelivered with 30003 three times, which are all its attempts. */
+const LOST = '+15553000303'
+/** Undelivered with 30003 once, then delivered. */
+const RECOVERED = '+15553000301'
+
+interface StoredJob {
+  readonly name: string
+  readonly state: string
+  readonly data: { id: string; message: number; type: string }
+}
+
+const jobsOf = ({ database }: World): Promise<StoredJob[]> =>
+  database.query<StoredJob>(
+    `select name, state::text, data from sms_retry_pgboss.job where name like 'outcome%' order by created_on, name`,
+  )
+
+async function newOutcomeWorld(
+  onOutcome: (outcome: Outcome) => unknown,
+  env: Record<string, string> = {},
+): Promise<World> {
+  const world = await newWorld({ env: { ...ON, ...env } })
+  const worker = await runWorker(world.openRuntime(), onOutcome)
+  closeLater(() => worker.stop())
+  return world
+}
+
+async function openDeps(world: World): Promise<RecordingDeps> {
+  const recording = await openRecording(world.openRuntime())
+  closeLater(() => recording.close())
+  return recording.deps
+}
+
+/** Lets outcomes whose delivery failed be due now. */
+const endPauses = ({ database }: World): Promise<unknown> =>
+  database.query(
+    `update sms_retry_pgboss.job set start_after = now() where name = 'outcome' and state < 'active'`,
+  )
+
+test('the handler gets the outcome of each message, with its user, its key and its metadata', async () => {
+  const outcomes: Outcome[] = []
+  const world = await newOutcomeWorld((outcome) => outcomes.push(outcome))
+  const { sender } = world
+  const delivered = await sender.send(
+    message({ to: DELIVERED, userId: 12, idempotencyKey: 'order-1', metadata: { order: 1001 } }),
+  )
+  const lost = await sender.send(message({ to: LOST }))
+  const recovered = await sender.send(message({ to: RECOVERED }))
+  await waitFor('three outcomes', () => outcomes.length === 3)
+  const row = await rowOf(world, lost.id)
+  const outcomeOf = (id: number): Outcome | undefined => outcomes.find(({ messageId }) => messageId === id)
+  expect(outcomeOf(delivered.id)).toEqual({
+    id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+    type: 'message.delivered',
+    messageId: delivered.id,
+    idempotencyKey: 'order-1',
+    userId: 12,
+    metadata: { order: 1001 },
+    status: 'delivered',
+    previousStatus: expect.stringMatching(/^(accepted|queued|sending|sent)$/),
+    errorCode: null,
+    reason: null,
+    retryCount: 0,
+    sid: delivered.sid,
+    at: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),
+  })
+  expect(outcomeOf(lost.id)).toMatchObject({
+    type: 'message.failed',
+    idempotencyKey: null,
+    metadata: {},
+    status: 'undelivered',
+    errorCode: 30003,
+    reason: row.error_message,
+    retryCount: 2,
+    sid: row.twilio_message_sid,
+  })
+  expect(outcomeOf(recovered.id)).toMatchObject({ type: 'message.delivered', errorCode: null, retryCount: 1 })
+  await waitFor('all jobs to be completed', async () =>
+    (await jobsOf(world)).every(({ state }) => state === 'completed'),
+  )
+  expect(await jobsOf(world)).toHaveLength(3)
+})
+
+test('without OUTCOME_EVENTS no outcome is recorded', async () => {
+  const world = await newWorld()
+  await world.startWorker()
+  const { id } = await world.sender.send(message({ to: DELIVERED }))
+  await waitFor('the delivery', async () => (await rowOf(world, id)).final_status === 'delivered')
+  expect(await jobsOf(world)).toEqual([])
+})
+
+test('outcomes of messages that were canceled, have expired or may not be sent are recorded as well', async () => {
+  const outcomes: Outcome[] = []
+  const world = await newOutcomeWorld((outcome) => outcomes.push(outcome), {
+    RECIPIENT_ALLOWLIST: '+1206*',
+  })
+  const { sender, database } = world
+  const sendAfter = new Date(Date.now() + 3_600_000)
+  const expired = await sender.send(message({ sendAfter, validForSeconds: 7200 }))
+  await database.query(
+    `update sms_usage_logs set sms_metadata = sms_metadata || '{"deadline": "2026-01-01T00:00:00.000Z", "reconcile_at": "2026-01-01T00:00:00.000Z"}'`,
+  )
+  const refused = await sender.send(message({ to: '+12125550100' }))
+  await waitFor('two outcomes', () => outcomes.length === 2)
+  const typesOf = (id: number): unknown[] =>
+    outcomes.filter(({ messageId }) => messageId === id).map(({ type, status }) => [type, status])
+  expect(typesOf(expired.id)).toEqual([['message.expired', 'expired']])
+  expect(typesOf(refused.id)).toEqual([['message.canceled', 'canceled']])
+})
+
+test('a job holds neither phone number nor text', async () => {
+  const world = await newWorld({ env: ON })
+  await world.startWorker()
+  const { id } = await world.sender.send(message({ to: LOST, body: 'Secret code 998877' }))
+  await waitFor('the outcome', async () => (await jobsOf(world)).length === 1)
+  const [job] = await jobsOf(world)
+  expect(job?.data.message).toBe(id)
+  expect(JSON.stringify(job)).not.toMatch(/5553000303|998877/)
+})
+
+test('an outcome that the handler refuses is delivered again with the same id', async () => {
+  const ids: string[] = []
+  const world = await newOutcomeWorld(({ id }) => {
+    ids.push(id)
+    if (ids.length === 1) throw new Error('The shop is closed')
+  })
+  await world.sender.send(message({ to: DELIVERED }))
+  await waitFor('the first delivery', () => ids.length === 1)
+  await waitFor('the pause', async () => (await jobsOf(world))[0]?.state === 'retry')
+  const [pause] = await world.database.query<{ seconds: number }>(
+    `select extract(epoch from start_after - now())::float8 as "seconds" from sms_retry_pgboss.job where name = 'outcome'`,
+  )
+  expect(pause?.seconds).toBeGreaterThan(3)
+  expect(pause?.seconds).toBeLessThanOrEqual(14)
+  await endPauses(world)
+  await waitFor('the second delivery', async () => (await jobsOf(world))[0]?.state === 'completed')
+  expect(new Set(ids).size).toBe(1)
+})
+
+test('an outcome that fails ten repetitions waits for a person, who delivers it again', async () => {
+  const ids: string[] = []
+  let isClosed = true
+  const world = await newOutcomeWorld(({ id }) => {
+    ids.push(id)
+    if (isClosed) throw new Error('Cannot reach +12065550199')
+  })
+  const { queue } = await openDeps(world)
+  await world.sender.send(message({ to: DELIVERED }))
+  const failed = await waitFor('the outcome to fail', async () => {
+    await endPauses(world)
+    const list = await queue.outcomes.listFailed(10)
+    return list.length > 0 && list
+  })
+  expect(ids).toHaveLength(11)
+  expect(failed).toMatchObject([{ job: { id: ids[0] }, failure: 'handler: Cannot reach …0199' }])
+  isClosed = false
+  expect(await queue.outcomes.redeliverFailed()).toBe(1)
+  await waitFor('the last delivery', () => ids.length === 12)
+  expect(new Set(ids).size).toBe(1)
+  expect(await queue.outcomes.listFailed(10)).toEqual([])
+})
+
+test('a correction is delivered after the outcome that it corrects', async () => {
+  const outcomes: Outcome[] = []
+  let isClosed = true
+  const world = await newOutcomeWorld((outcome) => {
+    if (isClosed) throw new Error('The shop is closed')
+    outcomes.push(outcome)
+  })
+  const { id, sid = '' } = await world.sender.send(message({ to: '+15553000703' }))
+  await waitFor('the pause', async () => (await jobsOf(world))[0]?.state === 'retry')
+  const report = {
+    kind: 'report',
+    attempt: 0,
+    sid,
+    status: 'delivered',
+    errorCode: null,
+    errorText: null,
+  } as const
+  await recordEvents(await openDeps(world), [{ target: { id }, event: report }])
+  await waitFor('the correction to wait', async () => (await jobsOf(world)).length === 3)
+  isClosed = false
+  await waitFor('both outcomes', async () => {
+    await endPauses(world)
+    return outcomes.length === 2
+  })
+  expect(outcomes).toMatchObject([
+    { type: 'message.failed', status: 'undelivered', errorCode: 30007 },
+    { type: 'message.corrected', status: 'delivered', previousStatus: 'undelivered', errorCode: null },
+  ])
+})
+
+test('an outcome of a row that is gone is delivered, with what was recorded', async () => {
+  const outcomes: Outcome[] = []
+  const world = await newWorld({ env: ON })
+  await world.startWorker()
+  const gone = await world.sender.send(message({ idempotencyKey: 'a', metadata: { order: 1 } }))
+  const replaced = await world.sender.send(message({ idempotencyKey: 'b', metadata: { order: 2 } }))
+  await waitFor('two jobs', async () => (await jobsOf(world)).length === 2)
+  await world.database.query('delete from sms_usage_logs where id = $1', [gone.id])
+  // After a restore, another message can have the same id.
+  await world.database.query(
+    `update sms_usage_logs set sms_metadata = sms_metadata || '{"callback_key": "another"}' where id = $1`,
+    [replaced.id],
+  )
+  const worker = await runWorker(world.openRuntime(), (outcome) => outcomes.push(outcome))
+  closeLater(() => worker.stop())
+  await waitFor('both outcomes', () => outcomes.length === 2)
+  const nothingOfTheRow = { userId: null, idempotencyKey: null, metadata: {}, status: 'delivered' }
+  expect(outcomes).toMatchObject([nothingOfTheRow, nothingOfTheRow])
+})
