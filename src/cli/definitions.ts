@@ -112,6 +112,20 @@ export const COMMANDS: readonly CommandDefinition[] = [
     load: async () => (await import('./act-command.ts')).cancelCommand,
   },
   {
+    name: 'outcomes',
+    description: 'list the outcomes that the app has not received yet',
+    define: (command) =>
+      command
+        .addOption(
+          new Option('--failed', 'list those that failed all deliveries instead').conflicts('redeliver'),
+        )
+        .option('--redeliver', 'deliver all failed outcomes again')
+        .option('--limit <count>', 'maximum number of outcomes, up to 10,000', parseLimit, 50)
+        .option('--json', 'print JSON'),
+    example: 'sms-retry outcomes --failed',
+    load: async () => (await import('./outcome-command.ts')).outcomesCommand,
+  },
+  {
     name: 'stats',
     description: 'show how many messages were delivered, and why others failed',
     define: (command) =>

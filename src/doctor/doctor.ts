@@ -7,6 +7,7 @@ import { examineConfiguration } from './configuration.ts'
 import { examineClock, examineDatabase, examineServer, examineTls } from './database.ts'
 import { examineEndpoint, examineSignature } from './endpoint.ts'
 import { type Examine, failed, type Finding, type CheckContext, skipped } from './finding.ts'
+import { examineOutcomes } from './outcomes.ts'
 import {
   examineBacklog,
   examineIndexes,
@@ -43,6 +44,7 @@ const CHECKS = [
   { name: 'sending', examine: examineSending, after: 'migrations' },
   { name: 'backlog', examine: examineBacklog, after: 'migrations' },
   { name: 'worker', examine: examineWorker, after: 'migrations' },
+  { name: 'outcomes', examine: examineOutcomes, after: 'queue' },
   {
     name: 'account',
     examine: examineAccount,

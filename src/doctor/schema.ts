@@ -132,7 +132,7 @@ export const examineQueue: Examine = async ({ database }) => {
 
 const nothing = (): void => undefined
 /** The error contains whatever the queue would log. */
-const SILENT = { error: nothing, warn: nothing, info: nothing, debug: nothing }
+export const SILENT = { error: nothing, warn: nothing, info: nothing, debug: nothing }
 
 /** A worker polls every half second. Only a backlog or SEND_RATE_PER_SECOND delays attempts longer. */
 const BACKLOG_AFTER_SECONDS = 60

@@ -46,11 +46,15 @@ export interface DeliveryResult {
   readonly failure: string | null
 }
 
-export interface FailedOutcome {
+/** An outcome that not every receiver has yet. */
+export interface OpenOutcome {
   readonly job: OutcomeJob
-  readonly failedAt: Date
+  /** How often its delivery has failed. */
+  readonly failures: number
   /** What the last delivery failed with. */
   readonly failure: string | null
+  /** When it is delivered again; null if its repetitions are used up. */
+  readonly nextAt: Date | null
 }
 
 export interface OutcomeQueue {
@@ -62,11 +66,12 @@ export interface OutcomeQueue {
     deliver: (due: readonly DueOutcome[]) => Promise<DeliveryResult[]>,
   ): Promise<void>
   /**
-   * The outcomes that no delivery succeeded for, the oldest first.
+   * The oldest outcomes that wait for a delivery, or that have used up their repetitions.
    *
+   * @param limit at most 100,000
    * @throws DatabaseError
    */
-  listFailed(limit: number): Promise<FailedOutcome[]>
+  listOpen(which: 'waiting' | 'failed', limit: number): Promise<OpenOutcome[]>
   /**
    * Delivers failed outcomes again, with all their repetitions.
    *
@@ -112,15 +117,10 @@ export function outcomeQueueOf(boss: PgBoss, isRecorded: boolean): OutcomeQueue 
         handle(boss, jobs, deliver),
       )
     },
-    async listFailed(limit) {
-      const jobs = await boss
-        .findJobs<OutcomeJob>(FAILED_OUTCOME_QUEUE, { queued: true, limit })
-        .catch(rethrowFailed)
-      return jobs.map(({ data, createdOn, sourceOutput }) => ({
-        job: data,
-        failedAt: createdOn,
-        failure: failureIn(sourceOutput),
-      }))
+    async listOpen(which, limit) {
+      const queue = which === 'failed' ? FAILED_OUTCOME_QUEUE : OUTCOME_QUEUE
+      const jobs = await boss.findJobs<OutcomeJob>(queue, { queued: true, limit }).catch(rethrowFailed)
+      return jobs.map(which === 'failed' ? toFailed : toWaiting)
     },
     async redeliverFailed() {
       // Outcomes that fail again meanwhile are left out, so the loop ends.
@@ -186,6 +186,14 @@ function toJob({ messageId, at, corrects, ...outcome }: DecidedOutcome): Outcome
 /** The same decision has the same id in every process, also if its transaction is repeated. */
 export function outcomeId({ messageId, key, status, errorCode, retryCount }: FinalState): string {
   return uuidOf('outcome', key ?? '', messageId, status, errorCode ?? '', retryCount)
+}
+
+function toWaiting({ data, retryCount, output, startAfter }: JobWithMetadata<OutcomeJob>): OpenOutcome {
+  return { job: data, failures: retryCount, failure: failureIn(output), nextAt: startAfter }
+}
+
+function toFailed({ data, sourceRetryCount, sourceOutput }: JobWithMetadata<OutcomeJob>): OpenOutcome {
+  return { job: data, failures: (sourceRetryCount ?? 0) + 1, failure: failureIn(sourceOutput), nextAt: null }
 }
 
 function receivedIn(output: unknown): readonly Receiver[] {

@@ -45,7 +45,7 @@ describe('an unreachable database', () => {
     const url = `postgres://app:hunter2@127.0.0.1:${await freePort()}/app`
     const found = await examine({ ...world.env, DATABASE_URL: url })
     expect(named(found, 'failed')).toEqual(['database'])
-    expect(named(found, 'skipped')).toEqual([...OF_DATABASE.slice(1), 'worker'])
+    expect(named(found, 'skipped')).toEqual([...OF_DATABASE.slice(1), 'worker', 'outcomes'])
     expect(named(found, 'ok')).toEqual(['account', 'api-key', 'endpoint', 'signature'])
     expect(of(found, 'database')[0]).toMatchObject({
       what: expect.stringContaining('ECONNREFUSED'),

@@ -161,16 +161,18 @@ test('an outcome that fails ten repetitions waits for a person, who delivers it 
   await world.sender.send(message({ to: DELIVERED }))
   const failed = await waitFor('the outcome to fail', async () => {
     await endPauses(world)
-    const list = await queue.outcomes.listFailed(10)
+    const list = await queue.outcomes.listOpen('failed', 10)
     return list.length > 0 && list
   })
   expect(ids).toHaveLength(11)
-  expect(failed).toMatchObject([{ job: { id: ids[0] }, failure: 'handler: Cannot reach …0199' }])
+  expect(failed).toMatchObject([
+    { job: { id: ids[0] }, failures: 11, failure: 'handler: Cannot reach …0199', nextAt: null },
+  ])
   isClosed = false
   expect(await queue.outcomes.redeliverFailed()).toBe(1)
   await waitFor('the last delivery', () => ids.length === 12)
   expect(new Set(ids).size).toBe(1)
-  expect(await queue.outcomes.listFailed(10)).toEqual([])
+  expect(await queue.outcomes.listOpen('failed', 10)).toEqual([])
 })
 
 test('a correction is delivered after the outcome that it corrects', async () => {

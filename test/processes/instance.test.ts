@@ -37,7 +37,13 @@ afterEach(async () => {
 })
 
 function newInstance(role: Role, changes: Partial<InstanceDeps> = {}) {
-  const deps = { database, metrics: newMetrics(POLICY), logger: silentLogger, config: parseConfig({}, []), ...changes }
+  const deps = {
+    database,
+    metrics: newMetrics(POLICY),
+    logger: silentLogger,
+    config: parseConfig({}, []),
+    ...changes,
+  }
   const instance = new Instance(deps, role)
   instances.push(instance)
   return { instance, ...deps }
