@@ -85,15 +85,18 @@ async function checkRecorded(
   }
 }
 
-/** @param table of the jobs, empty before the first round */
-export function jobsInTable(database: MessageDatabase, table: string): Jobs {
+/**
+ * @param table of the jobs, empty before the first round
+ * @param condition of those that count
+ */
+export function jobsInTable(database: MessageDatabase, table: string, condition = 'true'): Jobs {
   return {
     async clear() {
       await database.query(`truncate ${table}`)
     },
     async count() {
       const [row] = await database.query<{ count: number }>(
-        `select count(*)::integer as "count" from ${table}`,
+        `select count(*)::integer as "count" from ${table} where ${condition}`,
       )
       return row?.count ?? 0
     },

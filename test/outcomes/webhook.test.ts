@@ -73,8 +73,10 @@ async function newWebhook(url: string, ...secrets: string[]): Promise<OutcomeWeb
   return webhook
 }
 
-const answerWith = (status: number, headers: http.OutgoingHttpHeaders = {}) => (response: http.ServerResponse) =>
-  void response.writeHead(status, headers).end('Thank you')
+const answerWith =
+  (status: number, headers: http.OutgoingHttpHeaders = {}) =>
+  (response: http.ServerResponse) =>
+    void response.writeHead(status, headers).end('Thank you')
 
 test('posts the outcome with the headers of Standard Webhooks', async () => {
   const { url, received } = await startReceiver(answerWith(204))
@@ -107,7 +109,9 @@ test('a receiver with any of the secrets can verify it, and no other', async () 
 })
 
 describe('counts as not delivered:', () => {
-  test.each([301, 302, 307, 400, 410, 429, 500, 503])('an answer %i, even if it redirects', async (status) => {
+  test.each([
+    301, 302, 307, 400, 410, 429, 500, 503,
+  ])('an answer %i, even if it redirects', async (status) => {
     const target = await startReceiver(answerWith(200))
     const { url, received } = await startReceiver(answerWith(status, { location: target.url }))
     await expect((await newWebhook(url)).post(OUTCOME)).rejects.toThrow(`answered ${status}`)

@@ -23,6 +23,7 @@ import {
 import { parseFilter } from './message-filter.ts'
 import { messageRoutes } from './message-routes.ts'
 import { overviewPage } from './overview-page.ts'
+import { outcomeRoutes } from './outcome-routes.ts'
 import { queueRoutes } from './queue-routes.ts'
 import { searchPage } from './search-page.ts'
 import { requireSignIn } from './sign-in.ts'
@@ -37,6 +38,7 @@ const PATHS = [
   '/queue',
   '/queue/pause',
   '/queue/resume',
+  '/queue/outcomes',
   '/assets/:file',
 ]
 
@@ -61,6 +63,7 @@ export function dashboardRoute(runtime: Runtime, recording: LazyRecording, acces
             basePathOf: publicPathOf,
           }),
         ]
+  const operator = access === 'open' ? UNNAMED : access.credentials.username
   const router = Router({ caseSensitive: true })
   router.all(
     PATHS,
@@ -72,13 +75,14 @@ export function dashboardRoute(runtime: Runtime, recording: LazyRecording, acces
     },
     pageRoutes(runtime, [
       messageRoutes(runtime, recording, publicUrl),
-      queueRoutes(runtime, access === 'open' ? UNNAMED : access.credentials.username, publicUrl),
+      queueRoutes(runtime, operator, publicUrl),
+      outcomeRoutes(runtime, recording, operator, publicUrl),
     ]),
   )
   return router
 }
 
-/** Who pauses sending, if nobody has to sign in. */
+/** The operator, if nobody has to sign in. */
 const UNNAMED = 'dashboard'
 
 /** The pages behind the sign-in. Their errors are pages as well. */

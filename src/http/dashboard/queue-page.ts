@@ -33,6 +33,7 @@ ${figure('due', 'Due', due, due === 0 ? html`no attempt waits for a worker` : ht
 ${figure('deferred', 'Deferred', deferred, deferred === 0 ? html`no attempt is scheduled for later` : html`next: ${formatMoment(nextDueAt, now)}`)}
 ${figure('in-doubt', 'In doubt', inDoubt, inDoubt === 0 ? html`no unknown outcomes` : html`oldest: ${formatMoment(oldestInDoubtAt, now)}`)}
 </dl>
+<p><a href="${base}/queue/outcomes">Outcomes that the app has not received</a></p>
 <h2>Processes</h2>
 ${instances.some(({ role }) => role === 'worker') ? '' : html`<p class="note bad">No worker is running, so no due attempt is made. Start one with: sms-retry worker</p>`}
 ${instances.length === 0 ? '' : processTable(instances, now)}
