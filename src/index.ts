@@ -42,7 +42,7 @@ export type { MessageInput } from './messages/message-input.ts'
 export type { Options, TwilioOptions } from './processes/runtime.ts'
 export type { EnqueueResult, SendResult } from './messages/send-message.ts'
 export type { Sender } from './processes/sender.ts'
-export type { Outcome } from './outcomes/outcome.ts'
+export type { Outcome } from './outcomes/outcome-event.ts'
 export type { RunningWorker, WorkerOptions } from './processes/worker.ts'
 
 /**

@@ -1,6 +1,5 @@
 // What a message came to, for the app to learn. An outcome is decided when a message becomes final, and again when its
 // final status is corrected.
-import { maskReason } from '../shared/log.ts'
 import type { Message } from './message.ts'
 import { type DeliveryStatus, type FinalStatus, isDelivered, isFinal } from './status.ts'
 
@@ -24,11 +23,13 @@ export interface FinalState {
   readonly retryCount: number
 }
 
-/** An outcome as it was decided. It holds no phone number and no text. */
+/** An outcome as it was decided. */
 export interface DecidedOutcome extends FinalState {
   readonly type: OutcomeType
   readonly previousStatus: DeliveryStatus
+  /** May contain the recipient's number. */
   readonly reason: string | null
+  readonly to: string
   readonly sid: string | null
   /** The database's clock. */
   readonly at: Date
@@ -46,7 +47,8 @@ export function outcomeOf(before: Message, after: Message, at: Date): DecidedOut
     ...state,
     type: corrects === null ? TYPES[state.status] : 'message.corrected',
     previousStatus: before.status,
-    reason: after.reason === null ? null : maskReason(after.reason, after.to),
+    reason: after.reason,
+    to: after.to,
     sid: after.sid,
     at,
     corrects,

@@ -5,6 +5,7 @@ import type { DecidedOutcome, FinalState, OutcomeType } from '../delivery/outcom
 import type { DeliveryStatus, FinalStatus } from '../delivery/status.ts'
 import { rethrowFailed } from '../postgres/database-failure.ts'
 import type { Db } from '../postgres/pool.ts'
+import { maskReason } from '../shared/log.ts'
 import { uuidOf } from './job-id.ts'
 import { FAILED_OUTCOME_QUEUE, OUTCOME_QUEUE } from './queue-migration.ts'
 
@@ -173,9 +174,10 @@ async function waitLonger(boss: PgBoss, jobs: readonly JobWithMetadata<OutcomeJo
   await boss.insert(OUTCOME_QUEUE, later)
 }
 
-function toJob({ messageId, at, corrects, ...outcome }: DecidedOutcome): OutcomeJob {
+function toJob({ messageId, at, corrects, to, reason, ...outcome }: DecidedOutcome): OutcomeJob {
   return {
     ...outcome,
+    reason: reason === null ? null : maskReason(reason, to),
     id: outcomeId({ messageId, ...outcome }),
     message: messageId,
     at: at.toISOString(),

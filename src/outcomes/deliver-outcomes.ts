@@ -6,7 +6,7 @@ import type { DeliveryResult, DueOutcome, Receiver } from '../jobs/outcome-queue
 import type { Metrics } from '../metrics/metrics.ts'
 import type { Db } from '../postgres/pool.ts'
 import { errorFields, type Logger, maskNumbersIn } from '../shared/log.ts'
-import { type Outcome, toOutcome } from './outcome.ts'
+import { type Outcome, toOutcome } from './outcome-event.ts'
 
 /** Rejects if the receiver does not have the outcome. */
 export type Receive = (outcome: Outcome) => unknown

@@ -2,7 +2,7 @@
 import type { Agent } from 'undici'
 import type { OutcomesConfig } from '../config/config.ts'
 import { createConnector } from '../twilio/connect.ts'
-import type { Outcome } from './outcome.ts'
+import type { Outcome } from './outcome-event.ts'
 
 export interface OutcomeWebhook {
   /** Resolves after an answer 2xx; rejects after any other answer, or without one within ten seconds. */

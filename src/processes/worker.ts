@@ -11,7 +11,7 @@ import { type AttemptDeps, AttemptRunner, type RateLimit } from '../messages/run
 import type { Queue } from '../jobs/queue.ts'
 import type { Receiver } from '../jobs/outcome-queue.ts'
 import { deliverOutcomes, type Receive } from '../outcomes/deliver-outcomes.ts'
-import type { Outcome } from '../outcomes/outcome.ts'
+import type { Outcome } from '../outcomes/outcome-event.ts'
 import { createOutcomeWebhook } from '../outcomes/webhook.ts'
 import { type Options, recordingOf, type Runtime, startRuntimeQueue } from './runtime.ts'
 import { WORK_STOP_TIMEOUT_MS } from './stop-timeouts.ts'

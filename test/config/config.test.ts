@@ -54,6 +54,11 @@ describe('an invalid environment', () => {
       DASHBOARD_USERNAME: 'oper:ator',
       DASHBOARD_SHOW_CONTENT: 'yes',
       METRICS_TOKEN: 'two words',
+      OUTCOME_EVENTS: 'yes',
+      OUTCOME_WEBHOOK_URL: 'shop.example.com',
+      OUTCOME_WEBHOOK_SECRET: 'whsec_too-short',
+      OUTCOME_CONCURRENCY: '0',
+      OUTCOME_BATCH_SIZE: '-1',
       LOG_LEVEL: 'loud',
       LOG_FORMAT: 'xml',
     })
@@ -193,6 +198,37 @@ describe('the value', () => {
     ['none in production', { NODE_ENV: 'production' }, true],
   ])('of TWILIO_API_BASE_URL with %s is valid: %p', (_what, env, isFine) => {
     expect(faultsOf({ ...GOOD, ...env }) === '').toBe(isFine)
+  })
+
+  const HOOK = {
+    OUTCOME_EVENTS: 'true',
+    OUTCOME_WEBHOOK_URL: 'http://127.0.0.1:4000/hook',
+    OUTCOME_WEBHOOK_SECRET: `whsec_${Buffer.alloc(24, 1).toString('base64')}`,
+  }
+  const SECOND = `whsec_${Buffer.alloc(64, 2).toString('base64')}`
+
+  test.each<[string, Env, boolean]>([
+    ['a webhook', HOOK, true],
+    ['two secrets', { ...HOOK, OUTCOME_WEBHOOK_SECRET: `${HOOK.OUTCOME_WEBHOOK_SECRET}, ${SECOND}` }, true],
+    ['events and no webhook', { OUTCOME_EVENTS: 'true' }, true],
+    ['http in production', { ...HOOK, NODE_ENV: 'production' }, false],
+    ['https in production', { ...HOOK, OUTCOME_WEBHOOK_URL: 'https://a.test', NODE_ENV: 'production' }, true],
+    ['a webhook and no events', { ...HOOK, OUTCOME_EVENTS: 'false' }, false],
+    ['no secret', { ...HOOK, OUTCOME_WEBHOOK_SECRET: '' }, false],
+    ['no URL', { ...HOOK, OUTCOME_WEBHOOK_URL: '' }, false],
+    ['a password in the URL', { ...HOOK, OUTCOME_WEBHOOK_URL: 'https://a:b@shop.test' }, false],
+    ['a secret of 23 bytes', { ...HOOK, OUTCOME_WEBHOOK_SECRET: `whsec_${'A'.repeat(31)}=` }, false],
+    ['a secret that is not base64', { ...HOOK, OUTCOME_WEBHOOK_SECRET: `whsec_${'A'.repeat(33)}` }, false],
+    ['an empty second secret', { ...HOOK, OUTCOME_WEBHOOK_SECRET: `${SECOND},` }, false],
+  ])('of outcomes with %s is valid: %p', (_what, env, isFine) => {
+    expect(faultsOf({ ...GOOD, ...env }) === '').toBe(isFine)
+  })
+
+  test('of outcomes takes no larger batches than may be delivered at the same time', () => {
+    const outcomesOf = (env: Env): unknown => parseConfig(env, []).outcomes
+    expect(outcomesOf({})).toMatchObject({ concurrency: 10, batchSize: 5 })
+    expect(outcomesOf({ OUTCOME_CONCURRENCY: '3' })).toMatchObject({ concurrency: 3, batchSize: 3 })
+    expect(outcomesOf({ OUTCOME_BATCH_SIZE: '20' })).toMatchObject({ concurrency: 20, batchSize: 20 })
   })
 
   test.each<[string, Env, boolean]>([

@@ -47,11 +47,6 @@ test('a delivered message has no error code, although an attempt failed', () => 
   expect(outcomeOf(inStatus('sent'), inStatus('delivered', failedWith(30003)), AT)?.errorCode).toBeNull()
 })
 
-test('the reason has no phone number', () => {
-  const after = inStatus('failed', { reason: 'The number +12065550199 is not valid', to: '+12065550199' })
-  expect(outcomeOf(inStatus('sent'), after, AT)?.reason).toBe('The number …0199 is not valid')
-})
-
 describe('the id of an outcome', () => {
   const STATE = { messageId: 1, key: 'a', status: 'failed', errorCode: 30003, retryCount: 2 } as const
 

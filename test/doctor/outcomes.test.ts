@@ -1,6 +1,6 @@
 // The check of `doctor` on outcomes: do the running processes agree, is there a receiver, does it take them?
 import { expect, test } from '@jest/globals'
-import type { Outcome } from '../../src/outcomes/outcome.ts'
+import type { Outcome } from '../../src/outcomes/outcome-event.ts'
 import { runWorker } from '../../src/processes/worker.ts'
 import { closeLater, newWorld } from '../support/world-with.ts'
 import type { World } from '../support/world.ts'

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { Webhook } from 'standardwebhooks'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
-import type { Outcome } from '../../src/outcomes/outcome.ts'
+import type { Outcome } from '../../src/outcomes/outcome-event.ts'
 import { openRuntime } from '../../src/processes/runtime.ts'
 import { openSender } from '../../src/processes/sender.ts'
 import { simulatedEnvironment } from '../../src/simulator/environment.ts'
@@ -62,7 +62,7 @@ test('after 200 kills, each final status was told at least once, by one outcome'
         await sender.enqueue({ userId: 1, to, body: `Message ${kill} ${n}` }, { db: client })
       }
       // A start takes about half a second: some processes are killed before they are ready.
-      await sleep(100 + random() * 1_000)
+      await sleep(50 + random() * 700)
       const victim = running.shift()
       if (victim === undefined) throw new Error('No process is running')
       const [role, process] = victim
@@ -134,6 +134,8 @@ async function startReceiver() {
     const chunks: Buffer[] = []
     for await (const chunk of request) chunks.push(chunk as Buffer)
     requests += 1
+    // Some processes are killed during a delivery.
+    await sleep((requests % 7) * 50)
     if (requests % 10 === 0) return void response.writeHead(503).end()
     const body = Buffer.concat(chunks).toString()
     const { data } = new Webhook(SECRET).verify(body, request.headers as Record<string, string>) as {

@@ -1,6 +1,6 @@
 // The app learns what its messages came to: each final status once, in its handler, also after failures of the handler.
 import { expect, test } from '@jest/globals'
-import type { Outcome } from '../../src/outcomes/outcome.ts'
+import type { Outcome } from '../../src/outcomes/outcome-event.ts'
 import { openRecording } from '../../src/processes/open-recording.ts'
 import type { RecordingDeps } from '../../src/recording/event-recorder.ts'
 import { recordEvents } from '../../src/recording/record-events.ts'
@@ -123,12 +123,25 @@ test('outcomes of messages that were canceled, have expired or may not be sent a
 
 test('a job holds neither phone number nor text', async () => {
   const world = await newWorld({ env: ON })
-  await world.startWorker()
-  const { id } = await world.sender.send(message({ to: LOST, body: 'Secret code 998877' }))
-  await waitFor('the outcome', async () => (await jobsOf(world)).length === 1)
+  const { database, queue } = await openDeps(world)
+  const outcome = {
+    type: 'message.failed',
+    messageId: 1,
+    key: 'a',
+    status: 'failed',
+    previousStatus: 'submitting',
+    errorCode: 21211,
+    reason: "The 'To' number +1 (206) 555-0199 is not valid",
+    to: '+12065550199',
+    retryCount: 0,
+    sid: null,
+    at: new Date(),
+    corrects: null,
+  } as const
+  await queue.outcomes.add(database, [outcome])
   const [job] = await jobsOf(world)
-  expect(job?.data.message).toBe(id)
-  expect(JSON.stringify(job)).not.toMatch(/5553000303|998877/)
+  expect(job?.data).toMatchObject({ message: 1, reason: "The 'To' number …0199 is not valid" })
+  expect(JSON.stringify(job)).not.toMatch(/5550199|555-0199/)
 })
 
 test('an outcome that the handler refuses is delivered again with the same id', async () => {

@@ -9,7 +9,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Webhook } from 'standardwebhooks'
-import type { Outcome } from '../../src/outcomes/outcome.ts'
+import type { Outcome } from '../../src/outcomes/outcome-event.ts'
 import { createOutcomeWebhook, type OutcomeWebhook } from '../../src/outcomes/webhook.ts'
 
 const SECRET = `whsec_${Buffer.alloc(32, 1).toString('base64')}`
