@@ -32,7 +32,8 @@ export async function stateOf(
             (count(*) filter (where final_status <> all($1)
               and reconcile_at::timestamptz <= virtual.now()))::int
             + (select count(*)::int from sms_retry_pgboss.job
-                where (state = 'active' or state in ('created', 'retry') and start_after <= virtual.now()
+                where name not like 'outcome%'
+                  and (state = 'active' or state in ('created', 'retry') and start_after <= virtual.now()
                          and not (name = 'attempt' and exists (select from hold)))
                   and not (name = 'reconcile' and state = 'active' and started_on < virtual.now() - interval '1 min')) as "due",
             extract(epoch from min(least(greatest(next_retry_at, (select probe_at from hold)), reconcile_at::timestamptz))
@@ -111,7 +112,26 @@ export async function faultsAfter(
       ),
     ),
     ...rows.flatMap((row) => gateFaults(row, posts.get(row) ?? [], isDeploy)),
+    ...(isDeploy ? [] : await outcomeFaults(database)),
   ]
+}
+
+/** The last outcome of each final message has its status. The stored outcomes differ in their ids. */
+async function outcomeFaults(database: TestDatabase): Promise<string[]> {
+  const rows = await database.query<{ id: number; final_status: string; told: string[] }>(
+    `select id, final_status,
+            array(select data ->> 'status' from sms_retry_pgboss.job
+                   where name = 'outcome' and (data ->> 'message')::bigint = m.id
+                     and data ->> 'key' is not distinct from m.sms_metadata ->> 'callback_key'
+                   order by data ->> 'at', id) as "told"
+       from sms_usage_logs as m where final_status = any($1) order by id`,
+    [FINAL],
+  )
+  return rows
+    .filter(({ final_status: status, told }) => told.at(-1) !== status)
+    .map(
+      ({ id, final_status: status, told }) => `message ${id}: is ${status}, and was told as [${told.join()}]`,
+    )
 }
 
 /** By the key where both have one: ids come again. Texts are of one message, or of copies that were sent at once. */

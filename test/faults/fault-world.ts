@@ -109,8 +109,8 @@ export class FaultWorld {
     const port = await freePort()
     const env = {
       ...simulatedEnvironment(simulator, { databaseUrl: proxy.url, port, delayScale: 1 }),
-      // Older versions send to everybody.
-      ...(olderCli === null ? { RECIPIENT_ALLOWLIST: ALLOWLIST } : {}),
+      // Older versions send to everybody, and record no outcomes.
+      ...(olderCli === null ? { RECIPIENT_ALLOWLIST: ALLOWLIST, OUTCOME_EVENTS: 'true' } : {}),
     }
     const runtime = openRuntime({ logger: silentLogger }, env, ['DATABASE_URL', 'sender'])
     const world = new FaultWorld(
