@@ -1,6 +1,6 @@
 // The command `outcomes`: lists the outcomes that the app has not got yet, and delivers failed ones again.
 import type { Env } from '../config/config.ts'
-import type { OpenOutcome } from '../jobs/outcome-queue.ts'
+import type { OpenOutcome } from '../jobs/outcome-job.ts'
 import { print, printJson, printStatus } from '../shared/output.ts'
 import { formatMinute } from './format-time.ts'
 import { table } from './table.ts'

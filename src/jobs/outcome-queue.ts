@@ -1,93 +1,19 @@
 // The outcomes that the app is told: one job for each decided outcome, added in the transaction that decides it. A job
 // holds ids, codes and the masked reason. The rest is read from the row when the outcome is delivered.
 import type { JobResult, JobWithMetadata, PgBoss } from 'pg-boss'
-import type { DecidedOutcome, FinalState, OutcomeType } from '../delivery/outcome.ts'
-import type { DeliveryStatus, FinalStatus } from '../delivery/status.ts'
+import type { DecidedOutcome, FinalState } from '../delivery/outcome.ts'
 import { rethrowFailed } from '../postgres/database-failure.ts'
-import type { Db } from '../postgres/pool.ts'
 import { maskReason } from '../shared/log.ts'
 import { uuidOf } from './job-id.ts'
+import type {
+  DeliveryResult,
+  DueOutcome,
+  OpenOutcome,
+  OutcomeJob,
+  OutcomeQueue,
+  Receiver,
+} from './outcome-job.ts'
 import { FAILED_OUTCOME_QUEUE, OUTCOME_QUEUE } from './queue-migration.ts'
-
-/** The data of a job. */
-export interface OutcomeJob {
-  /** The outcome's id. It stays the same when the outcome is delivered again. */
-  readonly id: string
-  readonly type: OutcomeType
-  readonly message: number
-  readonly key: string | null
-  readonly status: FinalStatus
-  readonly previousStatus: DeliveryStatus
-  readonly errorCode: number | null
-  readonly reason: string | null
-  readonly retryCount: number
-  readonly sid: string | null
-  /** ISO 8601. */
-  readonly at: string
-  /** The id of the outcome that this one corrects. It is delivered first. */
-  readonly corrects: string | null
-  /** How often the job has waited for the outcome that it corrects. */
-  readonly waits?: number
-}
-
-/** Where outcomes are delivered to. */
-export type Receiver = 'handler' | 'webhook'
-
-export interface DueOutcome {
-  readonly job: OutcomeJob
-  /** The receivers that have it already. */
-  readonly received: readonly Receiver[]
-}
-
-/** What became of one delivery. */
-export interface DeliveryResult {
-  /** The receivers that have the outcome now. */
-  readonly received: readonly Receiver[]
-  /** Why a receiver does not have it; null if all have it. */
-  readonly failure: string | null
-}
-
-/** An outcome that not every receiver has yet. */
-export interface OpenOutcome {
-  readonly job: OutcomeJob
-  /** How often its delivery has failed. */
-  readonly failures: number
-  /** What the last delivery failed with. */
-  readonly failure: string | null
-  /** When it is delivered again; null if its repetitions are used up. */
-  readonly nextAt: Date | null
-}
-
-export interface OutcomeQueue {
-  /** Adds the outcomes in the caller's transaction, if this process records them. */
-  add(tx: Db, outcomes: readonly DecidedOutcome[]): Promise<void>
-  /** Calls `deliver` with due outcomes until the queue stops. If it throws, all of them are delivered again. */
-  work(
-    options: WorkOptions,
-    deliver: (due: readonly DueOutcome[]) => Promise<DeliveryResult[]>,
-  ): Promise<void>
-  /**
-   * The oldest outcomes that wait for a delivery, or that have used up their repetitions.
-   *
-   * @param limit at most 100,000
-   * @throws DatabaseError
-   */
-  listOpen(which: 'waiting' | 'failed', limit: number): Promise<OpenOutcome[]>
-  /**
-   * Delivers failed outcomes again, with all their repetitions.
-   *
-   * @returns how many
-   * @throws DatabaseError
-   */
-  redeliverFailed(): Promise<number>
-}
-
-export interface WorkOptions {
-  /** Outcomes that are delivered at the same time. */
-  readonly concurrency: number
-  /** Outcomes that are taken together. All of them end before the next ones are taken. */
-  readonly batchSize: number
-}
 
 const POLL_SECONDS = 1
 /** A correction waits for the outcome that it corrects in steps of this length. */

@@ -8,7 +8,8 @@ import type { Database, Db } from '../postgres/pool.ts'
 import { SchemaError } from '../shared/errors.ts'
 import { errorFields, type Logger } from '../shared/log.ts'
 import { jobId, type MessageJob } from './job-id.ts'
-import { type OutcomeQueue, outcomeQueueOf } from './outcome-queue.ts'
+import type { OutcomeQueue } from './outcome-job.ts'
+import { outcomeQueueOf } from './outcome-queue.ts'
 import { ATTEMPT_QUEUE, QUEUES, RECONCILE_QUEUE } from './queue-migration.ts'
 
 /** The data of a job: the message's id and the number of the attempt. */

@@ -2,7 +2,7 @@
 // for the receivers that do not have the outcome yet.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readOutcomeRows } from '../db/outcome-rows.ts'
-import type { DeliveryResult, DueOutcome, Receiver } from '../jobs/outcome-queue.ts'
+import type { DeliveryResult, DueOutcome, Receiver } from '../jobs/outcome-job.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { Db } from '../postgres/pool.ts'
 import { errorFields, type Logger, maskNumbersIn } from '../shared/log.ts'

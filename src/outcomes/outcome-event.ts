@@ -2,7 +2,7 @@
 import type { OutcomeRow } from '../db/outcome-rows.ts'
 import type { OutcomeType } from '../delivery/outcome.ts'
 import type { DeliveryStatus, FinalStatus } from '../delivery/status.ts'
-import type { OutcomeJob } from '../jobs/outcome-queue.ts'
+import type { OutcomeJob } from '../jobs/outcome-job.ts'
 
 /**
  * What a message came to. `status`, `previousStatus`, `errorCode`, `reason`, `retryCount` and `sid` are those of the

@@ -1,5 +1,5 @@
 // The outcomes that the app has not received: how many wait, and which have failed all deliveries.
-import type { OpenOutcome, OutcomeQueue } from '../../jobs/outcome-queue.ts'
+import type { OpenOutcome, OutcomeQueue } from '../../jobs/outcome-job.ts'
 import { count } from '../../shared/figures.ts'
 import { type Html, html } from '../../shared/html.ts'
 import type { Page } from './layout.ts'
