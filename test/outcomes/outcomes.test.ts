@@ -237,3 +237,31 @@ test('an outcome of a row that is gone is delivered, with what was recorded', as
   const nothingOfTheRow = { userId: null, idempotencyKey: null, metadata: {}, status: 'delivered' }
   expect(outcomes).toMatchObject([nothingOfTheRow, nothingOfTheRow])
 })
+
+test('a final status that the database refuses to record has no outcome', async () => {
+  const world = await newWorld({ env: ON, simulator: { chaos: { dropCallbacks: 1 } } })
+  const { id, sid = '' } = await world.sender.send(message())
+  await world.database.query(
+    `create function refuse() returns trigger language plpgsql as $$ begin raise 'no'; end $$`,
+  )
+  await world.database.query(
+    `create trigger refuse before update on sms_usage_logs for each row
+       when (new.final_status = 'delivered') execute function refuse()`,
+  )
+  const report = {
+    kind: 'report',
+    attempt: 0,
+    sid,
+    status: 'delivered',
+    errorCode: null,
+    errorText: null,
+  } as const
+  const deps = await openDeps(world)
+  await expect(recordEvents(deps, [{ target: { id }, event: report }])).rejects.toThrow()
+  expect(await jobsOf(world)).toEqual([])
+  await world.database.query('drop trigger refuse on sms_usage_logs')
+  await recordEvents(deps, [{ target: { id }, event: report }])
+  // Twilio repeats a callback.
+  await recordEvents(deps, [{ target: { id }, event: report }])
+  expect(await jobsOf(world)).toMatchObject([{ data: { message: id, type: 'message.delivered' } }])
+})
