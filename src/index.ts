@@ -32,6 +32,7 @@ export {
   DatabaseError,
   IdempotencyKeyReusedError,
   InvalidMessageError,
+  RefusedRowError,
   SchemaError,
   SmsRetryError,
 } from './shared/errors.ts'
@@ -40,7 +41,19 @@ export type { SendWindow } from './delivery/send-window.ts'
 export type { Logger } from './shared/log.ts'
 export type { MessageInput } from './messages/message-input.ts'
 export type { Options, TwilioOptions } from './processes/runtime.ts'
-export type { EnqueueResult, SendResult } from './messages/send-message.ts'
+export type { AttemptStatus, DeliveryStatus, FinalStatus } from './delivery/status.ts'
+export type { CancelResult } from './messages/cancel-message.ts'
+export type { EnqueueResult } from './messages/enqueue-messages.ts'
+export type { MessageRef } from './messages/message-ref.ts'
+export type { AttemptView, MessageView } from './messages/message-view.ts'
+export type {
+  AcceptedResult,
+  FailedResult,
+  InDoubtResult,
+  RetryScheduledResult,
+  SendResult,
+  SendStatus,
+} from './messages/send-message.ts'
 export type { Sender } from './processes/sender.ts'
 export type { Outcome } from './outcomes/outcome-event.ts'
 export type { RunningWorker, WorkerOptions } from './processes/worker.ts'

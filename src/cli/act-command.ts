@@ -53,7 +53,7 @@ function act(
       printStatus(`Message ${id} was not changed: ${why}.`)
       return false
     }
-    const message = { ...result.message, userId: found.userId }
+    const message = { ...found, ...result.message }
     if (json) printJson({ id, outcome, message: messageJson(message) })
     else print(`message ${id}: ${describeState(message, (await readAccountState(database)).state)}`)
     return true

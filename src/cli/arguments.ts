@@ -1,6 +1,6 @@
 // Parses the arguments of the commands. An invalid one ends the command with exit code 2 before anything is done.
 import { InvalidArgumentError } from 'commander'
-import { MAX_PAUSE_REASON } from '../delivery/account-state.ts'
+import { faultOfReason } from '../delivery/reason-text.ts'
 import { readSendWindow, type SendWindow } from '../delivery/send-window.ts'
 import { MIN_AGE_DAYS } from '../messages/prune-messages.ts'
 
@@ -9,13 +9,10 @@ export function parseNonEmpty(text: string): string {
   return text
 }
 
-/** Why sending is paused. Logs, the dashboard and other people's terminals show it. */
+/** Why sending is paused. */
 export function parseReason(text: string): string {
-  parseNonEmpty(text)
-  if (/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u.test(text))
-    throw new InvalidArgumentError('It must be one line without control characters.')
-  if ([...text].length > MAX_PAUSE_REASON)
-    throw new InvalidArgumentError(`It must have at most ${MAX_PAUSE_REASON} characters.`)
+  const fault = faultOfReason(text)
+  if (fault !== null) throw new InvalidArgumentError(`It ${fault}.`)
   return text
 }
 

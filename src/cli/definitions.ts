@@ -7,6 +7,7 @@ import {
   parseDays,
   parseDuration,
   parseLimit,
+  parseNonEmpty,
   parseReason,
   parseSeconds,
   parseSeed,
@@ -54,7 +55,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
       command
         .requiredOption('--to <number>', 'recipient, such as +12065550199')
         .requiredOption('--body <text>', 'text, 1 to 1,600 characters')
-        .requiredOption('--user <id>', 'user id in your app (column user_id)', parseWholeNumber)
+        .option('--user <id>', 'user id in your app (column user_id)', parseNonEmpty)
         .option('--key <text>', 'idempotency key: at most one message with this key is sent')
         .option('--valid-for <seconds>', 'neither send nor retry after this many seconds', parseWholeNumber)
         .option('--send-after <time>', 'not before this time, such as 2027-03-01T17:00:00Z', parseTime)

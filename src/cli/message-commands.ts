@@ -15,7 +15,7 @@ import { withDatabase } from './with-database.ts'
 export interface SendFlags {
   readonly to: string
   readonly body: string
-  readonly user: number
+  readonly user?: string
   readonly key?: string
   readonly validFor?: number
   readonly sendAfter?: Date

@@ -5,6 +5,7 @@ import { reasonOf } from '../delivery/error-codes.ts'
 import { describeWindow } from '../delivery/message-window.ts'
 import { nextStepOf } from '../delivery/next-step.ts'
 import { type DeliveryStatus, isDelivered, isFailure } from '../delivery/status.ts'
+import { toMessageView } from '../messages/message-view.ts'
 import { maskNumber, maskReason } from '../shared/log.ts'
 import { type Style, styled } from '../shared/output.ts'
 import { printableLine } from '../shared/printable.ts'
@@ -17,7 +18,7 @@ export function listView(messages: readonly StoredMessage[], now: Date): string 
     messages.map((message) => [
       `${message.id}`,
       formatMinute(message.createdAt),
-      `${message.userId}`,
+      `${message.userId ?? ''}`,
       maskNumber(message.to),
       statusCell(message.status),
       `${message.retryCount}`,
@@ -64,7 +65,7 @@ export function showView(
     ['Reason', masked(message.reason ?? '')],
     ['Next step', at === null ? what : `${what}: ${formatTime(at)}`],
     ['To', showContent ? to : maskNumber(to)],
-    ['User', `${message.userId}`],
+    ['User', `${message.userId ?? ''}`],
     ['Text', showContent || body === null ? body : hiddenText(body)],
     ['Created', formatTime(message.createdAt)],
     ['Deadline', formatTime(message.deadline)],
@@ -97,31 +98,4 @@ function attemptView(attempt: StoredMessage['attempts'][number]): string {
 }
 
 /** Stable: keys are added, never renamed. Times are ISO 8601 in UTC. */
-export function messageJson(message: StoredMessage): object {
-  return {
-    id: message.id,
-    userId: message.userId,
-    to: message.to,
-    body: message.body,
-    status: message.status,
-    success: message.success,
-    reason: message.reason,
-    retryCount: message.retryCount,
-    maxRetries: message.maxRetries,
-    nextRetryAt: message.nextRetryAt,
-    sid: message.sid,
-    deadline: message.deadline,
-    sendAfter: message.sendAfter,
-    sendWindow: message.sendWindow,
-    timeZone: message.timeZone,
-    processingTimeMs: message.processingTimeMs,
-    createdAt: message.createdAt,
-    attempts: message.attempts.map(attemptJson),
-  }
-}
-
-function attemptJson(attempt: StoredMessage['attempts'][number]): object {
-  const { number, status, sid, errorCode, errorText, postponements, excused, account, sender, times } =
-    attempt
-  return { number, status, sid, errorCode, errorText, postponements, excused, account, sender, times }
-}
+export const messageJson: (message: StoredMessage) => object = toMessageView

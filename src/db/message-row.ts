@@ -30,6 +30,12 @@ export const OWN_METADATA_KEYS = [
   'callback_key',
 ] as const
 
+/** If the app stored a value other than an object, it is kept under `app_metadata`. */
+export const OBJECT_METADATA = `
+  case when sms_metadata is null then '{}'::jsonb
+       when jsonb_typeof(sms_metadata) = 'object' then sms_metadata
+       else jsonb_build_object('app_metadata', sms_metadata) end`
+
 /** Excludes the app's own rows: inbound messages, and rows without a status and a sid. */
 export const IS_OURS = `message_direction <> 'inbound' and (final_status <> 'unknown' or twilio_message_sid is not null)`
 

@@ -1,18 +1,20 @@
-// The statements that read or change single messages, each beside its parameters. message-row.ts explains the columns.
-import type { Identity, Message } from '../delivery/message.ts'
-import { type DeliveryStatus, isFailure } from '../delivery/status.ts'
-import { DatabaseError } from '../shared/errors.ts'
+// The statements that read or change messages, each beside its parameters. message-row.ts explains the columns;
+// insert-messages.ts has the statement for new ones.
+import type { Message } from '../delivery/message.ts'
+import type { DeliveryStatus } from '../delivery/status.ts'
 import {
-  fromSendWindow,
   type Integer,
   IS_OURS,
   MESSAGE_COLUMNS,
   type MessageRow,
+  OBJECT_METADATA,
+  OWN_METADATA_KEYS,
   toChange,
   toMessage,
 } from './message-row.ts'
+import { readTime } from '../postgres/column-types.ts'
 import type { Db, Transaction } from '../postgres/pool.ts'
-import { castToColumnType, iso } from './times.ts'
+import { castToColumnType } from './times.ts'
 
 export interface LockedMessage {
   readonly message: Message
@@ -32,7 +34,7 @@ export async function lockMessages(
   sids: readonly string[],
   lockedRows: 'wait' | 'skip' = 'wait',
 ): Promise<LockedMessage[]> {
-  const { rows } = await tx.executeSql<MessageRow & { now: Date }>(
+  const { rows } = await tx.executeSql<LockedRow>(
     (sids.length === 0 ? LOCK_BY_ID : LOCK_BY_ID_OR_SID)[lockedRows],
     sids.length === 0 ? [arrayOf(ids)] : [arrayOf(ids), sids],
   )
@@ -41,6 +43,8 @@ export async function lockMessages(
 
 /** An array literal of PostgreSQL. pg would convert each number to text and escape it. */
 const arrayOf = (ids: readonly number[]): string => `{${ids.join(',')}}`
+
+type LockedRow = MessageRow & { readonly now: Date }
 
 const lockWhere = (condition: string, suffix: string): string =>
   `select ${MESSAGE_COLUMNS}, clock_timestamp() as "now"
@@ -67,6 +71,30 @@ const IDS_OF_SIDS = `array(select id from sms_usage_logs where twilio_message_si
 const LOCK_BY_ID_OR_SID = lockStatements(`id ${isIn(`$1::bigint[] || ${IDS_OF_SIDS}`, 'bigint')}`)
 
 /**
+ * Locks one message in a transaction of the app. The row is read as JSON: the app's driver or ORM decides how it reads
+ * times and JSON, and a row that is read wrongly would be written back wrongly.
+ *
+ * @returns null if there is no such message
+ */
+export async function lockMessageOfCaller(db: Db, id: number): Promise<LockedMessage | null> {
+  const { rows } = await db.executeSql<{ row: string }>(LOCK_AS_JSON, [id])
+  const [found] = rows
+  if (found === undefined) return null
+  const row: LockedRowInJson = JSON.parse(found.row)
+  const nextRetryAt = row.nextRetryAt === null ? null : readTime(row.nextRetryAt)
+  const message = toMessage({ ...row, nextRetryAt, createdAt: readTime(row.createdAt) })
+  return { message, now: new Date(row.now) }
+}
+
+const LOCK_AS_JSON = `select to_json(m)::text as "row" from (${lockWhere('id = $1::bigint', '')}) as m`
+
+type LockedRowInJson = Omit<LockedRow, 'nextRetryAt' | 'createdAt' | 'now'> & {
+  readonly nextRetryAt: string | null
+  readonly createdAt: string
+  readonly now: string
+}
+
+/**
  * Writes the locked messages together with the commit. `sms_metadata` keeps the keys that are not ours. `max_retries`
  * is only raised, by a manual retry beyond the limit.
  *
@@ -81,12 +109,6 @@ export function updateMessages(
   const values = [JSON.stringify(messages.map(toChange)), arrayOf(messages.map(({ id }) => id))]
   tx.executeAtCommit<{ id: Integer }>(UPDATE, values, (rows) => onWritten(rows.map(({ id }) => Number(id))))
 }
-
-/** If the app stored a value other than an object, it is kept under `app_metadata`. */
-const OBJECT_METADATA = `
-  case when sms_metadata is null then '{}'::jsonb
-       when jsonb_typeof(sms_metadata) = 'object' then sms_metadata
-       else jsonb_build_object('app_metadata', sms_metadata) end`
 
 /**
  * The condition on `id` is redundant but faster: the planner expects 100 changes from the JSON, and would scan the
@@ -111,112 +133,6 @@ const UPDATE = `update sms_usage_logs as m
 returning case when m.final_status = c.status and m.retry_count = c.retry_count
                 and m.sms_metadata -> 'attempts' = c.metadata -> 'attempts' then m.id end as "id"`
 
-export interface NewMessage {
-  /** See `Message`. */
-  readonly key: string
-  readonly userId: number
-  readonly to: string
-  readonly body: string
-  /** A message that may never be sent has a final status. */
-  readonly status: 'pending' | 'submitting' | 'expired' | 'canceled' | 'failed'
-  /** See `Message`. */
-  readonly reason: string | null
-  /** When a pending message is due; null for now. */
-  readonly nextRetryAt: Date | null
-  readonly maxRetries: number
-  readonly validForSeconds: number | null
-  readonly sendAfter: Message['sendAfter']
-  readonly sendWindow: Message['sendWindow']
-  readonly timeZone: Message['timeZone']
-  readonly idempotencyKey: string | null
-  readonly metadata: Readonly<Record<string, unknown>>
-  /** The seconds until the message is reconciled if no event comes before. Null if it has a final status. */
-  readonly reconcileAfterSeconds: number | null
-  /** The account and sender of the claim; null for a message that waits. */
-  readonly identity: Identity | null
-}
-
-/** The time that `insertMessage` records as the message's creation. */
-export async function readTransactionTime(tx: Db): Promise<Date> {
-  // As text: the app's own driver decides which type a `timestamptz` has.
-  const { rows } = await tx.executeSql<{ now: string }>(`select ${iso('now()')} as "now"`)
-  const [row] = rows
-  if (row === undefined) throw new DatabaseError('The database returned no row for its clock')
-  return new Date(row.now)
-}
-
-/**
- * Inserts a message with its first attempt. Waits for an open transaction that has inserted the same idempotency key.
- *
- * @returns its id and the time of its insertion; null if its idempotency key already exists
- * @throws DatabaseError if a trigger discarded or changed the row: the caller must roll back
- */
-export async function insertMessage(
-  db: Db,
-  message: NewMessage,
-): Promise<{ readonly id: number; readonly insertedAt: Date } | null> {
-  // The adapters of ORMs support neither operators with a question mark nor array parameters.
-  const { rows } = await db.executeSql<{ id: Integer; insertedAt: string; isAsWritten: Integer | null }>(
-    `insert into sms_usage_logs (
-        user_id, phone_number, message_direction, message_length, message_content, success, created_at,
-        retry_count, max_retries, final_status, error_message, next_retry_at, sms_metadata)
-     select $1::integer, $2::text, 'outbound', $3::integer, $4::text, $14::boolean, ${castToColumnType('created_at', 'now()')},
-            0, $5::integer, $6::text, $15::text, ${castToColumnType('next_retry_at', '$16::timestamptz')},
-            $7::jsonb || jsonb_strip_nulls(jsonb_build_object(
-              'idempotency_key', $8::text,
-              'callback_key', $11::text,
-              'deadline', ${iso('now() + make_interval(secs => $9::double precision)')},
-              'send_after', $17::text,
-              'send_window', $18::text,
-              'time_zone', $19::text,
-              'reconcile_at', ${iso('now() + make_interval(secs => $10::double precision)')},
-              'attempts', jsonb_build_array(jsonb_build_object(
-                'number', 0, 'status', $20::text, 'account', $12::text, 'sender', $13::text, 'times', jsonb_build_object($20::text, ${iso('now()')})))))
-     on conflict ((sms_metadata ->> 'idempotency_key')) where sms_metadata ->> 'idempotency_key' is not null
-        do nothing
-     returning id, ${iso('now()')} as "insertedAt",
-               (final_status = $6::text and sms_metadata ->> 'callback_key' = $11::text)::integer as "isAsWritten"`,
-    [
-      message.userId,
-      message.to,
-      [...message.body].length,
-      message.body,
-      message.maxRetries,
-      message.status,
-      JSON.stringify(message.metadata),
-      message.idempotencyKey,
-      message.validForSeconds,
-      message.reconcileAfterSeconds,
-      message.key,
-      message.identity?.account ?? null,
-      message.identity?.sender ?? null,
-      !isFailure(message.status),
-      message.reason,
-      message.nextRetryAt?.toISOString() ?? null,
-      message.sendAfter?.toISOString() ?? null,
-      fromSendWindow(message.sendWindow),
-      message.timeZone,
-      message.status === 'submitting' ? 'submitting' : 'pending',
-    ],
-  )
-  const [row] = rows
-  if (row === undefined && message.idempotencyKey === null)
-    throw new DatabaseError(DISCARDED, { scope: 'refused_row' })
-  if (row !== undefined && Number(row.isAsWritten) !== 1)
-    throw new DatabaseError(CHANGED, { scope: 'refused_row' })
-  if (row !== undefined && !Number.isSafeInteger(Number(row.id)))
-    throw new DatabaseError(TOO_LARGE_ID, { scope: 'refused_row' })
-  return row === undefined ? null : { id: Number(row.id), insertedAt: new Date(row.insertedAt) }
-}
-
-/**
- * After these errors, the transaction must be rolled back: a trigger may have stored a copy of the row that a worker
- * would send.
- */
-const DISCARDED = 'A trigger discards new rows of sms_usage_logs'
-const CHANGED =
-  'A trigger changes final_status or sms_metadata of new rows of sms_usage_logs, which belong to sms-retry'
-
 /**
  * Whether this message was inserted. The id is compared because it has an index, and the key because ids can repeat.
  * The status is not compared: a worker may have changed it already.
@@ -228,9 +144,6 @@ export async function isInserted(db: Db, id: number, key: string): Promise<boole
   )
   return rows.length > 0
 }
-
-const TOO_LARGE_ID =
-  'The ids of new rows of sms_usage_logs are above 2^53 - 1, which JavaScript cannot represent. Run: sms-retry doctor'
 
 /** The given attempts that still wait, without duplicates. */
 export async function findWaiting<Due extends { readonly message: number; readonly attempt: number }>(
@@ -248,20 +161,60 @@ export async function findWaiting<Due extends { readonly message: number; readon
   return [...new Map(stillWaiting.map((each) => [each.message, each])).values()]
 }
 
+/** A message with the columns and metadata that decisions do not need. */
 export interface StoredMessage extends Message {
-  readonly userId: number
+  /**
+   * The user of the app, as the column `user_id` has it: a number for `integer`; a number for `bigint`, or its digits
+   * above 2^53 - 1; otherwise a text. Null if the message has none.
+   */
+  readonly userId: number | string | null
+  readonly idempotencyKey: string | null
+  /** The app's own keys of `sms_metadata`. */
+  readonly metadata: Readonly<Record<string, unknown>>
 }
 
-export const STORED_COLUMNS = `${MESSAGE_COLUMNS}, user_id as "userId"`
+export const STORED_COLUMNS = `${MESSAGE_COLUMNS}, user_id as "userId", sms_metadata ->> 'idempotency_key' as "idempotencyKey",
+  ${OBJECT_METADATA} - '{${OWN_METADATA_KEYS.join(',')}}'::text[] as "metadata"`
 
-export type StoredRow = MessageRow & { readonly userId: number }
+export type StoredRow = MessageRow & Pick<StoredMessage, 'userId' | 'idempotencyKey' | 'metadata'>
+
+const HAS_KEY = `sms_metadata ->> 'idempotency_key' = $1::text`
 
 export async function findByIdempotencyKey(db: Db, key: string): Promise<StoredMessage | null> {
   const { rows } = await db.executeSql<StoredRow>(
-    `select ${STORED_COLUMNS} from sms_usage_logs where sms_metadata ->> 'idempotency_key' = $1::text`,
+    `select ${STORED_COLUMNS} from sms_usage_logs where ${HAS_KEY}`,
     [key],
   )
   return rows[0] === undefined ? null : toStoredMessage(rows[0])
+}
+
+export async function findIdByIdempotencyKey(db: Db, key: string): Promise<number | null> {
+  const { rows } = await db.executeSql<{ id: Integer }>(`select id from sms_usage_logs where ${HAS_KEY}`, [
+    key,
+  ])
+  return rows[0] === undefined ? null : Number(rows[0].id)
+}
+
+/** The part of a message that a repeated idempotency key is compared with. Its types do not depend on the driver. */
+export interface KeyedMessage {
+  readonly id: number
+  readonly idempotencyKey: string
+  readonly to: string
+  readonly body: string | null
+  readonly userId: string | null
+}
+
+/** The messages with these idempotency keys. */
+export async function findKeyedMessages(db: Db, keys: readonly string[]): Promise<KeyedMessage[]> {
+  if (keys.length === 0) return []
+  const { rows } = await db.executeSql<Omit<KeyedMessage, 'id'> & { readonly id: Integer }>(
+    `select id, sms_metadata ->> 'idempotency_key' as "idempotencyKey", phone_number as "to",
+            message_content as "body", user_id::text as "userId"
+       from sms_usage_logs
+      where sms_metadata ->> 'idempotency_key' = any(array(select jsonb_array_elements_text($1::jsonb)))`,
+    [JSON.stringify(keys)],
+  )
+  return rows.map((row) => ({ ...row, id: Number(row.id) }))
 }
 
 export async function findMessage(db: Db, id: number): Promise<StoredMessage | null> {
@@ -295,5 +248,6 @@ export async function listMessages(
 }
 
 export function toStoredMessage(row: StoredRow): StoredMessage {
-  return { ...toMessage(row), userId: row.userId }
+  const { userId, idempotencyKey, metadata } = row
+  return { ...toMessage(row), userId, idempotencyKey, metadata }
 }

@@ -71,7 +71,7 @@ function decideEvent(message: Message, event: Event, context: Context): Decision
     case 'retry':
       return decideRetry(message, event, context)
     case 'cancel':
-      return decideCancel(message)
+      return decideCancel(message, event)
     case 'reconcile':
       return decideReconcile(message, event, context)
     case 'listed':

@@ -21,9 +21,11 @@ import {
 } from './transitions.ts'
 
 /** Cancels the waiting attempt, and with it the message. */
-export function decideCancel(message: Message): Decision {
-  if (isWaiting(message))
-    return cancelPending(message, finish(message, 'canceled', 'Canceled before the next attempt'))
+export function decideCancel(
+  message: Message,
+  { reason = 'Canceled before the next attempt' }: Extract<Event, { kind: 'cancel' }>,
+): Decision {
+  if (isWaiting(message)) return cancelPending(message, finish(message, 'canceled', reason))
   return ignore(isFinal(message.status) ? `it is already ${message.status}` : WITH_TWILIO)
 }
 

@@ -145,8 +145,8 @@ export type Event =
       /** Whether to retry even if the policy never retries the error code. */
       readonly force: boolean
     }
-  /** A person cancels the message. */
-  | { readonly kind: 'cancel' }
+  /** A person or the app cancels the message. */
+  | { readonly kind: 'cancel'; readonly reason?: string }
   /** The message is due to be reconciled. */
   | {
       readonly kind: 'reconcile'

@@ -4,6 +4,7 @@ import { readBacklog } from '../db/backlog.ts'
 import { explainTooLargeId, readTooLargeId } from '../db/largest-id.ts'
 import { type Column, isWatched, readColumns, readIndexes, readQueueVersion } from '../db/inspect.ts'
 import { explainMisplaced, readTableState } from '../db/bookkeeping.ts'
+import { USER_ID_TYPES } from '../db/user-id-column.ts'
 import { isStopped } from '../delivery/account-state.ts'
 import { SchemaError } from '../shared/errors.ts'
 import { duration } from '../shared/figures.ts'
@@ -41,7 +42,7 @@ interface ColumnRequirement {
 /** The columns that sms-retry reads or writes. */
 const COLUMNS: Readonly<Record<string, ColumnRequirement>> = {
   id: { types: INTEGER },
-  user_id: { types: INTEGER },
+  user_id: { types: USER_ID_TYPES },
   phone_number: { types: TEXT, length: 16 },
   message_direction: { types: TEXT, length: 8 },
   message_length: { types: INTEGER },

@@ -1,14 +1,21 @@
 // The input of `send` and `enqueue`, validated before anything is written.
 import { z } from 'zod'
+import type { UserIdColumn } from '../db/user-id-column.ts'
+import type { Circumstances } from '../delivery/decision.ts'
+import { windowOf, zonesOf } from '../delivery/message-window.ts'
 import { readSendWindow, type SendWindow } from '../delivery/send-window.ts'
 import { isTimeZone } from '../delivery/time-on-clock.ts'
 import { InvalidMessageError } from '../shared/errors.ts'
-import { OWN_METADATA_KEYS } from '../db/message-row.ts'
 import { E164, hintsOnNumber, rewrittenForm } from '../shared/phone-number.ts'
+import { isStorable, type Metadata, readMetadata, UNSTORABLE } from './message-metadata.ts'
+import { checkUserId } from './user-id.ts'
 
 export interface MessageInput {
-  /** The user of the app that the message belongs to (column `user_id`). */
-  readonly userId: number
+  /**
+   * The user of the app that the message belongs to, as the column `user_id` has it: `integer`, `bigint`, `uuid`, `text` or
+   * `varchar`. May be left out if the column allows null. The column is read when the sender starts.
+   */
+  readonly userId?: number | string | bigint | null | undefined
   /** The recipient, in E.164: `+15551234567`. */
   readonly to: string
   /** 1 to 1,600 characters. */
@@ -42,16 +49,9 @@ export interface MessageInput {
 
 const MAX_BODY_LENGTH = 1600
 const MAX_KEY_LENGTH = 255
-const MAX_INTEGER = 2_147_483_647
-
-const isStorable = (text: string): boolean => !text.includes('\0') && text.isWellFormed()
-const UNSTORABLE = 'must have no NUL character and no half of a surrogate pair'
 
 const schema = z.strictObject({
-  userId: z
-    .int('must be a whole number')
-    .min(-MAX_INTEGER - 1)
-    .max(MAX_INTEGER),
+  userId: z.unknown(),
   to: z
     .string('must be a phone number in E.164')
     .regex(E164, {
@@ -99,7 +99,8 @@ const schema = z.strictObject({
 })
 
 export interface CheckedMessage {
-  readonly userId: number
+  /** The text of a value that the column accepts. */
+  readonly userId: string | null
   readonly to: string
   readonly body: string
   readonly idempotencyKey: string | null
@@ -112,81 +113,79 @@ export interface CheckedMessage {
 
 const MAX_DELAY_MS = 366 * 24 * 3600 * 1000
 
+/** The table and the configuration that messages are checked against. */
+export interface InputRules {
+  readonly userIdColumn: UserIdColumn
+  readonly circumstances: Circumstances
+}
+
 /**
  * @param nowMs the clock of this process
  * @throws InvalidMessageError that lists every fault, but no value
  */
-export function checkMessage(input: MessageInput, nowMs = Date.now()): CheckedMessage {
-  const parsed = schema.safeParse(input)
-  if (!parsed.success) {
-    throw invalid(parsed.error.issues.map((issue) => `${issue.path.join('.') || 'message'} ${issue.message}`))
+export function checkMessage(input: MessageInput, rules: InputRules, nowMs = Date.now()): CheckedMessage {
+  const read = readMessage(input, rules, nowMs)
+  if ('faults' in read) throw new InvalidMessageError(`The message cannot be sent: ${read.faults.join('; ')}`)
+  return read
+}
+
+/** The error about many messages describes so many of them. Its `indexes` has all. */
+const MAX_DESCRIBED = 10
+
+/** @throws InvalidMessageError with the index of every invalid message, and the faults of the first ones */
+export function checkMessages(inputs: readonly MessageInput[], rules: InputRules): CheckedMessage[] {
+  const nowMs = Date.now()
+  const messages: CheckedMessage[] = []
+  const invalid: { readonly index: number; readonly faults: readonly string[] }[] = []
+  for (const [index, input] of inputs.entries()) {
+    const read = readMessage(input, rules, nowMs)
+    if ('faults' in read) invalid.push({ index, faults: read.faults })
+    else messages.push(read)
   }
-  const { userId, to, body, idempotencyKey = null, validForSeconds = null } = parsed.data
+  if (invalid.length === 0) return messages
+  const described = invalid.slice(0, MAX_DESCRIBED)
+  const others = invalid.length - described.length
+  throw new InvalidMessageError(
+    [
+      `${invalid.length} of ${inputs.length} messages cannot be sent, and none was written`,
+      ...described.map(({ index, faults }) => `[${index}] ${faults.join('; ')}`),
+      ...(others > 0 ? [`and ${others} more; see the property indexes`] : []),
+    ].join('\n'),
+    invalid.map(({ index }) => index),
+  )
+}
+
+function readMessage(
+  input: MessageInput,
+  { userIdColumn, circumstances }: InputRules,
+  nowMs: number,
+): CheckedMessage | { readonly faults: readonly string[] } {
+  const parsed = schema.safeParse(input)
+  const user = checkUserId(parsed.success ? parsed.data.userId : input?.userId, userIdColumn)
+  const faults = 'fault' in user ? [`userId ${user.fault}`] : []
+  if (!parsed.success)
+    faults.push(
+      ...parsed.error.issues.map((issue) => `${issue.path.join('.') || 'message'} ${issue.message}`),
+    )
+  if (!parsed.success || 'fault' in user) return { faults }
+  const { to, body, idempotencyKey = null, validForSeconds = null } = parsed.data
   const { sendAfter = null, sendWindow = null, timeZone = null } = parsed.data
   const delayMs = sendAfter === null ? 0 : sendAfter.getTime() - nowMs
-  if (delayMs > MAX_DELAY_MS) throw invalid(['sendAfter must be at most a year ahead'])
+  if (delayMs > MAX_DELAY_MS) return { faults: ['sendAfter must be at most a year ahead'] }
   if (sendAfter !== null && validForSeconds !== null && delayMs >= validForSeconds * 1000)
-    throw invalid(['sendAfter must be before the end of validForSeconds, which counts from now'])
+    return { faults: ['sendAfter must be before the end of validForSeconds, which counts from now'] }
   const read = readMetadata(parsed.data.metadata)
-  if ('fault' in read) throw invalid([`metadata ${read.fault}`])
+  if ('fault' in read) return { faults: [`metadata ${read.fault}`] }
   const times = { validForSeconds, sendAfter, sendWindow, timeZone }
-  return { userId, to, body, idempotencyKey, ...times, metadata: read.metadata }
+  const message = { userId: user.value, to, body, idempotencyKey, ...times, metadata: read.metadata }
+  return lacksTimeZone(message, circumstances) ? { faults: [NO_TIME_ZONE] } : message
 }
 
-export function invalid(faults: readonly string[]): InvalidMessageError {
-  return new InvalidMessageError(`The message cannot be sent: ${faults.join('; ')}`)
+/** Whether a send window holds for the message, but not in which time zone. */
+function lacksTimeZone(message: CheckedMessage, circumstances: Circumstances): boolean {
+  return windowOf(message, circumstances) !== null && zonesOf(message, circumstances).length === 0
 }
 
-type Metadata = Readonly<Record<string, unknown>>
-
-const MAX_METADATA_BYTES = 16_384
-/** PostgreSQL's own limit depends on its stack size; the dashboard and the driver recurse as well. */
-const MAX_METADATA_DEPTH = 1000
-
-const NOT_PLAIN = 'must be a plain object'
-
-/** A fault inside the metadata. Its text continues after the word `metadata`. */
-class MetadataFault extends Error {}
-
-/** Reads the metadata once into plain JSON, so that exactly the checked value is stored. */
-function readMetadata(input: unknown): { readonly metadata: Metadata } | { readonly fault: string } {
-  if (input === undefined) return { metadata: {} }
-  if (input === null || typeof input !== 'object' || Array.isArray(input)) return { fault: NOT_PLAIN }
-  let json: string | undefined
-  try {
-    json = JSON.stringify(input, createCheck())
-  } catch (error) {
-    if (error instanceof MetadataFault) return { fault: error.message }
-    return { fault: 'cannot be read: a toJSON method or a getter in it throws' }
-  }
-  // A Date, for example, is an object, but its JSON is a string.
-  if (!json?.startsWith('{')) return { fault: NOT_PLAIN }
-  if (Buffer.byteLength(json) > MAX_METADATA_BYTES)
-    return { fault: `must be at most ${MAX_METADATA_BYTES} bytes of JSON` }
-  const metadata = JSON.parse(json) as Metadata
-  const taken = OWN_METADATA_KEYS.filter((key) => Object.hasOwn(metadata, key))
-  if (taken.length > 0)
-    return { fault: `must not use the keys ${taken.join(', ')}, which belong to sms-retry` }
-  return { metadata }
-}
-
-/** A replacer for JSON.stringify that changes nothing and tracks the objects around the current value. */
-function createCheck(): (this: unknown, key: string, value: unknown) => unknown {
-  const ancestors: object[] = []
-  const isAncestor = new Set<object>()
-  return function check(key, value) {
-    while (ancestors.length > 0 && ancestors.at(-1) !== this) isAncestor.delete(ancestors.pop() ?? {})
-    if (!isStorable(key) || (typeof value === 'string' && !isStorable(value)))
-      throw new MetadataFault(UNSTORABLE)
-    if (typeof value === 'bigint')
-      throw new MetadataFault('must have no BigInt, which JSON does not support: use a string')
-    if (value === null || typeof value !== 'object') return value
-    if (isAncestor.has(value)) throw new MetadataFault('must have no cycle: an object in it contains itself')
-    ancestors.push(value)
-    isAncestor.add(value)
-    // The metadata itself counts as one.
-    if (ancestors.length > MAX_METADATA_DEPTH + 1)
-      throw new MetadataFault(`must have at most ${MAX_METADATA_DEPTH} nested objects and arrays`)
-    return value
-  }
-}
+const NO_TIME_ZONE =
+  'timeZone is required: its send window cannot be read, because the number shows no time zone. Or set ' +
+  'SEND_WINDOW_FALLBACK_TIME_ZONE for all such numbers'

@@ -1,15 +1,14 @@
 // Plans a new message before its row is written: asks the gate, and makes the row that follows from the answer.
 import { randomBytes } from 'node:crypto'
-import type { NewMessage } from '../db/messages.ts'
+import type { NewMessage } from '../db/insert-messages.ts'
 import { type AccountState, WORKING_ACCOUNT } from '../delivery/account-state.ts'
-import type { Circumstances } from '../delivery/decision.ts'
 import { gate, type Passage } from '../delivery/gate.ts'
-import { windowOf, zonesOf } from '../delivery/message-window.ts'
 import { firstCheckSeconds, firstLookupSeconds } from '../delivery/reconcile-time.ts'
 import { maxRetriesOf, type RetryPolicy } from '../delivery/retry-policy.ts'
 import { addSeconds, secondsBetween } from '../delivery/seconds.ts'
+import type { ScheduledJob } from '../jobs/queue.ts'
 import type { ContextDeps } from '../recording/event-batch.ts'
-import { type CheckedMessage, invalid } from './message-input.ts'
+import type { CheckedMessage } from './message-input.ts'
 
 /** What becomes of a new message. */
 export interface Plan {
@@ -47,15 +46,6 @@ export function planMessage(
   }
 }
 
-/** @throws InvalidMessageError if a send window holds for the message, but not in which time zone */
-export function requireTimeZone(message: CheckedMessage, circumstances: Circumstances): void {
-  if (windowOf(message, circumstances) === null || zonesOf(message, circumstances).length > 0) return
-  throw invalid([
-    'timeZone is required: its send window cannot be read, because the number shows no time zone. Or set ' +
-      'SEND_WINDOW_FALLBACK_TIME_ZONE for all such numbers',
-  ])
-}
-
 /** The key in base64url must match MESSAGE_KEY. */
 const KEY_BYTES = 12
 
@@ -81,4 +71,9 @@ export function toNewMessage(
 function firstCheck(status: NewMessage['status'], dueAt: Date | null, now: Date, delayScale: number): number {
   if (status === 'submitting') return firstLookupSeconds('submitting', delayScale)
   return firstCheckSeconds(dueAt === null ? 0 : secondsBetween(now, dueAt), delayScale)
+}
+
+/** The job of the first attempt. */
+export function firstJob(messageId: number, key: string, { nextRetryAt }: Plan): ScheduledJob {
+  return { messageId, key, attempt: 0, postponements: 0, at: nextRetryAt }
 }

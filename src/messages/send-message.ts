@@ -1,61 +1,90 @@
-// Use case: the app sends a message. `sendMessage` records it, submits it and records the answer. `enqueueMessage` adds
-// the row and its job in the caller's transaction, and a worker submits it.
+// Use case: the app sends a message. It is recorded, submitted, and the answer is recorded.
 import { readAccountState } from '../db/account-row.ts'
-import {
-  findByIdempotencyKey,
-  insertMessage,
-  isInserted,
-  readTransactionTime,
-  type StoredMessage,
-} from '../db/messages.ts'
-import { dependsOnTime } from '../delivery/gate.ts'
+import { insertMessages } from '../db/insert-messages.ts'
+import { findByIdempotencyKey, isInserted, type StoredMessage } from '../db/messages.ts'
+import type { UserIdColumn } from '../db/user-id-column.ts'
+import { reasonOf } from '../delivery/error-codes.ts'
 import { secondsBetween } from '../delivery/seconds.ts'
 import { latestAttempt } from '../delivery/transitions.ts'
-import type { Db, Transaction } from '../postgres/pool.ts'
+import { toRefusedRowError } from '../postgres/database-failure.ts'
+import type { Database, Transaction } from '../postgres/pool.ts'
 import type { Message } from '../delivery/message.ts'
-import type { DeliveryStatus } from '../delivery/status.ts'
-import { DatabaseError, IdempotencyKeyReusedError } from '../shared/errors.ts'
+import { DatabaseError } from '../shared/errors.ts'
 import { type CheckedMessage, checkMessage, type MessageInput } from './message-input.ts'
-import { newKey, type Plan, planMessage, requireTimeZone, toNewMessage } from './plan-message.ts'
-import type { Queue } from '../jobs/queue.ts'
-import type { ContextDeps } from '../recording/event-batch.ts'
+import { firstJob, newKey, type Plan, planMessage, toNewMessage } from './plan-message.ts'
+import { NO_ROW_WITH_KEY, requireSameMessage } from './repeated-key.ts'
 import { type AttemptDeps, startStopwatch, submitAttempt } from './run-attempts.ts'
 
-export interface SendResult {
+interface SomeResult {
   /** The row's id. */
   readonly id: number
-  /**
-   * - `accepted`: Twilio has the message. Status callbacks report what follows.
-   * - `retry_scheduled`: it failed, or waits for its first attempt. The worker makes the next attempt at `nextRetryAt`.
-   * - `failed`: it failed for good, was canceled, or its deadline passed.
-   * - `in_doubt`: it is not known whether Twilio has it. It is not submitted again before that is known.
-   */
-  readonly status: 'accepted' | 'retry_scheduled' | 'failed' | 'in_doubt'
   /** Twilio's id of the latest attempt that it accepted. */
   readonly sid?: string
   /** Twilio's code of the latest failure. */
   readonly errorCode?: number
+  /** When the worker makes the next attempt. In the past if it is due and waits for a worker. */
   readonly nextRetryAt?: Date
-  /** Why nothing was submitted, for a person, such as a hold. */
+  /** Why it failed or waits, such as a hold, for a person. May contain the recipient's number: not for logs. */
   readonly reason?: string
 }
 
-export interface EnqueueResult {
-  readonly id: number
-  /** False if the idempotency key already existed: nothing was added. */
-  readonly created: boolean
+/** Twilio has the message. Status callbacks report what follows. */
+export interface AcceptedResult extends SomeResult {
+  readonly status: 'accepted'
+  readonly sid: string
+}
+
+/** The message failed, or waits for its first attempt. */
+export interface RetryScheduledResult extends SomeResult {
+  readonly status: 'retry_scheduled'
+  readonly nextRetryAt: Date
+}
+
+/** The message failed for good, was canceled, or its deadline passed. */
+export interface FailedResult extends SomeResult {
+  readonly status: 'failed'
+  readonly reason: string
+}
+
+/** It is not known whether Twilio has the message. It is not submitted again before that is known. */
+export interface InDoubtResult extends SomeResult {
+  readonly status: 'in_doubt'
+}
+
+/**
+ * The result of `send`, by its `status`.
+ *
+ * @example
+ * switch (result.status) {
+ *   case 'accepted':
+ *     return result.sid
+ *   case 'retry_scheduled':
+ *     return `again at ${result.nextRetryAt.toISOString()}`
+ *   case 'failed':
+ *     return result.reason
+ *   case 'in_doubt':
+ *     return 'not known yet'
+ * }
+ */
+export type SendResult = AcceptedResult | RetryScheduledResult | FailedResult | InDoubtResult
+
+export type SendStatus = SendResult['status']
+
+/** The dependencies of `send`. */
+export interface SendDeps extends AttemptDeps {
+  readonly userIdColumn: UserIdColumn
 }
 
 /**
  * Submits the message now if the gate allows it; otherwise, a worker submits it later, or nobody ever does.
  *
  * @throws InvalidMessageError if the input is invalid: nothing was written
+ * @throws RefusedRowError if the database refuses the row: nothing was written
  * @throws DatabaseError if the database failed before the request: nothing was submitted; `written` tells whether the row
  *   was written
  */
-export async function sendMessage(deps: AttemptDeps, input: MessageInput): Promise<SendResult> {
-  const message = checkMessage(input)
-  requireTimeZone(message, deps.circumstances)
+export async function sendMessage(deps: SendDeps, input: MessageInput): Promise<SendResult> {
+  const message = checkMessage(input, deps)
   await deps.twilio.ready()
   const sinceClaim = startStopwatch()
   const key = newKey()
@@ -97,6 +126,15 @@ async function existingResult(deps: AttemptDeps, message: CheckedMessage): Promi
   return { ...toResult(existing), ...(isSubmitted || reason === null ? {} : { reason }) }
 }
 
+/** The existing row with this message's idempotency key. */
+async function findExisting(database: Database, message: CheckedMessage): Promise<StoredMessage> {
+  const { idempotencyKey } = message
+  const existing = idempotencyKey === null ? null : await findByIdempotencyKey(database, idempotencyKey)
+  if (existing === null) throw new DatabaseError(NO_ROW_WITH_KEY)
+  requireSameMessage({ ...existing, userId: existing.userId === null ? null : `${existing.userId}` }, message)
+  return existing
+}
+
 interface Inserted {
   readonly id: number
   readonly insertedAt: Date
@@ -104,15 +142,16 @@ interface Inserted {
 }
 
 /** Null if the idempotency key already exists. */
-function insertConfirmed(deps: AttemptDeps, message: CheckedMessage, key: string): Promise<Inserted | null> {
+function insertConfirmed(deps: SendDeps, message: CheckedMessage, key: string): Promise<Inserted | null> {
   const insert = async (tx: Transaction): Promise<Inserted | null> => {
     // With `begin`: this costs no round trip.
     const { state, now } = await readAccountState(tx.atBegin)
     const plan = planMessage(deps, message, now, state)
     const identity = plan.passage.kind === 'now' ? deps.twilio.identity : null
-    const inserted = await insertMessage(tx, toNewMessage(message, key, plan, identity, deps.policy))
+    const row = toNewMessage(message, key, plan, identity, deps.policy)
+    const [inserted = null] = await insertMessages(tx, [row], deps.userIdColumn.type)
     if (inserted === null) return null
-    if (plan.passage.kind === 'at') await scheduleFirst(deps.queue, tx.atCommit, inserted.id, key, plan)
+    if (plan.passage.kind === 'at') await deps.queue.schedule(tx.atCommit, [firstJob(inserted.id, key, plan)])
     return { ...inserted, plan }
   }
   return deps.database
@@ -125,7 +164,6 @@ function insertConfirmed(deps: AttemptDeps, message: CheckedMessage, key: string
 
 const RECORDED = {
   no: 'and the message was not recorded: send it again',
-  refused: 'and sending it again will not help: the database refuses its row',
   unknown:
     'but it is not known whether the message was recorded. If it was, a worker will send it. Send it again with the ' +
     'same idempotencyKey. If the message has none, check whether its row exists before you send it again',
@@ -134,85 +172,35 @@ const RECORDED = {
 /** @param written used instead of `written` of the error */
 function throwNotSubmitted(error: unknown, written?: DatabaseError['written']): never {
   if (!(error instanceof DatabaseError)) throw error
+  if (error.isRefusal) throw toRefusedRowError(error)
   const writtenState = written ?? error.written
-  const text = `Nothing was submitted, ${RECORDED[error.isRefusal ? 'refused' : writtenState]}. ${error.message}`
+  const text = `Nothing was submitted, ${RECORDED[writtenState]}. ${error.message}`
   throw new DatabaseError(text, { cause: error.cause, written: writtenState, scope: error.scope })
 }
 
-/**
- * Adds the row and its job in the caller's transaction: both exist after its commit, and neither after a rollback.
- *
- * @throws InvalidMessageError if the input is invalid: nothing was written
- */
-export async function enqueueMessage(
-  deps: ContextDeps & { readonly queue: Queue },
-  tx: Db,
-  input: MessageInput,
-): Promise<EnqueueResult> {
-  const message = checkMessage(input)
-  requireTimeZone(message, deps.circumstances)
-  // Most messages save this statement.
-  const now = dependsOnTime(message, deps.circumstances) ? await readTransactionTime(tx) : new Date(0)
-  const plan = planMessage(deps, message, now)
-  const key = newKey()
-  const inserted = await insertMessage(tx, toNewMessage(message, key, plan, null, deps.policy))
-  if (inserted === null) return { id: (await findExisting(tx, message)).id, created: false }
-  const { id } = inserted
-  if (plan.passage.kind !== 'never') await scheduleFirst(deps.queue, tx, id, key, plan)
-  return { id, created: true }
-}
-
-function scheduleFirst(queue: Queue, tx: Db, messageId: number, key: string, plan: Plan): Promise<void> {
-  return queue.schedule(tx, [{ messageId, key, attempt: 0, postponements: 0, at: plan.nextRetryAt }])
-}
-
-/** The existing row with this message's idempotency key. */
-async function findExisting(db: Db, message: CheckedMessage): Promise<StoredMessage> {
-  const { idempotencyKey } = message
-  const existing = idempotencyKey === null ? null : await findByIdempotencyKey(db, idempotencyKey)
-  if (existing === null)
-    throw new DatabaseError(
-      'The message was not inserted, but no row has its idempotency key. Either a row with this key was just deleted, ' +
-        'or a trigger discards new rows of sms_usage_logs',
-    )
-  // The text may have been deleted because of its age: then it is not compared.
-  const isSameText = existing.body === null || existing.body === message.body
-  // The caller's driver may return the id as a string or a bigint.
-  const isSameUser = Number(existing.userId) === message.userId
-  if (existing.to !== message.to || !isSameText || !isSameUser) {
-    throw new IdempotencyKeyReusedError(
-      `The idempotency key belongs to message ${existing.id}, which has another recipient, text or user. ` +
-        'Use a new key for a new message.',
-    )
-  }
-  return existing
-}
-
 function toResult(message: Message): SendResult {
-  const { id, status, sid, nextRetryAt } = message
+  const { id, status, sid, nextRetryAt, reason, createdAt } = message
   const errorCode = message.attempts.findLast((attempt) => attempt.errorCode !== null)?.errorCode
-  return {
+  const result = {
     id,
-    status: resultStatus(status),
     ...(sid === null ? {} : { sid }),
     ...(errorCode === undefined || errorCode === null ? {} : { errorCode }),
     ...(nextRetryAt === null ? {} : { nextRetryAt }),
   }
-}
-
-function resultStatus(status: DeliveryStatus): SendResult['status'] {
   switch (status) {
     case 'pending':
     case 'retrying':
-      return 'retry_scheduled'
+      // Without a time, the attempt has been due since the message exists.
+      return { ...result, status: 'retry_scheduled', nextRetryAt: nextRetryAt ?? createdAt }
     case 'submitting':
-      return 'in_doubt'
+      return { ...result, status: 'in_doubt' }
     case 'undelivered':
     case 'failed':
     case 'expired':
     case 'canceled':
-      return 'failed'
+      return { ...result, status: 'failed', reason: reason ?? reasonOf(errorCode ?? null) }
     default:
-      return 'accepted'
+      // Another program may have written the status without a sid.
+      return sid === null ? { ...result, status: 'in_doubt' } : { ...result, status: 'accepted', sid }
   }
 }

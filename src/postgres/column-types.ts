@@ -7,8 +7,8 @@ const { BOOL, FLOAT8, INT4, INT8, JSON: JSON_TEXT, JSONB, TIMESTAMP, TIMESTAMPTZ
 const PARSERS: ReadonlyMap<number, (text: string) => unknown> = new Map([
   [BOOL, (text) => text === 't'],
   [INT4, Number],
-  // A user's table may use bigint for any of our integers. None of them comes near 2^53.
-  [INT8, Number],
+  // A user's table may use bigint for any of our integers. Only the app's user ids may be above 2^53 - 1.
+  [INT8, (text) => (Number.isSafeInteger(Number(text)) ? Number(text) : text)],
   [FLOAT8, Number],
   [JSON_TEXT, (text) => JSON.parse(text)],
   [JSONB, (text) => JSON.parse(text)],
@@ -23,15 +23,15 @@ export const columnTypes = {
     (format === 'text' ? PARSERS.get(oid) : undefined) ?? pg.types.getTypeParser(oid, format as 'text'),
 } as pg.CustomTypesConfig
 
-/** A time in a year of four digits. A time with a zone ends in `+00` or `+05:30`. */
-const TIME = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?)(?:([+-]\d\d)(:\d\d)?)?$/
+/** A time in a year of four digits. A time with a zone ends in `+00` or `+05:30`. In JSON, the day ends with a T. */
+const TIME = /^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d(?:\.\d+)?)(?:([+-]\d\d)(:\d\d)?)?$/
 
 /**
  * Times outside those years become an infinite number, as pg reads the two infinities.
  *
  * @throws if the session's DateStyle is not ISO
  */
-function readTime(text: string): Date | number {
+export function readTime(text: string): Date | number {
   const [, day, time, hours, minutes = ':00'] = TIME.exec(text) ?? []
   if (day !== undefined) return new Date(`${day}T${time}${hours === undefined ? 'Z' : hours + minutes}`)
   if (/^-infinity$|BC$/.test(text)) return -Infinity

@@ -1,6 +1,6 @@
 // What a database failure means: whether anything was written, and whether it concerns this row or every statement.
 import pg from 'pg'
-import { DatabaseError } from '../shared/errors.ts'
+import { DatabaseError, RefusedRowError } from '../shared/errors.ts'
 
 /** For a connection or a statement that cannot have written anything. */
 export function rethrowFailed(error: Error): never {
@@ -48,4 +48,20 @@ export function isAnswer(error: unknown): error is pg.DatabaseError {
  */
 function isEndOfConnection({ code }: pg.DatabaseError): boolean {
   return /^(57P|08)/.test(code ?? '')
+}
+
+const NOT_NULL_VIOLATION = '23502'
+
+/** For a DatabaseError that is a refusal. Its message may quote the row; the new one does not. */
+export function toRefusedRowError({ cause, message }: DatabaseError): RefusedRowError {
+  const text = (what: string): string =>
+    `The database refuses this message: ${what}. Nothing was written or submitted. Sending it again will not help until ` +
+    'the message or the database changes'
+  if (!isAnswer(cause)) return new RefusedRowError(text(message), { cause })
+  const { code, table, column, constraint = null } = cause
+  if (constraint !== null)
+    return new RefusedRowError(text(`constraint ${constraint} of table ${table}`), { cause, constraint })
+  if (code === NOT_NULL_VIOLATION)
+    return new RefusedRowError(text(`column ${column} of table ${table} does not allow null`), { cause })
+  return new RefusedRowError(text(`PostgreSQL reports error ${code}; the cause has its text`), { cause })
 }

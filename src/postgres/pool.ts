@@ -10,6 +10,7 @@ import { sessionSettings } from './session-settings.ts'
 import { TimedClient, toTimed } from './timed-client.ts'
 import { type Db, inTransaction, type RunTransaction, type Transaction } from './transaction.ts'
 
+export { type CallerTransaction, dbOfCaller, inCallerTransaction } from './caller-transaction.ts'
 export type { Db, RunTransaction, Transaction }
 
 export interface Database extends Db {
@@ -125,11 +126,4 @@ function without(parameters: readonly string[], text: string): string {
   const url = new URL(text)
   for (const name of parameters) url.searchParams.delete(name)
   return url.toString()
-}
-
-/** The caller's own transaction: a pg client, or an adapter of pg-boss for an ORM. */
-export type CallerTransaction = Db | pg.ClientBase
-
-export function dbOfCaller(db: CallerTransaction): Db {
-  return 'executeSql' in db ? db : { executeSql: (text, values) => db.query(text, values) }
 }

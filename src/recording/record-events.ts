@@ -80,7 +80,7 @@ async function recordBatch(
   })
 }
 
-const NOT_WRITTEN =
+export const NOT_WRITTEN =
   'The database discarded the change of the row without an error. Check the triggers, rules and row-level security of ' +
   'sms_usage_logs'
 

@@ -13,9 +13,16 @@ export class ConfigError extends SmsRetryError {
   readonly code = 'CONFIG'
 }
 
-/** The message is invalid. Nothing was written and nothing was submitted. */
+/** The message, or an argument of `get` or `cancel`, is invalid. Nothing was written and nothing was submitted. */
 export class InvalidMessageError extends SmsRetryError {
   readonly code: string = 'INVALID_MESSAGE'
+  /** The positions of the invalid messages in the list that `enqueueMany` got. Empty for other calls. */
+  readonly indexes: readonly number[]
+
+  constructor(message: string, indexes: readonly number[] = []) {
+    super(message)
+    this.indexes = indexes
+  }
 }
 
 /** The idempotency key belongs to another message. Nothing was written and nothing was submitted. */
@@ -55,6 +62,22 @@ export class DatabaseError extends SmsRetryError {
   /** True if the database refuses the row, so a retry would fail as well. */
   get isRefusal(): boolean {
     return this.scope === 'refused_row'
+  }
+}
+
+/**
+ * The database refuses the row: a constraint, a trigger or row-level security of your app. Nothing was written and nothing
+ * was submitted. Sending again fails as well, until the message or the database changes. The message names the constraint;
+ * `cause` is the driver's error, whose `detail` may quote the row.
+ */
+export class RefusedRowError extends SmsRetryError {
+  readonly code = 'REFUSED_ROW'
+  /** The constraint that refuses the row. Null if none does, such as for a trigger. */
+  readonly constraint: string | null
+
+  constructor(message: string, options: { cause?: unknown; constraint?: string | null } = {}) {
+    super(message, { cause: options.cause })
+    this.constraint = options.constraint ?? null
   }
 }
 

@@ -1,10 +1,10 @@
 // Tests that an idempotency key has one row, with any number of concurrent inserts and any end of their transactions.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { findByIdempotencyKey, insertMessage } from '../../src/db/messages.ts'
+import { findByIdempotencyKey } from '../../src/db/messages.ts'
 import type { Database } from '../../src/postgres/pool.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { waitFor } from '../support/wait-for.ts'
-import { NEW_MESSAGE } from './new-message.ts'
+import { insertMessage, NEW_MESSAGE } from './new-message.ts'
 import { open } from './original-table.ts'
 
 let own: TestDatabase

@@ -2,18 +2,12 @@
 // `sms_metadata`, and idempotency-key.test.ts for the idempotency key.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import pg from 'pg'
-import {
-  findMessage,
-  insertMessage,
-  listMessages,
-  lockMessages,
-  updateMessages,
-} from '../../src/db/messages.ts'
+import { findMessage, listMessages, lockMessages, updateMessages } from '../../src/db/messages.ts'
 import type { Database } from '../../src/postgres/pool.ts'
 import { newSid } from '../support/callbacks.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { waitFor } from '../support/wait-for.ts'
-import { NEW_MESSAGE } from './new-message.ts'
+import { insertMessage, NEW_MESSAGE } from './new-message.ts'
 import { open } from './original-table.ts'
 
 let own: TestDatabase
@@ -183,6 +177,8 @@ test('a message is read as it was written', async () => {
   expect(await findMessage(database, id)).toEqual({
     ...changed,
     userId: 7,
+    idempotencyKey: null,
+    metadata: {},
     createdAt: expect.any(Date),
     sendAfter: new Date('2031-02-03T04:00:00.000Z'),
     sendWindow: { from: '08:00', to: '21:30' },

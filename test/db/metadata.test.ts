@@ -1,7 +1,7 @@
 // Tests that `sms_metadata` also belongs to the app: its values survive every event, and no value of the app can break a
 // message.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
-import { findMessage, insertMessage } from '../../src/db/messages.ts'
+import { findMessage } from '../../src/db/messages.ts'
 import type { Database } from '../../src/postgres/pool.ts'
 import type { Event } from '../../src/delivery/message.ts'
 import { createRetryPolicy } from '../../src/delivery/retry-policy.ts'
@@ -13,6 +13,7 @@ import { newSid } from '../support/callbacks.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { newMetrics } from '../support/metrics.ts'
 import { silentLogger } from '../support/silent-logger.ts'
+import { insertMessage } from './new-message.ts'
 import { open } from './original-table.ts'
 
 let own: TestDatabase
@@ -167,7 +168,7 @@ describe('keys of the app survive', () => {
     const metadata = { campaign: 'may', nothing: null, nested: { nothing: null, list: [null] } }
     const inserted = await insertMessage(database, {
       key: 'key-of-a-message',
-      userId: 1,
+      userId: '1',
       to: '+12065550100',
       body: 'Hello',
       status: 'pending',

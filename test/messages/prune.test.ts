@@ -10,10 +10,10 @@ import { createRetryPolicy } from '../../src/delivery/retry-policy.ts'
 import { type Pruned, prune } from '../../src/messages/prune-messages.ts'
 import { type Queue, startQueue } from '../../src/jobs/queue.ts'
 import { type MessageEvent, recordEvents } from '../../src/recording/record-events.ts'
-import { enqueueMessage } from '../../src/messages/send-message.ts'
+import { enqueueMessage } from '../../src/messages/enqueue-messages.ts'
 import { open } from '../db/original-table.ts'
 import { runCli } from '../cli/run-cli.ts'
-import { UNRESTRICTED } from '../support/circumstances.ts'
+import { UNRESTRICTED, USER_ID_COLUMN } from '../support/circumstances.ts'
 import { newSid } from '../support/callbacks.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { newMetrics } from '../support/metrics.ts'
@@ -46,6 +46,7 @@ const deps = () => ({
   policy,
   metrics: newMetrics(policy),
   circumstances: UNRESTRICTED,
+  userIdColumn: USER_ID_COLUMN,
   random: () => 0,
   logger: silentLogger,
 })

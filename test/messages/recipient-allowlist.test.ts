@@ -5,6 +5,7 @@ import { findMessage } from '../../src/db/messages.ts'
 import { actOnMessage } from '../../src/messages/act-on-message.ts'
 import { sendMessage } from '../../src/messages/send-message.ts'
 import { toText } from '../../src/metrics/metrics-snapshot.ts'
+import { USER_ID_COLUMN } from '../support/circumstances.ts'
 import { seriesOf } from '../support/metrics.ts'
 import { newProcess, runDue } from '../support/timed-world.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -34,7 +35,7 @@ test('send() to another recipient records the message as canceled, and makes no 
 test('send() counts a message that is never sent as an outcome', async () => {
   const world = await newWorld(WITH_LIST)
   const deps = await newProcess(world)
-  await sendMessage(deps, message({ to: OTHER }))
+  await sendMessage({ ...deps, userIdColumn: USER_ID_COLUMN }, message({ to: OTHER }))
   const series = seriesOf(await toText([await deps.metrics.snapshot()]))
   expect(series.get('sms_retry_outcomes_total{status="canceled",retried="no"}')).toBe(1)
 })

@@ -6,8 +6,9 @@ import { InvalidMessageError } from '../../src/shared/errors.ts'
 import { actOnMessage } from '../../src/messages/act-on-message.ts'
 import type { MessageInput } from '../../src/messages/message-input.ts'
 import { reconcile } from '../../src/messages/reconcile.ts'
-import { enqueueMessage } from '../../src/messages/send-message.ts'
+import { enqueueMessage } from '../../src/messages/enqueue-messages.ts'
 import type { Db } from '../../src/postgres/pool.ts'
+import { USER_ID_COLUMN } from '../support/circumstances.ts'
 import { accept } from '../support/fake-twilio.ts'
 import { jobsOf, newProcess, newTimedWorld, NOTHING, runDue } from '../support/timed-world.ts'
 import type { World } from '../support/world.ts'
@@ -185,7 +186,7 @@ describe('enqueue()', () => {
           return deps.database.executeSql(text, values)
         },
       }
-      await enqueueMessage(deps, counting, input)
+      await enqueueMessage({ ...deps, userIdColumn: USER_ID_COLUMN }, counting, input)
       return statements
     }
     const plain = await statementsOf(message({ validForSeconds: 60 }))

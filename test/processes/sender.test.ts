@@ -157,7 +157,11 @@ describe('enqueue', () => {
     const world = await newWorld()
     const keyed = message({ idempotencyKey: 'order-1' })
     const { id } = await world.sender.enqueue(keyed, { db: await appClient(world) })
-    expect(await world.sender.send(keyed)).toEqual({ id, status: 'retry_scheduled' })
+    expect(await world.sender.send(keyed)).toEqual({
+      id,
+      status: 'retry_scheduled',
+      nextRetryAt: (await world.sender.get({ id }))?.createdAt,
+    })
     expect(world.simulator.messages()).toEqual([])
   })
 })
@@ -202,7 +206,7 @@ test('if a trigger redirects new rows, nothing is sent now or later', async () =
     create function put_elsewhere() returns trigger language plpgsql as
       $$ begin insert into sms_usage_logs_2026 select new.*; return null; end $$;
     create trigger put_elsewhere before insert on sms_usage_logs for each row execute function put_elsewhere()`)
-  const refused = { name: 'DatabaseError', written: 'no', message: expect.stringContaining('trigger') }
+  const refused = { name: 'RefusedRowError', code: 'REFUSED_ROW', message: expect.stringContaining('trigger') }
   await expect(world.sender.send(message())).rejects.toMatchObject(refused)
   await client.query('begin')
   await expect(world.sender.enqueue(message(), { db: client })).rejects.toMatchObject(refused)

@@ -1,7 +1,6 @@
 // The only path into the database: row and job change together, batches do not deadlock, and the events of a batch build on
 // each other. The decisions are tested in delivery/.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { insertMessage } from '../../src/db/messages.ts'
 import type { Database } from '../../src/postgres/pool.ts'
 import type { Event } from '../../src/delivery/message.ts'
 import { createRetryPolicy } from '../../src/delivery/retry-policy.ts'
@@ -14,6 +13,7 @@ import { open } from '../db/original-table.ts'
 import { UNRESTRICTED } from '../support/circumstances.ts'
 import { newSid } from '../support/callbacks.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { insertMessage } from '../db/new-message.ts'
 import { newMetrics } from '../support/metrics.ts'
 import { silentLogger } from '../support/silent-logger.ts'
 
@@ -51,7 +51,7 @@ interface Sent {
 async function send(): Promise<Sent> {
   const inserted = await insertMessage(database, {
     key: KEY,
-    userId: 1,
+    userId: '1',
     to: '+12065550100',
     body: 'Hello',
     status: 'submitting',

@@ -71,7 +71,7 @@ function messageTable(base: string, messages: readonly StoredMessage[], showCont
     const code = attempts.findLast(({ errorCode }) => errorCode !== null)?.errorCode
     const shownReason = reason === null ? '' : showContent ? reason : maskReason(reason, to)
     return html`<tr><td class="number"><a href="${base}/messages/${id}">${id}</a></td><td>${shortTime(createdAt)}</td>
-<td>${showContent ? to : maskNumber(to)}</td><td class="number">${userId}</td><td>${statusBadge(status)}</td>
+<td>${showContent ? to : maskNumber(to)}</td><td class="number">${userId ?? ''}</td><td>${statusBadge(status)}</td>
 <td>${code ?? ''}</td><td class="number">${retryCount}</td><td>${shownReason}</td></tr>`
   }
   return html`<div class="wide"><table class="messages">

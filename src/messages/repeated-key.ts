@@ -1,0 +1,28 @@
+// An idempotency key that comes again must come with the same message.
+import type { KeyedMessage } from '../db/messages.ts'
+import { IdempotencyKeyReusedError } from '../shared/errors.ts'
+import type { CheckedMessage } from './message-input.ts'
+
+/** @throws IdempotencyKeyReusedError if the row has another recipient, text or user than the message */
+export function requireSameMessage(
+  existing: Omit<KeyedMessage, 'idempotencyKey'>,
+  message: CheckedMessage,
+): void {
+  if (isSameMessage(existing, message)) return
+  throw new IdempotencyKeyReusedError(
+    `The idempotency key belongs to message ${existing.id}, which has another recipient, text or user. ` +
+      'Use a new key for a new message.',
+  )
+}
+
+export function isSameMessage(
+  { to, body, userId }: Pick<KeyedMessage, 'to' | 'body' | 'userId'>,
+  message: CheckedMessage,
+): boolean {
+  // The text may have been deleted because of its age: then it is not compared.
+  return to === message.to && (body === null || body === message.body) && userId === message.userId
+}
+
+export const NO_ROW_WITH_KEY =
+  'The message was not inserted, but no row has its idempotency key. Either a row with this key was just deleted, ' +
+  'or a trigger discards new rows of sms_usage_logs'
