@@ -111,14 +111,14 @@ function toRecord(message: NewMessage): object {
     max_retries: message.maxRetries,
     valid_for: message.validForSeconds,
     reconcile_after: message.reconcileAfterSeconds,
-    own: {
+    metadata: {
+      ...message.metadata,
       idempotency_key: message.idempotencyKey ?? undefined,
       callback_key: message.key,
       send_after: message.sendAfter ?? undefined,
       send_window: fromSendWindow(message.sendWindow) ?? undefined,
       time_zone: message.timeZone ?? undefined,
     },
-    metadata: message.metadata,
     attempt: {
       number: 0,
       status: message.status === 'submitting' ? 'submitting' : 'pending',
@@ -128,6 +128,9 @@ function toRecord(message: NewMessage): object {
   }
 }
 
+/** Formatted once for all rows. */
+const NOW = `(select ${iso('now()')})`
+
 /** The adapters of ORMs support neither operators with a question mark nor array parameters. */
 const insertStatement = (userIdType: string): string => `
   insert into sms_usage_logs (
@@ -135,18 +138,18 @@ const insertStatement = (userIdType: string): string => `
     retry_count, max_retries, final_status, error_message, next_retry_at, sms_metadata)
   select n.user_id, n.phone_number, 'outbound', n.length, n.body, n.success, ${castToColumnType('created_at', 'now()')},
          0, n.max_retries, n.status, n.reason, ${castToColumnType('next_retry_at', 'n.next_retry_at')},
-         n.metadata || n.own || jsonb_strip_nulls(jsonb_build_object(
+         n.metadata || jsonb_strip_nulls(jsonb_build_object(
            'deadline', ${iso('now() + make_interval(secs => n.valid_for)')},
            'reconcile_at', ${iso('now() + make_interval(secs => n.reconcile_after)')},
            'attempts', jsonb_build_array(
-             n.attempt || jsonb_build_object('times', jsonb_build_object(n.attempt ->> 'status', ${iso('now()')})))))
+             n.attempt || jsonb_build_object('times', jsonb_build_object(n.attempt ->> 'status', ${NOW})))))
     from jsonb_to_recordset($1::jsonb) as n (
            key text, user_id ${userIdType}, phone_number text, length integer, body text, status text, success boolean,
            reason text, next_retry_at timestamptz, max_retries integer, valid_for double precision,
-           reconcile_after double precision, own jsonb, metadata jsonb, attempt jsonb)
+           reconcile_after double precision, metadata jsonb, attempt jsonb)
   on conflict ((sms_metadata ->> 'idempotency_key')) where sms_metadata ->> 'idempotency_key' is not null
      do nothing
-  returning id, sms_metadata ->> 'callback_key' as "key", final_status as "status", ${iso('now()')} as "insertedAt"`
+  returning id, sms_metadata ->> 'callback_key' as "key", final_status as "status", ${NOW} as "insertedAt"`
 
 // Built once: a new string would be hashed at each use to find its prepared statement. An `integer` column takes a
 // `bigint` within its range.

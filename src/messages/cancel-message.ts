@@ -3,10 +3,11 @@ import { findIdByIdempotencyKey } from '../db/messages.ts'
 import { faultOfReason } from '../delivery/reason-text.ts'
 import type { Event } from '../delivery/message.ts'
 import type { DeliveryStatus } from '../delivery/status.ts'
+import { toRefusedRowError } from '../postgres/database-failure.ts'
 import type { Db } from '../postgres/pool.ts'
 import { type RecordDeps, recordEvents, type RecordResult } from '../recording/record-events.ts'
 import { recordInTransaction } from '../recording/record-in-transaction.ts'
-import { InvalidMessageError } from '../shared/errors.ts'
+import { DatabaseError, InvalidMessageError } from '../shared/errors.ts'
 import type { Logger } from '../shared/log.ts'
 import { checkRef, type MessageRef } from './message-ref.ts'
 
@@ -23,6 +24,7 @@ export type CancelResult =
  * @param options.db the caller's transaction. Without one, the cancellation is committed
  * @param options.reason stored as the reason of the message
  * @throws InvalidMessageError if an argument is invalid
+ * @throws RefusedRowError if the database refuses to change the row
  */
 export async function cancelMessage(
   deps: RecordDeps & { readonly logger: Logger },
@@ -49,7 +51,9 @@ export async function cancelMessage(
 
 async function record(deps: RecordDeps, id: number, event: Event, db: Db | undefined): Promise<RecordResult> {
   if (db !== undefined) return recordInTransaction(deps, db, id, event)
-  const [recorded] = await recordEvents(deps, [{ target: { id }, event }])
+  const [recorded] = await recordEvents(deps, [{ target: { id }, event }]).catch((error: unknown) => {
+    throw error instanceof DatabaseError && error.isRefusal ? toRefusedRowError(error) : error
+  })
   return recorded ?? { known: false }
 }
 

@@ -54,14 +54,17 @@ const NOT_NULL_VIOLATION = '23502'
 
 /** For a DatabaseError that is a refusal. Its message may quote the row; the new one does not. */
 export function toRefusedRowError({ cause, message }: DatabaseError): RefusedRowError {
-  const text = (what: string): string =>
-    `The database refuses this message: ${what}. Nothing was written or submitted. Sending it again will not help until ` +
-    'the message or the database changes'
-  if (!isAnswer(cause)) return new RefusedRowError(text(message), { cause })
+  if (!isAnswer(cause)) return new RefusedRowError(message, { cause })
   const { code, table, column, constraint = null } = cause
-  if (constraint !== null)
-    return new RefusedRowError(text(`constraint ${constraint} of table ${table}`), { cause, constraint })
-  if (code === NOT_NULL_VIOLATION)
-    return new RefusedRowError(text(`column ${column} of table ${table} does not allow null`), { cause })
-  return new RefusedRowError(text(`PostgreSQL reports error ${code}; the cause has its text`), { cause })
+  const because =
+    constraint !== null
+      ? `constraint ${constraint} of table ${table}`
+      : code === NOT_NULL_VIOLATION
+        ? `column ${column} of table ${table} does not allow null`
+        : `PostgreSQL reports error ${code}; the cause has its text`
+  return new RefusedRowError(
+    `The database refuses the row of this message: ${because}. Nothing was written or submitted. Trying again will not ` +
+      'help until the message or the database changes',
+    { cause, constraint },
+  )
 }

@@ -105,9 +105,9 @@ export interface Sender {
    * @returns `{ canceled: true, status: 'canceled' }`, or `canceled: false` with the status that the message has:
    *   `submitting` if a worker was first, null if there is no such message
    * @throws InvalidMessageError if an argument is invalid. Nothing was changed.
-   * @throws RefusedRowError if your database discards the change, with `db`. The transaction must be rolled back.
-   * @throws DatabaseError without `db`: the database failed. Cancel again.
-   * @throws the error of your driver or ORM if a statement fails, with `db`. The transaction must be rolled back.
+   * @throws RefusedRowError if your database refuses or discards the change, such as by a trigger.
+   * @throws DatabaseError without `db`, if the database failed. Cancel again.
+   * @throws the error of your driver or ORM with `db`, if a statement fails. The transaction must be rolled back.
    * @example
    * const { canceled, status } = await sender.cancel({ idempotencyKey: 'order-1001' }, { reason: 'Order withdrawn' })
    * if (!canceled) console.log(`too late: ${status}`)

@@ -67,8 +67,8 @@ export class DatabaseError extends SmsRetryError {
 
 /**
  * The database refuses the row: a constraint, a trigger or row-level security of your app. Nothing was written and nothing
- * was submitted. Sending again fails as well, until the message or the database changes. The message names the constraint;
- * `cause` is the driver's error, whose `detail` may quote the row.
+ * was submitted. The same call fails again, until the message or the database changes. The text names the constraint;
+ * `cause` is the driver's error, whose `detail` may quote the row: not for logs.
  */
 export class RefusedRowError extends SmsRetryError {
   readonly code = 'REFUSED_ROW'

@@ -18,7 +18,7 @@ beforeAll(async () => {
     `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content,
                                  final_status, retry_count, sms_metadata)
      values (7, '+12065550111', 'outbound', 5, 'Hello', 'delivered', 1,
-             '{"attempts": [{"number": 0, "status": "undelivered", "error_code": 30003},
+             '{"order": 1001, "attempts": [{"number": 0, "status": "undelivered", "error_code": 30003},
                             {"number": 1, "status": "delivered"}]}')`,
   )
 })
@@ -42,7 +42,7 @@ const unique = (names: readonly string[]): string[] => [...new Set(names)].toSor
 const MESSAGE = unique([
   ...['id', 'userId', 'to', 'body', 'status', 'success', 'reason', 'retryCount', 'maxRetries'],
   ...['nextRetryAt', 'sid', 'deadline', 'processingTimeMs', 'createdAt'],
-  ...['sendAfter', 'sendWindow', 'timeZone'],
+  ...['sendAfter', 'sendWindow', 'timeZone', 'idempotencyKey', 'metadata.order'],
   ...[
     ...['number', 'sid', 'status', 'errorCode', 'errorText', 'postponements', 'excused'],
     ...['account', 'sender', 'times'],
@@ -52,7 +52,7 @@ const under = (prefix: string): string[] => MESSAGE.map((key) => `${prefix}${key
 
 test.each([
   ['accepted', WORKING_NUMBER, ['id', 'sid', 'status']],
-  ['failed', OPTED_OUT, ['errorCode', 'id', 'status']],
+  ['failed', OPTED_OUT, ['errorCode', 'id', 'reason', 'status']],
   ['retried', QUEUE_FULL, ['errorCode', 'id', 'nextRetryAt', 'status']],
 ])('send --json has its documented keys for a message that is %s', async (_what, to, keys) => {
   expect(await keysOfCommand(...SEND, to)).toEqual(keys)

@@ -122,9 +122,9 @@ test.each([
   ['is missing', 'drop column error_message', /no column error_message/, /migrate/],
   [
     'has another type',
-    'alter column user_id type text',
-    /user_id has the unsuitable type text/,
-    /integer or bigint/,
+    'alter column user_id type numeric',
+    /user_id has the unsuitable type numeric/,
+    /integer or bigint or uuid or text or character varying/,
   ],
   [
     'is json',
@@ -179,6 +179,7 @@ test('columns of other suitable types pass', async () => {
     'alter table sms_usage_logs alter column next_retry_at type timestamp, alter column id type bigint',
     'alter table sms_usage_logs alter column error_message type varchar(1000)',
     'alter table sms_usage_logs add column tenant integer not null default 1',
+    'alter table sms_usage_logs alter column user_id drop not null, alter column user_id type varchar(40)',
   )
   expect(of(found, 'table')[0]?.result).toBe('ok')
 })

@@ -73,7 +73,9 @@ describe('invalid input is rejected by name, before anything is written:', () =>
     ['a text with NUL', { body: 'a\0b' }, 'body'],
     ['a text with a lone surrogate', { body: 'a\ud83d' }, 'body'],
     ['no user', { userId: undefined }, 'userId'],
-    ['a string as the user', { userId: '7' }, 'userId'],
+    ['a text without digits as the user', { userId: 'seven' }, 'userId'],
+    ['an empty text as the user', { userId: '' }, 'userId'],
+    ['null as the user', { userId: null }, 'userId is required: the column user_id does not allow null'],
     ['a fraction as the user', { userId: 1.5 }, 'userId'],
     ['a user above the range of the column', { userId: 2_147_483_648 }, 'userId'],
     ['NaN as the user', { userId: Number.NaN }, 'userId'],
@@ -226,6 +228,8 @@ describe('valid input at the limit is stored and submitted unchanged:', () => {
     ['the largest user', { userId: 2_147_483_647 }, 'user_id', 2_147_483_647],
     ['the smallest user', { userId: -2_147_483_648 }, 'user_id', -2_147_483_648],
     ['user 0', { userId: 0 }, 'user_id', 0],
+    ['a user as a text of digits', { userId: '7' }, 'user_id', 7],
+    ['a user as a bigint', { userId: 7n }, 'user_id', 7],
     ['a text with CR, LF and tab', { body: 'a\r\n\tb' }, 'message_content', 'a\r\n\tb'],
   ])('%s', async (_what, change, column, stored) => {
     const { id } = await world.sender.send({ ...GOOD, ...change })

@@ -2,7 +2,7 @@
 // sender.test.ts for idempotency and enqueue(), and message-input.test.ts for invalid input.
 import { describe, expect, test } from '@jest/globals'
 import pg from 'pg'
-import { DatabaseError } from '../../src/shared/errors.ts'
+import { DatabaseError, RefusedRowError } from '../../src/shared/errors.ts'
 import { accept } from '../support/fake-twilio.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { closeLater, jobCount, message, newWorld, newWorldWith, rowOf } from '../support/world-with.ts'
@@ -34,7 +34,12 @@ describe('send()', () => {
   test('returns failed for a code that is never retried, with the reason in the row', async () => {
     const world = await newWorld()
     const result = await world.sender.send(message({ to: '+15552161001' }))
-    expect(result).toEqual({ id: expect.any(Number), status: 'failed', errorCode: 21610 })
+    expect(result).toEqual({
+      id: expect.any(Number),
+      status: 'failed',
+      errorCode: 21610,
+      reason: expect.stringMatching(/^21610: The recipient has opted out/),
+    })
     expect(await rowOf(world, result.id)).toMatchObject({
       final_status: 'failed',
       success: false,
@@ -155,7 +160,11 @@ describe('send()', () => {
   test('gives a message up if its next attempt would come after the deadline', async () => {
     const world = await newWorld({ simulator: { chaos: { rateLimit: 1 } }, env: { RETRY_DELAY_SCALE: '1' } })
     const result = await world.sender.send(message({ validForSeconds: 2 }))
-    expect(result).toEqual({ id: expect.any(Number), status: 'failed' })
+    expect(result).toEqual({
+      id: expect.any(Number),
+      status: 'failed',
+      reason: expect.stringMatching(/The next attempt would come after the deadline$/),
+    })
     expect(await rowOf(world, result.id)).toMatchObject({ final_status: 'expired', success: false })
     expect(await jobCount(world)).toBe(0)
   })
@@ -232,37 +241,65 @@ describe('send() with a database that changes or refuses the row', () => {
     ])
   })
 
-  test.each<[what: string, statements: string[]]>([
+  test.each<[what: string, statements: string[], named: string, constraint: string | null]>([
     [
       'a foreign key',
       [
         'create table app_user (id integer primary key)',
         'alter table sms_usage_logs add constraint "user exists" foreign key (user_id) references app_user',
       ],
+      'constraint user exists of table sms_usage_logs',
+      'user exists',
     ],
     [
       'a constraint',
       ['alter table sms_usage_logs add constraint "no long texts" check (message_length < 5)'],
+      'constraint no long texts of table sms_usage_logs',
+      'no long texts',
     ],
-    ['a trigger that keeps new rows out', trigger('before insert', 'return null;')],
+    [
+      'a column that must not be null',
+      ['alter table sms_usage_logs alter column error_message set not null'],
+      'column error_message of table sms_usage_logs does not allow null',
+      null,
+    ],
+    [
+      'a trigger with an error of its own',
+      trigger('before insert', `raise exception 'not to %', new.phone_number;`),
+      'PostgreSQL reports error P0001',
+      null,
+    ],
+    [
+      'a trigger that keeps new rows out',
+      trigger('before insert', 'return null;'),
+      'A trigger discards',
+      null,
+    ],
     [
       'a trigger that changes the status',
       trigger('before insert', `new.final_status := 'unknown'; return new;`),
+      'A trigger changes final_status',
+      null,
     ],
     [
       'a trigger that removes our metadata',
       trigger('before insert', `new.sms_metadata := '{}'; return new;`),
+      'A trigger changes final_status or sms_metadata',
+      null,
     ],
-  ])('submits nothing if the row is refused by %s, and says that sending again will not help', async (_what, statements) => {
+  ])('throws a RefusedRowError and submits nothing if the row is refused by %s', async (_what, statements, named, constraint) => {
     const { world, twilio } = await newWorldWith(accept)
     for (const statement of statements) await world.database.query(statement)
     const failure = await world.sender.send(message()).catch((error: unknown) => error)
-    expect(failure).toBeInstanceOf(DatabaseError)
-    expect(failure).toMatchObject({
-      message: expect.stringMatching(/^Nothing was submitted, and sending it again will not help/),
-      written: 'no',
-      scope: 'refused_row',
+    expect(failure).toBeInstanceOf(RefusedRowError)
+    expect(failure).not.toBeInstanceOf(DatabaseError)
+    const { message: text } = failure as RefusedRowError
+    expect({ ...(failure as RefusedRowError), text }).toMatchObject({
+      code: 'REFUSED_ROW',
+      constraint,
+      text: expect.stringContaining(named),
     })
+    expect(text).not.toMatch(/2065550199|Your order|send it again$/)
     expect(twilio.posts).toEqual([])
     expect(await world.database.query('select from sms_usage_logs')).toEqual([])
   })

@@ -206,7 +206,11 @@ test('if a trigger redirects new rows, nothing is sent now or later', async () =
     create function put_elsewhere() returns trigger language plpgsql as
       $$ begin insert into sms_usage_logs_2026 select new.*; return null; end $$;
     create trigger put_elsewhere before insert on sms_usage_logs for each row execute function put_elsewhere()`)
-  const refused = { name: 'RefusedRowError', code: 'REFUSED_ROW', message: expect.stringContaining('trigger') }
+  const refused = {
+    name: 'RefusedRowError',
+    code: 'REFUSED_ROW',
+    message: expect.stringContaining('trigger'),
+  }
   await expect(world.sender.send(message())).rejects.toMatchObject(refused)
   await client.query('begin')
   await expect(world.sender.enqueue(message(), { db: client })).rejects.toMatchObject(refused)
