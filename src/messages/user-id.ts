@@ -12,20 +12,25 @@ export function checkUserId(input: unknown, { type, isNullable, maxLength }: Use
   const value = typeof input === 'string' ? input : isWholeNumber(input) ? `${input}` : null
   const read = value === null ? null : READERS[type](value, maxLength ?? MAX_LENGTH)
   if (read !== null) return { value: read }
-  const limit = type === 'text' ? ` of 1 to ${maxLength ?? MAX_LENGTH} characters` : ''
-  return { fault: `must be ${NOUNS[type]}${limit}, as the column user_id is` }
+  return { fault: faultOf(type, maxLength ?? MAX_LENGTH) }
+}
+
+function faultOf(type: UserIdType, maxLength: number): string {
+  switch (type) {
+    case 'integer':
+      return 'must be a whole number from -2147483648 to 2147483647: the column user_id is an integer'
+    case 'bigint':
+      return 'must be a whole number, a bigint or a text of digits: the column user_id is a bigint'
+    case 'uuid':
+      return 'must be a uuid, as the column user_id is'
+    case 'text':
+      return `must be a text of 1 to ${maxLength} characters, as the column user_id is`
+  }
 }
 
 /** A number beyond 2^53 - 1 may have been rounded: it must be a text or a bigint. */
 const isWholeNumber = (input: unknown): input is number | bigint =>
   Number.isSafeInteger(input) || typeof input === 'bigint'
-
-const NOUNS: Readonly<Record<UserIdType, string>> = {
-  integer: 'an integer from -2147483648 to 2147483647',
-  bigint: 'a bigint: a safe integer, a bigint or a text of digits',
-  uuid: 'a uuid',
-  text: 'a text',
-}
 
 /** The longest id in a column without a limit. */
 const MAX_LENGTH = 255

@@ -56,7 +56,7 @@ describe('send', () => {
     const { code, stdout } = await run([...SEND, OPTED_OUT])
     expect({ code, stdout }).toEqual({
       code: 1,
-      stdout: expect.stringMatching(/^message \d+: failed 21610\n$/),
+      stdout: expect.stringMatching(/^message \d+: failed 21610\n21610: The recipient has opted out .*\n$/),
     })
   })
 
@@ -137,6 +137,8 @@ describe('list and show', () => {
       deadline: null,
       processingTimeMs: expect.any(Number),
       createdAt: expect.stringMatching(/^\d{4}-.*Z$/),
+      idempotencyKey: null,
+      metadata: {},
       attempts: [
         expect.objectContaining({
           number: 0,

@@ -18,7 +18,7 @@ beforeAll(async () => {
     `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, message_content,
                                  final_status, retry_count, sms_metadata)
      values (7, '+12065550111', 'outbound', 5, 'Hello', 'delivered', 1,
-             '{"order": 1001, "attempts": [{"number": 0, "status": "undelivered", "error_code": 30003},
+             '{"attempts": [{"number": 0, "status": "undelivered", "error_code": 30003},
                             {"number": 1, "status": "delivered"}]}')`,
   )
 })
@@ -29,10 +29,13 @@ async function keysOfCommand(...args: string[]): Promise<string[]> {
   return keysOf(JSON.parse(stdout))
 }
 
-/** Such as `failures.codes[].code`. The keys of `times` are data: the statuses that an attempt went through. */
+/**
+ * Such as `failures.codes[].code`. The keys of `times` and `metadata` are data: the statuses that an attempt went through,
+ * and the app's own keys.
+ */
 function keysOf(value: unknown, path = ''): string[] {
   if (Array.isArray(value)) return unique(value.flatMap((item) => keysOf(item, `${path}[]`)))
-  if (typeof value !== 'object' || value === null || path.endsWith('.times')) return [path]
+  if (typeof value !== 'object' || value === null || /\.times$|\bmetadata$/.test(path)) return [path]
   const prefix = path === '' ? '' : `${path}.`
   return unique(Object.entries(value).flatMap(([key, inner]) => keysOf(inner, prefix + key)))
 }
@@ -42,7 +45,7 @@ const unique = (names: readonly string[]): string[] => [...new Set(names)].toSor
 const MESSAGE = unique([
   ...['id', 'userId', 'to', 'body', 'status', 'success', 'reason', 'retryCount', 'maxRetries'],
   ...['nextRetryAt', 'sid', 'deadline', 'processingTimeMs', 'createdAt'],
-  ...['sendAfter', 'sendWindow', 'timeZone', 'idempotencyKey', 'metadata.order'],
+  ...['sendAfter', 'sendWindow', 'timeZone', 'idempotencyKey', 'metadata'],
   ...[
     ...['number', 'sid', 'status', 'errorCode', 'errorText', 'postponements', 'excused'],
     ...['account', 'sender', 'times'],

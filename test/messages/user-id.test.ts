@@ -32,13 +32,13 @@ test.each<[column: UserIdColumn, input: unknown, value: string]>([
 })
 
 test.each<[column: UserIdColumn, input: unknown, fault: string]>([
-  [column('integer'), 2_147_483_648, 'must be an integer'],
-  [column('integer'), '-2147483649', 'must be an integer'],
-  [column('integer'), UUID, 'must be an integer'],
-  [column('integer'), {}, 'must be an integer'],
-  [column('bigint'), 2 ** 53, 'must be a bigint'],
-  [column('bigint'), '9223372036854775808', 'must be a bigint'],
-  [column('bigint'), '7.0', 'must be a bigint'],
+  [column('integer'), 2_147_483_648, 'must be a whole number from'],
+  [column('integer'), '-2147483649', 'must be a whole number from'],
+  [column('integer'), UUID, 'must be a whole number from'],
+  [column('integer'), {}, 'must be a whole number from'],
+  [column('bigint'), 2 ** 53, 'must be a whole number, a bigint or a text of digits'],
+  [column('bigint'), '9223372036854775808', 'must be a whole number, a bigint or a text of digits'],
+  [column('bigint'), '7.0', 'must be a whole number, a bigint or a text of digits'],
   [column('uuid'), 7, 'must be a uuid, as the column user_id is'],
   [column('uuid'), UUID.replaceAll('-', ''), 'must be a uuid, as the column user_id is'],
   [column('text', 3), 'adal', 'must be a text of 1 to 3 characters, as the column user_id is'],
