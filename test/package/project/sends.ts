@@ -2,12 +2,18 @@
 import express, { type Express } from 'express'
 import {
   type CallerTransaction,
+  type CancelResult,
   ConfigError,
   createApp,
   createSender,
+  type DeliveryStatus,
+  type FinalStatus,
   type MessageInput,
+  type MessageView,
   type Options,
+  RefusedRowError,
   type SendResult,
+  type SendStatus,
   startWorker,
   statusCallbackRouter,
 } from 'sms-retry'
@@ -18,6 +24,61 @@ const sender = await createSender(options)
 const { status }: SendResult = await sender.send(message)
 await sender.close()
 console.log(status)
+
+/** Only compiled: each status has its own fields. */
+export function describeResult(result: SendResult): string {
+  // @ts-expect-error: only an accepted message surely has a sid
+  result.sid.toUpperCase()
+  // @ts-expect-error: only a failed message surely has a reason
+  result.reason.toUpperCase()
+  switch (result.status) {
+    case 'accepted':
+      return result.sid
+    case 'retry_scheduled':
+      return result.nextRetryAt.toISOString()
+    case 'failed':
+      return `${result.errorCode?.toFixed(0)} ${result.reason}`
+    case 'in_doubt':
+      return 'in doubt'
+    // Without a default: a status that is left out would not compile.
+  }
+}
+
+export const FINAL: Record<FinalStatus, boolean> = {
+  delivered: true,
+  read: true,
+  undelivered: false,
+  failed: false,
+  canceled: false,
+  expired: false,
+}
+
+/** Only compiled. */
+export async function actsOnMessages(db: CallerTransaction): Promise<SendStatus | DeliveryStatus | null> {
+  const view: MessageView | null = await sender.get({ id: 1 })
+  if (view !== null)
+    console.log(view.attempts[0]?.errorCode?.toFixed(0), view.createdAt.getTime(), view.metadata['order'])
+  const canceled: CancelResult = await sender.cancel(
+    { idempotencyKey: 'order-1' },
+    { db, reason: 'Withdrawn' },
+  )
+  if (canceled.canceled) canceled.status satisfies 'canceled'
+  const results = await sender.enqueueMany([message, { to: '+12065550199', body: 'Hello' }], { db })
+  for (const { id, created } of results) console.log(id.toFixed(0), created)
+  for (const userId of [7, 7n, 'seven', null, undefined]) await sender.send({ ...message, userId })
+  // @ts-expect-error: a message is named in one way
+  await sender.get(1)
+  // @ts-expect-error: many messages are enqueued in a transaction
+  await sender.enqueueMany([message])
+  // @ts-expect-error: a user is no object
+  await sender.send({ ...message, userId: {} })
+  try {
+    return (await sender.send(message)).status
+  } catch (error) {
+    if (error instanceof RefusedRowError) console.log(error.code satisfies 'REFUSED_ROW', error.constraint)
+    return canceled.status
+  }
+}
 
 /** Only compiled. What is not expected to compile would, if a type were lost on the way and had become `any`. */
 export async function alsoWrites(db: CallerTransaction): Promise<Express> {
