@@ -181,8 +181,7 @@ function throwNotSubmitted(error: unknown, written?: DatabaseError['written']): 
 function toResult(message: Message): SendResult {
   const { id, status, sid, nextRetryAt, reason, createdAt } = message
   const errorCode = message.attempts.findLast((attempt) => attempt.errorCode !== null)?.errorCode
-  const result = {
-    id,
+  const details = {
     ...(sid === null ? {} : { sid }),
     ...(errorCode === undefined || errorCode === null ? {} : { errorCode }),
     ...(nextRetryAt === null ? {} : { nextRetryAt }),
@@ -191,16 +190,18 @@ function toResult(message: Message): SendResult {
     case 'pending':
     case 'retrying':
       // Without a time, the attempt has been due since the message exists.
-      return { ...result, status: 'retry_scheduled', nextRetryAt: nextRetryAt ?? createdAt }
+      return { id, status: 'retry_scheduled', ...details, nextRetryAt: nextRetryAt ?? createdAt }
     case 'submitting':
-      return { ...result, status: 'in_doubt' }
+      return { id, status: 'in_doubt', ...details }
     case 'undelivered':
     case 'failed':
     case 'expired':
     case 'canceled':
-      return { ...result, status: 'failed', reason: reason ?? reasonOf(errorCode ?? null) }
+      return { id, status: 'failed', ...details, reason: reason ?? reasonOf(errorCode ?? null) }
     default:
       // Another program may have written the status without a sid.
-      return sid === null ? { ...result, status: 'in_doubt' } : { ...result, status: 'accepted', sid }
+      return sid === null
+        ? { id, status: 'in_doubt', ...details }
+        : { id, status: 'accepted', ...details, sid }
   }
 }
