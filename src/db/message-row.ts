@@ -36,6 +36,9 @@ export const OBJECT_METADATA = `
        when jsonb_typeof(sms_metadata) = 'object' then sms_metadata
        else jsonb_build_object('app_metadata', sms_metadata) end`
 
+/** The app's own keys of `sms_metadata`. */
+export const APP_METADATA = `${OBJECT_METADATA} - '{${OWN_METADATA_KEYS.join(',')}}'::text[]`
+
 /** Excludes the app's own rows: inbound messages, and rows without a status and a sid. */
 export const IS_OURS = `message_direction <> 'inbound' and (final_status <> 'unknown' or twilio_message_sid is not null)`
 

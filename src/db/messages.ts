@@ -3,12 +3,12 @@
 import type { Message } from '../delivery/message.ts'
 import type { DeliveryStatus } from '../delivery/status.ts'
 import {
+  APP_METADATA,
   type Integer,
   IS_OURS,
   MESSAGE_COLUMNS,
   type MessageRow,
   OBJECT_METADATA,
-  OWN_METADATA_KEYS,
   toChange,
   toMessage,
 } from './message-row.ts'
@@ -174,7 +174,7 @@ export interface StoredMessage extends Message {
 }
 
 export const STORED_COLUMNS = `${MESSAGE_COLUMNS}, user_id as "userId", sms_metadata ->> 'idempotency_key' as "idempotencyKey",
-  ${OBJECT_METADATA} - '{${OWN_METADATA_KEYS.join(',')}}'::text[] as "metadata"`
+  ${APP_METADATA} as "metadata"`
 
 export type StoredRow = MessageRow & Pick<StoredMessage, 'userId' | 'idempotencyKey' | 'metadata'>
 

@@ -55,6 +55,15 @@ export function outcomeOf(before: Message, after: Message, at: Date): DecidedOut
   }
 }
 
+/** The outcome of a message that is final when it is recorded. */
+export function outcomeOfNew(
+  message: Pick<DecidedOutcome, 'messageId' | 'key' | 'to' | 'status' | 'reason' | 'at'>,
+): DecidedOutcome {
+  const { messageId, key, to, status, reason, at } = message
+  const none = { errorCode: null, retryCount: 0, sid: null, corrects: null }
+  return { messageId, key, to, status, reason, at, ...none, type: TYPES[status], previousStatus: 'pending' }
+}
+
 const TYPES: Record<FinalStatus, OutcomeType> = {
   delivered: 'message.delivered',
   read: 'message.delivered',

@@ -8,7 +8,7 @@ import type { Db } from '../postgres/pool.ts'
 import type { ContextDeps } from '../recording/event-batch.ts'
 import { DatabaseError, IdempotencyKeyReusedError } from '../shared/errors.ts'
 import { type CheckedMessage, checkMessage, checkMessages, type MessageInput } from './message-input.ts'
-import { firstJob, newKey, planMessage, toNewMessage } from './plan-message.ts'
+import { firstJob, firstOutcome, newKey, planMessage, toNewMessage } from './plan-message.ts'
 import { isSameMessage, NO_ROW_WITH_KEY, requireSameMessage } from './repeated-key.ts'
 
 export interface EnqueueResult {
@@ -97,11 +97,22 @@ async function insertWithJobs(
   const plans = messages.map((message) => ({ message, key: newKey(), plan: planMessage(deps, message, now) }))
   const rows = plans.map(({ message, key, plan }) => toNewMessage(message, key, plan, null, policy))
   const inserted = await insertMessages(tx, rows, userIdColumn.type)
-  const jobs = plans.flatMap(({ key, plan }, i) => {
+  const added = plans.flatMap((planned, i) => {
     const row = inserted[i] ?? null
-    return row === null || plan.passage.kind === 'never' ? [] : [firstJob(row.id, key, plan)]
+    return row === null ? [] : [{ ...planned, ...row }]
   })
-  await queue.schedule(tx, jobs)
+  const waiting = added.filter(({ plan }) => plan.passage.kind !== 'never')
+  await queue.schedule(
+    tx,
+    waiting.map(({ id, key, plan }) => firstJob(id, key, plan)),
+  )
+  const outcomes = added.map(({ id, key, message, plan, insertedAt }) =>
+    firstOutcome(id, key, message, plan, insertedAt),
+  )
+  await queue.outcomes.add(
+    tx,
+    outcomes.filter((outcome) => outcome !== null),
+  )
   const repeated = messages.filter((_, i) => inserted[i] === null)
   const existing = await findExisting(tx, repeated)
   return messages.map((message, i) => {

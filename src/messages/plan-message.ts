@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import type { NewMessage } from '../db/insert-messages.ts'
 import { type AccountState, WORKING_ACCOUNT } from '../delivery/account-state.ts'
 import { gate, type Passage } from '../delivery/gate.ts'
+import { type DecidedOutcome, outcomeOfNew } from '../delivery/outcome.ts'
 import { firstCheckSeconds, firstLookupSeconds } from '../delivery/reconcile-time.ts'
 import { maxRetriesOf, type RetryPolicy } from '../delivery/retry-policy.ts'
 import { addSeconds, secondsBetween } from '../delivery/seconds.ts'
@@ -76,4 +77,15 @@ function firstCheck(status: NewMessage['status'], dueAt: Date | null, now: Date,
 /** The job of the first attempt. */
 export function firstJob(messageId: number, key: string, { nextRetryAt }: Plan): ScheduledJob {
   return { messageId, key, attempt: 0, postponements: 0, at: nextRetryAt }
+}
+
+/** The outcome of a message that is never sent: it is final when it is recorded. Null for all others. */
+export function firstOutcome(
+  messageId: number,
+  key: string,
+  { to }: CheckedMessage,
+  { passage }: Plan,
+  at: Date,
+): DecidedOutcome | null {
+  return passage.kind === 'never' ? outcomeOfNew({ messageId, key, to, ...passage, at }) : null
 }

@@ -11,7 +11,7 @@ import type { Database, Transaction } from '../postgres/pool.ts'
 import type { Message } from '../delivery/message.ts'
 import { DatabaseError } from '../shared/errors.ts'
 import { type CheckedMessage, checkMessage, type MessageInput } from './message-input.ts'
-import { firstJob, newKey, type Plan, planMessage, toNewMessage } from './plan-message.ts'
+import { firstJob, firstOutcome, newKey, type Plan, planMessage, toNewMessage } from './plan-message.ts'
 import { NO_ROW_WITH_KEY, requireSameMessage } from './repeated-key.ts'
 import { type AttemptDeps, startStopwatch, submitAttempt } from './run-attempts.ts'
 
@@ -152,6 +152,8 @@ function insertConfirmed(deps: SendDeps, message: CheckedMessage, key: string): 
     const [inserted = null] = await insertMessages(tx, [row], deps.userIdColumn.type)
     if (inserted === null) return null
     if (plan.passage.kind === 'at') await deps.queue.schedule(tx.atCommit, [firstJob(inserted.id, key, plan)])
+    const outcome = firstOutcome(inserted.id, key, message, plan, inserted.insertedAt)
+    if (outcome !== null) await deps.queue.outcomes.add(tx.atCommit, [outcome])
     return { ...inserted, plan }
   }
   return deps.database

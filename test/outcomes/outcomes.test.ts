@@ -7,7 +7,7 @@ import { recordEvents } from '../../src/recording/record-events.ts'
 import { runWorker } from '../../src/processes/worker.ts'
 import { waitFor } from '../support/wait-for.ts'
 import type { World } from '../support/world.ts'
-import { closeLater, message, newWorld, rowOf } from '../support/world-with.ts'
+import { appClient, closeLater, message, newWorld, rowOf } from '../support/world-with.ts'
 
 const ON = { OUTCOME_EVENTS: 'true' }
 /** Delivered at first try. */
@@ -264,4 +264,30 @@ test('a final status that the database refuses to record has no outcome', async 
   // Twilio repeats a callback.
   await recordEvents(deps, [{ target: { id }, event: report }])
   expect(await jobsOf(world)).toMatchObject([{ data: { message: id, type: 'message.delivered' } }])
+})
+
+test('outcomes follow the transaction of the app', async () => {
+  const world = await newWorld({ env: { ...ON, RECIPIENT_ALLOWLIST: '+1206*' } })
+  const client = await appClient(world)
+  const { sender } = world
+  const { id } = await sender.enqueue(message({ sendAfter: new Date(Date.now() + 60_000) }), { db: client })
+  const outcomes = async (): Promise<unknown> =>
+    (await jobsOf(world)).map(({ data }) => [data.message, data.type])
+  for (const end of ['rollback', 'commit']) {
+    await client.query('begin')
+    await sender.enqueueMany([message({ to: '+12125550100' }), message()], { db: client })
+    expect(await sender.cancel({ id }, { db: client })).toEqual({ canceled: true, status: 'canceled' })
+    await client.query(end)
+    if (end === 'rollback') expect(await outcomes()).toEqual([])
+  }
+  const [refused] = await world.database.query<{ id: number }>(
+    `select id from sms_usage_logs where phone_number = '+12125550100'`,
+  )
+  expect(await outcomes()).toEqual(
+    expect.arrayContaining([
+      [id, 'message.canceled'],
+      [refused?.id, 'message.canceled'],
+    ]),
+  )
+  expect(await jobsOf(world)).toHaveLength(2)
 })
