@@ -13,9 +13,11 @@
 // All functions take the same options; an option that is left out is read from the environment (see docs/configuration.md).
 // Importing this module starts nothing. Sender and worker are loaded on first use, so an app that only mounts the endpoint
 // does not load them.
-import type { Express, Router } from 'express'
+import type { Express } from 'express'
+import { type Closable, createFetchHandler, createHttpApp, createStatusCallbackRouter } from './http/app.ts'
+import type { StatusCallbackHandler } from './http/status-callback-handler.ts'
+import type { StatusCallbackRouter } from './http/status-callback-listener.ts'
 import { ConfigError } from './shared/errors.ts'
-import { type Closable, createHttpApp, createStatusCallbackRouter } from './http/app.ts'
 import {
   ENDPOINT_REQUIREMENTS,
   type Options,
@@ -37,6 +39,8 @@ export {
   SmsRetryError,
 } from './shared/errors.ts'
 export type { Closable } from './http/app.ts'
+export type { StatusCallbackHandler } from './http/status-callback-handler.ts'
+export type { StatusCallbackRouter } from './http/status-callback-listener.ts'
 export type { SendWindow } from './delivery/send-window.ts'
 export type { Logger } from './shared/log.ts'
 export type { MessageInput } from './messages/message-input.ts'
@@ -94,10 +98,13 @@ export function createApp(options: Options = {}): Express & Closable {
 }
 
 /**
- * Creates only the status callback endpoint, `POST /twilio/status`, as a router for your own Express 5 app.
+ * Creates only the status callback endpoint, `POST /twilio/status`, for your own app: as middleware for Express 4,
+ * Express 5 and Nest, or as a listener for `node:http` and Fastify. docs/frameworks.md shows each.
  *
  * Mount it before body parsers. It also works after `express.json()` and `express.urlencoded()`. After a parser that turns
  * forms into text or bytes, it answers every callback with 403.
+ *
+ * Called without `next`, it answers every request as a callback: call it only for the path that you have chosen.
  *
  * `publicBaseUrl` is the address at which Twilio reaches the mount point, including a path prefix that your proxy removes.
  * Host and X-Forwarded headers are ignored.
@@ -109,8 +116,26 @@ export function createApp(options: Options = {}): Express & Closable {
  * // When the process ends:
  * server.close(() => router.close())
  */
-export function statusCallbackRouter(options: Options = {}): Router & Closable {
+export function statusCallbackRouter(options: Options = {}): StatusCallbackRouter & Closable {
   return createStatusCallbackRouter(openRuntime(options, process.env, ENDPOINT_REQUIREMENTS))
+}
+
+/**
+ * Creates the status callback endpoint for a framework whose routes take a `Request` and return a `Response`, such as
+ * Next.js and Hono. It runs on Node.js, because it connects to PostgreSQL; an edge runtime cannot.
+ *
+ * Call it in the route of `publicBaseUrl` + `/twilio/status`. Of the request's URL, only the query counts, so a base path
+ * or a rewrite does no harm. The body must be unread.
+ *
+ * @throws ConfigError if options or environment are incomplete or invalid; it names every fault
+ * @example
+ * const handleStatusCallback = createStatusCallbackHandler()
+ * app.all('/twilio/status', (context) => handleStatusCallback(context.req.raw))
+ * // When the process ends:
+ * await handleStatusCallback.close()
+ */
+export function createStatusCallbackHandler(options: Options = {}): StatusCallbackHandler & Closable {
+  return createFetchHandler(openRuntime(options, process.env, ENDPOINT_REQUIREMENTS))
 }
 
 /**

@@ -1,11 +1,15 @@
-// The Express app of the web process: its routes, their order, and how it closes.
-import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Router } from 'express'
+// The Express app of the web process: its routes, their order, and how it closes. The status callback endpoint alone.
+import { createRequire } from 'node:module'
+import type express from 'express'
+import type { ErrorRequestHandler, Express, RequestHandler } from 'express'
 import { Instance } from '../processes/instance.ts'
 import { LazyRecording, type Runtime } from '../processes/runtime.ts'
 import { QUEUE_STOP_TIMEOUT_MS } from '../processes/stop-timeouts.ts'
 import { errorFields, type Logger } from '../shared/log.ts'
 import { readinessRoute } from './readiness-route.ts'
-import { statusCallbackRoute } from './status-callback-route.ts'
+import { type AnswerCallback, statusCallbackEndpoint } from './status-callback-endpoint.ts'
+import { type StatusCallbackHandler, statusCallbackHandler } from './status-callback-handler.ts'
+import { statusCallbackListener, type StatusCallbackRouter } from './status-callback-listener.ts'
 
 export interface Closable {
   /**
@@ -15,11 +19,24 @@ export interface Closable {
 }
 
 /** The status callback endpoint alone, for mounting into an app. */
-export function createStatusCallbackRouter(runtime: Runtime): Router & Closable {
+export function createStatusCallbackRouter(runtime: Runtime): StatusCallbackRouter & Closable {
+  const { answer, close } = openEndpoint(runtime)
+  return Object.assign(statusCallbackListener(answer), { close })
+}
+
+/** The status callback endpoint alone, for frameworks with the types of fetch. */
+export function createFetchHandler(runtime: Runtime): StatusCallbackHandler & Closable {
+  const { answer, close } = openEndpoint(runtime)
+  return Object.assign(statusCallbackHandler(answer), { close })
+}
+
+function openEndpoint(runtime: Runtime): Closable & { answer: AnswerCallback } {
   const instance = new Instance(runtime, 'web')
   const recording = new LazyRecording(runtime, instance)
-  const close = (): Promise<void> => closeAll(runtime, instance, recording)
-  return Object.assign(statusCallbackRoute(runtime, recording), { close })
+  return {
+    answer: statusCallbackEndpoint(runtime, recording),
+    close: () => closeAll(runtime, instance, recording),
+  }
 }
 
 /**
@@ -33,10 +50,10 @@ export function createHttpApp(
 ): Express & Closable {
   const { config, logger } = runtime
   const recording = new LazyRecording(runtime, instance)
-  const app = express()
+  const app = loadExpress()()
   app.disable('x-powered-by').disable('etag')
   // The first route, because nearly all requests are callbacks.
-  app.use(statusCallbackRoute(runtime, recording))
+  app.use(statusCallbackListener(statusCallbackEndpoint(runtime, recording)))
   app.get('/healthz', (_request, response) => {
     response.type('text/plain').send('ok\n')
   })
@@ -54,6 +71,9 @@ export function createHttpApp(
   app.use(answerErrors(logger))
   return Object.assign(app, { close: () => closeAll(runtime, instance, recording) })
 }
+
+/** Loaded late, because an app that only mounts the endpoint may use another framework. */
+const loadExpress = (): typeof express => createRequire(import.meta.url)('express')
 
 /**
  * Loads the handler on the first request, because most web processes answer only callbacks for days. A failed load is
