@@ -14,7 +14,6 @@ type Fields = Record<string, string | string[]>
 export interface FormBody {
   /** @param name in lower case */
   readonly header: (name: string) => string | undefined
-  readonly hasBody: boolean
   /**
    * The unread body, or the value that a body parser has made of it. Undefined if something has read the body and left
    * no value.
@@ -33,13 +32,14 @@ interface Unreadable {
   readonly why: string
 }
 
+const NO_FORM: Unreadable = { refusal: 'wrong_type', why: `Content-Type must be ${FORM}` }
 const TOO_LARGE: Unreadable = { refusal: 'too_large', why: 'Too large' }
 const BROKEN: Unreadable = { refusal: 'unreadable', why: 'The body cannot be read' }
 const ALREADY_READ: Unreadable = { refusal: 'body_already_read', why: 'The signature cannot be checked' }
 
-export async function readForm({ header, hasBody, body, discard }: FormBody): Promise<Form | Unreadable> {
+export async function readForm({ header, body, discard }: FormBody): Promise<Form | Unreadable> {
   const type = header('content-type') ?? ''
-  if (!hasBody || !IS_FORM.test(type)) return { refusal: 'wrong_type', why: `Content-Type must be ${FORM}` }
+  if (!IS_FORM.test(type)) return NO_FORM
   if (OTHER_CHARSET.test(type)) return { refusal: 'wrong_type', why: 'The charset must be UTF-8' }
   if ('parsed' in body) return formOf(body.parsed)
   if (body.unread.destroyed) return BROKEN
@@ -48,6 +48,9 @@ export async function readForm({ header, hasBody, body, discard }: FormBody): Pr
     await discard(body.unread)
     return bytes
   }
+  // A form without fields has a length of zero; without any length, there is no form.
+  if (bytes.length === 0 && (header('content-length') ?? header('transfer-encoding')) === undefined)
+    return NO_FORM
   const form = new URLSearchParams(bytes.toString())
   return form.size > MAX_FIELDS ? TOO_LARGE : { fields: toFields(form) }
 }

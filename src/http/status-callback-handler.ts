@@ -14,14 +14,13 @@ export function statusCallbackHandler(answer: AnswerCallback): StatusCallbackHan
 }
 
 function callbackRequest(request: Request): CallbackRequest {
-  const { body, headers, method, url } = request
+  const { headers, method, url } = request
   return {
     method,
     search: searchOf(url),
     // Requests of fetch do not reveal it.
     address: undefined,
     header: (name) => headers.get(name) ?? undefined,
-    hasBody: body !== null || headers.has('content-length') || headers.has('transfer-encoding'),
     body: bodyOf(request),
     discard: async (unread) => {
       unread.destroy()

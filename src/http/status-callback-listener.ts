@@ -38,11 +38,6 @@ function callbackRequest(request: IncomingMessage, search: string): CallbackRequ
     search,
     address: request.socket.remoteAddress,
     header: (name) => headers[name]?.toString(),
-    // A request of HTTP/2 may have a body without either header.
-    hasBody:
-      request.httpVersionMajor > 1 ||
-      headers['transfer-encoding'] !== undefined ||
-      headers['content-length'] !== undefined,
     body: isUnread(request) ? { unread: request } : { parsed: (request as { body?: unknown }).body },
     discard: readToEnd,
   }
