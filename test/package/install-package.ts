@@ -66,6 +66,15 @@ export async function installPackage(): Promise<InstalledPackage> {
   }
 }
 
+/** Gives the project the types of Express 4. npm then puts those of Express 5 into the package's own folder. */
+export async function useExpress4({ project }: InstalledPackage): Promise<void> {
+  const nodeModules = join(project, 'node_modules')
+  await linkDependencies(['@types/express'], join(nodeModules, 'sms-retry', 'node_modules'))
+  const link = join(nodeModules, '@types', 'express')
+  await rm(link)
+  await symlink(join(ROOT, 'node_modules', 'express4-types'), link, 'junction')
+}
+
 async function linkDependencies(names: readonly string[], nodeModules: string): Promise<void> {
   for (const name of names) {
     const link = join(nodeModules, name)

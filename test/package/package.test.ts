@@ -8,7 +8,14 @@ import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { startCli } from '../support/process.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { startWorld, type World } from '../support/world.ts'
-import { type Ended, type InstalledPackage, installPackage, run, runTool } from './install-package.ts'
+import {
+  type Ended,
+  type InstalledPackage,
+  installPackage,
+  run,
+  runTool,
+  useExpress4,
+} from './install-package.ts'
 
 /** Half of it are the pictures of the dashboard. */
 const MAX_PACKED_BYTES = 720_000
@@ -80,22 +87,54 @@ describe('the tarball', () => {
 })
 
 describe('in an empty project', () => {
+  const NODE16 = ['--module', 'node16']
+  const NODENEXT = ['--module', 'nodenext']
+  const BUNDLER = ['--module', 'preserve', '--moduleResolution', 'bundler']
+
   test('TypeScript compiles, strictly and for Node, and sends a message by import and by require', async () => {
-    const compiling = await compile(['--module', 'nodenext', '--outDir', 'out'])
-    expect(compiling).toEqual({ ...OK, stdout: '' })
-    for (const file of ['out/sends.js', 'out/sends-as-commonjs.cjs']) {
-      expect(await node(file)).toEqual({ ...OK, stdout: 'accepted\n' })
+    const files = ['sends.ts', 'sends-as-commonjs.cts', 'sends-as-commonjs-of-node16.cts']
+    expect(await compile([...NODENEXT, '--outDir', 'out'], files)).toEqual({ ...OK, stdout: '' })
+    for (const file of files) {
+      const compiled = join('out', file.replace(/ts$/, 'js'))
+      expect(await node(compiled)).toEqual({ ...OK, stdout: 'accepted\n' })
     }
   })
 
-  test('TypeScript compiles for a bundler', async () => {
-    const flags = ['--module', 'preserve', '--moduleResolution', 'bundler', '--noEmit']
-    expect(await compile(flags)).toEqual({ ...OK, stdout: '' })
+  test.each([
+    ['node16', NODE16, ['sends.ts', 'sends-as-commonjs-of-node16.cts']],
+    ['nodenext', NODENEXT, ['sends.ts', 'sends-as-commonjs.cts', 'sends-as-commonjs-of-node16.cts']],
+    ['a bundler', BUNDLER, ['sends.ts', 'sends-as-commonjs.cts']],
+  ])('TypeScript for %s accepts its types, with skipLibCheck off', async (_what, flags, files) => {
+    expect(await compile([...flags, '--noEmit'], files)).toEqual({ ...OK, stdout: '' })
   })
 
-  function compile(flags: readonly string[]): Promise<Ended> {
-    const files = ['sends.ts', 'sends-as-commonjs.cts']
-    return runTool('tsc', ['--strict', '--target', 'es2022', ...flags, ...files], installed.project)
+  test('TypeScript for node16 refuses a static import from CommonJS, as docs/frameworks.md says', async () => {
+    const { code, stdout } = await compile([...NODE16, '--noEmit'], ['sends-as-commonjs.cts'])
+    expect({ code, stdout }).toEqual({ code: expect.any(Number), stdout: expect.stringContaining('TS1479') })
+  })
+
+  test.each([
+    ['node16', NODE16],
+    ['nodenext', NODENEXT],
+    ['a bundler', BUNDLER],
+  ])('TypeScript for %s accepts its types in an app with the types of Express 4', async (_what, flags) => {
+    const express4 = await installPackage()
+    try {
+      await useExpress4(express4)
+      const compiling = await compile([...flags, '--noEmit'], ['mounts-in-express4.ts'], express4.project)
+      expect(compiling).toEqual({ ...OK, stdout: '' })
+    } finally {
+      await express4.remove()
+    }
+  })
+
+  function compile(
+    flags: readonly string[],
+    files: readonly string[],
+    project = installed.project,
+  ): Promise<Ended> {
+    const strict = ['--strict', '--target', 'es2022', '--skipLibCheck', 'false']
+    return runTool('tsc', [...strict, ...flags, ...files], project)
   }
 
   test('importing it starts nothing, says nothing, and loads neither simulator nor database nor queue', async () => {

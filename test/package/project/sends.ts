@@ -1,4 +1,5 @@
 // What a user writes in TypeScript, compiled against the declarations in the tarball. Sends one message.
+import { createServer } from 'node:http'
 import express, { type Express } from 'express'
 import {
   type CallerTransaction,
@@ -6,6 +7,7 @@ import {
   ConfigError,
   createApp,
   createSender,
+  createStatusCallbackHandler,
   type DeliveryStatus,
   type FinalStatus,
   type MessageInput,
@@ -85,10 +87,14 @@ export async function alsoWrites(db: CallerTransaction): Promise<Express> {
   const { id, created } = await sender.enqueue(message, { db })
   if (created) console.log(id.toFixed(0))
   const router = statusCallbackRouter(options)
+  createServer(router)
+  const handle = createStatusCallbackHandler(options)
+  const { ok }: Response = await handle(new Request('https://shop.example.com/twilio/status'))
+  console.log(ok)
   const app = express().use('/sms', router)
   app.use(createApp().disable('etag'))
   const worker = await startWorker()
-  await Promise.all([worker.stop(), router.close()])
+  await Promise.all([worker.stop(), router.close(), handle.close()])
   // @ts-expect-error: a message has a text
   await sender.send({ userId: 7, to: '+12065550199' })
   // @ts-expect-error: this is no transaction
