@@ -1,8 +1,9 @@
 // The endpoint mounted in a user's Express app: createApp and statusCallbackRouter of the public API.
-import { createServer, type Server } from 'node:http'
+import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import express, { type Express, type RequestHandler } from 'express'
+import express4 from 'express4'
 import { createApp, type Closable, ConfigError, statusCallbackRouter } from '../../src/index.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { capturingLogger, type LogLine } from '../support/world.ts'
@@ -46,7 +47,7 @@ function options() {
   }
 }
 
-async function listen(app: Express): Promise<number> {
+async function listen(app: RequestListener): Promise<number> {
   const listening = createServer(app)
   server = listening
   await new Promise<void>((resolve) => listening.listen(0, '127.0.0.1', resolve))
@@ -116,6 +117,16 @@ describe('statusCallbackRouter mounted after a body parser of the app', () => {
     // These lose the fields, so the signature cannot be checked.
     ['express.text() for everything', express.text({ type: '*/*' }), 403],
     ['express.raw() for everything', express.raw({ type: '*/*' }), 403],
+    [
+      'a parser that keeps nothing',
+      (request, _response, next) => void request.resume().once('end', next),
+      403,
+    ],
+    [
+      'a middleware that decodes the body',
+      (request, _response, next) => next(void request.setEncoding('latin1')),
+      403,
+    ],
   ]
 
   test.each(
@@ -189,6 +200,25 @@ describe('createApp', () => {
     const inner = createApp(options())
     expect(await post(express().use('/sms', inner))).toMatchObject({ status: 204 })
     expect(await status()).toBe('retrying')
+    await inner.close()
+  })
+
+  test('works mounted in an app of Express 4', async () => {
+    const inner = createApp(options())
+    const app = express4().use('/sms', inner)
+    const port = await listen(app)
+    const target = { port, publicBaseUrl: 'https://shop.example.com', authToken: endpoint.AUTH_TOKEN }
+    const fields = endpoint.undelivered(endpoint.ACCOUNT_SID, row.sid)
+    const path = `/sms${endpoint.statusPath(row.id)}`
+    expect(await endpoint.post(target, { path, fields })).toMatchObject({ status: 204 })
+    expect(await status()).toBe('retrying')
+    for (const [page, expected] of [
+      ['/sms/healthz', 200],
+      ['/sms/readyz', 200],
+      ['/sms/nothing', 404],
+    ] as const) {
+      expect(await fetch(`http://127.0.0.1:${port}${page}`)).toMatchObject({ status: expected })
+    }
     await inner.close()
   })
 
