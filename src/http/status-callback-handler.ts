@@ -36,10 +36,7 @@ function searchOf(url: string): string {
 }
 
 function bodyOf({ body, bodyUsed }: Request): CallbackRequest['body'] {
-  if (bodyUsed) return { parsed: undefined }
-  if (body === null) return { unread: Readable.from([]) }
   // A locked body has a reader already.
-  return body.locked
-    ? { parsed: undefined }
-    : { unread: Readable.fromWeb(body as ReadableStream<Uint8Array>) }
+  if (bodyUsed || body?.locked) return { parsed: undefined }
+  return { unread: body === null ? Readable.from([]) : Readable.fromWeb(body as ReadableStream<Uint8Array>) }
 }

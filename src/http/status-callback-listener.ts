@@ -45,7 +45,7 @@ function callbackRequest(request: IncomingMessage, search: string): CallbackRequ
 
 /** Some parsers set `body` without reading: for other types, Express 4 sets an empty object. */
 function isUnread(request: IncomingMessage): boolean {
-  return !request.readableDidRead && request.readableEncoding === null
+  return !request.readableDidRead && !request.readableEnded && request.readableEncoding === null
 }
 
 /** Many clients send the whole request before they read the answer, and reuse the connection. */

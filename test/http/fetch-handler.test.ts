@@ -18,18 +18,22 @@ const log: LogLine[] = []
 
 beforeAll(async () => {
   database = await createTestDatabase()
-  handle = createStatusCallbackHandler({
-    databaseUrl: database.url,
-    publicBaseUrl: PUBLIC_BASE_URL,
-    twilio: { accountSid: endpoint.ACCOUNT_SID, authToken: endpoint.AUTH_TOKEN },
-    logger: capturingLogger(log),
-  })
+  handle = createHandler()
 })
 
 afterAll(async () => {
   await handle.close()
   await database.drop()
 })
+
+function createHandler(): StatusCallbackHandler & Closable {
+  return createStatusCallbackHandler({
+    databaseUrl: database.url,
+    publicBaseUrl: PUBLIC_BASE_URL,
+    twilio: { accountSid: endpoint.ACCOUNT_SID, authToken: endpoint.AUTH_TOKEN },
+    logger: capturingLogger(log),
+  })
+}
 
 beforeEach(async () => {
   row = await endpoint.insertSentRow(database)
@@ -150,6 +154,7 @@ describe('a body', () => {
 
   test.each<[how: string, take: (request: Request) => unknown]>([
     ['read', (request) => request.text()],
+    ['read by a reader that released it', readAndRelease],
     ['locked', (request) => request.body?.getReader()],
   ])('that was %s before is refused, and the log names the reason', async (_how, take) => {
     const request = callback()
@@ -161,8 +166,16 @@ describe('a body', () => {
   })
 })
 
+async function readAndRelease({ body }: Request): Promise<void> {
+  const reader = body?.getReader()
+  await reader?.read()
+  reader?.releaseLock()
+}
+
 test('the log of forged callbacks has no address, and the limit covers them', async () => {
-  const forge = (): Promise<Response> => handle(callback({ signedUrl: 'https://evil.example/twilio/status' }))
+  // The log of another handler may have such a line already, and would leave out this one.
+  const other = createHandler()
+  const forge = (): Promise<Response> => other(callback({ signedUrl: 'https://evil.example/twilio/status' }))
   const statuses = new Set<number>()
   // A busy machine may need longer for a flood than the limit's window of 10 s.
   while (!statuses.has(429)) {
@@ -170,17 +183,13 @@ test('the log of forged callbacks has no address, and the limit covers them', as
     for (const { status } of answers) statuses.add(status)
   }
   expect(statuses).toEqual(new Set([403, 429]))
-  expect((await handle(callback())).status).toBe(204)
+  expect((await other(callback())).status).toBe(204)
   expect(log[0]).toMatchObject({ level: 'warn', fields: { address: undefined } })
+  await other.close()
 })
 
 test('a handler can be closed twice, and before its first request', async () => {
-  const other = createStatusCallbackHandler({
-    databaseUrl: database.url,
-    publicBaseUrl: PUBLIC_BASE_URL,
-    twilio: { accountSid: endpoint.ACCOUNT_SID, authToken: endpoint.AUTH_TOKEN },
-    logger: capturingLogger(log),
-  })
+  const other = createHandler()
   await other.close()
   await other.close()
 })

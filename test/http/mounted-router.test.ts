@@ -145,6 +145,15 @@ describe('statusCallbackRouter mounted after a body parser of the app', () => {
     expect(await status()).toBe('unknown')
   })
 
+  test.each(
+    parsers.slice(0, 3),
+  )('%s: an unsigned callback with an empty body is answered 403', async (_what, parser) => {
+    const app = express().use(parser).use('/sms', router)
+    const answer = await post(app, { body: '', headers: { 'X-Twilio-Signature': null } })
+    expect(answer).toMatchObject({ status: 403 })
+    expect(endpoint.resultOf(answer)).toBe('bad_signature')
+  })
+
   test('a field with brackets, which the parser turns into an object, is refused without an error in the log', async () => {
     const app = express()
       .use(express.urlencoded({ extended: true }))
