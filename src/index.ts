@@ -6,8 +6,8 @@
 //      const sender = await createSender()
 //      await sender.send({ userId: 7, to: '+12065550199', body: 'Your order has shipped' })
 //
-// 3. Serve the endpoint for Twilio's status callbacks: mount `statusCallbackRouter()` into your Express app, serve
-//    `createApp()`, or run the command `sms-retry web`. Twilio reports delivery failures there.
+// 3. Serve the endpoint for Twilio's status callbacks: mount `statusCallbackRouter()` or `createStatusCallbackHandler()` into
+//    your app, serve `createApp()`, or run the command `sms-retry web`. Twilio reports delivery failures there.
 // 4. Run a worker, which makes the retries: `startWorker()` or the command `sms-retry worker`.
 //
 // All functions take the same options; an option that is left out is read from the environment (see docs/configuration.md).

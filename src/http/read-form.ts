@@ -14,12 +14,9 @@ type Fields = Record<string, string | string[]>
 export interface FormBody {
   /** @param name in lower case */
   readonly header: (name: string) => string | undefined
-  /**
-   * The unread body, or the value that a body parser has made of it. Undefined if something has read the body and left
-   * no value.
-   */
+  /** The unread body; or, of a body that was read, the value that a parser has made of it, or undefined. */
   readonly body: { readonly unread: Readable } | { readonly parsed: unknown }
-  /** Called if the body was not read to its end. */
+  /** Called if the body is refused before its end. */
   readonly discard: (unread: Readable) => Promise<void>
 }
 

