@@ -5,13 +5,15 @@
 // the higher status wins. The message's status is then derived from the entries.
 import { forProbe } from './account-state.ts'
 import { applyReport } from './apply-report.ts'
-import { dropPending, entriesOf, replaceEntry, releaseClaim } from './attempts.ts'
+import { dropPending, entriesOf, releaseClaim } from './attempts.ts'
 import type { Context, Decision } from './decision.ts'
 import { findAttempt } from './find-attempt.ts'
 import { gate, PAST_DEADLINE } from './gate.ts'
+import { decideAdopt, decideNotSent } from './in-doubt.ts'
 import { decideCancel, decideRetry } from './manual-actions.ts'
 import type { Answer, Attempt, Event, Message } from './message.ts'
 import { isOverdue, nextLookupTime, reconcileTime } from './reconcile-time.ts'
+import { repeatAttempt, withPendingAttempt } from './repeat-attempt.ts'
 import { postponedDelaySeconds } from './retry-policy.ts'
 import { isDelivered, isFinal } from './status.ts'
 import {
@@ -72,6 +74,10 @@ function decideEvent(message: Message, event: Event, context: Context): Decision
       return decideRetry(message, event, context)
     case 'cancel':
       return decideCancel(message, event)
+    case 'adopt':
+      return decideAdopt(message, event, context)
+    case 'not_sent':
+      return decideNotSent(message, event, context)
     case 'reconcile':
       return decideReconcile(message, event, context)
     case 'listed':
@@ -153,27 +159,6 @@ function decideNotProcessed(
   )
   const reason = `Twilio did not process the request: ${answer.reason}`
   return repeatAttempt(message, released, addSeconds(now, delaySeconds), reason, context)
-}
-
-/**
- * Schedules the same attempt again, at `earliest` or later. It was claimed, but Twilio certainly does not have it.
- */
-function repeatAttempt(
-  message: Message,
-  entry: Attempt,
-  earliest: Date,
-  reason: string,
-  context: Context,
-): Decision {
-  const passage = gate(message, earliest, context)
-  if (passage.kind === 'now') return postpone(message, entry, earliest, reason)
-  const reasons = `${reason}. ${passage.reason}`
-  if (passage.kind === 'at') return postpone(message, entry, passage.at, reasons)
-  return record(finish(withPendingAttempt(message, entry), passage.status, reasons))
-}
-
-function withPendingAttempt(message: Message, entry: Attempt): Message {
-  return { ...message, attempts: replaceEntry(message.attempts, { ...entry, status: 'pending' }) }
 }
 
 function decideReport(

@@ -23,7 +23,7 @@ import {
 /** Cancels the waiting attempt, and with it the message. */
 export function decideCancel(
   message: Message,
-  { reason = 'Canceled before the next attempt' }: Extract<Event, { kind: 'cancel' }>,
+  { by, reason = `Canceled${byWhom(by)} before the next attempt` }: Extract<Event, { kind: 'cancel' }>,
 ): Decision {
   if (isWaiting(message)) return cancelPending(message, finish(message, 'canceled', reason))
   return ignore(isFinal(message.status) ? `it is already ${message.status}` : WITH_TWILIO)
@@ -35,26 +35,29 @@ export function decideCancel(
  */
 export function decideRetry(
   message: Message,
-  { seen, force }: Extract<Event, { kind: 'retry' }>,
+  { seen, force, unchangedSince, notBefore, by }: Extract<Event, { kind: 'retry' }>,
   context: Context,
 ): Decision {
   const { policy, now } = context
+  const earliest = notBefore !== undefined && notBefore > now ? notBefore : now
   const isAsSeen = seen === null || (seen.status === message.status && seen.retryCount === message.retryCount)
-  if (!isAsSeen) return ignore('it changed in the meantime')
+  const hasChanged = unchangedSince !== undefined && hasChangedSince(message, unchangedSince)
+  if (!isAsSeen || hasChanged) return ignore('it changed in the meantime')
   if (isDelivered(message.status)) return ignore(`it is already ${message.status}`)
   if (isTooLate(now, message)) return ignore('its deadline has passed')
   if (message.body === null) return ignore(NO_TEXT)
   if (isWaiting(message)) {
     const { nextRetryAt } = message
-    const isDue = nextRetryAt === null || nextRetryAt <= now
+    const isDue = nextRetryAt === null || nextRetryAt <= earliest
     if (isDue && !isSetAside(message)) return ignore('its next attempt is already due')
     // The latest time in the next opening: a message that waits for this opening keeps its time.
-    const latest = gate(message, now, { ...context, random: 1 })
+    const latest = gate(message, earliest, { ...context, random: 1 })
     const waitsForIt = latest.kind === 'at' && nextRetryAt !== null && nextRetryAt <= latest.at
     if (waitsForIt && !isSetAside(message)) return ignore(asClause(latest.reason))
-    return throughGate(message, context, (at, delay) =>
-      reschedule({ ...message, nextRetryAt: at, reason: delay ?? message.reason }, now),
-    )
+    return throughGate(message, earliest, context, (at, delay) => {
+      const reason = by === undefined ? (delay ?? message.reason) : byHand(by, delay)
+      return reschedule({ ...message, nextRetryAt: at, reason }, now)
+    })
   }
   if (message.status === 'submitting') return ignore('it is not known yet whether Twilio received it')
   if (!isFinal(message.status)) return ignore(WITH_TWILIO)
@@ -62,7 +65,9 @@ export function decideRetry(
   const last = message.attempts.at(-1)
   // The message was canceled before this attempt was made.
   if (last?.status === 'pending') {
-    return throughGate(message, context, (at, delay) => postpone(message, last, at, byHand(delay)))
+    return throughGate(message, earliest, context, (at, delay) =>
+      postpone(message, last, at, byHand(by, delay)),
+    )
   }
   const isOver = last !== undefined && (isFailedAttempt(last.status) || last.status === 'canceled')
   if (!isOver || last.number >= MAX_ATTEMPTS) return ignore('its latest attempt is not known to have failed')
@@ -71,9 +76,14 @@ export function decideRetry(
     const code = last.errorCode ?? last.status
     return ignore(`the policy never retries ${code} (${reasonOf(last.errorCode)}); this must be forced`)
   }
-  return throughGate(message, context, (at, delay) =>
-    retryAgain(message, last.number + 1, at, byHand(delay), now),
+  return throughGate(message, earliest, context, (at, delay) =>
+    retryAgain(message, last.number + 1, at, byHand(by, delay), now),
   )
+}
+
+function hasChangedSince({ attempts }: Message, time: Date): boolean {
+  const iso = time.toISOString()
+  return attempts.some(({ times }) => Object.values(times).some((at) => at > iso))
 }
 
 /** Schedules one more attempt than the policy allows. */
@@ -96,16 +106,17 @@ function retryAgain(message: Message, number: number, at: Date, reason: string, 
   }
 }
 
-/** @param schedule gets the earliest time that the gate allows, and the reason if that is not now */
+/** @param schedule gets the earliest time that the gate allows, and the reason if that is after `earliest` */
 function throughGate(
   message: Message,
+  earliest: Date,
   context: Context,
   schedule: (at: Date, delay: string | null) => Decision,
 ): Decision {
-  const passage = gate(message, context.now, context)
+  const passage = gate(message, earliest, context)
   switch (passage.kind) {
     case 'now':
-      return schedule(context.now, null)
+      return schedule(earliest, null)
     case 'at':
       return schedule(passage.at, passage.reason)
     case 'never':
@@ -113,8 +124,13 @@ function throughGate(
   }
 }
 
-const BY_HAND = 'A retry was requested manually'
-const byHand = (delay: string | null): string => (delay === null ? BY_HAND : `${BY_HAND}. ${delay}`)
+const byWhom = (by: string | undefined): string => (by === undefined ? '' : ` by ${by}`)
+
+function byHand(by: string | undefined, delay: string | null): string {
+  const request = `A retry was requested manually${byWhom(by)}`
+  return delay === null ? request : `${request}. ${delay}`
+}
+
 const WITH_TWILIO = 'Twilio may already have sent it'
 
 const asClause = (sentence: string): string => sentence.charAt(0).toLowerCase() + sentence.slice(1)

@@ -82,6 +82,16 @@ export interface ListedMessage {
   readonly createdAt: Date
 }
 
+/** A message at Twilio whose sid a person gave. Null for a fact that Twilio did not state. */
+export interface NamedMessage {
+  readonly account: string | null
+  readonly to: string | null
+  /** Empty if the account redacts texts. */
+  readonly body: string
+  /** By Twilio's clock. */
+  readonly createdAt: Date | null
+}
+
 /** The result of one request to Twilio's API. */
 export type Answer =
   /** 2xx with a sid: Twilio has the message. */
@@ -144,9 +154,42 @@ export type Event =
       readonly seen: { readonly status: DeliveryStatus; readonly retryCount: number } | null
       /** Whether to retry even if the policy never retries the error code. */
       readonly force: boolean
+      /** Retries only a message whose attempts have not changed since this time. */
+      readonly unchangedSince?: Date
+      /** The earliest time of the attempt; now if it is left out. */
+      readonly notBefore?: Date
+      /** Who asks for it. Becomes part of the message's reason. */
+      readonly by?: string
     }
   /** A person or the app cancels the message. */
-  | { readonly kind: 'cancel'; readonly reason?: string }
+  | {
+      readonly kind: 'cancel'
+      /** Who cancels it. Becomes part of the message's reason. */
+      readonly by?: string
+      /** Replaces the reason that names the person. */
+      readonly reason?: string
+    }
+  /** A person names the message at Twilio that an attempt in doubt became. */
+  | {
+      readonly kind: 'adopt'
+      readonly attempt: number
+      /** The claim of the attempt that the person saw. */
+      readonly claimedAt: Date
+      /** Twilio's message with this sid. */
+      readonly found: NamedMessage
+      readonly sid: string
+      readonly status: TwilioStatus
+      readonly errorCode: number | null
+      readonly errorText: string | null
+    }
+  /** A person states that Twilio does not have an attempt in doubt. */
+  | {
+      readonly kind: 'not_sent'
+      readonly attempt: number
+      /** The claim of the attempt that the person saw. */
+      readonly claimedAt: Date
+      readonly by: string
+    }
   /** The message is due to be reconciled. */
   | {
       readonly kind: 'reconcile'

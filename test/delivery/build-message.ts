@@ -162,6 +162,33 @@ export const retry = (fields: { seen?: Message; force?: boolean } = {}): Event =
   ...fields,
 })
 
+type Adopt = Extract<Event, { kind: 'adopt' }>
+
+/** A person names the sid of attempt `attempt`, which `buildAttempt` claimed. The sid is that of no other attempt. */
+export function adopt(fields: Partial<Adopt> = {}): Adopt {
+  return {
+    kind: 'adopt',
+    attempt: 0,
+    claimedAt: LATEST_CLAIM,
+    found: {
+      account: null,
+      to: '+15550100123',
+      body: 'Your table is ready',
+      createdAt: secondsFromNow(-58),
+    },
+    sid: sidOf(999),
+    status: 'sent',
+    errorCode: null,
+    errorText: null,
+    ...fields,
+  }
+}
+
+/** A person states that Twilio does not have attempt 0. */
+export function notSent(fields: Partial<Extract<Event, { kind: 'not_sent' }>> = {}): Event {
+  return { kind: 'not_sent', attempt: 0, claimedAt: LATEST_CLAIM, by: 'Ann', ...fields }
+}
+
 /** The message after the decision. */
 export function outcomeOf(before: Message, decision: Decision): Message {
   return decision.kind === 'ignore' ? before : decision.message
@@ -194,6 +221,10 @@ export function wordsOf(event: Event): string {
     case 'reconcile':
     case 'missing':
       return event.kind
+    case 'adopt':
+      return `adopted as ${event.status}`
+    case 'not_sent':
+      return 'not sent, says a person'
     case 'listed':
       return `listed ${event.entries.length}`
   }

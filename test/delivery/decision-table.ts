@@ -3,12 +3,14 @@ import type { Event, Message } from '../../src/delivery/message.ts'
 import type { DeliveryStatus } from '../../src/delivery/status.ts'
 import {
   accepted,
+  adopt,
   buildAttempt,
   buildMessage,
   callback,
   cancel,
   fetched,
   notProcessed,
+  notSent,
   rejected,
   retry,
   secondsFromNow,
@@ -47,6 +49,7 @@ type Row = readonly [decided: string, before: string]
 
 const UNFINISHED = 'unknown submitting accepted scheduled queued sending sent'
 const DONE = 'canceled delivered read'
+const NOT_IN_DOUBT = `unknown accepted scheduled queued sending sent pending retrying ${DONE} undelivered failed expired`
 
 export const DECISION_TABLE: readonly (readonly [Event | 'the latest attempt is due', readonly Row[]])[] = [
   [
@@ -225,6 +228,28 @@ export const DECISION_TABLE: readonly (readonly [Event | 'the latest attempt is 
     [
       ['schedule retrying', 'canceled undelivered failed'],
       ['ignore', `pending retrying ${UNFINISHED} delivered read expired`],
+    ],
+  ],
+  // Only an attempt in doubt can be settled by a person.
+  [
+    adopt(),
+    [
+      ['record sent', 'submitting'],
+      ['ignore', NOT_IN_DOUBT],
+    ],
+  ],
+  [
+    adopt({ status: 'undelivered', errorCode: 30003 }),
+    [
+      ['schedule retrying', 'submitting'],
+      ['ignore', NOT_IN_DOUBT],
+    ],
+  ],
+  [
+    notSent(),
+    [
+      ['schedule pending', 'submitting'],
+      ['ignore', NOT_IN_DOUBT],
     ],
   ],
 ]

@@ -135,6 +135,58 @@ describe('a manual retry of an outdated view of the message', () => {
   })
 })
 
+describe('a retry of many messages', () => {
+  const later = secondsFromNow(90)
+  const spread: Event = { kind: 'retry', seen: null, force: false, notBefore: later, by: 'Ann' }
+
+  test('makes each attempt at its own time, and its reason names the person', () => {
+    expect(decide(usedUp, spread, context())).toMatchObject({
+      kind: 'schedule',
+      at: later,
+      message: {
+        status: 'retrying',
+        nextRetryAt: later,
+        reason: 'A retry was requested manually by Ann',
+      },
+    })
+    expect(play(waitingFor30003, [spread])).toMatchObject({
+      nextRetryAt: later,
+      reason: 'A retry was requested manually by Ann',
+    })
+  })
+
+  test('makes an attempt now if its own time has passed', () => {
+    const past = { ...spread, notBefore: secondsFromNow(-1) } as Event
+    expect(decide(usedUp, past, context())).toMatchObject({ kind: 'schedule', at: NOW })
+  })
+
+  test('never delays a message that waits', () => {
+    const soon = { ...waitingFor30003, nextRetryAt: secondsFromNow(80) }
+    expect(whyNot(soon, spread)).toBe('its next attempt is already due')
+  })
+
+  test('is refused if its own time is after the deadline', () => {
+    expect(whyNot({ ...usedUp, deadline: secondsFromNow(89) }, spread)).toMatch(/deadline/)
+  })
+
+  test('leaves out a message whose attempts changed after it began', () => {
+    const event = (unchangedSince: Date): Event => ({
+      kind: 'retry',
+      seen: null,
+      force: false,
+      unchangedSince,
+    })
+    expect(whyNot(usedUp, event(secondsFromNow(-1)))).toBe('it changed in the meantime')
+    expect(decide(usedUp, event(NOW), context()).kind).toBe('schedule')
+  })
+})
+
+test('a canceled message names the person who canceled it', () => {
+  expect(play(waitingFor30003, [{ kind: 'cancel', by: 'Ann' }]).reason).toBe(
+    'Canceled by Ann before the next attempt',
+  )
+})
+
 describe('a manual retry of a canceled message', () => {
   test('makes the first attempt if it was canceled before', () => {
     const canceled = play(buildMessage('pending', [buildAttempt(0, 'pending')]), [cancel])
