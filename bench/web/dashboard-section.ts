@@ -4,7 +4,8 @@ import { countInDoubt, readBacklog } from '../../src/db/backlog.ts'
 import { countFailures } from '../../src/db/failures.ts'
 import { countMessagesByTime } from '../../src/db/overview.ts'
 import { openDatabase } from '../../src/postgres/pool.ts'
-import { type Search, searchMessages } from '../../src/db/search.ts'
+import { searchMessages } from '../../src/db/search.ts'
+import { toSearch } from '../../src/messages/message-filter.ts'
 import { SPANS } from '../../src/http/dashboard/spans.ts'
 import { createMessageDatabase } from '../database.ts'
 import type { BenchCase, BenchContext, Figures, Section } from '../section.ts'
@@ -85,7 +86,7 @@ async function openStatements(url: string): Promise<{ round(): Promise<Figures>;
   const database = openDatabase({ url, ssl: null, poolMax: 1 }, () => undefined)
   const day = SPANS.find(({ name }) => name === '24h')
   if (day === undefined) throw new Error('there is no span of a day')
-  const all: Search = { statuses: null, code: null, number: null, userId: null, since: null, until: null }
+  const all = toSearch({}, new Date())
   const msOf = async (read: () => Promise<unknown>): Promise<number> => {
     const startedMs = performance.now()
     await read()
@@ -97,7 +98,7 @@ async function openStatements(url: string): Promise<{ round(): Promise<Figures>;
       'failures of a day ms': await msOf(() => countFailures(database, day.seconds)),
       'what waits ms': await msOf(() => readBacklog(database)),
       'what is in doubt ms': await msOf(() => countInDoubt(database, day.seconds)),
-      'newest messages ms': await msOf(() => searchMessages(database, all, null, 50)),
+      'newest messages ms': await msOf(() => searchMessages(database, all, null, { limit: 50 })),
     }),
     close: () => database.close(),
   }

@@ -74,6 +74,7 @@ export function showView(
     ['Next retry', formatTime(message.nextRetryAt)],
     ['Retries', `${retryCount} of at most ${maxRetries}`],
     ['Last request', processingTimeMs === null ? null : `${processingTimeMs} ms`],
+    ['Metadata', masked(metadataText(message.metadata))],
   ]
   const lines = facts.flatMap(([name, value]) => {
     if (value === null || value === '') return []
@@ -81,6 +82,11 @@ export function showView(
     return [name.padEnd(FACT_WIDTH) + (name === 'Status' ? styled(styleOf(status), shown) : shown)]
   })
   return [...lines, '', ...message.attempts.map((attempt) => masked(attemptView(attempt)))].join('\n')
+}
+
+/** Empty without metadata. */
+function metadataText(metadata: StoredMessage['metadata']): string {
+  return Object.keys(metadata).length === 0 ? '' : JSON.stringify(metadata)
 }
 
 function hiddenText(body: string): string {

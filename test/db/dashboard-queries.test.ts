@@ -5,6 +5,7 @@ import { countFailures, MAX_CONSIDERED } from '../../src/db/failures.ts'
 import { countMessages, countMessagesByTime } from '../../src/db/overview.ts'
 import type { Database, Db } from '../../src/postgres/pool.ts'
 import { type Cursor, type Search, searchMessages } from '../../src/db/search.ts'
+import { readMetadata, toSearch } from '../../src/messages/message-filter.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { open } from './original-table.ts'
 
@@ -52,7 +53,7 @@ beforeAll(async () => {
               when 5 then jsonb_build_array(jsonb_build_object('number', 0, 'status', 'submitting', 'times',
                   jsonb_build_object('submitting', to_char(now() at time zone 'UTC' + (50 - n % 100) * interval '1 h',
                                                            'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))))
-              else '[]'::jsonb end)
+              else '[]'::jsonb end, 'order', n % 400, 'shop', jsonb_build_object('city', 'c' || n % 9))
        from (select n, n % 20 as kind from generate_series(1, ${ROWS}) as n) as s`,
   )
   // Commits are asynchronous here, but pages are marked all-visible only after the commits are on disk.
@@ -305,13 +306,13 @@ test('the backlog has what is due, deferred and in doubt, with the oldest times'
   )
 })
 
-const ALL: Search = { statuses: null, code: null, number: null, userId: null, since: null, until: null }
+const ALL = toSearch({}, new Date())
 
 async function searchAll(search: Search, pageSize: number): Promise<number[]> {
   const ids: number[] = []
   let next: Cursor | null = null
   do {
-    const page = await searchMessages(database, search, next, pageSize)
+    const page = await searchMessages(database, search, next, { limit: pageSize })
     ids.push(...page.messages.map(({ id }) => id))
     next = page.next
   } while (next !== null)
@@ -328,10 +329,27 @@ describe('a search', () => {
       `and final_status in ('canceled', 'undelivered')`,
     ],
     ['the last digits', { number: { digits: '1237', part: 'end' } }, `and phone_number like '%1237'`],
-    ['a user and a code', { userId: 3, code: 30003 }, `and user_id = 3 and id % 20 in (1, 3)`],
+    ['a user and a code', { userId: '3', code: 30003 }, `and user_id = 3 and id % 20 in (1, 3)`],
     ['a code of a later attempt', { code: 30006 }, `and id % 20 = 2`],
     ['a time', { until: new Date(Date.now() - 39 * DAY * 1000) }, ''],
     ['a code that no message has', { code: 11111 }, 'and false'],
+    ['metadata', { metadata: [{ key: 'order', value: '7' }] }, 'and id % 400 = 7'],
+    [
+      'metadata, a status and a code',
+      { metadata: [{ key: 'shop.city', value: 'c2' }], statuses: ['undelivered'], code: 30006 },
+      'and id % 9 = 2 and id % 20 = 2',
+    ],
+    [
+      'two conditions on metadata',
+      {
+        metadata: [
+          { key: 'order', value: '7' },
+          { key: 'shop.city', value: 'c7' },
+        ],
+      },
+      'and id % 400 = 7 and id % 9 = 7',
+    ],
+    ['metadata that no message has', { metadata: [{ key: 'order', value: '400' }] }, 'and false'],
   ])('for %s finds the same as simple SQL, page by page', async (_what, fields, condition) => {
     const search = { ...ALL, ...fields }
     const found = await searchAll(search, 97)
@@ -347,12 +365,55 @@ describe('a search', () => {
     if (condition !== 'and false') expect(found.length).toBeGreaterThan(2)
   })
 
+  test('that begins with the oldest finds the same in the other order, up to an id', async () => {
+    const search = { ...ALL, metadata: [{ key: 'order', value: '7' }] }
+    const ids: number[] = []
+    let next: Cursor | null = null
+    do {
+      const page = await searchMessages(database, search, next, { limit: 9, first: 'oldest', upToId: 35_000 })
+      ids.push(...page.messages.map(({ id }) => id))
+      next = page.next
+    } while (next !== null)
+    const newestFirst = await searchAll(search, 97)
+    expect(ids).toEqual(newestFirst.toReversed().filter((id) => id <= 35_000))
+    expect(ids.length).toBeGreaterThan(50)
+    expect(ids.length).toBeLessThan(newestFirst.length)
+  })
+
+  test.each<[string, string, string, boolean]>([
+    ['a text', '{"order": "1001"}', 'order=1001', true],
+    ['a number', '{"order": 1001}', 'order=1001', true],
+    ['true', '{"paid": true}', 'paid=true', true],
+    ['null', '{"paid": null}', 'paid=null', true],
+    ['a nested key', '{"order": {"id": 5}}', 'order.id=5', true],
+    ['a key with a dot', '{"order.id": 5}', 'order.id=5', true],
+    ['an entry of a list', '{"items": ["a", "b"]}', 'items.1=b', true],
+    ['an empty text', '{"note": ""}', 'note=', true],
+    ['a value with an equals sign', '{"note": "a=b"}', 'note=a=b', true],
+    ['another value', '{"order": 10010}', 'order=1001', false],
+    ['another case', '{"name": "Ann"}', 'name=ann', false],
+    ['a missing key', '{"paid": false}', 'order=null', false],
+    ['a list instead of an object', '["order"]', 'order=1001', false],
+    ['a text instead of an object', '"order"', 'order=1001', false],
+  ])('for metadata compares the JSON text: %s', async (_what, json, condition, isFound) => {
+    const read = readMetadata(condition)
+    if ('fault' in read) throw new Error(read.fault)
+    const [row] = await own.query<{ id: number }>(
+      `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, final_status, sms_metadata)
+       values (95, '+12065550100', 'outbound', 0, 'failed', $1) returning id`,
+      [json],
+    )
+    const found = await searchAll({ ...ALL, userId: '95', metadata: [read.value] }, 10)
+    await own.query('delete from sms_usage_logs where user_id = 95')
+    expect(found).toEqual(isFound ? [row?.id] : [])
+  })
+
   test('for many messages with the same time loses none between pages', async () => {
     await own.query(
       `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, final_status, created_at)
        select 99, '+12065550100', 'outbound', 0, 'failed', '2020-01-01' from generate_series(1, 50)`,
     )
-    const ids = await searchAll({ ...ALL, userId: 99 }, 7)
+    const ids = await searchAll({ ...ALL, userId: '99' }, 7)
     expect(new Set(ids).size).toBe(50)
     await own.query('delete from sms_usage_logs where user_id = 99')
   })
@@ -399,7 +460,20 @@ describe('the query for', () => {
     ],
     [
       'a search',
-      (db) => searchMessages(db, { ...ALL, number: { digits: '1237', part: 'end' } }, null, 50),
+      (db) => searchMessages(db, { ...ALL, number: { digits: '1237', part: 'end' } }, null, { limit: 50 }),
+      ['Index Only Scan time', 'Index Scan sms_usage_logs_pkey'],
+    ],
+    [
+      'a search for a user',
+      (db) => searchMessages(db, { ...ALL, userId: '3' }, null, { limit: 50 }),
+      ['Index Only Scan time', 'Index Scan sms_usage_logs_pkey'],
+    ],
+    [
+      'a page of a bulk action',
+      (db) =>
+        searchMessages(db, { ...ALL, statuses: ['retrying'] }, null, {
+          ...{ limit: 100, first: 'oldest', upToId: 30_000 },
+        }),
       ['Index Only Scan time', 'Index Scan sms_usage_logs_pkey'],
     ],
   ])('%s does not read the whole table', async (_what, run, expected) => {
@@ -410,7 +484,11 @@ describe('the query for', () => {
     ['failures of a day', (db) => countFailures(db, DAY)],
     ['the backlog', (db) => readBacklog(db)],
     ['what is in doubt', (db) => countInDoubt(db, DAY)],
-    ['a search for a code', (db) => searchMessages(db, { ...ALL, code: 30003 }, null, 50)],
+    [
+      'a search for metadata',
+      (db) => searchMessages(db, { ...ALL, metadata: [{ key: 'order', value: '7' }] }, null, { limit: 50 }),
+    ],
+    ['a search for a code', (db) => searchMessages(db, { ...ALL, code: 30003 }, null, { limit: 50 })],
   ])('%s does not read the whole table', async (_what, run) => {
     const scans = await scansOf(run)
     expect(scans.length).toBeGreaterThan(0)

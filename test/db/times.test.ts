@@ -10,6 +10,7 @@ import { countMessages, countMessagesByTime } from '../../src/db/overview.ts'
 import { type Database, dbOfCaller } from '../../src/postgres/pool.ts'
 import { pruneWindow } from '../../src/db/prunable-messages.ts'
 import { searchMessages } from '../../src/db/search.ts'
+import { toSearch } from '../../src/messages/message-filter.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { insertMessage, NEW_MESSAGE } from './new-message.ts'
 import { open } from './original-table.ts'
@@ -140,13 +141,15 @@ describe.each(TYPES)('with columns of type %s', (type) => {
         expect(await countInDoubt(database, halfHour)).toBe(0)
         expect(await countInDoubt(database, 4 * halfHour)).toBe(1)
 
-        const search = { statuses: null, code: null, number: null, userId: null, since: null, until: null }
+        const search = toSearch({}, new Date())
         const find = async (span: object): Promise<number[]> =>
-          (await searchMessages(database, { ...search, ...span }, null, 10)).messages.map(({ id }) => id)
+          (await searchMessages(database, { ...search, ...span }, null, { limit: 10 })).messages.map(
+            ({ id }) => id,
+          )
         expect(await find({ since })).toEqual([retrying])
         expect(await find({ until: since })).toEqual([older])
-        const first = await searchMessages(database, search, null, 1)
-        const second = await searchMessages(database, search, first.next, 1)
+        const first = await searchMessages(database, search, null, { limit: 1 })
+        const second = await searchMessages(database, search, first.next, { limit: 1 })
         const pages = [first, second].map(({ messages }) => messages.map(({ id }) => id))
         expect(pages).toEqual([[retrying], [older]])
 

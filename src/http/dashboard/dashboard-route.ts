@@ -10,6 +10,7 @@ import { errorFields, type Logger } from '../../shared/log.ts'
 import type { GuessLimit } from '../guess-limit.ts'
 import type { Credentials } from './browser-cookie.ts'
 import { errorCodesPage } from './error-codes-page.ts'
+import { parseFilter } from './filter-query.ts'
 import {
   accountOf,
   basePathOf,
@@ -20,7 +21,6 @@ import {
   setAccount,
   setBasePath,
 } from './layout.ts'
-import { parseFilter } from './message-filter.ts'
 import { messageRoutes } from './message-routes.ts'
 import { overviewPage } from './overview-page.ts'
 import { outcomeRoutes } from './outcome-routes.ts'

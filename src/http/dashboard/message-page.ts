@@ -75,7 +75,19 @@ function factsOf(
     ['Retries', `${message.retryCount} of at most ${message.maxRetries}`],
     ['Latest SID', message.sid],
     ['Last request took', message.processingTimeMs === null ? null : `${message.processingTimeMs} ms`],
+    ['Metadata', metadataOf(message, showContent)],
   ]
+}
+
+/** Longer metadata is cut off: `show --json` prints all of it. */
+const MAX_METADATA_LENGTH = 2_000
+
+function metadataOf({ metadata, to }: StoredMessage, showContent: boolean): Html | null {
+  if (Object.keys(metadata).length === 0) return null
+  const json = JSON.stringify(metadata, null, 2)
+  const shown = showContent ? json : maskReason(json, to)
+  const cut = shown.length > MAX_METADATA_LENGTH ? `${shown.slice(0, MAX_METADATA_LENGTH)} …` : shown
+  return html`<span class="text">${cut.toWellFormed()}</span>`
 }
 
 function textOf({ body }: StoredMessage, showContent: boolean): Html {

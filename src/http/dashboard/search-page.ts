@@ -3,10 +3,11 @@ import { type SearchPage, searchMessages } from '../../db/search.ts'
 import type { StoredMessage } from '../../db/messages.ts'
 import type { Db } from '../../postgres/pool.ts'
 import { DELIVERY_STATUSES } from '../../delivery/status.ts'
+import { STATUS_GROUPS } from '../../messages/message-filter.ts'
 import { type Html, html } from '../../shared/html.ts'
 import { maskNumber, maskReason, SHOWN_DIGITS } from '../../shared/log.ts'
 import type { Page } from './layout.ts'
-import { type FilterFields, type MessageFilter, STATUS_GROUPS } from './message-filter.ts'
+import type { FilterFields, FilterQuery } from './filter-query.ts'
 import { SPANS } from './spans.ts'
 import { shortTime, statusBadge } from './time-and-status.ts'
 
@@ -15,10 +16,10 @@ const PAGE_SIZE = 50
 export async function searchPage(
   db: Db,
   base: string,
-  { search, after, fields }: MessageFilter,
+  { search, after, fields }: FilterQuery,
   showContent: boolean,
 ): Promise<Page> {
-  const found = await searchMessages(db, search, after, PAGE_SIZE)
+  const found = await searchMessages(db, search, after, { limit: PAGE_SIZE })
   return {
     title: 'Messages',
     content: html`
@@ -46,17 +47,18 @@ ${next === null ? '' : html`<a rel="next" href="${link({ after: next.createdAt, 
 function filterForm(base: string, fields: FilterFields, showContent: boolean): Html {
   const option = (value: string, chosen: string, label = value): Html =>
     html`<option value="${value}"${value === chosen ? html` selected` : ''}>${label}</option>`
-  const text = (name: keyof FilterFields, label: string, hint: string): Html =>
-    html`<label>${label}<input name="${name}" value="${fields[name]}" placeholder="${hint}" inputmode="numeric" autocomplete="off"></label>`
+  const field = (name: keyof FilterFields, label: string, hint: string, mode = 'text'): Html =>
+    html`<label>${label}<input name="${name}" value="${fields[name]}" placeholder="${hint}" inputmode="${mode}" autocomplete="off"></label>`
   const time = (name: keyof FilterFields, label: string): Html =>
     html`<label>${label}<input type="datetime-local" name="${name}" value="${fields[name]}"></label>`
   return html`<form class="filter" method="get" action="${base}/messages" role="search">
 <label>Status<select name="status">${option('', fields.status, 'any')}
 <optgroup label="Groups">${[...STATUS_GROUPS.keys()].map((name) => option(name, fields.status, name.replaceAll('-', ' ')))}</optgroup>
 <optgroup label="Single status">${DELIVERY_STATUSES.filter((status) => status !== 'delivered').map((status) => option(status, fields.status))}</optgroup></select></label>
-${text('code', 'Error code', '30003')}
-${text('number', showContent ? 'Number ends with' : `Last ${SHOWN_DIGITS} digits or full number`, '0123')}
-${text('user', 'User', '7')}
+${field('code', 'Error code', '30003', 'numeric')}
+${field('number', showContent ? 'Number ends with' : `Last ${SHOWN_DIGITS} digits or full number`, '0123', 'numeric')}
+${field('user', 'User', '7')}
+${field('metadata', 'Metadata', 'order=1001')}
 <label>In the last<select name="span">${option('', fields.span, 'any time')}${SPANS.map(({ name, words }) => option(name, fields.span, words))}</select></label>
 ${time('since', 'From (UTC)')}
 ${time('until', 'Before (UTC)')}

@@ -149,6 +149,9 @@ describe('the messages page', () => {
     ['?user=4&status=sent', null],
     ['?code=30006&number=12', null],
     ['?span=1h', null],
+    ['?since=1h', null],
+    ['?user=a-user-that-no-row-has', 0],
+    ['?status=sent,undelivered', 40],
   ])('filters by %s', async (query, expected) => {
     let found = 0
     for await (const page of pagesFrom(masked, `/messages${query}`)) {
@@ -166,7 +169,10 @@ describe('the messages page', () => {
     '?after=2026-02-30+10:00:00&after-id=5',
     '?code=30003x',
     "?number=';--",
-    '?user=99999999999',
+    `?user=${'7'.repeat(256)}`,
+    '?metadata=order',
+    '?metadata=callback_key=x',
+    '?since=2026-02-30T10:00',
     '?since=yesterday',
     '?until=2026-13-41T00:00',
     '?span=2y',
