@@ -1,8 +1,15 @@
 // Parses the arguments of the commands. An invalid one ends the command with exit code 2 before anything is done.
-import { InvalidArgumentError } from 'commander'
+import { CommanderError, InvalidArgumentError } from 'commander'
 import { faultOfReason } from '../delivery/reason-text.ts'
 import { readSendWindow, type SendWindow } from '../delivery/send-window.ts'
 import { MIN_AGE_DAYS } from '../messages/prune-messages.ts'
+import { printStatus } from '../shared/output.ts'
+
+/** Ends the command with exit code 2, for arguments that do not fit together. */
+export function refuseUsage(text: string): never {
+  printStatus(`error: ${text}`)
+  throw new CommanderError(2, 'sms-retry.usage', text)
+}
 
 export function parseNonEmpty(text: string): string {
   if (text.trim() === '') throw new InvalidArgumentError('It must not be empty.')

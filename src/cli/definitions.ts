@@ -2,7 +2,6 @@
 // --help stays fast.
 import { type Command, Option } from 'commander'
 import type { Env } from '../config/config.ts'
-import { DELIVERY_STATUSES } from '../delivery/status.ts'
 import {
   parseDays,
   parseDuration,
@@ -15,6 +14,7 @@ import {
   parseWholeNumber,
   parseWindow,
 } from './arguments.ts'
+import { addFilterFlags } from './filter-flags.ts'
 import { defineSimulate } from './simulate-flags.ts'
 
 export interface CommandDefinition {
@@ -28,6 +28,13 @@ export interface CommandDefinition {
 
 /** Receives the parsed arguments, then the flags. Resolves with false if the command failed. */
 type RunCommand = (env: Env, ...args: never[]) => Promise<unknown>
+
+function defineForMany(command: Command): Command {
+  return addFilterFlags(command.argument('[id]', 'message id', parseWholeNumber))
+    .option('--dry-run', 'with a filter: only count the messages')
+    .option('--yes', 'with a filter: do not ask for a confirmation')
+    .option('--json', 'print JSON')
+}
 
 export const COMMANDS: readonly CommandDefinition[] = [
   {
@@ -71,15 +78,12 @@ export const COMMANDS: readonly CommandDefinition[] = [
   },
   {
     name: 'list',
-    description: 'list the newest messages',
+    description: 'list the newest messages, optionally only those that match a filter',
     define: (command) =>
-      command
-        .addOption(
-          new Option('--status <status>', 'only messages with this status').choices(DELIVERY_STATUSES),
-        )
+      addFilterFlags(command)
         .option('--limit <count>', 'maximum number of messages, up to 10,000', parseLimit, 50)
         .option('--json', 'print JSON, including phone numbers and texts'),
-    example: 'sms-retry list --status retrying',
+    example: 'sms-retry list --status failed-for-good --code 30003 --since 7d',
     load: async () => (await import('./message-commands.ts')).listCommand,
   },
   {
@@ -95,21 +99,18 @@ export const COMMANDS: readonly CommandDefinition[] = [
   },
   {
     name: 'retry',
-    description: 'retry a message now, even if it has no retries left',
+    description: 'retry a message now, or all that match a filter, even with no retries left',
     define: (command) =>
-      command
-        .argument('<id>', 'message id', parseWholeNumber)
-        .option('--force', 'retry even if the policy never retries its error code')
-        .option('--json', 'print JSON'),
-    example: 'sms-retry retry 42',
+      defineForMany(command).option('--force', 'retry even if the policy never retries the error code'),
+    example:
+      'sms-retry retry 42\n  $ sms-retry retry --status failed-for-good --code 30003 --since 24h --dry-run',
     load: async () => (await import('./act-command.ts')).retryCommand,
   },
   {
     name: 'cancel',
-    description: 'cancel the pending attempt of a message',
-    define: (command) =>
-      command.argument('<id>', 'message id', parseWholeNumber).option('--json', 'print JSON'),
-    example: 'sms-retry cancel 42',
+    description: 'cancel the pending attempt of a message, or of all that match a filter',
+    define: defineForMany,
+    example: 'sms-retry cancel 42\n  $ sms-retry cancel --metadata campaign=spring --since 7d --dry-run',
     load: async () => (await import('./act-command.ts')).cancelCommand,
   },
   {

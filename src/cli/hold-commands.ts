@@ -1,6 +1,5 @@
 // The commands `pause` and `resume`, which stop and start the sending of all processes, and `status`, which shows whether
 // they send.
-import { userInfo } from 'node:os'
 import type { Env } from '../config/config.ts'
 import { changeSending, pauseSending, readAccountState, resumeSending } from '../db/account-row.ts'
 import { readBacklog } from '../db/backlog.ts'
@@ -9,6 +8,7 @@ import { type AccountState, isStopped } from '../delivery/account-state.ts'
 import type { Db } from '../postgres/pool.ts'
 import { print, printJson, printStatus } from '../shared/output.ts'
 import { accountJson, accountView, codeAndReason, describePauseOf, formatUtc } from './hold-views.ts'
+import { userName } from './user-name.ts'
 import { withDatabase } from './with-database.ts'
 
 export async function pauseCommand(env: Env, { reason }: { readonly reason?: string }): Promise<void> {
@@ -36,15 +36,6 @@ export async function resumeCommand(env: Env): Promise<void> {
   if (hold === null) return
   print(`Ended the hold since ${formatUtc(hold.since)} (${codeAndReason(hold.errorCode)}).`)
   printStatus('If the Twilio account still fails, five failures put sending on hold again.')
-}
-
-/** The account of the operating system, which can lack a name: a container may run under any user id. */
-function userName(): string {
-  try {
-    return userInfo().username
-  } catch {
-    return 'unknown'
-  }
 }
 
 /** @returns the state before the change */
