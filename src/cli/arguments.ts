@@ -4,6 +4,7 @@ import { faultOfReason } from '../delivery/reason-text.ts'
 import { readSendWindow, type SendWindow } from '../delivery/send-window.ts'
 import { MIN_AGE_DAYS } from '../messages/prune-messages.ts'
 import { printStatus } from '../shared/output.ts'
+import { SID } from '../twilio/parse-body.ts'
 
 /** Ends the command with exit code 2, for arguments that do not fit together. */
 export function refuseUsage(text: string): never {
@@ -20,6 +21,13 @@ export function parseNonEmpty(text: string): string {
 export function parseReason(text: string): string {
   const fault = faultOfReason(text)
   if (fault !== null) throw new InvalidArgumentError(`It ${fault}.`)
+  return text
+}
+
+/** A message sid of Twilio. */
+export function parseSid(text: string): string {
+  if (!SID.test(text))
+    throw new InvalidArgumentError('It must be SM or MM, followed by 32 hexadecimal digits.')
   return text
 }
 

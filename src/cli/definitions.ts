@@ -10,6 +10,7 @@ import {
   parseReason,
   parseSeconds,
   parseSeed,
+  parseSid,
   parseTime,
   parseWholeNumber,
   parseWindow,
@@ -112,6 +113,18 @@ export const COMMANDS: readonly CommandDefinition[] = [
     define: defineForMany,
     example: 'sms-retry cancel 42\n  $ sms-retry cancel --metadata campaign=spring --since 7d --dry-run',
     load: async () => (await import('./act-command.ts')).cancelCommand,
+  },
+  {
+    name: 'resolve',
+    description: 'settle a message in doubt that you looked up in the console of Twilio',
+    define: (command) =>
+      command
+        .argument('<id>', 'message id', parseWholeNumber)
+        .option('--sid <sid>', 'Twilio has it, with this sid', parseSid)
+        .option('--not-sent', 'Twilio does not have it: the attempt is made again')
+        .option('--json', 'print JSON'),
+    example: 'sms-retry resolve 42 --not-sent',
+    load: async () => (await import('./resolve-command.ts')).resolveCommand,
   },
   {
     name: 'outcomes',

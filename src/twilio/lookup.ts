@@ -99,7 +99,7 @@ function whyAborted({ reason }: AbortSignal): string {
 
 /** Twilio's code for a resource that does not exist. A 404 without this code may come from a proxy. */
 const NOT_FOUND = 20404
-const isMissing = ({ error }: Refusal): boolean => error?.code === NOT_FOUND
+export const isMissing = ({ error }: Refusal): boolean => error?.code === NOT_FOUND
 
 const toUnavailable = (error: unknown): Unavailable => ({
   outcome: 'unavailable',
@@ -161,7 +161,7 @@ function ageSecondsOf(message: unknown, nowMs: number): number {
   return (nowMs - Date.parse(String(created))) / 1000
 }
 
-function toFound(message: unknown): FoundMessage | null {
+export function toFound(message: unknown): FoundMessage | null {
   if (message === null || typeof message !== 'object') return null
   const { sid, status, error_code: code, error_message: text } = message as Record<string, unknown>
   if (typeof sid !== 'string' || !SID.test(sid)) return null

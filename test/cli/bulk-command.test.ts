@@ -147,9 +147,11 @@ describe('retry and cancel with a filter', () => {
     await session.connect()
     await session.query('begin')
     // The second batch waits for the first of these rows, the third one for the other.
-    await session.query(
-      'select from sms_usage_logs where id in (select min(id) + n from sms_usage_logs, unnest('{150,250}'::int[]) as n group by n) for update',
-    )
+    for (const place of [150, 250])
+      await session.query(
+        'select from sms_usage_logs where id = (select min(id) + $1 from sms_usage_logs) for update',
+        [place],
+      )
     const cli = startCli(['retry', '--code', '30003', '--yes'], world.env)
     await waitFor('the second batch', async () => (await count('retrying')) >= 100)
     cli.kill('SIGINT')
