@@ -38,7 +38,7 @@ export function decideAdopt(
 ): Decision {
   const entry = entryInDoubt(message, event, context.now)
   if ('why' in entry) return entry
-  const why = whyNotThis(message, entry, event)
+  const why = whyNotThis(message, entry, event, context.now)
   if (why !== null) return { kind: 'ignore', why }
   const { sid, status, errorCode, errorText } = event
   return applyReport(message, entry, { sid, status, errorCode, errorText }, context)
@@ -74,14 +74,15 @@ function entryInDoubt(
   return entry
 }
 
-/** The clocks of Twilio and the database may differ by this. */
-const TOLERANCE_SECONDS = 60
+/** Twilio's times are in whole seconds, and its answer takes a while. */
+const TOLERANCE_SECONDS = 30
 
 /** Why the message at Twilio cannot be this attempt; null if it can be. */
 function whyNotThis(
   message: Message,
   entry: Attempt,
   { sid, found }: Extract<Event, { kind: 'adopt' }>,
+  now: Date,
 ): string | null {
   const other = message.attempts.find((attempt) => attempt.sid === sid)
   if (other !== undefined) return `attempt ${other.number} of this message has this sid`
@@ -91,7 +92,7 @@ function whyNotThis(
     return 'the message with this sid went to another number'
   if (message.body !== null && compareTexts(message.body, found.body) === 'other')
     return 'the message with this sid has another text'
-  const isOlder =
-    found.createdAt !== null && secondsBetween(found.createdAt, claimOf(message, entry)) > TOLERANCE_SECONDS
+  const claimAgeSeconds = secondsBetween(claimOf(message, entry), now)
+  const isOlder = found.ageSeconds !== null && found.ageSeconds > claimAgeSeconds + TOLERANCE_SECONDS
   return isOlder ? 'the message with this sid was created before the attempt' : null
 }

@@ -88,8 +88,8 @@ export interface NamedMessage {
   readonly to: string | null
   /** Empty if the account redacts texts. */
   readonly body: string
-  /** By Twilio's clock. */
-  readonly createdAt: Date | null
+  /** The seconds from its creation to Twilio's answer, by Twilio's clock. */
+  readonly ageSeconds: number | null
 }
 
 /** The result of one request to Twilio's API. */

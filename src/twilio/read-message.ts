@@ -15,24 +15,24 @@ export type ReadAnswer =
 export async function readTwilioMessage(config: TwilioConfig, sid: string): Promise<ReadAnswer> {
   const api = await loadApi(config)
   try {
-    const { body } = await api.get(`/Messages/${sid}.json`)
+    const { body, headers } = await api.get(`/Messages/${sid}.json`)
     const message = toFound(parseJson(body))
     if (message?.sid !== sid) return { outcome: 'unavailable', reason: 'the answer cannot be read' }
-    return { outcome: 'found', message, facts: factsOf(parseJson(body) ?? {}) }
+    return { outcome: 'found', message, facts: factsOf(parseJson(body) ?? {}, String(headers['date'])) }
   } catch (error) {
     if (error instanceof Refusal && isMissing(error)) return { outcome: 'missing' }
     return { outcome: 'unavailable', reason: describeFailure(error) }
   }
 }
 
-function factsOf(fields: Record<string, unknown>): NamedMessage {
+function factsOf(fields: Record<string, unknown>, answeredAt: string): NamedMessage {
   const { account_sid: account, to, body, date_created: created } = fields
-  const createdAt = new Date(String(created))
+  const ageSeconds = (Date.parse(answeredAt) - Date.parse(String(created))) / 1000
   return {
     account: typeof account === 'string' ? account : null,
     // An account that redacts numbers shows some digits as X.
     to: typeof to === 'string' && !/x{2}/i.test(to) ? to : null,
     body: typeof body === 'string' ? body : '',
-    createdAt: Number.isNaN(createdAt.getTime()) ? null : createdAt,
+    ageSeconds: Number.isNaN(ageSeconds) ? null : ageSeconds,
   }
 }

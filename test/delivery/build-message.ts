@@ -174,7 +174,7 @@ export function adopt(fields: Partial<Adopt> = {}): Adopt {
       account: null,
       to: '+15550100123',
       body: 'Your table is ready',
-      createdAt: secondsFromNow(-58),
+      ageSeconds: 58,
     },
     sid: sidOf(999),
     status: 'sent',

@@ -9,6 +9,7 @@ import { DatabaseError, SchemaError } from '../../shared/errors.ts'
 import { errorFields, type Logger } from '../../shared/log.ts'
 import type { GuessLimit } from '../guess-limit.ts'
 import type { Credentials } from './browser-cookie.ts'
+import { bulkRoutes } from './bulk-routes.ts'
 import { errorCodesPage } from './error-codes-page.ts'
 import { parseFilter } from './filter-query.ts'
 import {
@@ -74,7 +75,9 @@ export function dashboardRoute(runtime: Runtime, recording: LazyRecording, acces
       next()
     },
     pageRoutes(runtime, [
-      messageRoutes(runtime, recording, publicUrl),
+      // Before the routes of one message: `bulk` is no id.
+      bulkRoutes(runtime, recording, operator, publicUrl),
+      messageRoutes(runtime, recording, operator, publicUrl),
       queueRoutes(runtime, operator, publicUrl),
       outcomeRoutes(runtime, recording, operator, publicUrl),
     ]),
@@ -82,7 +85,7 @@ export function dashboardRoute(runtime: Runtime, recording: LazyRecording, acces
   return router
 }
 
-/** The operator, if nobody has to sign in. */
+/** Who acts, if nobody has to sign in. */
 const UNNAMED = 'dashboard'
 
 /** The pages behind the sign-in. Their errors are pages as well. */

@@ -117,3 +117,9 @@ export function parseFilter(
 function partOf(digits: string, showContent: boolean): NonNullable<Search['number']>['part'] {
   return showContent || digits.length <= SHOWN_DIGITS ? 'end' : 'whole'
 }
+
+/** The fields that are set, without the position of the page, for a link to another page. */
+export function filterParameters(fields: FilterFields): URLSearchParams {
+  const set = Object.entries(fields).filter(([name, value]) => value !== '' && !name.startsWith('after'))
+  return new URLSearchParams(set)
+}

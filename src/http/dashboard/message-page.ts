@@ -5,6 +5,7 @@ import type { StoredMessage } from '../../db/messages.ts'
 import { type AccountState, blockOf } from '../../delivery/account-state.ts'
 import { decide } from '../../delivery/decide.ts'
 import { reasonOf } from '../../delivery/error-codes.ts'
+import { attemptInDoubt } from '../../delivery/in-doubt.ts'
 import type { Attempt } from '../../delivery/message.ts'
 import { isInDoubt, nextStepOf } from '../../delivery/next-step.ts'
 import type { Circumstances } from '../../delivery/decision.ts'
@@ -31,6 +32,7 @@ export interface View {
 export const NOTICES = {
   retry: 'Retry requested. The next step below shows when a worker makes the attempt.',
   cancel: 'The message is canceled.',
+  resolve: 'The message is no longer in doubt. Its current state is below.',
   nothing: 'No action taken: the message changed. Its current state is below.',
 } as const
 
@@ -152,8 +154,9 @@ function actionLinks(message: StoredMessage, view: View): Html {
   const { retry, cancel } = possibleActions(message, view)
   const link = (path: string, label: string): Html =>
     html`<a class="button" href="${view.base}/messages/${message.id}/${path}">${label}</a>`
-  if (retry === null && cancel === null) return html``
-  return html`<p class="actions">${retry === null ? '' : link('retry', 'Retry now')} ${cancel === null ? '' : link('cancel', 'Cancel')}</p>`
+  const isResolvable = attemptInDoubt(message, view.now) !== null
+  if (retry === null && cancel === null && !isResolvable) return html``
+  return html`<p class="actions">${retry === null ? '' : link('retry', 'Retry now')} ${cancel === null ? '' : link('cancel', 'Cancel')} ${isResolvable ? link('resolve', 'Resolve') : ''}</p>`
 }
 
 /** @param fields the hidden fields of the form */

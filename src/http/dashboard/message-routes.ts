@@ -1,39 +1,42 @@
 // The pages of one message, and the two actions on it: retry and cancel. GET asks to confirm the action, POST performs it.
-import { type Request, type RequestHandler, type Response, Router } from 'express'
+import { type Response, Router } from 'express'
 import { z } from 'zod'
 import { type Action, actOnMessage } from '../../messages/act-on-message.ts'
-import { findMessage, type StoredMessage } from '../../db/messages.ts'
+import type { StoredMessage } from '../../db/messages.ts'
 import { findIdBySid } from '../../db/search.ts'
 import { parseMessageId } from '../../delivery/message-proof.ts'
 import { DELIVERY_STATUSES } from '../../delivery/status.ts'
 import type { LazyRecording, Runtime } from '../../processes/runtime.ts'
 import { parseForm } from './forms.ts'
-import { accountOf, basePathOf, sendErrorPage, sendPage } from './layout.ts'
+import { type MessageHandler, NOT_FOUND, withMessage } from './message-handler.ts'
+import { basePathOf, sendErrorPage, sendPage } from './layout.ts'
 import {
   type CancelAction,
   confirmPage,
   messagePage,
-  NOTICES,
   type Notice,
   possibleActions,
   type SeenRetry,
-  type View,
 } from './message-page.ts'
+import { askToResolve, resolveDoubt } from './resolve-routes.ts'
 import { isSameOrigin } from './same-origin.ts'
 
-const NOT_FOUND = {
-  status: 404,
-  title: 'Message not found',
-  text: 'It does not exist, or sms-retry does not manage it.',
-} as const
 const FORM_REFUSED = {
   status: 403,
   title: 'Form refused',
   text: 'No action was taken: the form is outdated, or does not come from this dashboard. Open the message again and use its button.',
 } as const
 
-/** @param publicUrl the PUBLIC_BASE_URL; null if it is not a URL */
-export function messageRoutes(runtime: Runtime, recording: LazyRecording, publicUrl: URL | null): Router {
+/**
+ * @param operator the name of the person who is signed in
+ * @param publicUrl the PUBLIC_BASE_URL; null if it is not a URL
+ */
+export function messageRoutes(
+  runtime: Runtime,
+  recording: LazyRecording,
+  operator: string,
+  publicUrl: URL | null,
+): Router {
   const { database } = runtime
   const router = Router({ caseSensitive: true })
   router.get('/messages/find', async (request, response) => {
@@ -53,40 +56,11 @@ export function messageRoutes(runtime: Runtime, recording: LazyRecording, public
     router.get(path, withMessage(runtime, askToConfirm(kind)))
     router.post(path, parseForm, withMessage(runtime, performAction(kind, recording, publicUrl)))
   }
+  const settle = resolveDoubt(runtime, recording, operator, publicUrl)
+  router.get('/messages/:id/resolve', withMessage(runtime, askToResolve))
+  router.post('/messages/:id/resolve', parseForm, withMessage(runtime, settle))
   return router
 }
-
-type MessageHandler = (
-  message: StoredMessage,
-  view: View,
-  request: Request,
-  response: Response,
-) => Promise<void> | void
-
-/** Reads the message that the path names; 404 if there is none. */
-function withMessage(
-  { database, policy, circumstances, config }: Runtime,
-  handle: MessageHandler,
-): RequestHandler {
-  const { showContent } = config.dashboard
-  return async (request, response) => {
-    const id = parseMessageId(String(request.params['id']))
-    const message = id === null ? null : await findMessage(database, id)
-    if (message === null) return sendErrorPage(request, response, NOT_FOUND)
-    const { notice } = noticeQuery.parse(request.query)
-    const { state: account, now } = accountOf(response)
-    const base = basePathOf(response)
-    const view = { base, policy, circumstances, account, now, showContent, notice }
-    await handle(message, view, request, response)
-  }
-}
-
-const noticeQuery = z.object({
-  notice: z
-    .enum(Object.keys(NOTICES) as Notice[])
-    .nullable()
-    .catch(null),
-})
 
 function askToConfirm(kind: Action['kind']): MessageHandler {
   return (message, view, request, response) => {

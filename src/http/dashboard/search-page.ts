@@ -3,11 +3,11 @@ import { type SearchPage, searchMessages } from '../../db/search.ts'
 import type { StoredMessage } from '../../db/messages.ts'
 import type { Db } from '../../postgres/pool.ts'
 import { DELIVERY_STATUSES } from '../../delivery/status.ts'
-import { STATUS_GROUPS } from '../../messages/message-filter.ts'
+import { isEmptySearch, STATUS_GROUPS } from '../../messages/message-filter.ts'
 import { type Html, html } from '../../shared/html.ts'
 import { maskNumber, maskReason, SHOWN_DIGITS } from '../../shared/log.ts'
 import type { Page } from './layout.ts'
-import type { FilterFields, FilterQuery } from './filter-query.ts'
+import { type FilterFields, filterParameters, type FilterQuery } from './filter-query.ts'
 import { SPANS } from './spans.ts'
 import { shortTime, statusBadge } from './time-and-status.ts'
 
@@ -25,9 +25,17 @@ export async function searchPage(
     content: html`
 <h1>Messages</h1>
 ${filterForm(base, fields, showContent)}
+${found.messages.length === 0 || isEmptySearch(search) ? '' : bulkLinks(base, fields)}
 ${found.messages.length === 0 ? noMessages(found) : messageTable(base, found.messages, showContent)}
 ${pageLinks(base, found, fields)}`,
   }
+}
+
+/** The pages that count the messages, and ask to confirm. */
+function bulkLinks(base: string, fields: FilterFields): Html {
+  const link = (kind: string, label: string): Html =>
+    html`<a class="button" href="${base}/messages/bulk/${kind}?${filterParameters(fields).toString()}">${label}</a>`
+  return html`<p class="actions">${link('retry', 'Retry all that match')} ${link('cancel', 'Cancel all that match')}</p>`
 }
 
 function noMessages({ next }: SearchPage): Html {
@@ -35,7 +43,7 @@ function noMessages({ next }: SearchPage): Html {
 }
 
 function pageLinks(base: string, { next }: SearchPage, fields: FilterFields): Html {
-  const filter = Object.entries(fields).filter(([name, value]) => value !== '' && !name.startsWith('after'))
+  const filter = [...filterParameters(fields)]
   const link = (position: Readonly<Record<string, string>>): string =>
     `${base}/messages?${new URLSearchParams([...filter, ...Object.entries(position)]).toString()}`
   return html`<nav class="pages" aria-label="Pages of messages">
