@@ -75,6 +75,23 @@ test('retry and cancel --json have their documented keys', async () => {
   expect(await keysOfCommand('cancel', `${id}`)).toEqual(unique([...done, 'why']))
 })
 
+test('retry and cancel --json with a filter have their documented keys', async () => {
+  await world.sender.send({ userId: 8, to: QUEUE_FULL, body: 'Hello' })
+  await world.sender.send({ userId: 8, to: OPTED_OUT, body: 'Hello' })
+  const keys = unique([
+    ...['action', 'dryRun', 'by', 'since', 'until', 'matched', 'changed', 'failed', 'isComplete'],
+    ...['unchanged[].why', 'unchanged[].messages'],
+  ])
+  expect(await keysOfCommand('retry', '--user', '8', '--dry-run')).toEqual(keys)
+  expect(await keysOfCommand('cancel', '--user', '8', '--yes')).toEqual(keys)
+})
+
+test('resolve --json has its documented keys', async () => {
+  const { id } = await world.sender.send({ userId: 7, to: WORKING_NUMBER, body: 'Hello' })
+  const nothing = unique(['id', 'outcome', 'why', ...under('message.')])
+  expect(await keysOfCommand('resolve', `${id}`, '--not-sent')).toEqual(nothing)
+})
+
 test('stats --json has its documented keys', async () => {
   expect(await keysOfCommand('stats')).toEqual([
     ...['canceled', 'deliveredAtFirst', 'deliveredByRetry', 'failed', 'failedAfterRetry'],
