@@ -128,15 +128,16 @@ function toRecord(message: NewMessage): object {
   }
 }
 
-/** Formatted once for all rows. */
+/** Computed once for all rows. */
 const NOW = `(select ${iso('now()')})`
+const CREATED_AT = `(select ${castToColumnType('created_at', 'now()')})`
 
 /** The adapters of ORMs support neither operators with a question mark nor array parameters. */
 const insertStatement = (userIdType: string): string => `
   insert into sms_usage_logs (
     user_id, phone_number, message_direction, message_length, message_content, success, created_at,
     retry_count, max_retries, final_status, error_message, next_retry_at, sms_metadata)
-  select n.user_id, n.phone_number, 'outbound', n.length, n.body, n.success, ${castToColumnType('created_at', 'now()')},
+  select n.user_id, n.phone_number, 'outbound', n.length, n.body, n.success, ${CREATED_AT},
          0, n.max_retries, n.status, n.reason, ${castToColumnType('next_retry_at', 'n.next_retry_at')},
          n.metadata || jsonb_strip_nulls(jsonb_build_object(
            'deadline', ${iso('now() + make_interval(secs => n.valid_for)')},

@@ -43,7 +43,7 @@ export async function enqueueMessages(
   tx: Db,
   inputs: readonly MessageInput[],
 ): Promise<EnqueueResult[]> {
-  const messages = checkMessages(inputs, deps)
+  const messages = await checkMessages(inputs, deps)
   const firsts = firstOfEachKey(messages)
   const unique = [...firsts.values()]
   const chunks = Array.from({ length: Math.ceil(unique.length / CHUNK_SIZE) }, (_, i) =>

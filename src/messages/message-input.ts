@@ -1,4 +1,5 @@
 // The input of `send` and `enqueue`, validated before anything is written.
+import { setImmediate } from 'node:timers/promises'
 import { z } from 'zod'
 import type { UserIdColumn } from '../db/user-id-column.ts'
 import type { Circumstances } from '../delivery/decision.ts'
@@ -132,12 +133,19 @@ export function checkMessage(input: MessageInput, rules: InputRules, nowMs = Dat
 /** The error about many messages describes so many of them. Its `indexes` has all. */
 const MAX_DESCRIBED = 10
 
+const CHECKED_TOGETHER = 1_000
+
 /** @throws InvalidMessageError with the index of every invalid message, and the faults of the first ones */
-export function checkMessages(inputs: readonly MessageInput[], rules: InputRules): CheckedMessage[] {
+export async function checkMessages(
+  inputs: readonly MessageInput[],
+  rules: InputRules,
+): Promise<CheckedMessage[]> {
   const nowMs = Date.now()
   const messages: CheckedMessage[] = []
   const invalid: { readonly index: number; readonly faults: readonly string[] }[] = []
   for (const [index, input] of inputs.entries()) {
+    // Ten thousand take a third of a second, which the app's other requests must not wait.
+    if (index % CHECKED_TOGETHER === CHECKED_TOGETHER - 1) await setImmediate()
     const read = readMessage(input, rules, nowMs)
     if ('faults' in read) invalid.push({ index, faults: read.faults })
     else messages.push(read)
