@@ -49,11 +49,12 @@ export function isAccountFailure(rule: Rule): boolean {
 
 /** The largest number of retries that any rule allows. New rows get it as their `max_retries`. */
 export function maxRetriesOf(policy: RetryPolicy): number {
-  const retries = [...policy.rules.values(), policy.unknownCode].map((rule) =>
-    rule.action === 'retry' ? rule.retries : 0,
-  )
-  return Math.max(...retries)
+  let max = retriesOf(policy.unknownCode)
+  for (const rule of policy.rules.values()) max = Math.max(max, retriesOf(rule))
+  return max
 }
+
+const retriesOf = (rule: Rule): number => (rule.action === 'retry' ? rule.retries : 0)
 
 /** Messages that wait for the same time of day start within this time after it, times the jitter. */
 export const CLOCK_SPREAD_SECONDS = 3600

@@ -26,6 +26,9 @@ export function hintsOnNumber(text: string): string {
 const loadLibrary = (): typeof import('libphonenumber-js/min') =>
   createRequire(import.meta.url)('libphonenumber-js/min')
 
+/** Frequent, and without a prefix that Twilio removes: the library would need longer than all other checks of a message. */
+const NORTH_AMERICAN = /^\+1[2-9]\d{9}$/
+
 let library: ReturnType<typeof loadLibrary> | undefined
 
 /**
@@ -33,6 +36,7 @@ let library: ReturnType<typeof loadLibrary> | undefined
  * keeps its form, and for one without a better form in the library. This does not judge whether a number is valid.
  */
 export function rewrittenForm(number: string): string | null {
+  if (NORTH_AMERICAN.test(number)) return null
   library ??= loadLibrary()
   const parsed = library.parsePhoneNumberFromString(number)
   if (parsed === undefined || parsed.number === number || !parsed.isPossible()) return null
