@@ -165,7 +165,7 @@ describe("in the app's transaction", () => {
   test.each([
     ['timestamp', 'Asia/Kolkata'],
     ['timestamptz', 'America/New_York'],
-  ])('a %s column keeps its times in a session of another time zone, whatever parsers the app has', async (type, zone) => {
+  ])('with a %s column and a session of another time zone, attempts survive, whatever parsers the app has', async (type, zone) => {
     const world = await newWorld({ env: UNSCALED })
     const client = await appClient(world)
     const { id } = await world.sender.send(message({ to: REFUSED_ONCE }))
