@@ -7,6 +7,7 @@ import type { Circumstances } from '../delivery/decision.ts'
 import type { RetryPolicyOverrides } from '../delivery/policy-overrides.ts'
 import { createRetryPolicy, type RetryPolicy } from '../delivery/retry-policy.ts'
 import { formatSendWindow, type SendWindow } from '../delivery/send-window.ts'
+import { type AppLogger, adaptLogger } from '../shared/adapt-logger.ts'
 import { ConfigError } from '../shared/errors.ts'
 import { EventRecorder, type RecordingDeps } from '../recording/event-recorder.ts'
 import { circumstancesOf } from './circumstances.ts'
@@ -75,8 +76,12 @@ export interface Options {
     /** Show full phone numbers and texts. Default: only the last digits of a number. */
     readonly showContent?: boolean
   }
-  /** Default: a winston logger, configured by LOG_LEVEL and LOG_FORMAT. */
-  readonly logger?: Logger
+  /**
+   * The logger of your app: winston, pino, Fastify's `app.log`, or `console`, which prints down to LOG_LEVEL. Another logger
+   * needs the functions `error`, `warn`, `info` and `debug`, called with message and fields. Phone numbers are masked.
+   * Default: a winston logger, configured by LOG_LEVEL and LOG_FORMAT.
+   */
+  readonly logger?: AppLogger
 }
 
 export interface Runtime {
@@ -99,7 +104,11 @@ export function openRuntime(
     options.retryPolicy ?? readPolicyFile(config.retryPolicyFile),
     config.retryDelayScale,
   )
-  const logger = options.logger ?? createLogger({ level: config.logLevel, format: config.logFormat })
+  const { logLevel, logFormat } = config
+  const logger =
+    options.logger === undefined
+      ? createLogger({ level: logLevel, format: logFormat })
+      : adaptLogger(options.logger, logLevel)
   const database = openDatabase(config.database, (message, error) => logger.warn(message, errorFields(error)))
   const metrics = new Metrics(policy, () => database.connections())
   return { config, database, policy, circumstances: circumstancesOf(config), logger, metrics }

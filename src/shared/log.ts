@@ -1,12 +1,17 @@
 // Logging with winston: JSON in production, readable lines in a terminal. Use cases, http and worker log one line per outcome.
-// Logs must contain no personal data; as a safeguard, phone numbers in texts are masked here.
+// Logs must contain no personal data; as a safeguard, phone numbers in texts are masked here. adapt-logger.ts adapts an
+// app's own logger.
 import { createRequire } from 'node:module'
 import type winston from 'winston'
-import { printableJson, printableLine, printableLines } from './printable.ts'
+import { formatLogText } from './log-text.ts'
+import { printableJson } from './printable.ts'
+
+export const LEVELS = ['error', 'warn', 'info', 'debug'] as const
+export type LogLevel = (typeof LEVELS)[number]
 
 /**
- * The logger that sms-retry needs; a winston logger fits, and so does `console`. The id of a message is in the field
- * `messageId`, because winston uses `message`.
+ * A logger that takes the message first, such as winston's. The id of a message is in the field `messageId`, because winston
+ * uses `message`.
  */
 export interface Logger {
   error(message: string, fields?: object): unknown
@@ -93,10 +98,10 @@ export function createLogger(options: { level: string; format: 'json' | 'text' }
   const readable = combine(
     // hasColors honours NO_COLOR.
     ...(process.stderr.isTTY && process.stderr.hasColors() ? [colorize()] : []),
-    printf(({ timestamp: at, level, message, ...fields }) => {
-      const rest = Object.entries(fields).map(formatField).join('')
-      return `${String(at)} ${level} ${printableLine(String(message))}${rest}${printableLines(stackOf(fields))}`
-    }),
+    printf(
+      ({ timestamp: at, level, message, ...fields }) =>
+        `${String(at)} ${level} ${formatLogText(String(message), fields)}`,
+    ),
   )
   const logger = winston.createLogger({
     level: options.level,
@@ -111,46 +116,6 @@ export function createLogger(options: { level: string; format: 'json' | 'text' }
   // Winston checks the level late, after most of the work.
   for (const level of LEVELS) if (!logger.isLevelEnabled(level)) logger[level] = () => logger
   return logger
-}
-
-const LEVELS = ['error', 'warn', 'info', 'debug'] as const
-
-/** ` name=value` for a terminal; empty for null and undefined. */
-function formatField([name, value]: [string, unknown]): string {
-  if (value === null || value === undefined) return ''
-  if (isErrorFields(value)) return ` ${name}=${quoted(describeError(value))}`
-  if (value instanceof Date) return ` ${name}=${value.toISOString()}`
-  const isPlain = typeof value === 'string' && /^[^\s"=\p{Cc}\p{Bidi_Control}]+$/u.test(value)
-  return ` ${name}=${isPlain ? value : quoted(value)}`
-}
-
-function quoted(value: unknown): string {
-  return printableJson(String(JSON.stringify(value)))
-}
-
-/** The result of errorFields. */
-interface ErrorFields {
-  readonly name: string
-  readonly message: string
-  readonly stack?: string
-  readonly code?: unknown
-  readonly cause?: { readonly error?: unknown }
-}
-
-function isErrorFields(value: unknown): value is ErrorFields {
-  return typeof value === 'object' && value !== null && 'name' in value && 'message' in value
-}
-
-/** The error and its causes on one line. */
-function describeError({ name, message, code, cause }: ErrorFields): string {
-  const own = `${name}: ${message}${code === undefined ? '' : ` (${String(code)})`}`
-  return isErrorFields(cause?.error) ? `${own}, caused by ${describeError(cause.error)}` : own
-}
-
-/** An error without a code is a bug, so its stack is needed. */
-function stackOf({ error }: Record<string, unknown>): string {
-  if (!isErrorFields(error) || error.code !== undefined || error.stack === undefined) return ''
-  return error.stack.replace(/^.*?(?=\n {4}at )/s, '')
 }
 
 /** Escapes the finished JSON line, which people may read in a terminal. */
@@ -168,7 +133,8 @@ function masked(info: winston.Logform.TransformableInfo): winston.Logform.Transf
   return Object.fromEntries([...fields, ...symbols]) as winston.Logform.TransformableInfo
 }
 
-function maskDeep(value: unknown): unknown {
+/** A copy with all phone numbers masked, in nested values as well. */
+export function maskDeep(value: unknown): unknown {
   if (typeof value === 'string') return maskNumbersIn(value)
   if (Array.isArray(value)) return value.map(maskDeep)
   if (value instanceof Error) return maskDeep(errorFields(value))
