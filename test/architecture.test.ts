@@ -19,14 +19,15 @@ const ROOMS = [
   'messages',
   'outcomes',
   'processes',
+  'testing',
   'http',
   'doctor',
   'demo',
   'cli',
 ]
-/** Stands beside the rooms: only its command and the demo use it. */
+/** Stands beside the rooms: only its command, the demo and the API for tests use it. */
 const SIMULATOR = 'simulator/'
-const ROOT_FILES = ['cli.ts', 'index.ts']
+const ROOT_FILES = ['cli.ts', 'index.ts', 'testing.ts']
 
 const TEXT = /'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`/gs
 const COMMENT = /\/\*.*?\*\/|\/\/[^\n]*/gs
@@ -87,7 +88,7 @@ test('the imports are found', () => {
   expect(first('index.ts')?.imports).toContain('./postgres/pool.ts')
 })
 
-test('every file is in a room; the root holds the two entries', () => {
+test('every file is in a room; the root holds the three entries', () => {
   const outside = sources.filter(({ path }) => !isSimulator(path) && !ROOMS.includes(roomOf(path) ?? ''))
   expect(outside.map(({ path }) => path)).toEqual(ROOT_FILES)
 })
@@ -154,12 +155,14 @@ describe('beside the house', () => {
     expect(shared).toEqual([])
   })
 
-  test('only its command and the demo start the simulator', () => {
+  test('only its command, the demo and the API for tests start the simulator', () => {
     const users = sources.filter(
       (source) => !isSimulator(source.path) && ownImportsOf(source).some(isSimulator),
     )
     expect(users.map(({ path }) => path).filter((path) => !path.startsWith('demo/'))).toEqual([
       'cli/simulate-command.ts',
+      'testing.ts',
+      'testing/running-simulator.ts',
     ])
   })
 })

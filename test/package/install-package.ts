@@ -15,7 +15,7 @@ const TIMEOUT_MS = 60_000
 
 export interface Manifest {
   readonly dependencies: Readonly<Record<string, string>>
-  readonly exports: { readonly '.': Readonly<Record<string, string>> }
+  readonly exports: Readonly<Record<'.' | './testing', Readonly<Record<string, string>>>>
 }
 
 export interface InstalledPackage {

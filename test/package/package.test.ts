@@ -68,7 +68,8 @@ describe('the tarball', () => {
   })
 
   test('its exports have the types first', () => {
-    expect(Object.keys(installed.manifest.exports['.'])).toEqual(['types', 'default'])
+    for (const entry of ['.', './testing'] as const)
+      expect(Object.keys(installed.manifest.exports[entry])).toEqual(['types', 'default'])
   })
 
   test('publint has nothing to say', async () => {
@@ -102,19 +103,20 @@ function compile(
 describe('in an empty project', () => {
   test('TypeScript compiles, strictly and for Node, and sends a message by import and by require', async () => {
     const files = ['sends.ts', 'sends-as-commonjs.cts', 'sends-as-commonjs-of-node16.cts']
-    expect(await compile([...NODENEXT, '--outDir', 'out'], files)).toEqual({ ...OK, stdout: '' })
+    expect(await compile([...NODENEXT, '--outDir', 'out'], [...files, 'fakes.ts'])).toEqual({ ...OK, stdout: '' })
     for (const file of files) {
       const compiled = join('out', file.replace(/ts$/, 'js'))
       expect(await node(compiled)).toEqual({ ...OK, stdout: 'accepted\n' })
     }
+    expect(await node('out/fakes.js')).toEqual({ ...OK, stdout: 'failed 0\n' })
   })
 
   test.each([
-    ['node16', NODE16, ['sends.ts', 'sends-as-commonjs-of-node16.cts']],
+    ['node16', NODE16, ['sends.ts', 'fakes.ts', 'sends-as-commonjs-of-node16.cts']],
     ['nodenext', NODENEXT, ['sends.ts', 'sends-as-commonjs.cts', 'sends-as-commonjs-of-node16.cts']],
     ['node20', ['--module', 'node20'], ['sends-as-commonjs.cts']],
     ['commonjs', ['--module', 'commonjs'], ['sends-as-commonjs.cts']],
-    ['a bundler', BUNDLER, ['sends.ts', 'sends-as-commonjs.cts']],
+    ['a bundler', BUNDLER, ['sends.ts', 'fakes.ts', 'sends-as-commonjs.cts']],
   ])('TypeScript for %s accepts its types, with skipLibCheck off', async (_what, flags, files) => {
     expect(await compile([...flags, '--noEmit'], files)).toEqual({ ...OK, stdout: '' })
   })
