@@ -3,12 +3,8 @@
 import type { SimulatorOptions } from './simulator/simulator.ts'
 import type { RunningSimulator } from './testing/running-simulator.ts'
 
-export {
-  createFakeSender,
-  type FakeMessage,
-  type FakeSender,
-  type FakeSenderOptions,
-} from './testing/fake-sender.ts'
+export type { FakeMessage } from './testing/fake-message.ts'
+export { createFakeSender, type FakeSender, type FakeSenderOptions } from './testing/fake-sender.ts'
 export type { FakeResult, Script } from './testing/scripts.ts'
 export type { RunningSimulator } from './testing/running-simulator.ts'
 export type { SimulatedCallback, SimulatedMessage, SimulatorOptions } from './simulator/simulator.ts'

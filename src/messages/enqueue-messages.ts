@@ -6,10 +6,10 @@ import { dependsOnTime } from '../delivery/gate.ts'
 import type { Queue } from '../jobs/queue.ts'
 import type { Db } from '../postgres/pool.ts'
 import type { ContextDeps } from '../recording/event-batch.ts'
-import { DatabaseError, IdempotencyKeyReusedError } from '../shared/errors.ts'
+import { DatabaseError } from '../shared/errors.ts'
 import { type CheckedMessage, checkMessage, checkMessages, type MessageInput } from './message-input.ts'
 import { firstJob, firstOutcome, newKey, planMessage, toNewMessage } from './plan-message.ts'
-import { isSameMessage, NO_ROW_WITH_KEY, requireSameMessage } from './repeated-key.ts'
+import { firstOfEachKey, NO_ROW_WITH_KEY, requireSameMessage } from './repeated-key.ts'
 
 export interface EnqueueResult {
   readonly id: number
@@ -60,28 +60,6 @@ export async function enqueueMessages(
     if (result === undefined) throw new Error('a message has no result')
     return { id: result.id, created: result.created && message === first }
   })
-}
-
-/**
- * The messages by key, or by index if they have none.
- *
- * @throws IdempotencyKeyReusedError if two of them share a key and differ
- */
-function firstOfEachKey(messages: readonly CheckedMessage[]): ReadonlyMap<string | number, CheckedMessage> {
-  const firsts = new Map<string | number, CheckedMessage>()
-  for (const [index, message] of messages.entries()) {
-    const name = message.idempotencyKey ?? index
-    const first = firsts.get(name)
-    if (first === undefined) firsts.set(name, message)
-    else if (!isSameMessage(first, message)) {
-      throw new IdempotencyKeyReusedError(
-        `Messages [${messages.indexOf(first)}] and [${index}] have the same idempotency key, but another recipient, text ` +
-          'or user. Nothing was written. Use a new key for a new message.',
-        [index],
-      )
-    }
-  }
-  return firsts
 }
 
 /** @param messages must not share an idempotency key */

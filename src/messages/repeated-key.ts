@@ -23,6 +23,30 @@ export function isSameMessage(
   return to === message.to && (body === null || body === message.body) && userId === message.userId
 }
 
+/**
+ * The messages by key, or by index if they have none.
+ *
+ * @throws IdempotencyKeyReusedError if two of them share a key and differ
+ */
+export function firstOfEachKey(
+  messages: readonly CheckedMessage[],
+): ReadonlyMap<string | number, CheckedMessage> {
+  const firsts = new Map<string | number, CheckedMessage>()
+  for (const [index, message] of messages.entries()) {
+    const name = message.idempotencyKey ?? index
+    const first = firsts.get(name)
+    if (first === undefined) firsts.set(name, message)
+    else if (!isSameMessage(first, message)) {
+      throw new IdempotencyKeyReusedError(
+        `Messages [${messages.indexOf(first)}] and [${index}] have the same idempotency key, but another recipient, text ` +
+          'or user. Nothing was written. Use a new key for a new message.',
+        [index],
+      )
+    }
+  }
+  return firsts
+}
+
 export const NO_ROW_WITH_KEY =
   'The message was not inserted, but no row has its idempotency key. Either a row with this key was just deleted, ' +
   'or a trigger discards new rows of sms_usage_logs'

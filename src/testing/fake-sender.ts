@@ -1,32 +1,32 @@
 // A sender in memory, for the tests of an app. It checks input as the real sender does, and returns scripted results. It
 // has no database and makes no request, so it loads neither pg, pg-boss nor the twilio package.
-import { randomBytes } from 'node:crypto'
+import type { UserIdColumn } from '../db/user-id-column.ts'
 import type { Circumstances } from '../delivery/decision.ts'
-import { createRetryPolicy } from '../delivery/retry-policy.ts'
-import { type CheckedMessage, checkMessage, type MessageInput } from '../messages/message-input.ts'
-import { type Plan, planMessage, requireTimeZone } from '../messages/plan-message.ts'
-import type { EnqueueResult, SendResult } from '../messages/send-message.ts'
+import { faultOfReason } from '../delivery/reason-text.ts'
+import { createRetryPolicy, maxRetriesOf } from '../delivery/retry-policy.ts'
+import {
+  type CheckedMessage,
+  checkMessage,
+  checkMessages,
+  type InputRules,
+} from '../messages/message-input.ts'
+import type { EnqueueResult } from '../messages/enqueue-messages.ts'
+import { checkRef } from '../messages/message-ref.ts'
+import { type Plan, planMessage } from '../messages/plan-message.ts'
+import { firstOfEachKey } from '../messages/repeated-key.ts'
 import type { CallerTransaction } from '../postgres/pool.ts'
 import type { Sender } from '../processes/sender.ts'
-import { DatabaseError, IdempotencyKeyReusedError } from '../shared/errors.ts'
+import { DatabaseError, InvalidMessageError } from '../shared/errors.ts'
 import { zonesOfNumber } from '../shared/recipient-zones.ts'
-import { type Script, Scripts } from './scripts.ts'
+import { type FakeMessage, type PassedMessage, toFakeView } from './fake-message.ts'
+import { FakeStore } from './fake-store.ts'
+import { type FakeResult, type Script, Scripts } from './scripts.ts'
 
 export interface FakeSenderOptions {
+  /** The type of your column `user_id`, and whether it allows null. Default: `integer`, not null. */
+  readonly userIdColumn?: Partial<UserIdColumn>
   /** As the option of `createSender`: the IANA time zone of numbers whose own time zone is not known. */
   readonly sendWindowFallbackTimeZone?: string
-}
-
-/** A message as the app passed it, and the result. */
-export interface FakeMessage extends MessageInput {
-  /** 1 for the first message. */
-  readonly id: number
-  /** The method that added it. */
-  readonly via: 'send' | 'enqueue'
-  /** The transaction that was passed to `enqueue`; null for `send`. */
-  readonly db: CallerTransaction | null
-  /** The result of `send`. For an enqueued message, the result of a later `send` with its idempotency key. */
-  readonly result: SendResult
 }
 
 export interface FakeSender extends Sender {
@@ -46,14 +46,9 @@ export interface FakeSender extends Sender {
   reset(): void
 }
 
-interface Stored {
-  readonly checked: CheckedMessage
-  readonly message: FakeMessage
-}
-
 /**
  * Creates a sender for tests. It differs from the real one in three ways: it ignores send windows and holds, it does not
- * use `db`, so a rollback does not remove an enqueued message, and it makes no retries.
+ * use `db`, so a rollback undoes nothing, and it makes no retries.
  *
  * @example
  * const fake = createFakeSender()
@@ -61,45 +56,57 @@ interface Stored {
  * expect(fake.messages).toMatchObject([{ to: order.phone }])
  */
 export function createFakeSender(options: FakeSenderOptions = {}): FakeSender {
-  const circumstances = circumstancesOf(options)
+  const rules = rulesOf(options)
   const scripts = new Scripts()
-  let stored: Stored[] = []
+  const store = new FakeStore()
   let isClosed = false
-
-  const check = (input: MessageInput): CheckedMessage => {
-    const checked = checkMessage(input)
-    requireTimeZone(checked, circumstances)
-    return checked
+  const enqueue = (checked: CheckedMessage, message: PassedMessage): EnqueueResult => {
+    const existing = store.findExisting(checked)
+    if (existing !== null) return { id: existing.id, created: false }
+    const plan = planOf(checked, rules.circumstances)
+    return { id: store.add(checked, message, waitingResult(plan), plan.now).id, created: true }
   }
-  const add = (checked: CheckedMessage, message: Omit<FakeMessage, 'id' | 'result'>, result: NewResult) => {
-    const id = stored.length + 1
-    const added = { ...message, id, result: { id, ...result } }
-    stored.push({ checked, message: added })
-    return added
-  }
-
   return {
     get messages() {
-      return stored.map(({ message }) => message)
+      return store.messages()
     },
-    async send(input): Promise<SendResult> {
+    async send(input) {
       if (isClosed) throw new DatabaseError(CLOSED)
-      const checked = check(input)
-      const existing = findExisting(stored, checked)
+      const checked = checkMessage(input, rules)
+      const existing = store.findExisting(checked)
       if (existing !== null) return { ...existing.result }
-      const plan = planOf(checked, circumstances)
-      const scripted = plan.passage.kind === 'now' ? scripts.resultOf(input) : null
-      const result = scripted === null ? resultOf(plan) : { ...DEFAULTS[scripted.status](), ...scripted }
-      return { ...add(checked, { ...input, via: 'send', db: null }, result).result }
+      const plan = planOf(checked, rules.circumstances)
+      const result = plan.passage.kind === 'now' ? scripts.resultOf(input) : waitingResult(plan)
+      return { ...store.add(checked, { ...input, via: 'send', db: null }, result, plan.now).result }
     },
-    async enqueue(input, { db }): Promise<EnqueueResult> {
+    async enqueue(input, { db }) {
       requireTransaction(db)
-      const checked = check(input)
-      const existing = findExisting(stored, checked)
-      if (existing !== null) return { id: existing.id, created: false }
+      const checked = checkMessage(input, rules)
       scripts.throwErrorFor(input)
-      const result = resultOf(planOf(checked, circumstances))
-      return { id: add(checked, { ...input, via: 'enqueue', db }, result).id, created: true }
+      return enqueue(checked, { ...input, via: 'enqueue', db })
+    },
+    async enqueueMany(inputs, { db }) {
+      requireTransaction(db)
+      const checked = checkMessages(inputs, rules)
+      // All or none: every key is checked before the first message is added.
+      for (const message of firstOfEachKey(checked).values()) store.findExisting(message)
+      for (const input of inputs) scripts.throwErrorFor(input)
+      return inputs.flatMap((input, i) => {
+        const message = checked[i]
+        return message === undefined ? [] : [enqueue(message, { ...input, via: 'enqueueMany', db })]
+      })
+    },
+    async get(ref) {
+      const found = store.find(checkRef(ref))
+      if (isClosed) throw new DatabaseError('The sender is closed')
+      return found === null ? null : toFakeView(found, rules.userIdColumn.type, maxRetriesOf(POLICY))
+    },
+    async cancel(ref, { db, reason } = {}) {
+      if (db !== undefined) requireTransaction(db)
+      const named = checkRef(ref)
+      checkReason(reason)
+      if (isClosed && db === undefined) throw new DatabaseError('The sender is closed')
+      return store.cancel(named, reason)
     },
     async close() {
       isClosed = true
@@ -107,30 +114,23 @@ export function createFakeSender(options: FakeSenderOptions = {}): FakeSender {
     script: (script) => scripts.add(script),
     reset() {
       scripts.clear()
-      stored = []
+      store.clear()
       isClosed = false
     },
   }
 }
 
-type NewResult = Omit<SendResult, 'id'>
-
+// The tests compare the texts of errors with those of the real sender, whose modules load pg.
 const CLOSED = 'Nothing was submitted, and the message was not recorded: the sender is closed'
-
-/** What the real sender always returns with a status, where the script leaves it out. */
-const DEFAULTS: Readonly<Record<SendResult['status'], () => Partial<NewResult>>> = {
-  accepted: () => ({ sid: `SM${randomBytes(16).toString('hex')}` }),
-  retry_scheduled: () => ({ nextRetryAt: new Date(Date.now() + DEFAULT_DELAY_MS) }),
-  failed: () => ({}),
-  in_doubt: () => ({}),
-}
-const DEFAULT_DELAY_MS = 120_000
 
 const POLICY = createRetryPolicy(undefined, 1)
 
-function circumstancesOf({ sendWindowFallbackTimeZone: fallback }: FakeSenderOptions): Circumstances {
+function rulesOf({ userIdColumn, sendWindowFallbackTimeZone: fallback }: FakeSenderOptions): InputRules {
   const unknown = fallback === undefined ? [] : [fallback]
-  return { sendWindow: null, zonesOf: (to) => zonesOfNumber(to) ?? unknown, isAllowed: () => true }
+  return {
+    userIdColumn: { type: 'integer', isNullable: false, maxLength: null, ...userIdColumn },
+    circumstances: { sendWindow: null, zonesOf: (to) => zonesOfNumber(to) ?? unknown, isAllowed: () => true },
+  }
 }
 
 /** Only `sendAfter` delays a message. With a send window, the result of a test would depend on the time of day. */
@@ -139,28 +139,16 @@ function planOf(checked: CheckedMessage, circumstances: Circumstances): Plan {
   return planMessage(deps, { ...checked, sendWindow: 'any' }, new Date())
 }
 
-/** The result for a message that waits. */
-function resultOf({ nextRetryAt, reason }: Plan): NewResult {
-  return {
-    status: 'retry_scheduled',
-    ...(nextRetryAt === null ? {} : { nextRetryAt }),
-    ...(reason === null ? {} : { reason }),
-  }
+/** The result for a message that waits for a worker. */
+function waitingResult({ now, nextRetryAt, reason }: Plan): FakeResult {
+  const due = { status: 'retry_scheduled', nextRetryAt: nextRetryAt ?? now } as const
+  return reason === null ? due : { ...due, reason }
 }
 
-/** @throws IdempotencyKeyReusedError */
-function findExisting(stored: readonly Stored[], { idempotencyKey, ...message }: CheckedMessage) {
-  if (idempotencyKey === null) return null
-  const existing = stored.find(({ checked }) => checked.idempotencyKey === idempotencyKey)
-  if (existing === undefined) return null
-  const { to, body, userId } = existing.checked
-  if (to !== message.to || body !== message.body || userId !== message.userId) {
-    throw new IdempotencyKeyReusedError(
-      `The idempotency key belongs to message ${existing.message.id}, which has another recipient, text or user. ` +
-        'Use a new key for a new message.',
-    )
-  }
-  return existing.message
+function checkReason(reason: unknown): void {
+  if (reason === undefined) return
+  const fault = typeof reason === 'string' ? faultOfReason(reason) : 'must be a text'
+  if (fault !== null) throw new InvalidMessageError(`The message was not canceled: reason ${fault}`)
 }
 
 function requireTransaction(db: CallerTransaction): void {

@@ -1,9 +1,15 @@
 // The scripts of a fake sender: which result or error a message gets.
 import type { MessageInput } from '../messages/message-input.ts'
-import type { SendResult } from '../messages/send-message.ts'
+import type { SendStatus } from '../messages/send-message.ts'
 
-/** A result without the id. Left out, `sid` and `nextRetryAt` are filled in where the real sender has them. */
-export type FakeResult = Omit<SendResult, 'id'>
+/** A result of `send`, without the id. What the real sender always returns with this status is filled in. */
+export interface FakeResult {
+  readonly status: SendStatus
+  readonly sid?: string
+  readonly errorCode?: number
+  readonly nextRetryAt?: Date
+  readonly reason?: string
+}
 
 interface ScriptRule {
   /** The recipient. Default: every recipient. */
@@ -13,7 +19,7 @@ interface ScriptRule {
 }
 
 /**
- * A result for `send`; an error, which `send` and `enqueue` throw, and which records nothing; or a function that returns the
+ * A result for `send`; an error, which `send`, `enqueue` and `enqueueMany` throw, and which records nothing; or a function that returns the
  * result of `send`, or undefined to leave the message to earlier scripts.
  */
 export type Script =
@@ -55,7 +61,7 @@ export class Scripts {
     return { status: 'accepted' }
   }
 
-  /** For `enqueue`, which has no scripted results. */
+  /** For enqueued messages, which have no scripted results. */
   throwErrorFor(message: MessageInput): void {
     for (const active of this.#active) {
       const { script } = active
