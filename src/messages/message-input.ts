@@ -52,7 +52,8 @@ const MAX_BODY_LENGTH = 1600
 const MAX_KEY_LENGTH = 255
 
 const schema = z.strictObject({
-  userId: z.unknown(),
+  // Checked against the column. In a strict object, a key of z.unknown() is required.
+  userId: z.unknown().optional(),
   to: z
     .string('must be a phone number in E.164')
     .regex(E164, {

@@ -303,7 +303,7 @@ describe('the messages', () => {
   test('can be read and canceled after a scripted result', async () => {
     const fake = createFakeSender({ userIdColumn: { type: 'uuid', isNullable: true } })
     fake.script({ result: { status: 'retry_scheduled', errorCode: 30003 }, times: 1 })
-    const waiting = { userId: null, to: NUMBER, body: 'Hello', idempotencyKey: 'a' }
+    const waiting = { to: NUMBER, body: 'Hello', idempotencyKey: 'a' }
     await fake.send(waiting)
     expect(await fake.get({ id: 1 })).toMatchObject({
       userId: null,
