@@ -14,6 +14,8 @@ let db: NodePgDatabase
 beforeAll(async () => {
   database = await createTestDatabase()
   pool = new pg.Pool({ connectionString: database.url })
+  // A connection may still be closing when the database is dropped.
+  pool.on('error', () => undefined)
   db = drizzle(pool)
 })
 afterAll(async () => {
@@ -24,7 +26,7 @@ afterAll(async () => {
 /** What `drizzle-kit push` would run for these models. Nothing is run here. */
 async function proposed(models: Record<string, unknown>, tables?: string[]): Promise<string[]> {
   // The API has not followed the newest type of a database; it only calls `execute`.
-  const { statementsToExecute } = await pushSchema(models, db as never, ['public'], tables)
+  const { statementsToExecute } = await pushSchema(models, db as never, undefined, tables)
   return statementsToExecute.map((statement) => statement.split('\n')[0] ?? '')
 }
 

@@ -11,6 +11,8 @@ let db: Kysely<Database>
 beforeAll(async () => {
   database = await createTestDatabase()
   const pool = new pg.Pool({ connectionString: database.url })
+  // A connection may still be closing when the database is dropped.
+  pool.on('error', () => undefined)
   db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) })
 })
 afterAll(async () => {

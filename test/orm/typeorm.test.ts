@@ -40,6 +40,18 @@ test('with the entity, TypeORM proposes only the changes of other tables', async
   expect(await proposed(SmsUsageLogs, Orders)).toEqual([expect.stringMatching(/^CREATE TABLE "orders"/)])
 })
 
+test('with the eleven columns, TypeORM would drop our columns and indexes', async () => {
+  const { retryCount, maxRetries, nextRetryAt, twilioMessageSid, finalStatus, ...columns } =
+    SmsUsageLogs.options.columns
+  const statements = await proposed(
+    new EntitySchema({ name: 'Eleven', tableName: 'sms_usage_logs', columns }),
+  )
+  const dropped = statements.map((statement) => /DROP (INDEX|COLUMN)/.exec(statement)?.[1])
+  expect(dropped.filter((kind) => kind === 'COLUMN')).toHaveLength(5)
+  // It does not see the two indexes on expressions, which disappear with their columns or stay.
+  expect(dropped.filter((kind) => kind === 'INDEX')).toHaveLength(5)
+})
+
 test('without `synchronize: false`, TypeORM would drop indexes', async () => {
   const { synchronize: _synchronize, ...options } = SmsUsageLogs.options
   const statements = await proposed(new EntitySchema(options))
