@@ -87,7 +87,7 @@ export function createFakeSender(options: FakeSenderOptions = {}): FakeSender {
     },
     async enqueueMany(inputs, { db }) {
       requireTransaction(db)
-      const checked = checkMessages(inputs, rules)
+      const checked = await checkMessages(inputs, rules)
       // All or none: every key is checked before the first message is added.
       for (const message of firstOfEachKey(checked).values()) store.findExisting(message)
       for (const input of inputs) scripts.throwErrorFor(input)
