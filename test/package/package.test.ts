@@ -103,7 +103,10 @@ function compile(
 describe('in an empty project', () => {
   test('TypeScript compiles, strictly and for Node, and sends a message by import and by require', async () => {
     const files = ['sends.ts', 'sends-as-commonjs.cts', 'sends-as-commonjs-of-node16.cts']
-    expect(await compile([...NODENEXT, '--outDir', 'out'], [...files, 'fakes.ts'])).toEqual({ ...OK, stdout: '' })
+    expect(await compile([...NODENEXT, '--outDir', 'out'], [...files, 'fakes.ts'])).toEqual({
+      ...OK,
+      stdout: '',
+    })
     for (const file of files) {
       const compiled = join('out', file.replace(/ts$/, 'js'))
       expect(await node(compiled)).toEqual({ ...OK, stdout: 'accepted\n' })
