@@ -59,11 +59,7 @@ function beforeStatement(client: pg.Client, text: string, values: readonly unkno
     if (answered.has('POST')) reach('before record')
     if (answered.has('GET')) reach('before finding')
   }
-  if (text.startsWith('update sms_usage_logs')) written.set(client, String(first))
-  if (text.startsWith('insert into sms_usage_logs')) {
-    const [, , , , , status] = values
-    written.set(client, JSON.stringify({ status }))
-  }
+  if (/^\s*(update|insert into) sms_usage_logs/.test(text)) written.set(client, String(first))
   if (text === 'commit' && isClaim(client)) reach('before claim')
   if (text === 'commit' && isFailure(client)) reach('in callback')
   if (/\bset\b[^;]*state = 'completed'/i.test(text) && first === 'attempt') reach('before complete')
