@@ -49,7 +49,7 @@ test('--json prints the checks in a fixed order with fixed keys', async () => {
       'indexes',
       'queue',
     ],
-    ...['sending', 'backlog', 'worker', 'account', 'api-key', 'endpoint', 'signature'],
+    ...['sending', 'backlog', 'worker', 'outcomes', 'account', 'api-key', 'endpoint', 'signature'],
   ])
   for (const finding of findings(ended)) {
     expect(finding).toEqual({

@@ -81,7 +81,7 @@ test('a database without migrations fails with the names of all migrations', asy
   const found = await examine({ ...world.env, DATABASE_URL: database.url })
   await database.drop()
   expect(named(found, 'failed')).toEqual(['migrations', 'table', 'queue'])
-  expect(named(found, 'skipped')).toEqual(['indexes', 'sending', 'backlog', 'worker'])
+  expect(named(found, 'skipped')).toEqual(['indexes', 'sending', 'backlog', 'worker', 'outcomes'])
   expect(of(found, 'migrations')[0]?.what).toMatch(/001-message-table, 002-retry-index,/)
   for (const name of ['migrations', 'table', 'queue'] as const) {
     expect(of(found, name)[0]?.fix).toBe('Run: sms-retry migrate')

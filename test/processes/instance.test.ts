@@ -82,6 +82,7 @@ describe('the list of instances', () => {
     expect(list[0]).toEqual({
       id: expect.stringMatching(/^[0-9a-f-]{36}$/),
       role: 'sender',
+      settings: { outcomeEvents: false, deliversOutcomes: false },
       host: expect.any(String),
       pid: process.pid,
       version: readVersion(),
