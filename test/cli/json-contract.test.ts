@@ -199,6 +199,7 @@ test('GET /metrics has its documented names, types and labels', async () => {
     'sms_retry_messages gauge status',
     'sms_retry_messages_in_doubt gauge',
     'sms_retry_oldest_due_age_seconds gauge',
+    `sms_retry_outcome_deliveries_total counter ${values('result', ['delivered', 'failed'])}`,
     `sms_retry_outcomes_total counter ${values('retried', ['no', 'yes'])} status`,
     `sms_retry_pool_connections gauge ${values('state', ['idle', 'total', 'waiting'])}`,
     `sms_retry_reconciled_total counter ${values('result', [

@@ -11,6 +11,9 @@ const excerpts = [...page.matchAll(/^From `(examples\/[^`]+)`:\n\n```[a-z]+\n(.*
   ([, file = '', code = '']) => ({ file, code }),
 )
 
+/** Examples that show something else, on pages of their own. */
+const OF_OTHER_PAGES = new Set(['order-confirmation', 'opentelemetry', 'orm', 'outcome-webhook', 'testing'])
+
 test.each(excerpts)('the code from $file is in that file', async ({ file, code }) => {
   expect(await readFile(`${ROOT}/${file}`, 'utf8')).toContain(code)
 })
@@ -19,7 +22,7 @@ test('every example that mounts the endpoint alone has a row in the table, and e
   const [, ...rows] = [...page.matchAll(/^\| .*\| (`examples\/[\w-]+`|example) \|$/gm)].map(
     ([, cell = '']) => cell,
   )
-  const folders = (await readdir(`${ROOT}/examples`)).filter((name) => name !== 'order-confirmation')
+  const folders = (await readdir(`${ROOT}/examples`)).filter((name) => !OF_OTHER_PAGES.has(name))
   expect(rows.toSorted()).toEqual(folders.map((name) => `\`examples/${name}\``).toSorted())
   expect(
     folders.filter(
