@@ -92,6 +92,25 @@ test('resolve --json has its documented keys', async () => {
   expect(await keysOfCommand('resolve', `${id}`, '--not-sent')).toEqual(nothing)
 })
 
+test('outcomes --json has its documented keys', async () => {
+  await world.database.query(
+    `insert into sms_retry_pgboss.job (name, data, policy, source_name)
+     select 'outcome_failed', data, 'standard', 'outcome'
+       from (values ('{"id": "a", "type": "message.failed", "message": 1, "status": "failed", "previousStatus": "sent",
+                       "errorCode": null, "reason": null, "retryCount": 0, "sid": null,
+                       "at": "2026-11-01T12:00:00.000Z", "corrects": null}'::jsonb)) as outcome (data)`,
+  )
+  expect(await keysOfCommand('outcomes', '--failed')).toEqual(
+    unique(
+      [
+        ...['id', 'type', 'messageId', 'status', 'previousStatus', 'errorCode', 'reason', 'retryCount'],
+        ...['sid', 'at', 'failures', 'failure', 'nextAt'],
+      ].map((key) => `[].${key}`),
+    ),
+  )
+  expect(await keysOfCommand('outcomes', '--redeliver')).toEqual(['redelivered'])
+})
+
 test('stats --json has its documented keys', async () => {
   expect(await keysOfCommand('stats')).toEqual([
     ...['canceled', 'deliveredAtFirst', 'deliveredByRetry', 'failed', 'failedAfterRetry'],
