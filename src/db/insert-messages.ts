@@ -32,6 +32,8 @@ export interface NewMessage {
   readonly reconcileAfterSeconds: number | null
   /** The account and sender of the claim; null for a message that waits. */
   readonly identity: Identity | null
+  /** The span that sends it, as a W3C `traceparent`. */
+  readonly traceparent: string | null
 }
 
 /** The time that `insertMessages` records as the message's creation. */
@@ -118,6 +120,7 @@ function toRecord(message: NewMessage): object {
       send_after: message.sendAfter ?? undefined,
       send_window: fromSendWindow(message.sendWindow) ?? undefined,
       time_zone: message.timeZone ?? undefined,
+      sms_retry_traceparent: message.traceparent ?? undefined,
     },
     attempt: {
       number: 0,

@@ -28,6 +28,7 @@ export const OWN_METADATA_KEYS = [
   'attempts',
   'reconcile_at',
   'callback_key',
+  'sms_retry_traceparent',
 ] as const
 
 /** If the app stored a value other than an object, it is kept under `app_metadata`. */
@@ -35,6 +36,9 @@ export const OBJECT_METADATA = `
   case when sms_metadata is null then '{}'::jsonb
        when jsonb_typeof(sms_metadata) = 'object' then sms_metadata
        else jsonb_build_object('app_metadata', sms_metadata) end`
+
+/** The span that sent the message. Tracing needs it, and no decision does, so it is no part of a `Message`. */
+export const TRACEPARENT_COLUMN = `sms_metadata ->> 'sms_retry_traceparent' as "traceparent"`
 
 /** The app's own keys of `sms_metadata`. */
 export const APP_METADATA = `${OBJECT_METADATA} - '{${OWN_METADATA_KEYS.join(',')}}'::text[]`

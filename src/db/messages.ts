@@ -11,6 +11,7 @@ import {
   OBJECT_METADATA,
   toChange,
   toMessage,
+  TRACEPARENT_COLUMN,
 } from './message-row.ts'
 import { readTime } from '../postgres/column-types.ts'
 import type { Db, Transaction } from '../postgres/pool.ts'
@@ -18,6 +19,8 @@ import { castToColumnType } from './times.ts'
 
 export interface LockedMessage {
   readonly message: Message
+  /** The span that sent it, as a W3C `traceparent`. The app may have changed it. */
+  readonly traceparent: string | null
   /** The database's clock when the row was read. */
   readonly now: Date
 }
@@ -38,16 +41,16 @@ export async function lockMessages(
     (sids.length === 0 ? LOCK_BY_ID : LOCK_BY_ID_OR_SID)[lockedRows],
     sids.length === 0 ? [arrayOf(ids)] : [arrayOf(ids), sids],
   )
-  return rows.map((row) => ({ message: toMessage(row), now: row.now }))
+  return rows.map((row) => ({ message: toMessage(row), traceparent: row.traceparent, now: row.now }))
 }
 
 /** An array literal of PostgreSQL. pg would convert each number to text and escape it. */
 const arrayOf = (ids: readonly number[]): string => `{${ids.join(',')}}`
 
-type LockedRow = MessageRow & { readonly now: Date }
+type LockedRow = MessageRow & Pick<LockedMessage, 'traceparent' | 'now'>
 
 const lockWhere = (condition: string, suffix: string): string =>
-  `select ${MESSAGE_COLUMNS}, clock_timestamp() as "now"
+  `select ${MESSAGE_COLUMNS}, ${TRACEPARENT_COLUMN}, clock_timestamp() as "now"
      from sms_usage_logs
     where ${condition} and ${IS_OURS}
     order by id
@@ -83,7 +86,7 @@ export async function lockMessageOfCaller(db: Db, id: number): Promise<LockedMes
   const row: LockedRowInJson = JSON.parse(found.row)
   const nextRetryAt = row.nextRetryAt === null ? null : readTime(row.nextRetryAt)
   const message = toMessage({ ...row, nextRetryAt, createdAt: readTime(row.createdAt) })
-  return { message, now: new Date(row.now) }
+  return { message, traceparent: row.traceparent, now: new Date(row.now) }
 }
 
 const LOCK_AS_JSON = `select to_json(m)::text as "row" from (${lockWhere('id = $1::bigint', '')}) as m`

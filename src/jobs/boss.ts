@@ -20,7 +20,9 @@ export async function createBoss(
 ): Promise<Boss> {
   const { db, isFailure } = adapterOf(database)
   const { PgBoss } = await load()
-  const boss = new PgBoss({ ...options, db, schema: QUEUE_SCHEMA, schedule: false })
+  // Spans of pg-boss's jobs would repeat ours (src/shared/tracing.ts), and batches of them would hide the messages.
+  const openTelemetry = { enabled: false }
+  const boss = new PgBoss({ ...options, db, schema: QUEUE_SCHEMA, schedule: false, openTelemetry })
   // Without a listener, an error event would end the process.
   boss.on('error', createErrorLog(logger))
   return { boss, isFailure }

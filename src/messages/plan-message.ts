@@ -9,6 +9,7 @@ import { maxRetriesOf, type RetryPolicy } from '../delivery/retry-policy.ts'
 import { addSeconds, secondsBetween } from '../delivery/seconds.ts'
 import type { ScheduledJob } from '../jobs/queue.ts'
 import type { ContextDeps } from '../recording/event-batch.ts'
+import { activeTraceparent } from '../shared/tracing.ts'
 import type { CheckedMessage } from './message-input.ts'
 
 /** What becomes of a new message. */
@@ -54,7 +55,11 @@ export function newKey(): string {
   return randomBytes(KEY_BYTES).toString('base64url')
 }
 
-/** @param identity account and sender of its first attempt; null if it waits for a worker, or is never sent */
+/**
+ * The row remembers the active span.
+ *
+ * @param identity account and sender of its first attempt; null if it waits for a worker, or is never sent
+ */
 export function toNewMessage(
   message: CheckedMessage,
   key: string,
@@ -66,7 +71,17 @@ export function toNewMessage(
   const reconcileAfterSeconds =
     passage.kind === 'never' ? null : firstCheck(status, nextRetryAt, now, policy.delayScale)
   const maxRetries = maxRetriesOf(policy)
-  return { ...message, key, status, reason, nextRetryAt, identity, maxRetries, reconcileAfterSeconds }
+  return {
+    ...message,
+    key,
+    status,
+    reason,
+    nextRetryAt,
+    identity,
+    maxRetries,
+    reconcileAfterSeconds,
+    traceparent: activeTraceparent(),
+  }
 }
 
 function firstCheck(status: NewMessage['status'], dueAt: Date | null, now: Date, delayScale: number): number {

@@ -3,6 +3,7 @@ import { isFinal } from '../delivery/status.ts'
 import type { RecordingDeps } from '../recording/event-recorder.ts'
 import type { Logger } from '../shared/log.ts'
 import type { MessageEvent, RecordResult } from '../recording/record-events.ts'
+import { inSpan, type OpenSpan } from '../shared/tracing.ts'
 import type { StatusCallback } from '../twilio/status-callback.ts'
 
 /**
@@ -11,14 +12,38 @@ import type { StatusCallback } from '../twilio/status-callback.ts'
  * @throws OverloadedError if too many callbacks wait to be recorded: Twilio must send it again
  */
 export async function recordCallback(deps: RecordingDeps, callback: StatusCallback): Promise<void> {
-  const outcome = await deps.recorder.record(toMessageEvent(callback))
-  deps.metrics.callbacks[resultOf(outcome)].inc()
-  logOutcome(deps.logger, callback, outcome)
+  const { sid, status, errorCode } = callback
+  const attributes = { 'sms_retry.sid': sid, 'sms_retry.status': status, 'sms_retry.error_code': errorCode }
+  await inSpan('callback', { kind: 'CONSUMER', attributes }, async (span) => {
+    const outcome = await deps.recorder.record(toMessageEvent(callback))
+    if (span !== null) describeCallback(span, callback, outcome)
+    deps.metrics.callbacks[resultOf(outcome)].inc()
+    logOutcome(deps.logger, callback, outcome)
+  })
+}
+
+function describeCallback(span: OpenSpan, callback: StatusCallback, outcome: RecordResult): void {
+  span.set({ 'sms_retry.result': resultOf(outcome) })
+  if (!outcome.known) return
+  span.set({
+    'messaging.message.id': `${outcome.before.id}`,
+    'sms_retry.attempt': attemptOf(callback, outcome),
+  })
+  span.linkTo(outcome.traceparent)
 }
 
 function resultOf(outcome: RecordResult): 'recorded' | 'ignored' | 'unknown_message' {
   if (!outcome.known) return 'unknown_message'
   return outcome.decision.kind === 'ignore' ? 'ignored' : 'recorded'
+}
+
+/** A callback without an origin names its attempt by the sid only. */
+function attemptOf(
+  { origin, sid }: StatusCallback,
+  { before, decision }: Extract<RecordResult, { known: true }>,
+): number | undefined {
+  const { attempts } = decision.kind === 'ignore' ? before : decision.message
+  return origin?.attempt ?? attempts.findLast((each) => each.sid === sid)?.number
 }
 
 function toMessageEvent({ origin, to, sid, status, errorCode, errorText }: StatusCallback): MessageEvent {
@@ -28,11 +53,8 @@ function toMessageEvent({ origin, to, sid, status, errorCode, errorText }: Statu
   }
 }
 
-function logOutcome(
-  logger: Logger,
-  { origin, sid, status, errorCode }: StatusCallback,
-  outcome: RecordResult,
-): void {
+function logOutcome(logger: Logger, callback: StatusCallback, outcome: RecordResult): void {
+  const { origin, sid, status, errorCode } = callback
   const report = { sid, reported: status, errorCode }
   if (!outcome.known) {
     logger.warn('Status callback for an unknown message', {
@@ -43,9 +65,7 @@ function logOutcome(
     return
   }
   const { before, decision } = outcome
-  const { attempts } = decision.kind === 'ignore' ? before : decision.message
-  const attempt = origin?.attempt ?? attempts.findLast((each) => each.sid === sid)?.number
-  const fields = { messageId: before.id, attempt, ...report }
+  const fields = { messageId: before.id, attempt: attemptOf(callback, outcome), ...report }
   if (decision.kind === 'ignore') {
     logger.debug('Status callback changed nothing', { ...fields, why: decision.why })
     return

@@ -9,17 +9,24 @@ import type { RecordingDeps } from '../recording/event-recorder.ts'
 import { errorFields, type Logger } from '../shared/log.ts'
 import type { AttemptJob, FailedJobs } from '../jobs/queue.ts'
 import { type RecordResult, retryOnDatabaseError } from '../recording/record-events.ts'
+import { inSpan, type OpenSpan } from '../shared/tracing.ts'
 import type { TwilioClient } from '../twilio/client.ts'
 
 export interface AttemptDeps extends RecordingDeps {
   readonly twilio: TwilioClient
 }
 
+interface Claim {
+  readonly submission: Submission
+  /** The span that sent the message. */
+  readonly traceparent: string | null
+}
+
 /**
  * Claims a due attempt.
  *
  * @param probe the number of the probe that it makes while the account is on hold
- * @returns the submission; null if the attempt was already claimed or is no longer needed, or if the database refuses to
+ * @returns null if the attempt was already claimed or is no longer needed, or if the database refuses to
  *   change the row
  * @throws DatabaseError if the database failed: the attempt must not be submitted
  */
@@ -27,7 +34,7 @@ async function claimAttempt(
   deps: AttemptDeps,
   { message, attempt }: AttemptJob,
   probe: number | null = null,
-): Promise<Submission | null> {
+): Promise<Claim | null> {
   const { identity } = deps.twilio
   const event = { kind: 'due', attempt, identity, ...(probe === null ? {} : { probe }) } as const
   const outcome = await deps.recorder.record({ target: { id: message }, event }).catch((error: unknown) => {
@@ -43,7 +50,7 @@ async function claimAttempt(
   if (outcome.known && outcome.decision.kind === 'submit') {
     const { submission } = outcome.decision
     deps.metrics.claimed(outcome.before, submission.claimedAt)
-    return submission
+    return { submission, traceparent: outcome.traceparent }
   }
   logNotSubmitted(deps.logger, { message, attempt }, outcome)
   return null
@@ -53,19 +60,35 @@ async function claimAttempt(
  * Submits a claimed attempt and records the answer.
  *
  * @param sinceClaim started before the claim was written
+ * @param traceparent the span that sent the message, if it has ended; left out if it is the active one
  * @returns the message after the answer
  * @throws DatabaseError if the answer could not be recorded. The attempt then stays in doubt, and the error is logged
  */
-export async function submitAttempt(
+export function submitAttempt(
   deps: AttemptDeps,
   submission: Submission,
   sinceClaim: Stopwatch,
+  traceparent?: string | null,
+): Promise<Message> {
+  const { messageId, attempt } = submission
+  const attributes = { 'messaging.message.id': `${messageId}`, 'sms_retry.attempt': attempt }
+  return inSpan('attempt', { kind: 'CLIENT', attributes, linkTo: traceparent }, (span) =>
+    submitAndRecord(deps, submission, sinceClaim, span),
+  )
+}
+
+async function submitAndRecord(
+  deps: AttemptDeps,
+  submission: Submission,
+  sinceClaim: Stopwatch,
+  span: OpenSpan | null,
 ): Promise<Message> {
   const { messageId, key, to, attempt, claimedAt } = submission
   try {
     const remaining = remainingOf(submission, sinceClaim() / 1000)
     const { answer, processingTimeMs } =
       remaining === null ? { answer: CLAIMED_TOO_LATE, processingTimeMs: 0 } : await submit(deps, remaining)
+    if (span !== null) describeAnswer(span, answer)
     const event = { kind: 'answer', attempt, claimedAt, answer, processingTimeMs } as const
     const messageEvent = { target: { id: messageId, proof: { key, to } }, event }
     const recorded = await retryOnDatabaseError(
@@ -84,6 +107,18 @@ export async function submitAttempt(
     deps.logger.error('Could not record the answer to an attempt; it stays in doubt', fields)
     throw error
   }
+}
+
+/** Twilio's own text is left out: it can contain the number. */
+function describeAnswer(span: OpenSpan, answer: Answer): void {
+  const { outcome } = answer
+  const errorCode = 'errorCode' in answer ? answer.errorCode : null
+  span.set({
+    'sms_retry.answer': outcome,
+    'sms_retry.sid': 'sid' in answer ? answer.sid : null,
+    'sms_retry.error_code': errorCode,
+  })
+  if (outcome !== 'accepted') span.fail(`${errorCode ?? outcome}`)
 }
 
 async function submit(
@@ -216,8 +251,8 @@ export class AttemptRunner {
     const sinceClaim = startStopwatch()
     const claims = due.map((job) =>
       claimAttempt(this.#deps, job).then(
-        (submission) => {
-          if (submission !== null) this.#start(submission, sinceClaim)
+        (claim) => {
+          if (claim !== null) this.#start(claim, sinceClaim)
         },
         (error: Error) => void failed.set(job, error),
       ),
@@ -234,15 +269,15 @@ export class AttemptRunner {
   async probe(job: AttemptJob, probe: number): Promise<boolean> {
     if (this.#stopping.signal.aborted) throw new Error('The worker is stopping')
     const sinceClaim = startStopwatch()
-    const claim = claimAttempt(this.#deps, job, probe).then((submission) => {
-      if (submission !== null) this.#start(submission, sinceClaim)
-      return submission !== null
+    const claim = claimAttempt(this.#deps, job, probe).then((claimed) => {
+      if (claimed !== null) this.#start(claimed, sinceClaim)
+      return claimed !== null
     })
     return trackUntilSettled(this.#claims, claim)
   }
 
-  #start(submission: Submission, sinceClaim: Stopwatch): void {
-    const request = submitAttempt(this.#deps, submission, sinceClaim).then(
+  #start({ submission, traceparent }: Claim, sinceClaim: Stopwatch): void {
+    const request = submitAttempt(this.#deps, submission, sinceClaim, traceparent).then(
       () => undefined,
       // submitAttempt has logged the error, and reconciling resolves the attempt in doubt.
       () => undefined,

@@ -10,6 +10,7 @@ import { toRefusedRowError } from '../postgres/database-failure.ts'
 import type { Database, Transaction } from '../postgres/pool.ts'
 import type { Message } from '../delivery/message.ts'
 import { DatabaseError } from '../shared/errors.ts'
+import { inSpan } from '../shared/tracing.ts'
 import { type CheckedMessage, checkMessage, type MessageInput } from './message-input.ts'
 import { firstJob, firstOutcome, newKey, type Plan, planMessage, toNewMessage } from './plan-message.ts'
 import { NO_ROW_WITH_KEY, requireSameMessage } from './repeated-key.ts'
@@ -83,7 +84,15 @@ export interface SendDeps extends AttemptDeps {
  * @throws DatabaseError if the database failed before the request: nothing was submitted; `written` tells whether the row
  *   was written
  */
-export async function sendMessage(deps: SendDeps, input: MessageInput): Promise<SendResult> {
+export function sendMessage(deps: SendDeps, input: MessageInput): Promise<SendResult> {
+  return inSpan('send', { kind: 'PRODUCER' }, async (span) => {
+    const result = await recordAndSubmit(deps, input)
+    span?.set({ 'messaging.message.id': `${result.id}`, 'sms_retry.result': result.status })
+    return result
+  })
+}
+
+async function recordAndSubmit(deps: SendDeps, input: MessageInput): Promise<SendResult> {
   const message = checkMessage(input, deps)
   await deps.twilio.ready()
   const sinceClaim = startStopwatch()

@@ -6,6 +6,7 @@ import type { DeliveryResult, DueOutcome, Receiver } from '../jobs/outcome-job.t
 import type { Metrics } from '../metrics/metrics.ts'
 import type { Db } from '../postgres/pool.ts'
 import { errorFields, type Logger, maskNumbersIn } from '../shared/log.ts'
+import { inSpan } from '../shared/tracing.ts'
 import { type Outcome, toOutcome } from './outcome-event.ts'
 
 /** Rejects if the receiver does not have the outcome. */
@@ -37,7 +38,12 @@ export async function deliverOutcomes(
   )
   const byId = new Map(rows.map((row) => [row.id, row]))
   return Promise.all(
-    due.map(({ job, received }) => deliver(deps, toOutcome(job, byId.get(job.message)), received)),
+    due.map(({ job, received }) => {
+      // A later message may have this id after a restore.
+      const found = byId.get(job.message)
+      const row = found?.key === job.key ? found : undefined
+      return deliver(deps, toOutcome(job, row), received, row?.traceparent ?? null)
+    }),
   )
 }
 
@@ -45,10 +51,14 @@ async function deliver(
   { receivers, logger, metrics }: DeliveryDeps,
   outcome: Outcome,
   received: readonly Receiver[],
+  traceparent: string | null,
 ): Promise<DeliveryResult> {
   const missing = [...receivers].filter(([name]) => !received.includes(name))
   const results = await Promise.all(
-    missing.map(async ([name, receive]) => ({ name, error: await failureOf(receive, outcome) })),
+    missing.map(async ([name, receive]) => ({
+      name,
+      error: await failureInSpan(name, receive, outcome, traceparent),
+    })),
   )
   const failed = results.filter(({ error }) => error !== null)
   const { id, messageId, type } = outcome
@@ -71,6 +81,29 @@ async function deliver(
 }
 
 /** Null if the receiver has the outcome. */
+function failureInSpan(
+  name: Receiver,
+  receive: Receive,
+  outcome: Outcome,
+  traceparent: string | null,
+): Promise<unknown> {
+  const { id, messageId, type, status, errorCode } = outcome
+  const attributes = {
+    'messaging.message.id': `${messageId}`,
+    'sms_retry.outcome_id': id,
+    'sms_retry.outcome_type': type,
+    'sms_retry.receiver': name,
+    'sms_retry.status': status,
+    'sms_retry.error_code': errorCode,
+  }
+  const kind = name === 'webhook' ? 'CLIENT' : 'CONSUMER'
+  return inSpan('outcome', { kind, attributes, linkTo: traceparent }, async (span) => {
+    const failure = await failureOf(receive, outcome)
+    if (failure !== null) span?.failWith(failure)
+    return failure
+  })
+}
+
 async function failureOf(receive: Receive, outcome: Outcome): Promise<unknown> {
   const ended = new AbortController()
   const { signal } = ended

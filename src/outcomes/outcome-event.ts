@@ -35,16 +35,15 @@ export interface Outcome {
   readonly at: string
 }
 
-/** @param row of the id in the job; a later message may have this id after a restore */
+/** @param row of the message; left out if it has been deleted */
 export function toOutcome(job: OutcomeJob, row: OutcomeRow | undefined): Outcome {
-  const own = row?.key === job.key ? row : undefined
   return {
     id: job.id,
     type: job.type,
     messageId: job.message,
-    idempotencyKey: own?.idempotencyKey ?? null,
-    userId: own?.userId ?? null,
-    metadata: own?.metadata ?? {},
+    idempotencyKey: row?.idempotencyKey ?? null,
+    userId: row?.userId ?? null,
+    metadata: row?.metadata ?? {},
     status: job.status,
     previousStatus: job.previousStatus,
     errorCode: job.errorCode,

@@ -1,6 +1,7 @@
 // Posts outcomes to the app, signed as Standard Webhooks 1.0 describes (https://www.standardwebhooks.com).
 import type { Agent } from 'undici'
 import type { OutcomesConfig } from '../config/config.ts'
+import { withTraceHeaders } from '../shared/tracing.ts'
 import { createConnector } from '../twilio/connect.ts'
 import type { Outcome } from './outcome-event.ts'
 
@@ -31,21 +32,22 @@ export async function createOutcomeWebhook({
       const { id, type, at } = outcome
       const body = JSON.stringify({ type, timestamp: at, data: outcome })
       const sentAt = new Date()
-      const { statusCode, body: answer } = await undici
-        .request(url, {
+      const headers = {
+        'content-type': 'application/json',
+        'user-agent': 'sms-retry',
+        'webhook-id': id,
+        'webhook-timestamp': `${Math.floor(sentAt.getTime() / 1000)}`,
+        'webhook-signature': signers.map((signer) => signer.sign(id, sentAt, body)).join(' '),
+      }
+      const { statusCode, body: answer } = await withTraceHeaders((traceHeaders) =>
+        undici.request(url, {
           dispatcher: agent,
           method: 'POST',
-          headers: {
-            'content-type': 'application/json',
-            'user-agent': 'sms-retry',
-            'webhook-id': id,
-            'webhook-timestamp': `${Math.floor(sentAt.getTime() / 1000)}`,
-            'webhook-signature': signers.map((signer) => signer.sign(id, sentAt, body)).join(' '),
-          },
+          headers: { ...traceHeaders, ...headers },
           body,
           signal: AbortSignal.timeout(TIMEOUT_MS),
-        })
-        .catch(throwNoAnswer)
+        }),
+      ).catch(throwNoAnswer)
       // The status decides, whatever becomes of the rest.
       await answer.dump({ limit: MAX_ANSWER_BYTES }).catch(() => undefined)
       if (statusCode < 200 || statusCode > 299) throw new Error(`answered ${statusCode}`)

@@ -18,6 +18,7 @@ import { Metrics } from '../metrics/metrics.ts'
 import { type Queue, startQueue } from '../jobs/queue.ts'
 import { RefusedRows } from '../recording/refused-rows.ts'
 import { describeLine, readTextFile } from '../shared/text-file.ts'
+import { loadTracing } from '../shared/tracing.ts'
 
 export const ENDPOINT_REQUIREMENTS = [
   'DATABASE_URL',
@@ -199,6 +200,7 @@ export async function startRuntimeQueue(
   role: 'schedule' | 'work',
 ): Promise<Queue> {
   try {
+    await loadTracing()
     await requireCurrentTable(database)
     return await startQueue(database, role, logger, { recordsOutcomes: config.outcomes.isOn })
   } catch (error) {
@@ -227,6 +229,7 @@ export class LazyRecording {
     const { config, database, logger } = runtime
     this.#start = async () => {
       void instance.start()
+      await loadTracing()
       await requireOwnTable(database)
       const options = { recordsOutcomes: config.outcomes.isOn }
       return recordingOf(runtime, await startQueue(database, 'schedule', logger, options))

@@ -34,12 +34,17 @@ export interface ContextDeps {
 export type RecordResult =
   /** No message belongs to the target. */
   | { readonly known: false }
-  /** `before` is the message before the event. */
-  | { readonly known: true; readonly before: Message; readonly decision: Decision }
+  /** `before` is the message before the event. For `traceparent`, see `LockedMessage`. */
+  | {
+      readonly known: true
+      readonly before: Message
+      readonly decision: Decision
+      readonly traceparent: string | null
+    }
 
 /** The messages and jobs after a batch of events. Events of the same message are applied one after the other. */
 export class EventBatch {
-  readonly #readAt = new Map<number, Date>()
+  readonly #rows = new Map<number, LockedMessage>()
   readonly #messages = new Map<number, Message>()
   readonly #idsBySid = new Map<string, number>()
   readonly #changed = new Set<number>()
@@ -53,9 +58,10 @@ export class EventBatch {
   constructor(rows: readonly LockedMessage[], account: StoredAccountState) {
     this.#storedAccount = account
     this.#account = account.state
-    for (const { message, now } of rows) {
+    for (const row of rows) {
+      const { message } = row
+      this.#rows.set(message.id, row)
       this.#messages.set(message.id, message)
-      this.#readAt.set(message.id, now)
       if (message.sid !== null) this.#idsBySid.set(message.sid, message.id)
     }
   }
@@ -63,8 +69,9 @@ export class EventBatch {
   apply({ target, event }: MessageEvent, { policy, circumstances, random }: ContextDeps): RecordResult {
     const id = 'id' in target ? target.id : this.#idsBySid.get(target.sid)
     const before = id === undefined ? undefined : this.#messages.get(id)
-    const now = id === undefined ? undefined : this.#readAt.get(id)
-    if (before === undefined || now === undefined) return { known: false }
+    const row = id === undefined ? undefined : this.#rows.get(id)
+    if (before === undefined || row === undefined) return { known: false }
+    const { now, traceparent } = row
     if ('id' in target && target.proof !== undefined && !isAbout(before, target.proof))
       return { known: false }
     const context: Context = { policy, circumstances, account: this.#account, now, random: random() }
@@ -76,7 +83,7 @@ export class EventBatch {
       const outcome = outcomeOf(before, decision.message, now)
       if (outcome !== null) this.#outcomes.push(outcome)
     }
-    return { known: true, before, decision }
+    return { known: true, before, decision, traceparent }
   }
 
   #applyDecision(decision: Decision): void {

@@ -183,6 +183,7 @@ describe('keys of the app survive', () => {
       metadata,
       reconcileAfterSeconds: 30,
       identity: null,
+      traceparent: null,
     })
     const [row] = await own.query(
       `select sms_metadata - $2::text[] as "rest", sms_metadata ->> 'idempotency_key' as "key"

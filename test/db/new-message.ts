@@ -19,6 +19,7 @@ export const NEW_MESSAGE: NewMessage = {
   metadata: {},
   reconcileAfterSeconds: 30,
   identity: null,
+  traceparent: null,
 }
 
 /** Into the table as `migrate` creates it. Null if its idempotency key already exists. */

@@ -66,6 +66,7 @@ async function send(): Promise<Sent> {
     metadata: { campaign: 'may' },
     reconcileAfterSeconds: 45,
     identity: null,
+    traceparent: null,
   })
   if (inserted === null) throw new Error('not inserted')
   const { id, insertedAt: claimedAt } = inserted
