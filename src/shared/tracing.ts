@@ -1,6 +1,6 @@
-// Spans of OpenTelemetry, if the app has `@opentelemetry/api`. Without it, a function runs its task and nothing else.
-// docs/tracing.md lists the spans.
-import type { Link, Span } from '@opentelemetry/api'
+// Spans of OpenTelemetry, if the app has `@opentelemetry/api` and an SDK. Otherwise, a function runs its task and nothing
+// else. docs/tracing.md lists the spans.
+import type { Link, Span, Tracer } from '@opentelemetry/api'
 import { maskNumbersIn } from './log.ts'
 import { readVersion } from './version.ts'
 
@@ -45,18 +45,31 @@ export interface SpanStart {
 /**
  * Runs a task in a span with the name `sms-retry <operation>`. The span has failed if the task rejects.
  *
- * @param task gets null without OpenTelemetry
+ * @param task gets null without an SDK
  */
 export function inSpan<T>(
   operation: 'send' | 'attempt' | 'callback' | 'outcome',
   start: SpanStart,
   task: (span: OpenSpan | null) => Promise<T>,
 ): Promise<T> {
-  return tracing === null ? task(null) : runInSpan(tracing, operation, start, task)
+  const tracer = tracing === null ? null : registeredTracer(tracing)
+  if (tracing === null || tracer === null) return task(null)
+  return runInSpan(tracing.api, tracer, operation, start, task)
+}
+
+/**
+ * Null without an SDK. The API alone is often installed, and its spans that record nothing would cost a tenth of a status
+ * callback. The tracer is not kept, because the app may register its SDK later.
+ */
+function registeredTracer({ api, version }: Tracing): Tracer | null {
+  const provider = api.trace.getTracerProvider()
+  if (!(provider instanceof api.ProxyTracerProvider)) return provider.getTracer('sms-retry', version)
+  return provider.getDelegateTracer('sms-retry', version) ?? null
 }
 
 async function runInSpan<T>(
-  { api, version }: Tracing,
+  api: Api,
+  tracer: Tracer,
   operation: string,
   { kind, attributes, linkTo }: SpanStart,
   task: (span: OpenSpan) => Promise<T>,
@@ -64,8 +77,6 @@ async function runInSpan<T>(
   const { context, ROOT_CONTEXT, SpanKind, trace } = api
   // A worker runs in the context of the call that started it, which has nothing to do with its messages.
   const parent = linkTo === undefined ? context.active() : ROOT_CONTEXT
-  // Not kept: the app may register its SDK later.
-  const tracer = trace.getTracer('sms-retry', version)
   const conventional = {
     'messaging.system': 'sms-retry',
     'messaging.operation.name': operation,
@@ -120,8 +131,9 @@ export class OpenSpan {
 }
 
 function present(attributes: Attributes): Record<string, string | number> {
-  const entries = Object.entries(attributes)
-  return Object.fromEntries(entries.flatMap(([name, value]) => (value == null ? [] : [[name, value]])))
+  const found: Record<string, string | number> = {}
+  for (const [name, value] of Object.entries(attributes)) if (value != null) found[name] = value
+  return found
 }
 
 /** A W3C `traceparent`. */

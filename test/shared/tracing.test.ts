@@ -9,6 +9,7 @@ import {
 } from '@opentelemetry/sdk-trace-node'
 import { channel } from 'node:diagnostics_channel'
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { runWorker } from '../../src/processes/worker.ts'
@@ -268,6 +269,32 @@ test('the webhook gets one traceparent, also with the instrumentation of undici'
   expect(received.map(({ headersDistinct }) => headersDistinct['traceparent'])).toEqual([
     [`00-${traceId}-${spanId}-01`],
   ])
+})
+
+test('without an SDK nothing is recorded; an SDK that is registered later is used', async () => {
+  trace.disable()
+  const { sender } = await newWorld()
+  await sender.send(message())
+  expect(exporter.getFinishedSpans()).toEqual([])
+  trace.setGlobalTracerProvider(provider)
+  await sender.send(message())
+  expect(onlySpanOf('send').attributes['sms_retry.result']).toBe('accepted')
+})
+
+test('docs/tracing.md lists the own attributes of each span', async () => {
+  const { sender } = await newOutcomeWorld(() => undefined)
+  await sender.send(message({ to: RECOVERED }))
+  await sender.send(message({ to: REFUSED }))
+  await waitFor('the outcomes', () => spansOf('outcome').length === 2)
+  const page = await readFile(new URL('../../docs/tracing.md', import.meta.url), 'utf8')
+  const rows = [...page.matchAll(/^\| `sms-retry (\w+)` \|.*\| (.*) \|$/gm)]
+  expect(rows.map(([, operation]) => operation)).toEqual(['send', 'attempt', 'callback', 'outcome'])
+  for (const [, operation = '', attributes = ''] of rows) {
+    const listed = [...attributes.matchAll(/`([\w.]+)`/g)].map(([, name]) => name)
+    const recorded = spansOf(operation).flatMap((span) => Object.keys(span.attributes))
+    const own = new Set(recorded.filter((name) => name.startsWith('sms_retry.')))
+    expect([operation, [...own].toSorted()]).toEqual([operation, listed.toSorted()])
+  }
 })
 
 test('the queue adds no spans of its own', async () => {
