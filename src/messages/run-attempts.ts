@@ -26,8 +26,7 @@ interface Claim {
  * Claims a due attempt.
  *
  * @param probe the number of the probe that it makes while the account is on hold
- * @returns null if the attempt was already claimed or is no longer needed, or if the database refuses to
- *   change the row
+ * @returns null if the attempt was already claimed or is no longer needed, or if the database refuses to change the row
  * @throws DatabaseError if the database failed: the attempt must not be submitted
  */
 async function claimAttempt(

@@ -80,7 +80,6 @@ async function deliver(
   }
 }
 
-/** Null if the receiver has the outcome. */
 function failureInSpan(
   name: Receiver,
   receive: Receive,
@@ -104,6 +103,7 @@ function failureInSpan(
   })
 }
 
+/** Null if the receiver has the outcome. */
 async function failureOf(receive: Receive, outcome: Outcome): Promise<unknown> {
   const ended = new AbortController()
   const { signal } = ended
