@@ -19,10 +19,8 @@ export interface OutcomeJob {
   readonly sid: string | null
   /** ISO 8601. */
   readonly at: string
-  /** The id of the outcome that this one corrects. It is delivered first. */
+  /** The id of the outcome that this one corrects, which is delivered first. Null if it is not known. */
   readonly corrects: string | null
-  /** How often the job has waited for the outcome that it corrects. */
-  readonly waits?: number
 }
 
 /** Where outcomes are delivered to. */

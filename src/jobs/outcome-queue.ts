@@ -3,6 +3,7 @@
 import type { JobResult, JobWithMetadata, PgBoss } from 'pg-boss'
 import type { DecidedOutcome, FinalState } from '../delivery/outcome.ts'
 import { rethrowFailed } from '../postgres/database-failure.ts'
+import type { Database } from '../postgres/pool.ts'
 import { maskReason } from '../shared/log.ts'
 import { uuidOf } from './job-id.ts'
 import type {
@@ -16,20 +17,18 @@ import type {
 import { FAILED_OUTCOME_QUEUE, OUTCOME_QUEUE } from './queue-migration.ts'
 
 const POLL_SECONDS = 1
-/** A correction waits for the outcome that it corrects in steps of this length. */
+/** A correction is delivered at least this long after the outcome that it waits for. */
 const WAIT_SECONDS = 15
 const REDELIVER_AT_A_TIME = 1_000
 
 /** @param isRecorded whether this process records outcomes */
-export function outcomeQueueOf(boss: PgBoss, isRecorded: boolean): OutcomeQueue {
+export function outcomeQueueOf(boss: PgBoss, database: Database, isRecorded: boolean): OutcomeQueue {
   return {
     async add(tx, outcomes) {
       if (!isRecorded || outcomes.length === 0) return
-      const inserts = outcomes.map((outcome) => {
-        const data = toJob(outcome)
-        return { id: data.id, data }
-      })
-      await boss.insert(OUTCOME_QUEUE, inserts, { db: tx })
+      // pg-boss refuses the same id twice in one call.
+      const jobs = new Map(outcomes.map(toJob).map((data) => [data.id, data]))
+      await boss.insert(OUTCOME_QUEUE, [...jobs.values()].map(toInsert), { db: tx })
     },
     async work({ concurrency, batchSize }, deliver) {
       const options = {
@@ -40,8 +39,8 @@ export function outcomeQueueOf(boss: PgBoss, isRecorded: boolean): OutcomeQueue 
         perJobResults: true,
         includeMetadata: true,
       } as const
-      await boss.work(OUTCOME_QUEUE, options, (jobs: JobWithMetadata<OutcomeJob>[]) =>
-        handle(boss, jobs, deliver),
+      await boss.work(OUTCOME_QUEUE, options, (jobs: QueuedOutcome[]) =>
+        handle({ boss, database }, jobs, deliver),
       )
     },
     async listOpen(which, limit) {
@@ -50,12 +49,11 @@ export function outcomeQueueOf(boss: PgBoss, isRecorded: boolean): OutcomeQueue 
       return jobs.map(which === 'failed' ? toFailed : toWaiting)
     },
     async redeliverFailed() {
-      // Outcomes that fail again meanwhile are left out, so the loop ends.
-      const createdBefore = new Date()
+      // An outcome that fails again comes back hours later, so the loop ends.
       let count = 0
       for (;;) {
         const moved = await boss
-          .redrive(FAILED_OUTCOME_QUEUE, { createdBefore, limit: REDELIVER_AT_A_TIME })
+          .redrive(FAILED_OUTCOME_QUEUE, { limit: REDELIVER_AT_A_TIME })
           .catch(rethrowFailed)
         count += moved
         if (moved < REDELIVER_AT_A_TIME) return count
@@ -64,63 +62,135 @@ export function outcomeQueueOf(boss: PgBoss, isRecorded: boolean): OutcomeQueue 
   }
 }
 
+type QueuedOutcome = JobWithMetadata<OutcomeJob>
+
+interface HandleDeps {
+  readonly boss: PgBoss
+  readonly database: Database
+}
+
 async function handle(
-  boss: PgBoss,
-  jobs: readonly JobWithMetadata<OutcomeJob>[],
+  deps: HandleDeps,
+  jobs: readonly QueuedOutcome[],
   deliver: (due: readonly DueOutcome[]) => Promise<DeliveryResult[]>,
 ): Promise<JobResult[]> {
-  const isEarly = await Promise.all(jobs.map(({ data }) => mustWait(boss, data)))
-  const early = jobs.filter((_job, i) => isEarly[i])
-  const due = jobs.filter((_job, i) => !isEarly[i])
-  if (early.length > 0) await waitLonger(boss, early)
-  const results = await deliver(due.map(({ data, output }) => ({ job: data, received: receivedIn(output) })))
-  return [
-    ...early.map(({ id }): JobResult => ({ id, status: 'completed' })),
-    ...due.map(({ id }, i): JobResult => {
-      const { received, failure } = results[i] ?? { received: [], failure: 'The delivery has no result' }
-      if (failure === null) return { id, status: 'completed' }
-      return { id, status: 'failed', output: { message: failure, received } }
-    }),
-  ]
+  try {
+    const earlier = await Promise.all(jobs.map(({ data }) => findEarlier(deps.boss, data)))
+    const due = jobs.filter((_job, i) => earlier[i] === null)
+    const results = await deliver(
+      due.map(({ data, output }) => ({ job: data, received: receivedIn(output) })),
+    )
+    const early = jobs.flatMap((job, i) => {
+      const first = earlier[i] ?? null
+      return first === null ? [] : [{ job, first }]
+    })
+    return [...due.map((job, i) => resultOf(job, results[i])), ...(await waitLonger(deps, early))]
+  } catch (error) {
+    return jobs.map((job) => failureOf(job, error as Error))
+  }
 }
 
-/** Whether the outcome that this one corrects is still to be delivered. */
-async function mustWait(boss: PgBoss, { corrects }: OutcomeJob): Promise<boolean> {
-  if (corrects === null) return false
-  const [first] = await boss.findJobs(OUTCOME_QUEUE, { id: corrects })
-  return first !== undefined && ['created', 'retry', 'active'].includes(first.state)
+function resultOf(job: QueuedOutcome, result: DeliveryResult | undefined): JobResult {
+  if (result === undefined) return failureOf(job, new Error('The delivery has no result'))
+  const { received, failure } = result
+  if (failure === null) return { id: job.id, status: 'completed' }
+  return { id: job.id, status: 'failed', output: { message: failure, received } }
 }
 
-/** Adds jobs that run later, instead of these. A failure of these would use up their repetitions. */
-async function waitLonger(boss: PgBoss, jobs: readonly JobWithMetadata<OutcomeJob>[]): Promise<void> {
-  const later = jobs.map(({ data }) => {
-    const waits = (data.waits ?? 0) + 1
-    return { id: uuidOf(data.id, waits), data: { ...data, waits }, startAfter: WAIT_SECONDS }
+/** Keeps the receivers that have the outcome already. pg-boss would replace them by the error. */
+function failureOf({ id, output }: QueuedOutcome, { message }: Error): JobResult {
+  return { id, status: 'failed', output: { message, received: receivedIn(output) } }
+}
+
+/** An earlier outcome of the same message that is still to be delivered, before this correction. */
+async function findEarlier(boss: PgBoss, data: OutcomeJob): Promise<QueuedOutcome | null> {
+  const { type, corrects, at } = data
+  if (type !== 'message.corrected') return null
+  const [queued, corrected] = await Promise.all([
+    boss.findJobs<OutcomeJob>(OUTCOME_QUEUE, { key: messageKey(data), queued: true }),
+    corrects === null ? [] : boss.findJobs<OutcomeJob>(OUTCOME_QUEUE, { id: corrects }),
+  ])
+  return (
+    corrected.find(({ state }) => state === 'active') ??
+    queued.find((job) => job.data.at < at || job.data.id === corrects) ??
+    null
+  )
+}
+
+/**
+ * Replaces the jobs by ones that run later, with the same ids, which later corrections look for. A failure would use up
+ * their repetitions.
+ */
+async function waitLonger(
+  { boss, database }: HandleDeps,
+  early: readonly { readonly job: QueuedOutcome; readonly first: QueuedOutcome }[],
+): Promise<JobResult[]> {
+  if (early.length === 0) return []
+  const ids = early.map(({ job }) => job.id)
+  const later = early.map(({ job, first: { startAfter } }) => {
+    const time = startAfter.getTime() + WAIT_SECONDS * 1000
+    return {
+      ...toInsert(job.data),
+      id: job.id,
+      startAfter: startAfter > new Date() ? new Date(time) : WAIT_SECONDS,
+    }
   })
-  await boss.insert(OUTCOME_QUEUE, later)
+  try {
+    await database.transaction(async (tx) => {
+      await boss.deleteJob(OUTCOME_QUEUE, ids, { db: tx })
+      await boss.insert(OUTCOME_QUEUE, later, { db: tx.atCommit })
+    })
+  } catch (error) {
+    return early.map(({ job }) => failureOf(job, error as Error))
+  }
+  // pg-boss ignores this: the new jobs are not active.
+  return ids.map((id) => ({ id, status: 'completed' }))
+}
+
+function toInsert(data: OutcomeJob): { id: string; data: OutcomeJob; singletonKey: string } {
+  return { id: data.id, data, singletonKey: messageKey(data) }
+}
+
+/** All outcomes of a message have it. In a standard queue, any number of jobs may. */
+function messageKey({ message, key }: OutcomeJob): string {
+  return `${message} ${key ?? ''}`
 }
 
 function toJob({ messageId, at, corrects, to, reason, ...outcome }: DecidedOutcome): OutcomeJob {
   return {
     ...outcome,
     reason: reason === null ? null : maskReason(reason, to),
-    id: outcomeId({ messageId, ...outcome }),
+    id: outcomeId({ messageId, ...outcome }, at),
     message: messageId,
     at: at.toISOString(),
-    corrects: corrects === null ? null : outcomeId(corrects),
+    corrects: corrects === null || isRepeatable(corrects) ? null : outcomeId(corrects, null),
   }
 }
 
-/** The same decision has the same id in every process, also if its transaction is repeated. */
-export function outcomeId({ messageId, key, status, errorCode, retryCount }: FinalState): string {
-  return uuidOf('outcome', key ?? '', messageId, status, errorCode ?? '', retryCount)
+/**
+ * The same decision has the same id in every process.
+ *
+ * @param at counts only if the message can come to the same state more than once
+ */
+export function outcomeId(state: FinalState, at: Date | null): string {
+  const { messageId, key, status, errorCode, retryCount } = state
+  const time = at !== null && isRepeatable(state) ? [at.toISOString()] : []
+  return uuidOf('outcome', key ?? '', messageId, status, errorCode ?? '', retryCount, ...time)
 }
 
-function toWaiting({ data, retryCount, output, startAfter }: JobWithMetadata<OutcomeJob>): OpenOutcome {
+/**
+ * A canceled or expired message that a person retries can be canceled again, or expire again, without another attempt. A
+ * retry that fails is another attempt, which has another number.
+ */
+function isRepeatable({ status }: FinalState): boolean {
+  return status === 'canceled' || status === 'expired'
+}
+
+function toWaiting({ data, retryCount, output, startAfter }: QueuedOutcome): OpenOutcome {
   return { job: data, failures: retryCount, failure: failureIn(output), nextAt: startAfter }
 }
 
-function toFailed({ data, sourceRetryCount, sourceOutput }: JobWithMetadata<OutcomeJob>): OpenOutcome {
+function toFailed({ data, sourceRetryCount, sourceOutput }: QueuedOutcome): OpenOutcome {
   return { job: data, failures: (sourceRetryCount ?? 0) + 1, failure: failureIn(sourceOutput), nextAt: null }
 }
 

@@ -93,7 +93,7 @@ export async function startQueue(
     await boss.stop({ graceful: false, close: false })
     throwNotReady(error, isFailure)
   }
-  return queueOf({ boss, isFailure }, recordsOutcomes, logger)
+  return queueOf({ boss, isFailure }, outcomeQueueOf(boss, database, recordsOutcomes), logger)
 }
 
 async function requireQueues(boss: PgBoss): Promise<void> {
@@ -115,11 +115,11 @@ const SUPERVISE_SECONDS = 10
 /** Keeps database connections free while many jobs are looked up. */
 const MAX_CONCURRENT_LOOKUPS = 2
 
-function queueOf({ boss, isFailure }: Boss, recordsOutcomes: boolean, logger: Logger): Queue {
+function queueOf({ boss, isFailure }: Boss, outcomes: OutcomeQueue, logger: Logger): Queue {
   const timers: NodeJS.Timeout[] = []
   const limit = pLimit(MAX_CONCURRENT_LOOKUPS)
   return {
-    outcomes: outcomeQueueOf(boss, recordsOutcomes),
+    outcomes,
     async schedule(tx, jobs) {
       if (jobs.length === 0) return
       const inserts = jobs.map((job) => ({

@@ -7,6 +7,7 @@ import type { Metrics } from '../metrics/metrics.ts'
 import type { Db } from '../postgres/pool.ts'
 import { errorFields, type Logger, maskNumbersIn } from '../shared/log.ts'
 import { inSpan } from '../shared/tracing.ts'
+import { printableLine } from '../shared/printable.ts'
 import { type Outcome, toOutcome } from './outcome-event.ts'
 
 /** Rejects if the receiver does not have the outcome. */
@@ -60,7 +61,7 @@ async function deliver(
       error: await failureInSpan(name, receive, outcome, traceparent),
     })),
   )
-  const failed = results.filter(({ error }) => error !== null)
+  const failed = results.flatMap(({ name, error }) => (error === null ? [] : [{ name, error }]))
   const { id, messageId, type } = outcome
   for (const { name, error } of failed) {
     logger.warn('Outcome not delivered', {
@@ -85,7 +86,7 @@ function failureInSpan(
   receive: Receive,
   outcome: Outcome,
   traceparent: string | null,
-): Promise<unknown> {
+): Promise<Error | null> {
   const { id, messageId, type, status, errorCode } = outcome
   const attributes = {
     'messaging.message.id': `${messageId}`,
@@ -104,7 +105,7 @@ function failureInSpan(
 }
 
 /** Null if the receiver has the outcome. */
-async function failureOf(receive: Receive, outcome: Outcome): Promise<unknown> {
+async function failureOf(receive: Receive, outcome: Outcome): Promise<Error | null> {
   const ended = new AbortController()
   const { signal } = ended
   const timeOut = sleep(RECEIVE_WITHIN_SECONDS * 1000, undefined, { signal }).then(() => {
@@ -116,14 +117,24 @@ async function failureOf(receive: Receive, outcome: Outcome): Promise<unknown> {
     await Promise.race([receiving, timeOut])
     return null
   } catch (error) {
-    return error ?? new Error('rejected without an error')
+    return toError(error)
   } finally {
     ended.abort()
     timeOut.catch(() => undefined) // The abort rejects it.
   }
 }
 
-function describe(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error)
-  return maskNumbersIn(text).slice(0, MAX_FAILURE_LENGTH)
+/** The app's code can throw any value, also one that cannot be turned into a text. */
+function toError(thrown: unknown): Error {
+  try {
+    if (thrown instanceof Error && typeof thrown.message === 'string') return thrown
+    return new Error(String(thrown ?? 'rejected without an error'))
+  } catch {
+    return new Error('failed with a value that has no text')
+  }
+}
+
+/** PostgreSQL takes neither a zero byte nor half of a character. */
+function describe({ message }: Error): string {
+  return printableLine(maskNumbersIn(message)).slice(0, MAX_FAILURE_LENGTH).toWellFormed()
 }

@@ -50,8 +50,10 @@ test('a delivered message has no error code, although an attempt failed', () => 
 describe('the id of an outcome', () => {
   const STATE = { messageId: 1, key: 'a', status: 'failed', errorCode: 30003, retryCount: 2 } as const
 
-  test('is the same for the same decision', () => {
-    expect(outcomeId({ ...STATE })).toBe(outcomeId(STATE))
+  const LATER = new Date('2027-03-01T17:00:01.000Z')
+
+  test('is the same for the same decision, also if it is made again after a failover', () => {
+    expect(outcomeId({ ...STATE }, LATER)).toBe(outcomeId(STATE, AT))
   })
 
   test.each<Partial<Parameters<typeof outcomeId>[0]>>([
@@ -62,6 +64,10 @@ describe('the id of an outcome', () => {
     { errorCode: null },
     { retryCount: 3 },
   ])('differs for %j', (change) => {
-    expect(outcomeId({ ...STATE, ...change })).not.toBe(outcomeId(STATE))
+    expect(outcomeId({ ...STATE, ...change }, AT)).not.toBe(outcomeId(STATE, AT))
+  })
+
+  test.each(['canceled', 'expired'] as const)('differs for each time at which a message is %s', (status) => {
+    expect(outcomeId({ ...STATE, status }, LATER)).not.toBe(outcomeId({ ...STATE, status }, AT))
   })
 })

@@ -206,7 +206,7 @@ test('a correction is delivered after the outcome that it corrects', async () =>
     errorText: null,
   } as const
   await recordEvents(await openDeps(world), [{ target: { id }, event: report }])
-  await waitFor('the correction to wait', async () => (await jobsOf(world)).length === 3)
+  await waitFor('the correction to wait', async () => (await jobsOf(world)).length === 2)
   isClosed = false
   await waitFor('both outcomes', async () => {
     await endPauses(world)
@@ -290,4 +290,53 @@ test('outcomes follow the transaction of the app', async () => {
     ]),
   )
   expect(await jobsOf(world)).toHaveLength(2)
+})
+
+test('a message that is canceled, retried and canceled again gives two outcomes', async () => {
+  const world = await newWorld({ env: ON })
+  const { sender } = world
+  const deps = await openDeps(world)
+  const { id } = await sender.send(message({ sendAfter: new Date(Date.now() + 3_600_000) }))
+  await sender.cancel({ id })
+  await recordEvents(deps, [{ target: { id }, event: { kind: 'retry', seen: null, force: false } }])
+  await sender.cancel({ id })
+  const jobs = await jobsOf(world)
+  expect(jobs.map(({ data }) => data.type)).toEqual(['message.canceled', 'message.canceled'])
+  expect(new Set(jobs.map(({ data }) => data.id)).size).toBe(2)
+})
+
+test('corrections of a correction are delivered in their order', async () => {
+  const outcomes: Outcome[] = []
+  let isClosed = true
+  const world = await newOutcomeWorld((outcome) => {
+    if (isClosed) throw new Error('The shop is closed')
+    outcomes.push(outcome)
+  })
+  const { id, sid = '' } = await world.sender.send(message({ to: '+15553000703' }))
+  await waitFor('the pause', async () => (await jobsOf(world))[0]?.state === 'retry')
+  const deps = await openDeps(world)
+  const report = { kind: 'report', attempt: 0, sid, errorCode: null, errorText: null } as const
+  await recordEvents(deps, [{ target: { id }, event: { ...report, status: 'delivered' } }])
+  const isWaiting = async (type: string, count: number): Promise<boolean> =>
+    (
+      await world.database.query(
+        `select from sms_retry_pgboss.job
+          where name = 'outcome' and state = 'created' and start_after > now() and data ->> 'type' = $1`,
+        [type],
+      )
+    ).length === count
+  await waitFor('the first correction to wait', () => isWaiting('message.corrected', 1))
+  await recordEvents(deps, [{ target: { id }, event: { ...report, status: 'read' } }])
+  await waitFor('the second correction to wait', () => isWaiting('message.corrected', 2))
+  // The first outcome would be due in some seconds, and its corrections after it.
+  isClosed = false
+  for (const count of [1, 2, 3]) {
+    await endPauses(world)
+    await waitFor(`outcome ${count}`, () => outcomes.length === count)
+  }
+  expect(outcomes.map(({ type, status }) => [type, status])).toEqual([
+    ['message.failed', 'undelivered'],
+    ['message.corrected', 'delivered'],
+    ['message.corrected', 'read'],
+  ])
 })
