@@ -109,9 +109,23 @@ export function updateMessages(
   messages: readonly Message[],
   onWritten: (ids: readonly number[]) => void,
 ): void {
-  const values = [JSON.stringify(messages.map(toChange)), arrayOf(messages.map(({ id }) => id))]
-  tx.executeAtCommit<{ id: Integer }>(UPDATE, values, (rows) => onWritten(rows.map(({ id }) => Number(id))))
+  tx.executeAtCommit<{ id: Integer }>(UPDATE, valuesOf(messages), (rows) => onWritten(idsOf(rows)))
 }
+
+/** Like `updateMessages`, but now: what follows in the transaction depends on the rows that were written. */
+export async function updateMessagesNow(tx: Db, messages: readonly Message[]): Promise<number[]> {
+  const { rows } = await tx.executeSql<{ id: Integer }>(UPDATE, valuesOf(messages))
+  return idsOf(rows)
+}
+
+const valuesOf = (messages: readonly Message[]): unknown[] => [
+  JSON.stringify(messages.map(toChange)),
+  arrayOf(messages.map(({ id }) => id)),
+]
+
+/** The discarded rows are null. */
+const idsOf = (rows: readonly { readonly id: Integer | null }[]): number[] =>
+  rows.flatMap(({ id }) => (id === null ? [] : [Number(id)]))
 
 /**
  * The condition on `id` is redundant but faster: the planner expects 100 changes from the JSON, and would scan the

@@ -52,6 +52,8 @@ export interface OpenOutcome {
 }
 
 export interface OutcomeQueue {
+  /** Whether this process records outcomes. */
+  readonly isRecorded: boolean
   /** Adds the outcomes in the caller's transaction, if this process records them. */
   add(tx: Db, outcomes: readonly DecidedOutcome[]): Promise<void>
   /** Calls `deliver` with due outcomes until the queue stops. If it throws, all of them are delivered again. */

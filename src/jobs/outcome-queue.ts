@@ -24,6 +24,7 @@ const REDELIVER_AT_A_TIME = 1_000
 /** @param isRecorded whether this process records outcomes */
 export function outcomeQueueOf(boss: PgBoss, database: Database, isRecorded: boolean): OutcomeQueue {
   return {
+    isRecorded,
     async add(tx, outcomes) {
       if (!isRecorded || outcomes.length === 0) return
       // pg-boss refuses the same id twice in one call.

@@ -1,6 +1,6 @@
 // A batch of events, decided one after the other on the locked messages, and written in the same transaction.
 import { type StoredAccountState, writeAccountState } from '../db/account-row.ts'
-import { type LockedMessage, updateMessages } from '../db/messages.ts'
+import { type LockedMessage, updateMessages, updateMessagesNow } from '../db/messages.ts'
 import { accountSignal } from '../delivery/account-signal.ts'
 import { type AccountState, afterSignal } from '../delivery/account-state.ts'
 import { entriesOf } from '../delivery/attempts.ts'
@@ -131,11 +131,16 @@ export class EventBatch {
     if (this.#account !== this.#storedAccount.state)
       await writeAccountState(tx.atCommit, this.#account, this.#storedAccount)
     const changed = [...this.#messages.values()].filter(({ id }) => this.#changed.has(id))
-    updateMessages(tx, changed, (ids) => {
+    const onWritten = (ids: readonly number[]): void => {
       for (const id of ids) this.#written.add(id)
-    })
+    }
+    const hasOutcomes = queue.outcomes.isRecorded && this.#outcomes.length > 0
+    if (hasOutcomes) onWritten(await updateMessagesNow(tx, changed))
+    else updateMessages(tx, changed, onWritten)
     await queue.schedule(tx.atCommit, [...this.#scheduled.values()])
-    await queue.outcomes.add(tx.atCommit, this.#outcomes)
+    // The app must not be told of a change that the database discarded.
+    const outcomes = this.#outcomes.filter(({ messageId }) => this.#written.has(messageId))
+    if (hasOutcomes) await queue.outcomes.add(tx.atCommit, outcomes)
   }
 
   /** Whether the decision was written to the row. Known once the transaction is committed. */

@@ -3,7 +3,7 @@ import { expect, test } from '@jest/globals'
 import type { Outcome } from '../../src/outcomes/outcome-event.ts'
 import { openRecording } from '../../src/processes/open-recording.ts'
 import type { RecordingDeps } from '../../src/recording/event-recorder.ts'
-import { recordEvents } from '../../src/recording/record-events.ts'
+import { recordEvents, recordIsolated } from '../../src/recording/record-events.ts'
 import { runWorker } from '../../src/processes/worker.ts'
 import { waitFor } from '../support/wait-for.ts'
 import type { World } from '../support/world.ts'
@@ -339,4 +339,37 @@ test('corrections of a correction are delivered in their order', async () => {
     ['message.corrected', 'delivered'],
     ['message.corrected', 'read'],
   ])
+})
+
+test('a cancel that the database discards has no outcome', async () => {
+  const world = await newWorld({ env: ON })
+  const { sender, database } = world
+  const { id } = await sender.send(message({ sendAfter: new Date(Date.now() + 3_600_000) }))
+  const other = await sender.send(message({ sendAfter: new Date(Date.now() + 3_600_000) }))
+  await database.query(
+    `create function discard() returns trigger language plpgsql as $$ begin return null; end $$`,
+  )
+  await database.query(
+    `create trigger discard before update on sms_usage_logs for each row
+       when (new.id = ${id} and new.final_status = 'canceled') execute function discard()`,
+  )
+  await expect(sender.cancel({ id })).rejects.toThrow('discarded')
+  expect(await jobsOf(world)).toEqual([])
+  const deps = await openDeps(world)
+  const results = await recordIsolated(
+    deps,
+    [id, other.id].map((id) => ({ target: { id }, event: { kind: 'cancel' } })),
+  )
+  expect(results.map(({ status }) => status)).toEqual(['rejected', 'fulfilled'])
+  expect(await jobsOf(world)).toMatchObject([{ data: { message: other.id, type: 'message.canceled' } }])
+})
+
+test("outcomes are delivered again although the app's clock is behind that of the database", async () => {
+  const world = await newWorld({ env: ON })
+  const { queue } = await openDeps(world)
+  await world.database.query(
+    `insert into sms_retry_pgboss.job (name, data, policy, source_name, created_on)
+     values ('outcome_failed', '{}', 'standard', 'outcome', now() + interval '1 minute')`,
+  )
+  expect(await queue.outcomes.redeliverFailed()).toBe(1)
 })
