@@ -13,8 +13,10 @@ export const examineOutcomes: Examine = async ({ config, database }) => {
     { name: 'this command', isOn: config.outcomes.isOn },
   ]
   const off = settings.filter((setting) => !setting.isOn).map(({ name }) => name)
+  const hasReceiver = instances.some((instance) => instance.settings.deliversOutcomes === true)
   const failed = await failedFindings(database)
-  if (off.length === settings.length) return [ok('Outcome events are off'), ...failed]
+  if (off.length === settings.length)
+    return [hasReceiver ? NOT_RECORDED : ok('Outcome events are off'), ...failed]
   const findings: Finding[] = [...failed]
   if (off.length > 0) {
     findings.push(
@@ -24,7 +26,7 @@ export const examineOutcomes: Examine = async ({ config, database }) => {
       ),
     )
   }
-  if (!instances.some(({ settings: { deliversOutcomes } }) => deliversOutcomes === true)) {
+  if (!hasReceiver) {
     findings.push(
       warning(
         'Outcomes are recorded, but no running worker delivers them',
@@ -36,6 +38,11 @@ export const examineOutcomes: Examine = async ({ config, database }) => {
     ? findings
     : [ok('Outcome events are on in all processes, and a worker delivers them')]
 }
+
+const NOT_RECORDED = warning(
+  'A worker delivers outcomes, but no process records them: OUTCOME_EVENTS is not true',
+  'Set OUTCOME_EVENTS=true in every process, or remove onOutcome from startWorker.',
+)
 
 /** A process of a version without this setting records nothing. */
 const isOn = ({ settings }: LiveInstance): boolean => settings.outcomeEvents === true

@@ -97,12 +97,13 @@ async function startCourier(
   queue: Queue,
   onOutcome: WorkerOptions['onOutcome'],
 ): Promise<{ close(): Promise<void> } | null> {
-  const { webhook: target, concurrency, batchSize } = config.outcomes
+  const { isOn, webhook: target, concurrency, batchSize } = config.outcomes
   const receivers = new Map<Receiver, Receive>()
   const webhook = target === null ? null : await createOutcomeWebhook(target)
   if (onOutcome !== undefined) receivers.set('handler', onOutcome)
   if (webhook !== null) receivers.set('webhook', (outcome) => webhook.post(outcome))
   if (receivers.size === 0) return null
+  if (!isOn) logger.warn('onOutcome is not called while OUTCOME_EVENTS is not true: set it in every process')
   const deps = { database, logger, metrics, receivers }
   await queue.outcomes.work({ concurrency, batchSize }, (due) => deliverOutcomes(deps, due))
   return { close: async () => webhook?.close() }

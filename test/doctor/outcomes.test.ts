@@ -37,6 +37,14 @@ test('a worker without a receiver is not enough', async () => {
   ])
 })
 
+test('a worker that delivers outcomes which no process records is not fine', async () => {
+  const world = await newWorld()
+  await startWorker(world, () => undefined)
+  expect(await whatOf(world.env)).toEqual([
+    'warning: A worker delivers outcomes, but no process records them: OUTCOME_EVENTS is not true',
+  ])
+})
+
 test('running processes that do not record outcomes are named', async () => {
   const world = await newWorld()
   await startWorker(world)

@@ -102,6 +102,15 @@ test('without OUTCOME_EVENTS no outcome is recorded', async () => {
   expect(await jobsOf(world)).toEqual([])
 })
 
+test('a worker with a handler warns if it does not record outcomes itself', async () => {
+  const world = await newWorld()
+  const worker = await runWorker(world.openRuntime(), () => undefined)
+  closeLater(() => worker.stop())
+  expect(world.log.filter(({ level }) => level === 'warn')).toMatchObject([
+    { message: expect.stringContaining('OUTCOME_EVENTS is not true') },
+  ])
+})
+
 test('outcomes of messages that were canceled, have expired or may not be sent are recorded as well', async () => {
   const outcomes: Outcome[] = []
   const world = await newOutcomeWorld((outcome) => outcomes.push(outcome), {

@@ -147,6 +147,15 @@ test('the rest of an endless answer is not waited for', async () => {
   await (await newWebhook(url)).post(OUTCOME)
 })
 
+test('an answer that arrives byte by byte is not waited for longer than ten seconds', async () => {
+  const { url } = await startReceiver((response) => {
+    response.writeHead(200)
+    const timer = setInterval(() => response.write('x'), 200)
+    response.on('close', () => clearInterval(timer))
+  })
+  await (await newWebhook(url)).post(OUTCOME)
+}, 60_000)
+
 function selfSigned(): https.ServerOptions {
   const folder = mkdtempSync(join(tmpdir(), 'webhook-'))
   const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]

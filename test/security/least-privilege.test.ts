@@ -2,6 +2,9 @@
 // can do nothing else.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import pg from 'pg'
+import { openRecording } from '../../src/processes/open-recording.ts'
+import { runWorker } from '../../src/processes/worker.ts'
+import { recordEvents } from '../../src/recording/record-events.ts'
 import { runCli } from '../cli/run-cli.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -48,6 +51,51 @@ describe('under the role', () => {
       expect(await rowOf(world, id)).toMatchObject({ success: true, retry_count: 1 })
     }
     expect((await fetch(`${world.web.url}/readyz`)).status).toBe(200)
+    expectNoComplaint(world)
+  })
+
+  test('outcomes are recorded, delivered, corrected, and delivered again after they failed', async () => {
+    const world = await limitedWorld({ env: { OUTCOME_EVENTS: 'true', RETRY_DELAY_SCALE: '6' } })
+    const { sender, database } = world
+    const outcomes: string[] = []
+    const worker = await runWorker(world.openRuntime(), ({ type }) => outcomes.push(type))
+    closeLater(() => worker.stop())
+    const recording = await openRecording(world.openRuntime())
+    closeLater(() => recording.close())
+    const { deps } = recording
+    const { id } = await sender.send(message({ to: RECOVERING }))
+    await waitForStatus(world, id, 'retrying')
+    // This outcome has failed all its deliveries before.
+    await database.query(
+      `insert into sms_retry_pgboss.job (name, data, policy, source_name)
+       select 'outcome_failed', jsonb_build_object('id', gen_random_uuid(), 'message', $1::integer, 'key', sms_metadata ->> 'callback_key',
+                'type', 'message.failed', 'at', '2026-01-01T00:00:00.000Z', 'corrects', null), 'standard', 'outcome'
+         from sms_usage_logs where id = $1`,
+      [id],
+    )
+    await sender.cancel({ id })
+    await waitFor('the cancellation', () => outcomes.length === 1)
+    // It waits for the failed outcome that is delivered again.
+    await database.query(
+      `update sms_retry_pgboss.job set start_after = now() + interval '1 hour' where name = 'outcome'`,
+    )
+    const [attempt] = (await rowOf(world, id)).sms_metadata.attempts ?? []
+    const late = {
+      kind: 'report',
+      attempt: 0,
+      sid: attempt?.sid ?? '',
+      errorCode: null,
+      errorText: null,
+    } as const
+    expect(await deps.queue.outcomes.redeliverFailed()).toBe(1)
+    await recordEvents(deps, [{ target: { id }, event: { ...late, status: 'delivered' } }])
+    await waitFor('three outcomes', async () => {
+      await database.query(
+        `update sms_retry_pgboss.job set start_after = now() where name = 'outcome' and state < 'active'`,
+      )
+      return outcomes.length === 3
+    })
+    expect(outcomes).toEqual(['message.canceled', 'message.failed', 'message.corrected'])
     expectNoComplaint(world)
   })
 
