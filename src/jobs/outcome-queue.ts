@@ -202,10 +202,11 @@ function receivedIn(output: unknown): readonly Receiver[] {
 
 function failureIn(output: unknown): string | null {
   const message: unknown = fieldOf(output, 'message')
-  return typeof message === 'string' ? message : null
+  if (typeof message === 'string') return message
+  return fieldOf(output, 'value') === undefined ? null : 'The worker ended during the delivery'
 }
 
-/** pg-boss writes an output of its own if a worker dies or the time runs out. */
+/** pg-boss writes an output of its own, a `value`, if a worker stops or dies during the delivery. */
 function fieldOf(output: unknown, name: string): unknown {
   return typeof output === 'object' && output !== null ? (output as Record<string, unknown>)[name] : undefined
 }

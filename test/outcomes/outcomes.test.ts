@@ -373,6 +373,25 @@ test('a cancel that the database discards has no outcome', async () => {
   expect(await jobsOf(world)).toMatchObject([{ data: { message: other.id, type: 'message.canceled' } }])
 })
 
+test('an outcome whose worker died in each delivery says so', async () => {
+  const world = await newWorld({ env: ON })
+  const { sender, database } = world
+  const { queue } = await openDeps(world)
+  const { id } = await sender.send(message({ sendAfter: new Date(Date.now() + 3_600_000) }))
+  await sender.cancel({ id })
+  // As pg-boss finds it after the death of a worker.
+  await database.query(
+    `update sms_retry_pgboss.job set state = 'active', started_on = now() - interval '1 hour', retry_count = retry_limit
+      where name = 'outcome'`,
+  )
+  await world.startWorker()
+  const [failed] = await waitFor('the outcome to fail', async () => {
+    const list = await queue.outcomes.listOpen('failed', 10)
+    return list.length > 0 && list
+  })
+  expect(failed).toMatchObject({ failures: 11, failure: 'The worker ended during the delivery' })
+})
+
 test("outcomes are delivered again although the app's clock is behind that of the database", async () => {
   const world = await newWorld({ env: ON })
   const { queue } = await openDeps(world)
