@@ -77,6 +77,6 @@ test('the handler acts once for each event, and again if its transaction fails',
   await onOutcome(event)
   await Promise.all([onOutcome(event), onOutcome(event)])
   expect(await database.query('select sms_state, changes from orders')).toEqual([
-    { sms_state: 'failed', changes: 1 },
+    { sms_state: 'undelivered', changes: 1 },
   ])
 })
