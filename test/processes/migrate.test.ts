@@ -230,7 +230,13 @@ test('an older schema is not current until it is migrated', async () => {
   expect(await dumpSchema(database)).toBe(schema)
   for (const table of ['send_rate', 'account_state'])
     expect(await database.query(`select only_row from sms_retry.${table}`)).toEqual([{ only_row: true }])
-  expect(await database.query('select name from sms_retry_pgboss.queue')).toHaveLength(4)
+  const queues = await database.query<{ name: string }>('select name from sms_retry_pgboss.queue')
+  expect(queues.map(({ name }) => name).toSorted()).toEqual([
+    'attempt',
+    'outcome',
+    'outcome_failed',
+    'reconcile',
+  ])
 })
 
 describe('the command', () => {
