@@ -22,7 +22,10 @@ export function statusCallbackListener(answer: AnswerCallback): StatusCallbackRo
     const path = queryStart === -1 ? target : target.slice(0, queryStart)
     if (next !== undefined && path !== STATUS_CALLBACK_PATH) return next()
     const search = queryStart === -1 ? '' : target.slice(queryStart)
-    void answer(callbackRequest(request, search)).then((answered) => write(response, answered))
+    answer(callbackRequest(request, search))
+      .then((answered) => write(response, answered))
+      // Middleware of the app may have replaced methods of the response, and its code may throw.
+      .catch((error: Error) => (next === undefined ? response.destroy(error) : next(error)))
   }
 }
 

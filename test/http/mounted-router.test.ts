@@ -2,7 +2,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
-import express, { type Express, type RequestHandler } from 'express'
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
 import express4 from 'express4'
 import { createApp, type Closable, ConfigError, statusCallbackRouter } from '../../src/index.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -106,6 +106,39 @@ describe('statusCallbackRouter mounted under a prefix, before the body parsers o
     expect(await other.text()).toBe('other')
     const unknown = await fetch(`http://127.0.0.1:${port}/sms/healthz`)
     expect(unknown.status).toBe(404)
+  })
+})
+
+describe('middleware of the app that breaks the answer', () => {
+  const breaking: RequestHandler = (_request, response, next) => {
+    const { setHeader } = response
+    response.setHeader = (name, value) => {
+      if (name === 'Sms-Retry-Result') throw new Error('The middleware failed')
+      return setHeader.call(response, name, value)
+    }
+    next()
+  }
+
+  test.each([
+    ['Express 5', express],
+    ['Express 4', express4 as unknown as typeof express],
+  ])('in %s, reaches the error handler of the app', async (_name, create) => {
+    const onError: ErrorRequestHandler = (error: Error, _request, response, _next) => {
+      response.status(500).send(error.message)
+    }
+    const app = create().use(breaking).use('/sms', router).use(onError)
+    expect(await post(app)).toMatchObject({ status: 500, body: 'The middleware failed' })
+    expect(await status()).toBe('retrying')
+  })
+
+  test('without Express, ends the connection, and the process goes on', async () => {
+    const port = await listen((request, response) =>
+      breaking(request as never, response as never, () => router(request, response)),
+    )
+    const callback = (): Promise<Response> =>
+      fetch(`http://127.0.0.1:${port}/sms/twilio/status`, { method: 'POST', body: new URLSearchParams() })
+    await expect(callback()).rejects.toThrow('fetch failed')
+    await expect(callback()).rejects.toThrow('fetch failed')
   })
 })
 
