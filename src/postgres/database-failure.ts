@@ -19,13 +19,15 @@ export function rethrowMaybeWritten(error: Error): never {
 
 export function toDatabaseError(error: Error, written: DatabaseError['written']): DatabaseError {
   if (error instanceof DatabaseError) return error
-  const scope = isAnswer(error) ? scopeOf(error.code ?? '') : 'database'
+  const scope = isAnswer(error) ? scopeOf(error) : 'database'
   return new DatabaseError(`The database failed: ${error.message}`, { cause: error, written, scope })
 }
 
-function scopeOf(sqlState: string): DatabaseError['scope'] {
-  if (CONCERNS_ALL.test(sqlState)) return 'database'
-  return BUSY.test(sqlState) ? 'busy_row' : 'refused_row'
+function scopeOf({ code = '', routine }: pg.DatabaseError): DatabaseError['scope'] {
+  // A policy of row-level security refuses one row, but shares its code (42501) with a missing right.
+  if (routine === 'ExecWithCheckOptions') return 'refused_row'
+  if (CONCERNS_ALL.test(code)) return 'database'
+  return BUSY.test(code) ? 'busy_row' : 'refused_row'
 }
 
 /**
@@ -51,20 +53,26 @@ function isEndOfConnection({ code }: pg.DatabaseError): boolean {
 }
 
 const NOT_NULL_VIOLATION = '23502'
+const INSUFFICIENT_PRIVILEGE = '42501'
 
 /** For a DatabaseError that is a refusal. Its message may quote the row; the new one does not. */
 export function toRefusedRowError({ cause, message }: DatabaseError): RefusedRowError {
   if (!isAnswer(cause)) return new RefusedRowError(message, { cause })
-  const { code, table, column, constraint = null } = cause
-  const because =
-    constraint !== null
-      ? `constraint ${constraint} of table ${table}`
-      : code === NOT_NULL_VIOLATION
-        ? `column ${column} of table ${table} does not allow null`
-        : `PostgreSQL reports error ${code}; the cause has its text`
+  const { constraint = null } = cause
+  const because = describeRefusal(cause)
   return new RefusedRowError(
     `The database refuses the row of this message: ${because}. Nothing was written or submitted. Trying again will not ` +
       'help until the message or the database changes',
     { cause, constraint },
   )
+}
+
+/** Names no value of the row. A trigger can raise any code, without the names of a table, column or constraint. */
+function describeRefusal({ code, table, column, constraint }: pg.DatabaseError): string {
+  const place = table === undefined ? '' : ` of table ${table}`
+  if (constraint !== undefined) return `constraint ${constraint}${place}`
+  if (code === NOT_NULL_VIOLATION && column !== undefined)
+    return `column ${column}${place} does not allow null`
+  if (code === INSUFFICIENT_PRIVILEGE) return 'a policy of row-level security'
+  return `PostgreSQL reports error ${code}; the cause has its text`
 }

@@ -270,6 +270,12 @@ describe('send() with a database that changes or refuses the row', () => {
       null,
     ],
     [
+      'a trigger that raises the code of a missing value',
+      trigger('before insert', `raise exception using errcode = '23502', message = new.phone_number;`),
+      'PostgreSQL reports error 23502',
+      null,
+    ],
+    [
       'a trigger that keeps new rows out',
       trigger('before insert', 'return null;'),
       'A trigger discards',

@@ -288,4 +288,19 @@ test.each([
   expect(rowCount).toBe(1)
 })
 
+test('send() throws a RefusedRowError if a policy of the table refuses the row, not if a right is missing', async () => {
+  const world = await limitedWorld()
+  await world.database.query('alter table sms_usage_logs enable row level security')
+  await world.database.query(
+    'create policy short on sms_usage_logs using (true) with check (message_length < 5)',
+  )
+  const failure = await world.sender.send(message()).catch((error: unknown) => error)
+  expect(failure).toMatchObject({ code: 'REFUSED_ROW', constraint: null })
+  expect(String(failure)).toMatch(/a policy of row-level security/)
+  expect(await world.sender.send(message({ body: 'Hi' }))).toMatchObject({ status: 'accepted' })
+  const name = new URL(world.env['DATABASE_URL'] ?? '').username
+  await world.database.query(`revoke insert on sms_usage_logs from ${name}`)
+  await expect(world.sender.send(message())).rejects.toMatchObject({ code: 'DATABASE', written: 'no' })
+})
+
 const INSUFFICIENT_PRIVILEGE = '42501'
