@@ -5,7 +5,11 @@ import type { Db, Transaction } from './transaction.ts'
 /** The caller's own transaction: a pg client, or an adapter of pg-boss for an ORM. */
 export type CallerTransaction = Db | pg.ClientBase
 
+/** @throws TypeError if it is neither: JavaScript can pass anything */
 export function dbOfCaller(db: CallerTransaction): Db {
+  const { executeSql, query }: { executeSql?: unknown; query?: unknown } = Object(db)
+  if (typeof executeSql !== 'function' && typeof query !== 'function')
+    throw new TypeError('db must be a pg client or an adapter with executeSql')
   return 'executeSql' in db ? db : { executeSql: (text, values) => db.query(text, values) }
 }
 

@@ -148,10 +148,11 @@ export async function openSender(runtime: Runtime): Promise<Sender> {
       underWay.add(sending)
       return sending
     },
-    enqueue: (message, { db }) => enqueueMessage(deps, dbOfCaller(db), message),
-    enqueueMany: (messages, { db }) => enqueueMessages(deps, dbOfCaller(db), messages),
-    get: (message) => getMessage(deps.database, message),
-    cancel: (message, { db, reason } = {}) =>
+    // All are async: a wrong argument rejects, and does not throw past the caller's `catch`.
+    enqueue: async (message, { db }) => enqueueMessage(deps, dbOfCaller(db), message),
+    enqueueMany: async (messages, { db }) => enqueueMessages(deps, dbOfCaller(db), messages),
+    get: async (message) => getMessage(deps.database, message),
+    cancel: async (message, { db, reason } = {}) =>
       cancelMessage(deps, message, { db: db === undefined ? undefined : dbOfCaller(db), reason }),
     async close() {
       isClosed = true

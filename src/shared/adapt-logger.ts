@@ -18,9 +18,12 @@ export interface PinoLogger {
 export type AppLogger = Logger | PinoLogger
 
 type Fields = Readonly<Record<string, unknown>>
-type Write = (level: LogLevel, message: string, fields: Fields) => void
+type Write = (level: LogLevel, message: string, fields: Fields) => unknown
 
 /**
+ * A logger that fails changes no result: when a line is logged, Twilio may have the message already. Node prints a
+ * warning at its first failure.
+ *
  * @param consoleLevel the least important level that `console` prints, because it has no level of its own
  * @throws ConfigError if one of the functions is missing
  */
@@ -32,10 +35,17 @@ export function adaptLogger(logger: AppLogger, consoleLevel: LogLevel): Logger {
     )
   }
   const write = writeTo(logger, consoleLevel)
+  const warn = warnOnce()
   const at =
     (level: LogLevel) =>
     (message: string, fields: object = {}): void => {
-      if (isEnabled(logger, level)) write(level, maskNumbersIn(message), maskDeep(fields) as Fields)
+      try {
+        if (!isEnabled(logger, level)) return
+        const written = write(level, maskNumbersIn(message), maskDeep(fields) as Fields)
+        if (written instanceof Promise) written.catch(warn)
+      } catch (error) {
+        warn(error)
+      }
     }
   return { error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') }
 }
@@ -46,6 +56,17 @@ function writeTo(logger: AppLogger, consoleLevel: LogLevel): Write {
   // As one text: `console` would abbreviate nested fields, and use up fields for a % in the message.
   return (level, message, fields) => {
     if (LEVELS.indexOf(level) <= LEVELS.indexOf(consoleLevel)) logger[level](formatLogText(message, fields))
+    return undefined
+  }
+}
+
+function warnOnce(): (error: unknown) => void {
+  let hasWarned = false
+  return (error) => {
+    if (hasWarned) return
+    hasWarned = true
+    const why = error instanceof Error ? maskNumbersIn(error.message) : typeof error
+    process.emitWarning(`The app's logger failed, so lines of sms-retry are lost: ${why}`)
   }
 }
 

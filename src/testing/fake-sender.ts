@@ -152,6 +152,7 @@ function checkReason(reason: unknown): void {
 }
 
 function requireTransaction(db: CallerTransaction): void {
-  if (!('executeSql' in db) && typeof db.query !== 'function')
+  const { executeSql, query }: { executeSql?: unknown; query?: unknown } = Object(db)
+  if (typeof executeSql !== 'function' && typeof query !== 'function')
     throw new TypeError('db must be a pg client or an adapter with executeSql')
 }

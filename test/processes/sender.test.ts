@@ -1,13 +1,16 @@
 // The sender: one message per idempotency key, enqueue() in the app's own transaction, and close(). send() itself is
 // tested in test/messages/send-message.test.ts.
-import { describe, expect, test } from '@jest/globals'
+import { describe, expect, jest, test } from '@jest/globals'
 import { IdempotencyKeyReusedError, InvalidMessageError } from '../../src/shared/errors.ts'
+import { openRuntime } from '../../src/processes/runtime.ts'
 import { openSender } from '../../src/processes/sender.ts'
+import { createFakeSender } from '../../src/testing.ts'
 import { accept } from '../support/fake-twilio.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { DEFAULT_POOL } from '../support/world.ts'
 import {
   appClient,
+  closeLater,
   connectionCount,
   jobCount,
   message,
@@ -217,4 +220,43 @@ test('if a trigger redirects new rows, nothing is sent now or later', async () =
   await client.query('rollback')
   expect(await rowsOf(world)).toEqual([])
   expect(await jobCount(world)).toBe(0)
+})
+
+test.each<[what: string, options: object | undefined]>([
+  ['no options', undefined],
+  ['no transaction', {}],
+  ['null', { db: null }],
+  ['an object that runs no statements', { db: {} }],
+])('enqueue(), enqueueMany() and cancel() with %s return a promise', async (_what, options) => {
+  const world = await newWorld()
+  const fake = createFakeSender()
+  const given = options as never
+  for (const sender of [world.sender, fake]) {
+    await expect(sender.enqueue(message(), given)).rejects.toThrow(TypeError)
+    await expect(sender.enqueueMany([message()], given)).rejects.toThrow(TypeError)
+    const canceling = sender.cancel({ id: 1 }, given)
+    if (options !== undefined && 'db' in options)
+      await expect(canceling).rejects.toThrow('db must be a pg client or an adapter with executeSql')
+    else expect(await canceling).toEqual({ canceled: false, status: null })
+  }
+  expect(await rowsOf(world)).toEqual([])
+})
+
+test('a logger that fails does not change the result of send()', async () => {
+  const world = await newWorld()
+  const warn = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+  const fail = (): never => {
+    throw new Error('The disk is full')
+  }
+  const failLater = async (): Promise<void> => fail()
+  const logger = { error: fail, warn: fail, info: failLater, debug: fail }
+  const sender = await openSender(openRuntime({ logger }, world.env, ['DATABASE_URL']))
+  closeLater(() => sender.close())
+  expect(await sender.send(message())).toMatchObject({ status: 'accepted' })
+  const later = { sendAfter: new Date(Date.now() + 3_600_000) }
+  expect(await sender.send(message(later))).toMatchObject({ status: 'retry_scheduled' })
+  expect(warn.mock.calls).toEqual([
+    ["The app's logger failed, so lines of sms-retry are lost: The disk is full"],
+  ])
+  warn.mockRestore()
 })
