@@ -45,7 +45,7 @@ export async function enqueueMessages(
 ): Promise<EnqueueResult[]> {
   const messages = await checkMessages(inputs, deps)
   const firsts = firstOfEachKey(messages)
-  const unique = [...firsts.values()]
+  const unique = [...firsts.values()].sort(compareKeys)
   const chunks = Array.from({ length: Math.ceil(unique.length / CHUNK_SIZE) }, (_, i) =>
     unique.slice(i * CHUNK_SIZE, (i + 1) * CHUNK_SIZE),
   )
@@ -60,6 +60,15 @@ export async function enqueueMessages(
     if (result === undefined) throw new Error('a message has no result')
     return { id: result.id, created: result.created && message === first }
   })
+}
+
+/**
+ * An insert waits for other transactions that have inserted its key. In one order, two calls with the same keys cannot
+ * wait for each other. Messages without a key come first, and keep their order.
+ */
+function compareKeys({ idempotencyKey: a }: CheckedMessage, { idempotencyKey: b }: CheckedMessage): number {
+  if (a === b) return 0
+  return a === null || (b !== null && a < b) ? -1 : 1
 }
 
 /** @param messages must not share an idempotency key */

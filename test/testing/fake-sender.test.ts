@@ -117,8 +117,8 @@ describe('as the real sender does', () => {
     [
       'it adds many messages, or none',
       [
-        enqueue({ idempotencyKey: 'a' }),
-        enqueueMany({ idempotencyKey: 'b' }, { idempotencyKey: 'b' }, { idempotencyKey: 'a' }),
+        enqueue({ idempotencyKey: 'b' }),
+        enqueueMany({ idempotencyKey: 'a' }, { idempotencyKey: 'a' }, { idempotencyKey: 'b' }),
         enqueueMany(),
         enqueueMany({}, { body: '' }, { userId: 'x' }),
         enqueueMany({ idempotencyKey: 'c' }, { idempotencyKey: 'c', body: 'Another' }),
