@@ -69,7 +69,7 @@ async function deliver(
       messageId,
       type,
       receiver: name,
-      error: errorFields(error),
+      ...errorFields(error),
     })
   }
   metrics.outcomeDeliveries[failed.length === 0 ? 'delivered' : 'failed'].inc()

@@ -48,13 +48,17 @@ export function maskReason(reason: string, to: string): string {
 const LOCAL_DIGITS = 7
 const BETWEEN_DIGITS = '[ ().-]{0,3}'
 
+/** An error of the app may be its own cause. */
+const MAX_CAUSES = 5
+
 /** The fields of an error that are safe to log. PostgreSQL's `detail` is not: it contains values of the row. */
-export function errorFields(error: unknown): object {
+export function errorFields(error: unknown, causesLeft = MAX_CAUSES): object {
   if (!(error instanceof Error)) return { error: String(error) }
   const { name, message, stack, cause } = error
   const code = 'code' in error ? error.code : undefined
+  const isLast = cause === undefined || causesLeft === 0
   return {
-    error: { name, message, code, stack, ...(cause === undefined ? {} : { cause: errorFields(cause) }) },
+    error: { name, message, code, stack, ...(isLast ? {} : { cause: errorFields(cause, causesLeft - 1) }) },
   }
 }
 

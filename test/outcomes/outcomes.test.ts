@@ -162,6 +162,8 @@ test('an outcome that the handler refuses is delivered again with the same id', 
   await world.sender.send(message({ to: DELIVERED }))
   await waitFor('the first delivery', () => ids.length === 1)
   await waitFor('the pause', async () => (await jobsOf(world))[0]?.state === 'retry')
+  const line = world.log.find(({ message: text }) => text === 'Outcome not delivered')
+  expect(line?.fields).toMatchObject({ error: { name: 'Error', message: 'The shop is closed' } })
   const [pause] = await world.database.query<{ seconds: number }>(
     `select extract(epoch from start_after - now())::float8 as "seconds" from sms_retry_pgboss.job where name = 'outcome'`,
   )

@@ -219,3 +219,10 @@ describe('the log', () => {
     expect(lines().map((line) => (JSON.parse(line) as { level: string }).level)).toEqual(logged)
   })
 })
+
+test('an error that is its own cause is logged to a limited depth', () => {
+  const error = new Error('The handler failed')
+  error.cause = error
+  const text = JSON.stringify(errorFields(error))
+  expect(text.match(/"message":"The handler failed"/g)).toHaveLength(6)
+})
