@@ -41,7 +41,7 @@ export interface Column {
   readonly name: string
   /** Such as `character varying`: without the length, and the base type of a domain. */
   readonly type: string
-  /** The maximum length of a text that has one. */
+  /** The maximum length of a text that has one, also if its domain sets it. */
   readonly length: number | null
   readonly isNotNull: boolean
   /** NOT NULL without a default: an insert that does not name it fails. */
@@ -55,9 +55,10 @@ export async function readColumns(db: Db): Promise<Column[]> {
   const { rows } = await db.executeSql<Column>(
     `select a.attname as "name",
             format_type(coalesce(nullif(t.typbasetype, 0), t.oid), null) as "type",
-            nullif(a.atttypmod, -1) - 4 as "length",
-            a.attnotnull as "isNotNull",
-            a.attnotnull and not a.atthasdef and a.attidentity = '' as "isRequired",
+            nullif(greatest(a.atttypmod, t.typtypmod), -1) - 4 as "length",
+            a.attnotnull or t.typnotnull as "isNotNull",
+            (a.attnotnull or t.typnotnull) and not a.atthasdef and t.typdefault is null and a.attidentity = ''
+              as "isRequired",
             a.attgenerated <> '' as "isGenerated"
        from pg_attribute a
        join pg_type t on t.oid = a.atttypid

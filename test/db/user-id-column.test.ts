@@ -11,11 +11,13 @@ test.each<[definition: string, column: UserIdColumn]>([
   ['text', { type: 'text', isNullable: true, maxLength: null }],
   ['varchar(40) not null', { type: 'text', isNullable: false, maxLength: 40 }],
   ['account_number', { type: 'text', isNullable: true, maxLength: null }],
+  ['short_name', { type: 'text', isNullable: false, maxLength: 8 }],
   // Not supported; whole numbers are inserted as before.
   ['smallint', { type: 'integer', isNullable: true, maxLength: null }],
 ])('a table whose column user_id is %s is migrated, and the column is read as it is', async (definition, column) => {
   const database = await databaseWith(
     "create domain account_number as text check (value like 'A%')",
+    'create domain short_name as varchar(8) not null',
     ORIGINAL_TABLE.replace('user_id integer not null', `user_id ${definition}`),
   )
   await migrated(database)
