@@ -1,8 +1,10 @@
 // Each framework's example as a real process, with the simulator in Twilio's place: a message is sent, fails, is retried
 // and delivered, as its status callbacks report. Needs dist/, which `npm test` builds.
 import { afterEach, describe, expect, test } from '@jest/globals'
+import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
 import { simulatedEnvironment } from '../../src/simulator/environment.ts'
 import { startSimulator } from '../../src/simulator/simulator.ts'
@@ -88,6 +90,30 @@ describe.each([
     expect(await app.ended).toBe(0)
     expect(app.stderr()).not.toMatch(/^ +at /m)
   })
+})
+
+test('examples/next opens its sender again after the first request has failed', async () => {
+  const database = await createTestDatabase()
+  ends.push(() => database.drop())
+  const simulator = await startSimulator()
+  ends.push(() => simulator.close())
+  const processes = { databaseUrl: database.url, port: 3000, delayScale: 1 }
+  const { DATABASE_URL, ...env } = simulatedEnvironment(simulator, processes)
+  const script = `
+    import { POST } from './examples/next/app/messages/route.ts'
+    const body = JSON.stringify({ to: '+12065550199', body: 'Your order has shipped' })
+    const send = () => POST(new Request('http://localhost/messages', { method: 'POST', body }))
+    const first = await send().catch(({ name }) => name)
+    process.env.DATABASE_URL = '${DATABASE_URL}'
+    const { status } = await send()
+    console.log(JSON.stringify([first, status]))
+    process.exit()`
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
+    cwd: pathOf('.'),
+    env,
+    timeout: 120_000,
+  })
+  expect(JSON.parse(stdout)).toEqual(['ConfigError', 201])
 })
 
 test.each([
