@@ -90,9 +90,18 @@ function whyNotThis(
     return 'the message with this sid belongs to another Twilio account than the attempt'
   if (found.to !== null && !isSameAddress(found.to, message.to))
     return 'the message with this sid went to another number'
+  if (found.isInbound) return 'the message with this sid is an inbound one'
   if (message.body !== null && compareTexts(message.body, found.body) === 'other')
     return 'the message with this sid has another text'
-  const claimAgeSeconds = secondsBetween(claimOf(message, entry), now)
-  const isOlder = found.ageSeconds !== null && found.ageSeconds > claimAgeSeconds + TOLERANCE_SECONDS
-  return isOlder ? 'the message with this sid was created before the attempt' : null
+  return found.ageSeconds === null ? null : whyNotThen(message, entry, found.ageSeconds, now)
+}
+
+/** The message was created between the claim and the latest acceptance of the request, or it is another one. */
+function whyNotThen(message: Message, entry: Attempt, ageSeconds: number, now: Date): string | null {
+  const afterClaim = secondsBetween(claimOf(message, entry), now) - ageSeconds
+  if (afterClaim < -TOLERANCE_SECONDS) return 'the message with this sid was created before the attempt'
+  // Without a recorded claim, `claimOf` is the creation of the row, and the app may have sent it much later.
+  const isLater =
+    entry.times.submitting !== undefined && afterClaim > LATEST_ACCEPTANCE_SECONDS + TOLERANCE_SECONDS
+  return isLater ? 'the message with this sid was created after the attempt' : null
 }

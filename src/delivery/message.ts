@@ -85,6 +85,8 @@ export interface ListedMessage {
 /** A message at Twilio whose sid a person gave. Null for a fact that Twilio did not state. */
 export interface NamedMessage {
   readonly account: string | null
+  /** A message to a number of the account has two sids: one as sent, and one as received. */
+  readonly isInbound: boolean
   readonly to: string | null
   /** Empty if the account redacts texts. */
   readonly body: string

@@ -143,7 +143,7 @@ function toPage({ body, headers }: HttpResponse, maxAgeSeconds: number): Page | 
 }
 
 /** A message to a number of the same account is listed twice: as sent, and as received. */
-function isInbound(message: unknown): boolean {
+export function isInbound(message: unknown): boolean {
   return (message as { direction?: unknown } | null)?.direction === 'inbound'
 }
 

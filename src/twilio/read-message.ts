@@ -2,7 +2,7 @@
 import type { TwilioConfig } from '../config/config.ts'
 import type { NamedMessage } from '../delivery/message.ts'
 import { describeFailure, loadApi, Refusal } from './api.ts'
-import { type FoundMessage, isMissing, toFound } from './lookup.ts'
+import { type FoundMessage, isInbound, isMissing, toFound } from './lookup.ts'
 import { parseJson } from './parse-body.ts'
 
 export type ReadAnswer =
@@ -30,6 +30,7 @@ function factsOf(fields: Record<string, unknown>, answeredAt: string): NamedMess
   const ageSeconds = (Date.parse(answeredAt) - Date.parse(String(created))) / 1000
   return {
     account: typeof account === 'string' ? account : null,
+    isInbound: isInbound(fields),
     // An account that redacts numbers shows some digits as X.
     to: typeof to === 'string' && !/x{2}/i.test(to) ? to : null,
     body: typeof body === 'string' ? body : '',

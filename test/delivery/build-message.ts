@@ -172,6 +172,7 @@ export function adopt(fields: Partial<Adopt> = {}): Adopt {
     claimedAt: LATEST_CLAIM,
     found: {
       account: null,
+      isInbound: false,
       to: '+15550100123',
       body: 'Your table is ready',
       ageSeconds: 58,

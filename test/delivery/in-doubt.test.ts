@@ -26,6 +26,12 @@ const inDoubt = submittingMessage()
 /** Attempt 1 is in doubt; attempt 0 failed. */
 const secondInDoubt = submittingMessage(1)
 
+/** The first attempt was claimed then. */
+const submittingMessageAt = (claimedAt: Date): Message =>
+  buildMessage('submitting', [
+    buildAttempt(0, 'submitting', { times: { submitting: claimedAt.toISOString() } }),
+  ])
+
 const whyNot = (message: Message, event: Event, now = NOW): string => {
   const decision = decide(message, event, context({ now }))
   return decision.kind === 'ignore' ? decision.why : `not ignored: ${decision.kind}`
@@ -91,6 +97,18 @@ describe('an adopted sid', () => {
       'the message with this sid was created before the attempt',
     ],
     [
+      'of a message that is newer than any that the request can have created',
+      submittingMessageAt(secondsFromNow(-600)),
+      adopt({ claimedAt: secondsFromNow(-600), found: { ...adopt().found, ageSeconds: 524 } }),
+      'the message with this sid was created after the attempt',
+    ],
+    [
+      'of a message that Twilio received for a number of the account',
+      inDoubt,
+      named({ isInbound: true }),
+      'the message with this sid is an inbound one',
+    ],
+    [
       'of a message of another account',
       buildMessage('submitting', [buildAttempt(0, 'submitting', { account: 'AC1' })]),
       named({ account: 'AC2' }),
@@ -113,6 +131,7 @@ describe('an adopted sid', () => {
       named({ account: null, to: null, ageSeconds: null }),
     ],
     ['if the answer took half a minute', named({ ageSeconds: 90 })],
+    ['if Twilio created the message as late as it can', named({ ageSeconds: -15 })],
     ['if the number has another form', named({ to: '15550100123' })],
   ])('is accepted %s', (_what, event) => {
     expect(play(inDoubt, [event]).sid).toBe(sidOf(999))
