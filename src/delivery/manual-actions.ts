@@ -7,6 +7,7 @@ import { gate } from './gate.ts'
 import type { Event, Message } from './message.ts'
 import { isSetAside } from './reconcile-time.ts'
 import { ruleFor } from './retry-policy.ts'
+import { addSeconds, secondsBetween } from './seconds.ts'
 import { isDelivered, isFailedAttempt, isFinal } from './status.ts'
 import {
   cancelPending,
@@ -39,17 +40,20 @@ export function decideRetry(
   context: Context,
 ): Decision {
   const { policy, now } = context
-  const earliest = notBefore !== undefined && notBefore > now ? notBefore : now
   const isAsSeen = seen === null || (seen.status === message.status && seen.retryCount === message.retryCount)
   const hasChanged = unchangedSince !== undefined && hasChangedSince(message, unchangedSince)
   if (!isAsSeen || hasChanged) return ignore('it changed in the meantime')
   if (isDelivered(message.status)) return ignore(`it is already ${message.status}`)
   if (isTooLate(now, message)) return ignore('its deadline has passed')
   if (message.body === null) return ignore(NO_TEXT)
+  const earliest = earliestTime(message, notBefore, now)
   if (isWaiting(message)) {
     const { nextRetryAt } = message
-    const isDue = nextRetryAt === null || nextRetryAt <= earliest
-    if (isDue && !isSetAside(message)) return ignore('its next attempt is already due')
+    const isNotLater = nextRetryAt === null || nextRetryAt <= earliest
+    if (isNotLater && !isSetAside(message)) {
+      const isDue = nextRetryAt === null || nextRetryAt <= now
+      return ignore(`its next attempt is already ${isDue ? 'due' : 'scheduled for an earlier time'}`)
+    }
     // The latest time in the next opening: a message that waits for this opening keeps its time.
     const latest = gate(message, earliest, { ...context, random: 1 })
     const waitsForIt = latest.kind === 'at' && nextRetryAt !== null && nextRetryAt <= latest.at
@@ -79,6 +83,14 @@ export function decideRetry(
   return throughGate(message, earliest, context, (at, delay) =>
     retryAgain(message, last.number + 1, at, byHand(by, delay), now),
   )
+}
+
+/** A spread over time must not make a message expire: at least half of the time to the deadline remains for the delivery. */
+function earliestTime({ deadline }: Message, notBefore: Date | undefined, now: Date): Date {
+  if (notBefore === undefined || notBefore <= now) return now
+  if (deadline === null) return notBefore
+  const middle = addSeconds(now, secondsBetween(now, deadline) / 2)
+  return middle < notBefore ? middle : notBefore
 }
 
 function hasChangedSince({ attempts }: Message, time: Date): boolean {

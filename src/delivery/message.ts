@@ -158,7 +158,7 @@ export type Event =
       readonly force: boolean
       /** Retries only a message whose attempts have not changed since this time. */
       readonly unchangedSince?: Date
-      /** The earliest time of the attempt; now if it is left out. */
+      /** The earliest time of the attempt; now if it is left out. With a deadline, the attempt may be earlier. */
       readonly notBefore?: Date
       /** Who asks for it. Becomes part of the message's reason. */
       readonly by?: string

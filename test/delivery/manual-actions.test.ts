@@ -162,11 +162,25 @@ describe('a retry of many messages', () => {
 
   test('never delays a message that waits', () => {
     const soon = { ...waitingFor30003, nextRetryAt: secondsFromNow(80) }
-    expect(whyNot(soon, spread)).toBe('its next attempt is already due')
+    expect(whyNot(soon, spread)).toBe('its next attempt is already scheduled for an earlier time')
+    expect(whyNot({ ...waitingFor30003, nextRetryAt: NOW }, spread)).toBe('its next attempt is already due')
   })
 
-  test('is refused if its own time is after the deadline', () => {
-    expect(whyNot({ ...usedUp, deadline: secondsFromNow(89) }, spread)).toMatch(/deadline/)
+  test.each<[string, Message]>([
+    ['a failed message', usedUp],
+    ['a message that waits', { ...waitingFor30003, nextRetryAt: secondsFromNow(70) }],
+  ])('makes the attempt of %s by the middle of the time to its deadline, and leaves the rest for its delivery', (_what, message) => {
+    expect(decide({ ...message, deadline: secondsFromNow(89) }, spread, context())).toMatchObject({
+      kind: 'schedule',
+      at: secondsFromNow(44.5),
+    })
+    expect(decide({ ...usedUp, deadline: secondsFromNow(180) }, spread, context())).toMatchObject({
+      at: later,
+    })
+  })
+
+  test('is refused after the deadline', () => {
+    expect(whyNot({ ...usedUp, deadline: NOW }, spread)).toBe('its deadline has passed')
   })
 
   test('leaves out a message whose attempts changed after it began', () => {
