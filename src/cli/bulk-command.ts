@@ -38,11 +38,11 @@ export async function bulkCommand(env: Env, kind: BulkAction['kind'], flags: Bul
   if (!flags.yes && !process.stdin.isTTY) refuseUsage(NEEDS_YES)
   return withRecording(env, ['DATABASE_URL'], async (deps, runtime) => {
     const action = await actionOf(runtime, kind, flags)
-    if (!flags.yes && !(await isConfirmed(deps, action, stop))) {
+    const result = await (flags.yes ? actWithProgress : actIfConfirmed)(deps, action, stop)
+    if (result === null) {
       printStatus('Nothing was changed.')
       return false
     }
-    const result = await actWithProgress(deps, action, stop)
     if (flags.json) printJson(bulkJson(action, result, false))
     else print(bulkView(action, result, false))
     if (!result.isComplete) printStatus(STOPPED)
@@ -85,14 +85,19 @@ async function dryRun(
   }
 }
 
-/** Shows the result of a dry run, and asks. */
-async function isConfirmed(deps: RecordingDeps, action: BulkAction, signal: AbortSignal): Promise<boolean> {
+/** Shows the result of a dry run, and asks. Null if the answer is no; without anything to change, it does not ask. */
+async function actIfConfirmed(
+  deps: RecordingDeps,
+  action: BulkAction,
+  signal: AbortSignal,
+): Promise<BulkResult | null> {
   const planned = await countMatches(deps, action, { after: null, signal })
-  if (!planned.isComplete) return false
+  if (!planned.isComplete) return null
+  if (planned.changed === 0) return planned
   printStatus(bulkView(action, planned, true))
-  if (planned.changed === 0) return false
   const verb = action.kind === 'retry' ? 'Retry' : 'Cancel'
-  return confirm(`${verb} ${messages(planned.changed)}? [y/N] `)
+  const isConfirmed = await confirm(`${verb} ${messages(planned.changed)}? [y/N] `, signal)
+  return isConfirmed ? actWithProgress(deps, action, signal) : null
 }
 
 const PROGRESS_EVERY_MS = 5_000

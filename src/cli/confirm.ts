@@ -6,9 +6,10 @@ export interface Terminal {
   readonly output: NodeJS.WritableStream
 }
 
-/** @returns false unless the answer is yes. Ctrl-C and the end of the input mean no */
+/** @returns false unless the answer is yes. Ctrl-C, the end of the input and an aborted signal mean no */
 export async function confirm(
   question: string,
+  signal: AbortSignal,
   // stdout is for data.
   { input, output }: Terminal = { input: process.stdin, output: process.stderr },
 ): Promise<boolean> {
@@ -16,11 +17,12 @@ export async function confirm(
   const closed = new AbortController()
   lines.once('SIGINT', () => lines.close())
   lines.once('close', () => closed.abort())
+  const either = AbortSignal.any([signal, closed.signal])
   try {
-    const answer = await lines.question(question, { signal: closed.signal })
+    const answer = await lines.question(question, { signal: either })
     return /^y(es)?$/i.test(answer.trim())
   } catch (error) {
-    if (closed.signal.aborted) return false
+    if (either.aborted) return false
     throw error
   } finally {
     lines.close()

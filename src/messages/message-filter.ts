@@ -127,8 +127,9 @@ export function readMetadata(text: string): Read<MetadataCondition> {
   const key = text.slice(0, at).trim()
   if (at < 0 || key === '' || text.length > MAX_CONDITION_LENGTH || !isStorable(text))
     return { fault: BAD_METADATA }
-  if ((OWN_METADATA_KEYS as readonly string[]).includes(key))
-    return { fault: `The key ${key} belongs to sms-retry. Enter a key of your app's own metadata.` }
+  const [topLevel = ''] = key.split('.')
+  if ((OWN_METADATA_KEYS as readonly string[]).includes(topLevel))
+    return { fault: `The key ${topLevel} belongs to sms-retry. Enter a key of your app's own metadata.` }
   return { value: { key, value: text.slice(at + 1).trim() } }
 }
 

@@ -93,6 +93,27 @@ describe('retry and cancel with a filter', () => {
     expect(await count('canceled')).toBe(130)
   })
 
+  test('at a terminal change nothing without a yes; if there is nothing to change, they do not ask and exit with 0', async () => {
+    await insert(3)
+    // The standard input ends immediately.
+    const asTerminal = {
+      ...world.env,
+      NODE_OPTIONS: '--import=data:text/javascript,process.stdin.isTTY=true',
+    }
+    const asked = await runCliProcess(['retry', '--code', '30003'], asTerminal)
+    expect(asked).toMatchObject({ code: 1, stdout: '' })
+    expect(asked.stderr).toMatch(
+      /^3 messages match, .*\n {2}3 would be retried\nRetry 3 messages\? \[y\/N\] [^]*Nothing was changed\.\n$/,
+    )
+    expect(await count('undelivered')).toBe(3)
+    expect(await runCliProcess(['cancel', '--code', '30003'], asTerminal)).toEqual({
+      code: 0,
+      stdout:
+        '3 messages match, created at any time.\n  0 canceled\n  3 not changed:\n    3: it is already undelivered\n',
+      stderr: '',
+    })
+  })
+
   test('are logged with the person and the counts', async () => {
     await insert(2)
     const { stderr } = await runCli(['retry', '--code', '30003', '--yes'], {
@@ -116,6 +137,11 @@ describe('retry and cancel with a filter', () => {
     ['a time that does not exist', ['cancel', '--since', '2026-02-30T10:00', '--yes'], 'Enter a time'],
     ['metadata without a value', ['cancel', '--metadata', 'order', '--yes'], 'key=value'],
     ['a key of ours', ['cancel', '--metadata', 'attempts=1', '--yes'], 'belongs to sms-retry'],
+    [
+      'a key inside one of ours',
+      ['cancel', '--metadata', 'attempts.0.number=0', '--yes'],
+      'The key attempts belongs to sms-retry',
+    ],
     ['an empty user', ['cancel', '--user', '', '--yes'], 'column user_id'],
     ['a number with letters', ['cancel', '--number', '1x', '--yes'], 'digits'],
   ])('with %s exit with 2 and change nothing', async (_what, args, text) => {
