@@ -196,6 +196,40 @@ describe('retry and cancel with a filter', () => {
     const rows = await world.database.query('select from sms_usage_logs where retry_count <> 1')
     expect(rows).toEqual([])
   })
+
+  test('exit with 1 if the database goes away, and say how far they came; a second run continues', async () => {
+    await insert(350)
+    const session = new pg.Client({ connectionString: world.database.url })
+    await session.connect()
+    await session.query('begin')
+    // The second batch waits for this row.
+    await session.query(
+      'select from sms_usage_logs where id = (select min(id) + 150 from sms_usage_logs) for update',
+    )
+    await world.database.query(`create role passing superuser login password 'passing'`)
+    const url = new URL(world.database.url)
+    url.username = 'passing'
+    url.password = 'passing'
+    const cli = startCli(['retry', '--code', '30003', '--yes'], { ...world.env, DATABASE_URL: url.href })
+    await waitFor('the second batch', async () => (await count('retrying')) >= 100)
+    await world.database.query('alter role passing nologin')
+    await world.database.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity where usename = 'passing'`,
+    )
+    const { code, stdout, stderr } = await endOf(cli)
+    await session.query('rollback')
+    await session.end()
+    await world.database.query('drop role passing')
+    expect([code, stdout]).toEqual([1, ''])
+    expect(stderr).toMatch(
+      /^So far: (100|200) of \1 messages changed\. Run the command again to continue\.$/m,
+    )
+    const done = await count('retrying')
+    expect(done).toBeLessThan(350)
+    expect((await run('retry', '--code', '30003', '--yes')).code).toBe(0)
+    expect(await count('retrying')).toBe(350)
+    expect(await world.database.query('select from sms_usage_logs where retry_count <> 1')).toEqual([])
+  })
 })
 
 describe('list', () => {
