@@ -2,15 +2,10 @@
 import type { Env } from '../config/config.ts'
 import { readNow } from '../db/search.ts'
 import { requireCurrentTable } from '../db/bookkeeping.ts'
-import {
-  actOnMatches,
-  type BulkAction,
-  countMatches,
-  retriesPerSecond,
-  searchOf,
-} from '../messages/act-on-matches.ts'
+import { actOnMatches, type BulkAction, countMatches, searchOf } from '../messages/act-on-matches.ts'
 import type { BulkResult } from '../messages/bulk-result.ts'
 import { type MessageFilter, toSearch } from '../messages/message-filter.ts'
+import { retriesPerSecond } from '../messages/retry-pace.ts'
 import { openRuntime, type Runtime } from '../processes/runtime.ts'
 import { nextSignal } from '../processes/until-signal.ts'
 import type { RecordingDeps } from '../recording/event-recorder.ts'

@@ -8,8 +8,8 @@ import type { StoredMessage } from '../db/messages.ts'
 import { decide } from '../delivery/decide.ts'
 import type { Context } from '../delivery/decision.ts'
 import { proofOf } from '../delivery/message-proof.ts'
-import { addSeconds } from '../delivery/seconds.ts'
 import { DELIVERY_STATUSES } from '../delivery/status.ts'
+import { isWaiting } from '../delivery/transitions.ts'
 import {
   type LockWait,
   type RecordDeps,
@@ -20,6 +20,7 @@ import { DatabaseError } from '../shared/errors.ts'
 import { errorFields, type Logger } from '../shared/log.ts'
 import type { Action } from './act-on-message.ts'
 import { type BulkResult, Tally } from './bulk-result.ts'
+import { RetryPace } from './retry-pace.ts'
 
 export interface BulkAction {
   readonly kind: Action['kind']
@@ -47,18 +48,6 @@ export interface BulkRange {
 }
 
 type Deps = RecordDeps & { readonly logger: Logger }
-
-/**
- * Of the send rate, the other half is left for other messages. pg-boss takes the oldest due job first, so retries that were
- * all due now would delay every newer message.
- */
-const SHARE_OF_SEND_RATE = 0.5
-/** Without a send rate. */
-const DEFAULT_RETRIES_PER_SECOND = 50
-
-export function retriesPerSecond(sendRatePerSecond: number | null): number {
-  return sendRatePerSecond === null ? DEFAULT_RETRIES_PER_SECOND : sendRatePerSecond * SHARE_OF_SEND_RATE
-}
 
 /** A person who cancels a message does not expect it to be sent by a retry of others. */
 const NOT_CANCELED = DELIVERY_STATUSES.filter((status) => status !== 'canceled')
@@ -124,7 +113,8 @@ async function forEachPage(
   handle: (plans: readonly Plan[]) => Promise<void>,
 ): Promise<void> {
   const search = searchOf(action)
-  const pace = { from: await startOfPace(deps, action, alreadyChanged), perSecond: action.retriesPerSecond }
+  const { now } = await readAccountState(deps.database)
+  const pace = new RetryPace(action, alreadyChanged, now)
   for (let position = after; signal?.aborted !== true && tally.matched < maxMatched; ) {
     const limit = Math.min(pageSize, maxMatched - tally.matched)
     const page = await searchMessages(deps.database, search, position, {
@@ -138,37 +128,25 @@ async function forEachPage(
       now,
       random: deps.random(),
     }
-    await handle(planPage(page.messages, action, pace, tally.changed, context))
+    await handle(planPage(page.messages, action, pace, context))
     tally.endPage(page.next)
     if (page.next === null) return
     position = page.next
   }
 }
 
-/** The pace of an action that continues goes on where its last run ended. */
-async function startOfPace(
-  { database }: Pick<Deps, 'database'>,
-  { start, retriesPerSecond }: BulkAction,
-  alreadyChanged: number,
-): Promise<Date> {
-  const { now } = await readAccountState(database)
-  const planned = addSeconds(start.at, alreadyChanged / retriesPerSecond)
-  return planned > now ? planned : now
-}
-
 function planPage(
   messages: readonly StoredMessage[],
   action: BulkAction,
-  pace: { readonly from: Date; readonly perSecond: number },
-  changedBefore: number,
+  pace: RetryPace,
   context: Context,
 ): Plan[] {
-  let changed = changedBefore
   return messages.map((message) => {
-    const event = eventFor(message, action, addSeconds(pace.from, changed / pace.perSecond))
+    const event = eventFor(message, action, pace.next())
     const decision = decide(message, event, context)
     const why = decision.kind === 'ignore' ? decision.why : null
-    if (why === null) changed += 1
+    // A message that waits keeps its place, so that a second run does not reschedule the retries of the first.
+    if (why === null || isWaiting(message)) pace.take()
     return { message, event, why }
   })
 }

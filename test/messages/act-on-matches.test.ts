@@ -5,15 +5,10 @@ import pg from 'pg'
 import { readNow } from '../../src/db/search.ts'
 import { createRetryPolicy } from '../../src/delivery/retry-policy.ts'
 import { type Queue, startQueue } from '../../src/jobs/queue.ts'
-import {
-  actOnMatches,
-  type BulkAction,
-  countMatches,
-  retriesPerSecond,
-  searchOf,
-} from '../../src/messages/act-on-matches.ts'
+import { actOnMatches, type BulkAction, countMatches, searchOf } from '../../src/messages/act-on-matches.ts'
 import type { BulkResult } from '../../src/messages/bulk-result.ts'
 import { type MessageFilter, toSearch } from '../../src/messages/message-filter.ts'
+import { retriesPerSecond } from '../../src/messages/retry-pace.ts'
 import type { Database } from '../../src/postgres/pool.ts'
 import { open } from '../db/original-table.ts'
 import { jobs } from '../http/endpoint.ts'
@@ -123,7 +118,7 @@ describe('a bulk retry', () => {
       `select (extract(epoch from next_retry_at) - $1)::float as "after" from sms_usage_logs order by id`,
       [action.start.at.getTime() / 1000],
     )
-    // The first attempt is due when its row is written; the others at their planned times.
+    // If its planned time has passed, the first attempt is due when its row is written.
     const [first = Number.NaN, ...others] = rows.map(({ after }, i) => after - i * 10)
     const [second = Number.NaN] = others
     expect(first).toBeGreaterThanOrEqual(0)
@@ -147,6 +142,17 @@ describe('a bulk retry', () => {
     )
     expect(row?.seconds).toBeGreaterThan(289)
     expect(row?.seconds).toBeLessThan(291)
+  })
+
+  test('that runs again leaves the retries of the first run at their times', async () => {
+    await insertFailed(250)
+    const dueTimes = () => own.query('select id, next_retry_at from sms_usage_logs order by id')
+    await run(await actionOf('retry', { code: 30003 }, { retriesPerSecond: 1 }))
+    const planned = await dueTimes()
+    const again = await actionOf('retry', { code: 30003 }, { retriesPerSecond: 1 })
+    expect(await countMatches(deps(), again, { after: null })).toMatchObject({ matched: 250, changed: 0 })
+    expect(await run(again)).toMatchObject({ matched: 250, changed: 0 })
+    expect(await dueTimes()).toEqual(planned)
   })
 
   test('uses half of the send rate, so that other messages are sent as well', () => {

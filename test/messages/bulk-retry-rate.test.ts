@@ -2,7 +2,8 @@
 // retries are done.
 import { expect, test } from '@jest/globals'
 import { readNow } from '../../src/db/search.ts'
-import { actOnMatches, retriesPerSecond } from '../../src/messages/act-on-matches.ts'
+import { actOnMatches } from '../../src/messages/act-on-matches.ts'
+import { retriesPerSecond } from '../../src/messages/retry-pace.ts'
 import { toSearch } from '../../src/messages/message-filter.ts'
 import { newProcess } from '../support/timed-world.ts'
 import { waitFor } from '../support/wait-for.ts'

@@ -69,7 +69,7 @@ function counts(
   const { verb, done } = WORDS[kind]
   const more = isComplete ? '' : 'at least '
   const left = soFar.matched === 0 ? '' : ' more'
-  return html`<p>${more}${count(matched)}${left} messages match. ${more}${count(changed)} would be ${done}.</p>
+  return html`<p>${more}${count(matched)}${left} ${matched === 1 ? 'message matches' : 'messages match'}. ${more}${count(changed)} would be ${done}.</p>
 ${unchanged.size === 0 ? '' : html`<p>These would not be changed:</p><ul>${[...unchanged].slice(0, MAX_REASONS).map(([why, many]) => html`<li>${count(many)}: ${why}</li>`)}</ul>`}
 ${matched > maxPerClick || !isComplete ? html`<p>Each click handles up to ${count(maxPerClick)} messages, the oldest first.</p>` : ''}
 ${kind === 'retry' ? html`<p class="quiet">Retries are spread over time, at half of SEND_RATE_PER_SECOND, or 50 per second.</p>` : ''}

@@ -5,15 +5,10 @@ import { type Request, type Response, Router } from 'express'
 import { z } from 'zod'
 import { type Cursor, type Now, readNow } from '../../db/search.ts'
 import { parseMessageId } from '../../delivery/message-proof.ts'
-import {
-  actOnMatches,
-  type BulkAction,
-  countMatches,
-  retriesPerSecond,
-  searchOf,
-} from '../../messages/act-on-matches.ts'
+import { actOnMatches, type BulkAction, countMatches, searchOf } from '../../messages/act-on-matches.ts'
 import type { BulkResult } from '../../messages/bulk-result.ts'
 import { isEmptySearch } from '../../messages/message-filter.ts'
+import { retriesPerSecond } from '../../messages/retry-pace.ts'
 import type { LazyRecording, Runtime } from '../../processes/runtime.ts'
 import { bulkPage } from './bulk-page.ts'
 import { filterParameters, type FilterQuery, parseFilter } from './filter-query.ts'

@@ -102,6 +102,12 @@ describe('a bulk retry', () => {
     expect(await count('undelivered')).toBe(5)
   })
 
+  test('counts a single message in the singular', async () => {
+    await insert(1)
+    const { text } = await get(web, '/messages/bulk/retry?code=30003')
+    expect(text).toContain('<p>1 message matches. 1 would be retried.</p>')
+  })
+
   test('submitted several times retries each message once', async () => {
     await insert(120)
     const page = await get(web, '/messages/bulk/retry?code=30003')
