@@ -13,7 +13,7 @@ import type { LazyRecording, Runtime } from '../../processes/runtime.ts'
 import { bulkPage } from './bulk-page.ts'
 import { filterParameters, type FilterQuery, parseFilter } from './filter-query.ts'
 import { parseForm } from './forms.ts'
-import { basePathOf, sendErrorPage, sendPage } from './layout.ts'
+import { accountOf, basePathOf, sendErrorPage, sendPage } from './layout.ts'
 import { isSameOrigin } from './same-origin.ts'
 
 const MAX_PER_CLICK = 1_000
@@ -45,7 +45,7 @@ export function bulkRoutes(
   for (const kind of ['retry', 'cancel'] as const) {
     const path = `/messages/bulk/${kind}`
     router.get(path, async (request, response) => {
-      const bulk = await readRequest(runtime, kind, operator, request)
+      const bulk = await readRequest(runtime, kind, operator, request, accountOf(response).now)
       if ('fault' in bulk) return refuse(request, response, bulk.fault)
       const { action, filter, after, soFar, isDone } = bulk
       const base = basePathOf(response)
@@ -62,7 +62,7 @@ export function bulkRoutes(
       sendPage(request, response, bulkPage({ ...view, messages, action: post, maxPerClick: MAX_PER_CLICK }))
     })
     router.post(path, parseForm, async (request, response) => {
-      const bulk = await readRequest(runtime, kind, operator, request)
+      const bulk = await readRequest(runtime, kind, operator, request, accountOf(response).now)
       if ('fault' in bulk) return refuse(request, response, bulk.fault)
       const isOutdated = parseStart(request.query) === null || bulk.isDone
       if (isOutdated || !isSameOrigin(request, publicUrl))
@@ -84,6 +84,7 @@ const FORM_REFUSED = {
   title: 'Form refused',
   text: 'No action was taken: the form is incomplete, or does not come from this dashboard. Filter the messages again and use the button there.',
 } as const
+const BROKEN_LINK = 'The link to this page is invalid. Filter the messages again and use the button there.'
 const NO_FILTER = 'Set a filter first: without one, all messages match.'
 
 function refuse(request: Request, response: Response, text: string): void {
@@ -116,12 +117,16 @@ async function readRequest(
   kind: BulkAction['kind'],
   by: string,
   { query }: Request,
+  now: Date,
 ): Promise<BulkRequest | { readonly fault: string }> {
-  const start = parseStart(query) ?? (await readNow(database))
+  const start = parseStart(query) ?? { ...(await readNow(database)), at: now }
   const filter = parseFilter(query, start.at, config.dashboard.showContent)
   if ('fault' in filter) return filter
   if (isEmptySearch(filter.search)) return { fault: NO_FILTER }
   const { done, ...soFar } = progressSchema.parse(query)
+  // A crafted link could schedule the retries for the far future.
+  const isPlausible = start.at <= now && soFar.changed + soFar.failed <= soFar.matched
+  if (!isPlausible) return { fault: BROKEN_LINK }
   const perSecond = retriesPerSecond(config.sendRatePerSecond)
   const search = searchOf({ kind, search: filter.search })
   const action = { kind, search, force: false, by, start, retriesPerSecond: perSecond }

@@ -149,6 +149,20 @@ describe('a bulk action that is refused', () => {
     expect(await count('undelivered')).toBe(2)
   })
 
+  test.each([
+    ['begins in the future', '&as-of=9999-01-01T00:00:00.000Z&max-id=1000'],
+    [
+      'claims more retries than messages',
+      '&as-of=2026-01-01T00:00:00.000Z&max-id=1000&matched=1&changed=99999999',
+    ],
+  ])('because its link %s is answered 400: its retries would be due in the far future', async (_what, query) => {
+    await insert(2)
+    const path = `/messages/bulk/retry?code=30003${query}`
+    expect((await get(web, path)).status).toBe(400)
+    expect((await post(web, path, {})).status).toBe(400)
+    expect(await count('undelivered')).toBe(2)
+  })
+
   test('if its page was not opened before, or is done, changes nothing', async () => {
     await insert(2)
     expect((await post(web, '/messages/bulk/retry?code=30003', {})).status).toBe(403)
