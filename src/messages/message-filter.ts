@@ -106,7 +106,7 @@ export function readMoment(text: string): Read<Moment> {
   if (unitSeconds !== undefined) return { value: { secondsAgo: Number(count) * unitSeconds } }
   const [, local, zone = 'Z'] = TIME.exec(text) ?? []
   const at = new Date(`${local}${zone}`)
-  // Date.parse accepts the 30th of February, and means the 2nd of March.
+  // Date.parse accepts the 30th of February, and means the 2nd of March. PostgreSQL has no year 0.
   const isReal = !Number.isNaN(at.getTime()) && isDay(text)
   return isReal ? { value: { at } } : { fault: BAD_MOMENT }
 }
@@ -115,7 +115,7 @@ const BAD_MOMENT = 'Enter a time as 2026-07-01T12:00 (UTC), or a duration before
 
 function isDay(text: string): boolean {
   const [year = 0, month = 0, day = 0] = text.slice(0, 10).split('-').map(Number)
-  return day <= new Date(Date.UTC(year, month, 0)).getUTCDate()
+  return year > 0 && day <= new Date(Date.UTC(year, month, 0)).getUTCDate()
 }
 
 const MAX_CONDITION_LENGTH = 500

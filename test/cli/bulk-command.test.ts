@@ -135,6 +135,7 @@ describe('retry and cancel with a filter', () => {
     ['an unknown status', ['retry', '--status', 'lost', '--yes'], 'Unknown status'],
     ['a code that is no number', ['retry', '--code', 'x', '--yes'], 'An error code is a number'],
     ['a time that does not exist', ['cancel', '--since', '2026-02-30T10:00', '--yes'], 'Enter a time'],
+    ['a time in the year 0', ['cancel', '--since', '0000-01-01T00:00', '--yes'], 'Enter a time'],
     ['metadata without a value', ['cancel', '--metadata', 'order', '--yes'], 'key=value'],
     ['a key of ours', ['cancel', '--metadata', 'attempts=1', '--yes'], 'belongs to sms-retry'],
     [
