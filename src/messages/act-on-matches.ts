@@ -10,16 +10,12 @@ import type { Context } from '../delivery/decision.ts'
 import { proofOf } from '../delivery/message-proof.ts'
 import { DELIVERY_STATUSES } from '../delivery/status.ts'
 import { isWaiting } from '../delivery/transitions.ts'
-import {
-  type LockWait,
-  type RecordDeps,
-  type RecordResult,
-  recordIsolated,
-} from '../recording/record-events.ts'
+import type { RecordDeps, RecordResult } from '../recording/record-events.ts'
 import { DatabaseError } from '../shared/errors.ts'
 import { errorFields, type Logger } from '../shared/log.ts'
 import type { Action } from './act-on-message.ts'
 import { type BulkResult, Tally } from './bulk-result.ts'
+import { recordLockedLast } from './record-locked-last.ts'
 import { RetryPace } from './retry-pace.ts'
 
 export interface BulkAction {
@@ -87,8 +83,11 @@ export async function actOnMatches(
   const tally = new Tally(range.after)
   try {
     await forEachPage(deps, action, range, BATCH_SIZE, tally, async (plans) => {
-      await record(deps, action, plans, tally)
-      onBatch(tally.result())
+      try {
+        await record(deps, action, plans, tally)
+      } finally {
+        onBatch(tally.result())
+      }
     })
   } finally {
     logRun(deps.logger, action, tally.result())
@@ -157,9 +156,6 @@ function eventFor({ status, retryCount }: StoredMessage, action: BulkAction, not
   return { kind, seen: { status, retryCount }, force, by, unchangedSince: start.at, notBefore }
 }
 
-/** A locked row must not hold up the others for long. */
-const LOCK_WAIT: LockWait = { lockedRows: 'wait', lockTimeoutMs: 1_000 }
-
 async function record(deps: Deps, { kind }: BulkAction, plans: readonly Plan[], tally: Tally): Promise<void> {
   for (const { why } of plans) if (why !== null) tally.count(why)
   const possible = plans.filter(({ why }) => why === null)
@@ -167,7 +163,7 @@ async function record(deps: Deps, { kind }: BulkAction, plans: readonly Plan[], 
     target: { id: message.id, proof: proofOf(message) },
     event,
   }))
-  const results = messageEvents.length === 0 ? [] : await recordIsolated(deps, messageEvents, LOCK_WAIT)
+  const results = await recordLockedLast(deps, messageEvents)
   let databaseFailure: DatabaseError | undefined
   for (const [i, result] of results.entries()) {
     const messageId = possible[i]?.message.id

@@ -240,6 +240,19 @@ describe('a bulk retry', () => {
     expect(warned.toSorted()).toEqual([ids[7], ids[50]].toSorted())
   })
 
+  test('changes all messages that are not locked if another session locks many', async () => {
+    await insertFailed(100)
+    const session = new pg.Client({ connectionString: own.url })
+    await session.connect()
+    await session.query('begin')
+    await session.query('select from sms_usage_logs where id % 5 < 3 for update')
+    const result = await run(await actionOf('retry', { code: 30003 }))
+    await session.query('rollback')
+    await session.end()
+    expect(result).toMatchObject({ matched: 100, changed: 40, failed: 60, isComplete: true })
+    expect(await idsWith(`final_status = 'retrying' and id % 5 < 3`)).toEqual([])
+  })
+
   test('is logged once with the person, and without users, numbers and values of metadata', async () => {
     await insertFailed(2)
     const filter = {
