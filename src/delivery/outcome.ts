@@ -83,3 +83,8 @@ function finalStateOf(message: Message): FinalState | null {
 export function latestCode({ attempts }: Pick<Message, 'attempts'>): number | null {
   return attempts.findLast(({ errorCode }) => errorCode !== null)?.errorCode ?? null
 }
+
+/** True for the final statuses that sms-retry decides itself. The others are what Twilio reported. */
+export function isOurWord(status: FinalStatus): boolean {
+  return status === 'canceled' || status === 'expired'
+}

@@ -1,7 +1,7 @@
 // The outcomes that the app is told: one job for each decided outcome, added in the transaction that decides it. A job
 // holds ids, codes and the masked reason. The rest is read from the row when the outcome is delivered.
 import type { JobResult, JobWithMetadata, PgBoss } from 'pg-boss'
-import type { DecidedOutcome, FinalState } from '../delivery/outcome.ts'
+import { type DecidedOutcome, type FinalState, isOurWord } from '../delivery/outcome.ts'
 import { rethrowFailed } from '../postgres/database-failure.ts'
 import type { Database } from '../postgres/pool.ts'
 import { maskReason } from '../shared/log.ts'
@@ -107,15 +107,15 @@ function failureOf({ id, output }: QueuedOutcome, { message }: Error): JobResult
 async function findEarlier(boss: PgBoss, data: OutcomeJob): Promise<QueuedOutcome | null> {
   const { type, corrects, at } = data
   if (type !== 'message.corrected') return null
-  const [queued, corrected] = await Promise.all([
+  const [keyed, corrected] = await Promise.all([
     boss.findJobs<OutcomeJob>(OUTCOME_QUEUE, { key: messageKey(data), queued: true }),
     corrects === null ? [] : boss.findJobs<OutcomeJob>(OUTCOME_QUEUE, { id: corrects }),
   ])
-  return (
-    corrected.find(({ state }) => state === 'active') ??
-    queued.find((job) => job.data.at < at || job.data.id === corrects) ??
-    null
-  )
+  return corrected.find(isOpen) ?? keyed.find((job) => job.data.at < at) ?? null
+}
+
+function isOpen({ state }: QueuedOutcome): boolean {
+  return state === 'created' || state === 'retry' || state === 'active'
 }
 
 /**
@@ -148,11 +148,13 @@ async function waitLonger(
   return ids.map((id) => ({ id, status: 'completed' }))
 }
 
-function toInsert(data: OutcomeJob): { id: string; data: OutcomeJob; singletonKey: string } {
-  return { id: data.id, data, singletonKey: messageKey(data) }
+/** Most outcomes need no key, and save its entry in an index: what corrects them knows their ids. */
+function toInsert(data: OutcomeJob): { id: string; data: OutcomeJob; singletonKey?: string } {
+  const isKeyed = data.type === 'message.corrected' || isOurWord(data.status)
+  return { id: data.id, data, ...(isKeyed ? { singletonKey: messageKey(data) } : {}) }
 }
 
-/** All outcomes of a message have it. In a standard queue, any number of jobs may. */
+/** The outcomes of a message share it. In a standard queue, any number of jobs may. */
 function messageKey({ message, key }: OutcomeJob): string {
   return `${message} ${key ?? ''}`
 }
@@ -164,27 +166,20 @@ function toJob({ messageId, at, corrects, to, reason, ...outcome }: DecidedOutco
     id: outcomeId({ messageId, ...outcome }, at),
     message: messageId,
     at: at.toISOString(),
-    corrects: corrects === null || isRepeatable(corrects) ? null : outcomeId(corrects, null),
+    corrects: corrects === null || isOurWord(corrects.status) ? null : outcomeId(corrects, null),
   }
 }
 
 /**
  * The same decision has the same id in every process.
  *
- * @param at counts only if the message can come to the same state more than once
+ * @param at counts only for `canceled` and `expired`: if a person retries such a message, it can come to the same state
+ *   again without another attempt. A retry that fails is another attempt, which has another number.
  */
 export function outcomeId(state: FinalState, at: Date | null): string {
   const { messageId, key, status, errorCode, retryCount } = state
-  const time = at !== null && isRepeatable(state) ? [at.toISOString()] : []
+  const time = at !== null && isOurWord(status) ? [at.toISOString()] : []
   return uuidOf('outcome', key ?? '', messageId, status, errorCode ?? '', retryCount, ...time)
-}
-
-/**
- * A canceled or expired message that a person retries can be canceled again, or expire again, without another attempt. A
- * retry that fails is another attempt, which has another number.
- */
-function isRepeatable({ status }: FinalState): boolean {
-  return status === 'canceled' || status === 'expired'
 }
 
 function toWaiting({ data, retryCount, output, startAfter }: QueuedOutcome): OpenOutcome {

@@ -56,7 +56,7 @@ export interface Sender {
    */
   enqueue(message: MessageInput, options: { readonly db: CallerTransaction }): Promise<EnqueueResult>
   /**
-   * Like `enqueue` for many messages, in a few statements: 10,000 take about two seconds. All messages are checked before
+   * Like `enqueue` for many messages, in a few statements: 10,000 take two to three seconds. All messages are checked before
    * anything is written. Messages of this call that share an idempotency key are added once.
    *
    * @param options.db as for `enqueue`

@@ -8,7 +8,7 @@ import { decide } from '../delivery/decide.ts'
 import type { Circumstances, Context, Decision, JobRef } from '../delivery/decision.ts'
 import { isAbout, type Proof } from '../delivery/message-proof.ts'
 import type { Event, Message } from '../delivery/message.ts'
-import { type DecidedOutcome, outcomeOf } from '../delivery/outcome.ts'
+import { type DecidedOutcome, isOurWord, outcomeOf } from '../delivery/outcome.ts'
 import type { RetryPolicy } from '../delivery/retry-policy.ts'
 import { jobId, type MessageJob } from '../jobs/job-id.ts'
 import type { Queue, ScheduledJob } from '../jobs/queue.ts'
@@ -134,13 +134,16 @@ export class EventBatch {
     const onWritten = (ids: readonly number[]): void => {
       for (const id of ids) this.#written.add(id)
     }
-    const hasOutcomes = queue.outcomes.isRecorded && this.#outcomes.length > 0
-    if (hasOutcomes) onWritten(await updateMessagesNow(tx, changed))
+    // The app must not be told of a cancel or an expiry that the database discarded. Other outcomes are Twilio's word, and
+    // true in any case, so the callbacks that bring them save a round trip.
+    const isOurs = queue.outcomes.isRecorded && this.#outcomes.some(({ status }) => isOurWord(status))
+    if (isOurs) onWritten(await updateMessagesNow(tx, changed))
     else updateMessages(tx, changed, onWritten)
     await queue.schedule(tx.atCommit, [...this.#scheduled.values()])
-    // The app must not be told of a change that the database discarded.
-    const outcomes = this.#outcomes.filter(({ messageId }) => this.#written.has(messageId))
-    if (hasOutcomes) await queue.outcomes.add(tx.atCommit, outcomes)
+    await queue.outcomes.add(
+      tx.atCommit,
+      isOurs ? this.#outcomes.filter(({ messageId }) => this.#written.has(messageId)) : this.#outcomes,
+    )
   }
 
   /** Whether the decision was written to the row. Known once the transaction is committed. */
