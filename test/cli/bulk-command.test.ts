@@ -103,7 +103,7 @@ describe('retry and cancel with a filter', () => {
     const asked = await runCliProcess(['retry', '--code', '30003'], asTerminal)
     expect(asked).toMatchObject({ code: 1, stdout: '' })
     expect(asked.stderr).toMatch(
-      /^3 messages match, .*\n {2}3 would be retried\nRetry 3 messages\? \[y\/N\] [^]*Nothing was changed\.\n$/,
+      /^3 messages match, .*\n {2}3 would be retried\nRetry 3 messages\? \[y\/N\] [\s\S]*Nothing was changed\.\n$/,
     )
     expect(await count('undelivered')).toBe(3)
     expect(await runCliProcess(['cancel', '--code', '30003'], asTerminal)).toEqual({
