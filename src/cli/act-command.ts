@@ -5,12 +5,11 @@ import { findMessage, type StoredMessage } from '../db/messages.ts'
 import type { AccountState } from '../delivery/account-state.ts'
 import { nextStepOf } from '../delivery/next-step.ts'
 import { type Action, actOnMessage } from '../messages/act-on-message.ts'
-import { print, printJson, printStatus } from '../shared/output.ts'
 import { refuseUsage } from './arguments.ts'
 import { bulkCommand, type BulkFlags } from './bulk-command.ts'
 import { isFilter } from './filter-flags.ts'
 import { formatTime } from './format-time.ts'
-import { messageJson } from './message-views.ts'
+import { printActionResult } from './print-action.ts'
 import { withRecording } from './with-database.ts'
 
 /** @returns false if nothing was changed */
@@ -51,22 +50,13 @@ function act(
 ): Promise<boolean> {
   return withRecording(env, ['DATABASE_URL'], async (deps, { database }) => {
     const found = await findMessage(database, id)
-    const result = found === null ? null : await actOnMessage(deps, found, actionFor(found))
-    if (found === null || result === null || result.outcome === 'unknown_message') {
-      printStatus(`Message ${id} does not exist.`)
-      return false
-    }
-    const { outcome } = result
-    if (outcome === 'nothing_to_do') {
-      const { why } = result
-      if (json) printJson({ id, outcome, why, message: messageJson(found) })
-      printStatus(`Message ${id} was not changed: ${why}.`)
-      return false
-    }
-    const message = { ...found, ...result.message }
-    if (json) printJson({ id, outcome, message: messageJson(message) })
-    else print(`message ${id}: ${describeState(message, (await readAccountState(database)).state)}`)
-    return true
+    return printActionResult(
+      id,
+      found,
+      (message) => actOnMessage(deps, message, actionFor(message)),
+      json,
+      async (message) => describeState(message, (await readAccountState(database)).state),
+    )
   })
 }
 

@@ -1,10 +1,9 @@
 // The command `resolve`: a person settles an attempt in doubt.
 import type { Env } from '../config/config.ts'
-import { findMessage } from '../db/messages.ts'
+import { findMessage, type StoredMessage } from '../db/messages.ts'
 import { resolveMessage, type Statement } from '../messages/resolve-message.ts'
-import { print, printJson, printStatus } from '../shared/output.ts'
 import { refuseUsage } from './arguments.ts'
-import { messageJson } from './message-views.ts'
+import { printActionResult } from './print-action.ts'
 import { userName } from './user-name.ts'
 import { withRecording } from './with-database.ts'
 
@@ -22,25 +21,11 @@ export async function resolveCommand(env: Env, id: number, flags: ResolveFlags):
   const required = statement === 'not_sent' ? [] : (['TWILIO_ACCOUNT_SID', 'TWILIO_AUTH_TOKEN'] as const)
   return withRecording(env, ['DATABASE_URL', ...required], async (deps, { database, config }) => {
     const found = await findMessage(database, id)
-    const result =
-      found === null
-        ? null
-        : await resolveMessage({ ...deps, twilio: config.twilio }, found, statement, userName())
-    if (found === null || result === null || result.outcome === 'unknown_message') {
-      printStatus(`Message ${id} does not exist.`)
-      return false
-    }
-    const { outcome } = result
-    if (outcome === 'nothing_to_do') {
-      const { why } = result
-      if (json) printJson({ id, outcome, why, message: messageJson(found) })
-      printStatus(`Message ${id} was not changed: ${why}.`)
-      return false
-    }
-    const message = { ...found, ...result.message }
-    if (json) printJson({ id, outcome, message: messageJson(message) })
-    else print(`message ${id}: ${message.status}${message.reason === null ? '' : `. ${message.reason}`}`)
-    return true
+    const act = (message: StoredMessage) =>
+      resolveMessage({ ...deps, twilio: config.twilio }, message, statement, userName())
+    const describe = ({ status, reason }: StoredMessage): string =>
+      reason === null ? status : `${status}. ${reason}`
+    return printActionResult(id, found, act, json, describe)
   })
 }
 
