@@ -24,7 +24,7 @@ export interface DeliveryDeps {
 /** A receiver that has not finished by then counts as failed, although it may still finish. */
 export const RECEIVE_WITHIN_SECONDS = 30
 
-/** A stack or a long answer does not belong into the job. */
+/** The job holds no stack and no long answer. */
 const MAX_FAILURE_LENGTH = 500
 
 /** @throws DatabaseError if the rows cannot be read: then nothing was delivered */
