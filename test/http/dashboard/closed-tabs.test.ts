@@ -19,6 +19,8 @@ test('sixty tabs closed while loading leave no warning in the log', async () => 
   }
   expect((await get(web, '/assets/uplot.js')).status).toBe(200)
   await web.stop()
+  // Before the drop, which ends connections that the server has not closed yet.
+  const lines = web.log.filter(({ level }) => level === 'error' || level === 'warn')
   await database.drop()
-  expect(web.log.filter(({ level }) => level === 'error' || level === 'warn')).toEqual([])
+  expect(lines).toEqual([])
 })
