@@ -61,8 +61,9 @@ test('after 200 kills, each final status was told at least once, by one outcome'
         const to = RECIPIENTS[(kill * MESSAGES_PER_KILL + n) % RECIPIENTS.length] ?? ''
         await sender.enqueue({ userId: 1, to, body: `Message ${kill} ${n}` }, { db: client })
       }
-      // A start takes about half a second: some processes are killed before they are ready.
-      await sleep(50 + random() * 700)
+      // A start takes about half a second of processor time: some processes are killed before they are ready, and the
+      // tests beside this one keep a core.
+      await sleep(100 + random() * 1_400)
       const victim = running.shift()
       if (victim === undefined) throw new Error('No process is running')
       const [role, process] = victim
