@@ -1,22 +1,13 @@
 // The jobs of outcomes: their data, and what the queue does with them. Apart from outcome-queue.ts, because the public
 // types must not depend on those of pg-boss.
-import type { DecidedOutcome, OutcomeType } from '../delivery/outcome.ts'
-import type { DeliveryStatus, FinalStatus } from '../delivery/status.ts'
+import type { DecidedOutcome } from '../delivery/outcome.ts'
 import type { Db } from '../postgres/pool.ts'
 
-/** The data of a job. */
-export interface OutcomeJob {
+/** The data of a job: the decision, without the recipient's number. Numbers in the reason are masked. */
+export interface OutcomeJob extends Omit<DecidedOutcome, 'messageId' | 'to' | 'at' | 'corrects'> {
   /** The outcome's id. It stays the same when the outcome is delivered again. */
   readonly id: string
-  readonly type: OutcomeType
   readonly message: number
-  readonly key: string | null
-  readonly status: FinalStatus
-  readonly previousStatus: DeliveryStatus
-  readonly errorCode: number | null
-  readonly reason: string | null
-  readonly retryCount: number
-  readonly sid: string | null
   /** ISO 8601. */
   readonly at: string
   /** The id of the outcome that this one corrects, which is delivered first. Null if it is not known. */

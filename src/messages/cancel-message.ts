@@ -1,15 +1,14 @@
 // Use case: the app cancels a message that waits, also in its own transaction.
 import { findIdByIdempotencyKey } from '../db/messages.ts'
-import { faultOfReason } from '../delivery/reason-text.ts'
 import type { Event } from '../delivery/message.ts'
 import type { DeliveryStatus } from '../delivery/status.ts'
 import { toRefusedRowError } from '../postgres/database-failure.ts'
 import type { Db } from '../postgres/pool.ts'
 import { type RecordDeps, recordEvents, type RecordResult } from '../recording/record-events.ts'
 import { recordInTransaction } from '../recording/record-in-transaction.ts'
-import { DatabaseError, InvalidMessageError } from '../shared/errors.ts'
+import { DatabaseError } from '../shared/errors.ts'
 import type { Logger } from '../shared/log.ts'
-import { checkRef, type MessageRef } from './message-ref.ts'
+import { checkReason, checkRef, type MessageRef } from './message-ref.ts'
 
 /**
  * `canceled` is true if the message is canceled, by this call or before: no attempt follows. Otherwise `status` tells why
@@ -55,10 +54,4 @@ async function record(deps: RecordDeps, id: number, event: Event, db: Db | undef
     throw error instanceof DatabaseError && error.isRefusal ? toRefusedRowError(error) : error
   })
   return recorded ?? { known: false }
-}
-
-function checkReason(reason: unknown): void {
-  if (reason === undefined) return
-  const fault = typeof reason === 'string' ? faultOfReason(reason) : 'must be a text'
-  if (fault !== null) throw new InvalidMessageError(`The message was not canceled: reason ${fault}`)
 }

@@ -10,6 +10,7 @@ import {
   isFailure,
   isFinal,
 } from '../delivery/status.ts'
+import { isStorable } from './message-metadata.ts'
 
 /** Names that match several statuses. */
 export const STATUS_GROUPS: ReadonlyMap<string, readonly DeliveryStatus[]> = new Map([
@@ -131,9 +132,4 @@ export function readMetadata(text: string): Read<MetadataCondition> {
   if ((OWN_METADATA_KEYS as readonly string[]).includes(topLevel))
     return { fault: `The key ${topLevel} belongs to sms-retry. Enter a key of your app's own metadata.` }
   return { value: { key, value: text.slice(at + 1).trim() } }
-}
-
-/** PostgreSQL cannot store a NUL or half of a surrogate pair, so no value has them. */
-function isStorable(text: string): boolean {
-  return !text.includes('\0') && text.isWellFormed()
 }

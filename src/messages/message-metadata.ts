@@ -1,6 +1,7 @@
 // The app's metadata of a message: read once into plain JSON, and checked, before anything is written.
 import { OWN_METADATA_KEYS } from '../db/message-row.ts'
 
+/** PostgreSQL cannot store a NUL or half of a surrogate pair. */
 export const isStorable = (text: string): boolean => !text.includes('\0') && text.isWellFormed()
 export const UNSTORABLE = 'must have no NUL character and no half of a surrogate pair'
 

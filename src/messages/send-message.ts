@@ -5,6 +5,7 @@ import { findByIdempotencyKey, isInserted, type StoredMessage } from '../db/mess
 import type { UserIdColumn } from '../db/user-id-column.ts'
 import { reasonOf } from '../delivery/error-codes.ts'
 import { secondsBetween } from '../delivery/seconds.ts'
+import { latestCode } from '../delivery/outcome.ts'
 import { latestAttempt } from '../delivery/transitions.ts'
 import { toRefusedRowError } from '../postgres/database-failure.ts'
 import type { Database, Transaction } from '../postgres/pool.ts'
@@ -191,10 +192,10 @@ function throwNotSubmitted(error: unknown, written?: DatabaseError['written']): 
 
 function toResult(message: Message): SendResult {
   const { id, status, sid, nextRetryAt, reason, createdAt } = message
-  const errorCode = message.attempts.findLast((attempt) => attempt.errorCode !== null)?.errorCode
+  const errorCode = latestCode(message)
   const details = {
     ...(sid === null ? {} : { sid }),
-    ...(errorCode === undefined || errorCode === null ? {} : { errorCode }),
+    ...(errorCode === null ? {} : { errorCode }),
     ...(nextRetryAt === null ? {} : { nextRetryAt }),
   }
   switch (status) {

@@ -2,7 +2,6 @@
 // has no database and makes no request, so it loads neither pg, pg-boss nor the twilio package.
 import type { UserIdColumn } from '../db/user-id-column.ts'
 import type { Circumstances } from '../delivery/decision.ts'
-import { faultOfReason } from '../delivery/reason-text.ts'
 import { createRetryPolicy, maxRetriesOf } from '../delivery/retry-policy.ts'
 import {
   type CheckedMessage,
@@ -11,12 +10,12 @@ import {
   type InputRules,
 } from '../messages/message-input.ts'
 import type { EnqueueResult } from '../messages/enqueue-messages.ts'
-import { checkRef } from '../messages/message-ref.ts'
+import { checkReason, checkRef } from '../messages/message-ref.ts'
 import { type Plan, planMessage } from '../messages/plan-message.ts'
 import { firstOfEachKey } from '../messages/repeated-key.ts'
 import type { CallerTransaction } from '../postgres/pool.ts'
 import type { Sender } from '../processes/sender.ts'
-import { DatabaseError, InvalidMessageError } from '../shared/errors.ts'
+import { DatabaseError } from '../shared/errors.ts'
 import { zonesOfNumber } from '../shared/recipient-zones.ts'
 import { type FakeMessage, type PassedMessage, toFakeView } from './fake-message.ts'
 import { FakeStore } from './fake-store.ts'
@@ -143,12 +142,6 @@ function planOf(checked: CheckedMessage, circumstances: Circumstances): Plan {
 function waitingResult({ now, nextRetryAt, reason }: Plan): FakeResult {
   const due = { status: 'retry_scheduled', nextRetryAt: nextRetryAt ?? now } as const
   return reason === null ? due : { ...due, reason }
-}
-
-function checkReason(reason: unknown): void {
-  if (reason === undefined) return
-  const fault = typeof reason === 'string' ? faultOfReason(reason) : 'must be a text'
-  if (fault !== null) throw new InvalidMessageError(`The message was not canceled: reason ${fault}`)
 }
 
 function requireTransaction(db: CallerTransaction): void {

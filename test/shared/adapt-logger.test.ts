@@ -164,7 +164,7 @@ describe('an object with the four functions', () => {
     expect(own.lines).toEqual(['Sent'])
   })
 
-  test('of which some are missing is refused, by name', () => {
+  test('is refused if a function is missing, and the error names it', () => {
     const syslog = winston.createLogger({ levels: winston.config.syslog.levels })
     const adapt = (): Logger => adaptLogger(syslog, 'error')
     expect(adapt).toThrow(ConfigError)

@@ -1,6 +1,7 @@
 // The messages page: a filter form whose fields are the page's query, and the matching messages, newest first.
 import { type SearchPage, searchMessages } from '../../db/search.ts'
 import type { StoredMessage } from '../../db/messages.ts'
+import { latestCode } from '../../delivery/outcome.ts'
 import type { Db } from '../../postgres/pool.ts'
 import { DELIVERY_STATUSES } from '../../delivery/status.ts'
 import { isEmptySearch, STATUS_GROUPS } from '../../messages/message-filter.ts'
@@ -77,8 +78,8 @@ ${time('until', 'Before (UTC)')}
 
 function messageTable(base: string, messages: readonly StoredMessage[], showContent: boolean): Html {
   const row = (message: StoredMessage): Html => {
-    const { id, createdAt, to, userId, status, attempts, retryCount, reason } = message
-    const code = attempts.findLast(({ errorCode }) => errorCode !== null)?.errorCode
+    const { id, createdAt, to, userId, status, retryCount, reason } = message
+    const code = latestCode(message)
     const shownReason = reason === null ? '' : showContent ? reason : maskReason(reason, to)
     return html`<tr><td class="number"><a href="${base}/messages/${id}">${id}</a></td><td>${shortTime(createdAt)}</td>
 <td>${showContent ? to : maskNumber(to)}</td><td class="number">${userId ?? ''}</td><td>${statusBadge(status)}</td>
