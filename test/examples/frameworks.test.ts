@@ -72,9 +72,10 @@ describe.each([
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify({ to: NUMBER_THAT_FAILS_ONCE, body: 'Your order has shipped' }),
     })
+    // The callback that reports the failure can be recorded before \`send\` has recorded Twilio's answer.
     expect({ status: sent.status, body: await sent.json() }).toMatchObject({
       status: 201,
-      body: { status: 'accepted' },
+      body: { status: expect.stringMatching(/^(accepted|retry_scheduled)$/) },
     })
     const row = await waitFor('the delivery', async () => {
       const [found] = await database.query('select final_status, retry_count from sms_usage_logs')

@@ -17,6 +17,7 @@ import { type CliProcess, startCli, untilReady } from '../support/process.ts'
 import { silentLogger } from '../support/silent-logger.ts'
 import { allowChanges, deleteFinal, installAppTriggers, type Refusal, refuseChanges } from './app-sql.ts'
 import { type Hold, holdCounterUnderCallbacks } from './counter.ts'
+import { LiveClaims } from './live-claims.ts'
 import { FINAL, ROW_COLUMNS, type Row } from './row.ts'
 import { ALLOWLIST, PROCESSES, type ProcessName } from './scenario.ts'
 import { installVirtualClock, type VirtualClock } from './virtual-clock.ts'
@@ -34,9 +35,6 @@ const HANG_MS = 1_500
 
 /** Longer than a claim is valid. */
 const SUSPENDED_MS = 5_500
-
-/** A live process has recorded a claim's answer, or at least made its request, long before. */
-const CLAIM_SETTLED_MS = 2_000
 
 const WORKERS = ['worker 1', 'worker 2'] as const
 
@@ -62,7 +60,7 @@ export class FaultWorld {
   /** The command of an older version while a deploy is under way: some processes run it. */
   #olderCli: string | null
   /** Claims under way, and when they were first seen, by this process's clock. */
-  readonly #claims = new Map<string, number>()
+  readonly #claims = new LiveClaims()
 
   private constructor(
     database: TestDatabase,
@@ -292,16 +290,7 @@ export class FaultWorld {
   }
 
   async #isQuiet(client: pg.Client): Promise<boolean> {
-    const { rows } = await client.query<{ claim: string }>(
-      `select id || ' ' || (sms_metadata -> 'attempts' -> -1 -> 'times' ->> 'submitting') as "claim"
-         from sms_usage_logs where final_status = 'submitting'`,
-    )
-    const now = performance.now()
-    for (const { claim } of rows) {
-      if (!this.#claims.has(claim)) this.#claims.set(claim, now)
-    }
-    const areSettled = rows.every(({ claim }) => now - (this.#claims.get(claim) ?? now) > CLAIM_SETTLED_MS)
-    return areSettled && this.simulator.openRequests() === 0
+    return (await this.#claims.areSettled(client)) && this.simulator.openRequests() === 0
   }
 
   /** Ends every fault; a deploy that is under way comes to its end. */

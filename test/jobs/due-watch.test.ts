@@ -160,6 +160,10 @@ test('a worker whose watch was taken over while it was suspended does not contin
   // It renews the watch after two seconds.
   await retryIn(2_500)
   await waitFor('the retry to have been due', async () => {
+    await own.query(
+      `update sms_retry.due_watch set held_until = clock_timestamp() + interval '5 seconds' where holder = $1`,
+      [holder],
+    )
     const due = await own.query(`select from sms_usage_logs where next_retry_at < now() - interval '110 ms'`)
     return due.length > 0
   })
