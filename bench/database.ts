@@ -69,7 +69,11 @@ export async function createMessageDatabase(
 }
 
 /** What insertMessage writes, and recordEvents then makes of Twilio's answer and its reports up to `sent`. */
-const FILL = `
+const FILL = fillUpTo('sent')
+
+/** The statement that inserts messages as they are after the report of this status. */
+export function fillUpTo(status: 'queued' | 'sent'): string {
+  return `
   insert into sms_usage_logs (
     id, user_id, phone_number, message_direction, message_length, message_content, success, processing_time_ms,
     sms_metadata, created_at, retry_count, max_retries, twilio_message_sid, final_status)
@@ -78,17 +82,18 @@ const FILL = `
          jsonb_build_object(
            'reconcile_at', iso_time(created_at + interval '301.2 s'),
            'attempts', jsonb_build_array(jsonb_build_object(
-             'number', 0, 'status', 'sent', 'sid', sid, 'times', jsonb_build_object(
+             'number', 0, 'status', '${status}', 'sid', sid, 'times', jsonb_build_object(
                'submitting', iso_time(created_at), 'accepted', iso_time(created_at + interval '0.18 s'),
-               'queued', iso_time(created_at + interval '0.35 s'), 'sent', iso_time(created_at + interval '1.2 s'))))),
-         created_at, 0, 3, sid, 'sent'
+               'queued', iso_time(created_at + interval '0.35 s')${status === 'sent' ? `, 'sent', iso_time(created_at + interval '1.2 s')` : ''})))),
+         created_at, 0, 3, sid, '${status}'
     from (select id, 'Your appointment ' || lpad(id::text, 8, '0') || ' is tomorrow at 10:30. Reply C to confirm it, X to cancel.' as body,
                  'SM' || md5(id::text) as sid,
                  now() at time zone 'UTC' - interval '15 min' + make_interval(secs => id * 0.0001) as created_at
             from generate_series($1::integer, $2::integer) as id) as message`.replaceAll(
-  /iso_time\(([^()]*)\)/g,
-  `to_char($1, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`,
-)
+    /iso_time\(([^()]*)\)/g,
+    `to_char($1, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`,
+  )
+}
 
 /** The server's first process, whose children are all the others. */
 export async function postmasterPid(server: EmbeddedPostgres): Promise<number> {

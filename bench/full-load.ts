@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { CONNECTIONS, type LoadResult, openLoad, TIMEOUT_SECONDS } from './load.ts'
 import { endWithUs } from './processes.ts'
-import { signedRequest } from './signed-callback.ts'
+import { type Callback, lastCallbackOf, signedRequest } from './signed-callback.ts'
 
 export interface FullLoad {
   /** Sends the first `amount` callbacks, each once, as fast as 64 connections get their answers. */
@@ -14,10 +14,16 @@ export interface FullLoad {
   close(): Promise<void>
 }
 
-/** @param ids the messages whose callbacks are signed, in the order in which they are sent */
-export async function openFullLoad(ids: readonly number[]): Promise<FullLoad> {
-  if ((await wrkVersion()) !== null) return wrkLoad(ids)
-  const load = await openLoad(ids)
+/**
+ * @param ids the messages
+ * @param callbacks in the order in which they are sent
+ */
+export async function openFullLoad(
+  ids: readonly number[],
+  callbacks: readonly Callback[] = ids.map(lastCallbackOf),
+): Promise<FullLoad> {
+  if ((await wrkVersion()) !== null) return wrkLoad(callbacks.map(signedRequest))
+  const load = await openLoad(ids, callbacks)
   return {
     send: (url, amount) => load.send({ urls: [url], amount }),
     close: () => load.close(),
@@ -36,8 +42,7 @@ const SCRIPT = fileURLToPath(new URL('wrk.lua', import.meta.url))
 /** wrk would go on until then, if the script did not tell that all are answered. */
 const GIVEN_UP_SECONDS = 120
 
-function wrkLoad(ids: readonly number[]): FullLoad {
-  const requests = ids.map(signedRequest)
+function wrkLoad(requests: readonly Buffer[]): FullLoad {
   const options = Object.entries({
     threads: 1,
     connections: CONNECTIONS,

@@ -9,7 +9,7 @@ let requests: Buffer[] = []
 
 process.on('message', (order: LoadOrder) => {
   if (order.kind === 'sign') {
-    requests = order.ids.map(signedRequest)
+    requests = order.callbacks.map(signedRequest)
     process.send?.({ kind: 'signed' })
     return
   }

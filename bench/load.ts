@@ -4,13 +4,14 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { endWithUs } from './processes.ts'
+import { type Callback, lastCallbackOf } from './signed-callback.ts'
 
 export const CONNECTIONS = 64
 /** After it, an answer counts as a failure. */
 export const TIMEOUT_SECONDS = 30
 
 export type LoadOrder =
-  | { readonly kind: 'sign'; readonly ids: readonly number[] }
+  | { readonly kind: 'sign'; readonly callbacks: readonly Callback[] }
   | {
       readonly kind: 'send'
       readonly urls: readonly string[]
@@ -51,7 +52,10 @@ export interface Load {
   close(): Promise<void>
 }
 
-export async function openLoad(ids: readonly number[]): Promise<Load> {
+export async function openLoad(
+  ids: readonly number[],
+  callbacks: readonly Callback[] = ids.map(lastCallbackOf),
+): Promise<Load> {
   const generator = fork(fileURLToPath(new URL('load-generator.ts', import.meta.url)), {
     serialization: 'advanced',
   })
@@ -69,7 +73,7 @@ export async function openLoad(ids: readonly number[]): Promise<Load> {
     if (report.kind === 'failed') throw new Error(`The load failed: ${report.why}`)
     return report
   }
-  await order({ kind: 'sign', ids })
+  await order({ kind: 'sign', callbacks })
   return {
     ids,
     async send({ urls, from = 0, amount, perSecond = null, uncounted = 0 }) {

@@ -20,10 +20,20 @@ export function sidOf(id: number): string {
   return `SM${createHash('md5').update(`${id}`).digest('hex')}`
 }
 
+export interface Callback {
+  readonly id: number
+  readonly status: 'sent' | 'delivered' | 'undelivered'
+}
+
+/** The callback that ends the attempt of message n. */
+export function lastCallbackOf(id: number): Callback {
+  return { id, status: isUndelivered(id) ? 'undelivered' : 'delivered' }
+}
+
 /** The whole HTTP request, as Twilio's proxy writes it. */
-export function signedRequest(id: number): Buffer {
+export function signedRequest({ id, status }: Callback): Buffer {
   const target = `/twilio/status?message=${id}&attempt=0`
-  const fields = fieldsOf(id)
+  const fields = fieldsOf(id, status)
   const signature = webhooks.getExpectedTwilioSignature(AUTH_TOKEN, PUBLIC_BASE_URL + target, fields)
   const body = new URLSearchParams(fields).toString()
   const head = [
@@ -41,8 +51,7 @@ export function signedRequest(id: number): Buffer {
   return Buffer.from(`${head.join('\r\n')}\r\n\r\n${body}`)
 }
 
-function fieldsOf(id: number): Record<string, string> {
-  const status = isUndelivered(id) ? 'undelivered' : 'delivered'
+function fieldsOf(id: number, status: Callback['status']): Record<string, string> {
   const sid = sidOf(id)
   return {
     AccountSid: ACCOUNT_SID,
@@ -54,6 +63,8 @@ function fieldsOf(id: number): Record<string, string> {
     SmsSid: sid,
     SmsStatus: status,
     To: `+1206${String(id).padStart(7, '0')}`,
-    ...(isUndelivered(id) ? { ErrorCode: '30003', ErrorMessage: 'Unreachable destination handset' } : {}),
+    ...(status === 'undelivered'
+      ? { ErrorCode: '30003', ErrorMessage: 'Unreachable destination handset' }
+      : {}),
   }
 }
