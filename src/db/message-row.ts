@@ -179,6 +179,9 @@ interface AttemptEntry {
   readonly excused?: boolean | null
   readonly account?: string | null
   readonly sender?: string | null
+  readonly segments?: number | null
+  readonly price?: number | null
+  readonly price_unit?: string | null
   readonly times?: Readonly<Record<string, string>> | null
 }
 
@@ -195,6 +198,8 @@ function toAttempts(entries: unknown): Attempt[] {
     excused: entry.excused ?? false,
     account: entry.account ?? null,
     sender: entry.sender ?? null,
+    segments: entry.segments ?? null,
+    price: priceOf(entry),
     times: timesOf(entry.times ?? {}),
   }))
 }
@@ -214,8 +219,15 @@ function isAttemptEntry(value: unknown): value is AttemptEntry {
     (entry.excused == null || typeof entry.excused === 'boolean') &&
     (entry.account == null || typeof entry.account === 'string') &&
     (entry.sender == null || typeof entry.sender === 'string') &&
+    (entry.segments == null || Number.isSafeInteger(entry.segments)) &&
+    (entry.price == null || Number.isFinite(entry.price)) &&
+    (entry.price_unit == null || typeof entry.price_unit === 'string') &&
     (entry.times == null || isRecordOfTexts(entry.times))
   )
+}
+
+function priceOf({ price, price_unit: unit }: AttemptEntry): Attempt['price'] {
+  return price == null || unit == null ? null : { amount: price, unit }
 }
 
 function isIntegerUpTo(value: unknown, max: number): boolean {
@@ -268,6 +280,9 @@ function toEntry(attempt: Attempt): object {
     excused: attempt.excused || undefined,
     account: orAbsent(attempt.account),
     sender: orAbsent(attempt.sender),
+    segments: orAbsent(attempt.segments),
+    price: attempt.price?.amount,
+    price_unit: attempt.price?.unit,
     times: attempt.times,
   }
 }

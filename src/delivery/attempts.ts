@@ -1,5 +1,6 @@
 // The entries of a message's attempts, and how a report is merged into one. apply-report.ts derives the message's
 // status from them.
+import { type Billing, withBilling } from './billing.ts'
 import type { Attempt, Message } from './message.ts'
 import { type RetryPolicy, ruleFor } from './retry-policy.ts'
 import { type AttemptStatus, isFailedAttempt, isTwilioStatus, outranks, type TwilioStatus } from './status.ts'
@@ -10,6 +11,7 @@ export interface Report {
   readonly status: TwilioStatus
   readonly errorCode: number | null
   readonly errorText: string | null
+  readonly billing?: Billing
 }
 
 export function newAttempt(number: number, status: AttemptStatus, at: Date | null): Attempt {
@@ -23,6 +25,8 @@ export function newAttempt(number: number, status: AttemptStatus, at: Date | nul
     excused: false,
     account: null,
     sender: null,
+    segments: null,
+    price: null,
     times: at === null ? {} : { [status]: at.toISOString() },
   }
 }
@@ -63,7 +67,7 @@ export function merge(
       : outranks(report.status, entry.status)
   const outcome = isBetter ? { ...entry, status: report.status, ...failureOf(report) } : entry
   const withSid = outcome.sid === null && report.sid !== null ? { ...outcome, sid: report.sid } : outcome
-  return withTime(withSid, report.status, now)
+  return withTime(withBilling(withSid, report.billing), report.status, now)
 }
 
 /** The code and text of a failed attempt. If Twilio sends them with another status, they are dropped. */

@@ -38,7 +38,7 @@ export function findAttempt(message: Message, attempt: Attempt, listing: Listing
       rival.status === 'submitting' &&
       candidates.some(({ createdAt }) => isWithin(rival.claimedAt, createdAt, listing)),
   )
-  const { status, errorCode, errorText } = candidate
+  const { status, errorCode, errorText, billing } = candidate
   if (more.length > 0) {
     // If each attempt in doubt has one entry, and all failed alike, it does not matter which entry belongs to which
     // attempt.
@@ -60,7 +60,9 @@ export function findAttempt(message: Message, attempt: Attempt, listing: Listing
   const isAmbiguous = rivals.some((rival) => explains(rival, candidate, listing))
   return {
     kind: 'found',
-    report: { sid: isAmbiguous ? null : candidate.sid, status, errorCode, errorText },
+    report: isAmbiguous
+      ? { sid: null, status, errorCode, errorText }
+      : { sid: candidate.sid, status, errorCode, errorText, ...(billing && { billing }) },
   }
 }
 

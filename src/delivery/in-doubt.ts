@@ -40,8 +40,13 @@ export function decideAdopt(
   if ('why' in entry) return entry
   const why = whyNotThis(message, entry, event, context.now)
   if (why !== null) return { kind: 'ignore', why }
-  const { sid, status, errorCode, errorText } = event
-  return applyReport(message, entry, { sid, status, errorCode, errorText }, context)
+  const { sid, status, errorCode, errorText, billing } = event
+  return applyReport(
+    message,
+    entry,
+    { sid, status, errorCode, errorText, ...(billing && { billing }) },
+    context,
+  )
 }
 
 /** Makes the same attempt again. */

@@ -1,9 +1,10 @@
 // The values that decisions are made from: a message with its attempts, and the events that can happen to it.
+import type { Billing } from './billing.ts'
 import type { SendWindow } from './send-window.ts'
 import type { AttemptStatus, DeliveryStatus, TwilioStatus } from './status.ts'
 
 /** One try to hand a message to Twilio. Number 0 is the first send, n the n-th retry. */
-export interface Attempt {
+export interface Attempt extends Billing {
   readonly number: number
   readonly status: AttemptStatus
   /** Twilio's id, once it is known. */
@@ -78,6 +79,7 @@ export interface ListedMessage {
   readonly status: TwilioStatus
   readonly errorCode: number | null
   readonly errorText: string | null
+  readonly billing?: Billing
   /** By the database's clock. */
   readonly createdAt: Date
 }
@@ -103,6 +105,7 @@ export type Answer =
       readonly status: TwilioStatus
       readonly errorCode: number | null
       readonly errorText: string | null
+      readonly billing?: Billing
     }
   /** Twilio refused the message: it was not sent. */
   | { readonly outcome: 'rejected'; readonly errorCode: number | null; readonly errorText: string }
@@ -148,6 +151,8 @@ export type Event =
       readonly status: TwilioStatus
       readonly errorCode: number | null
       readonly errorText: string | null
+      /** Only the API states it. */
+      readonly billing?: Billing
     }
   /** A person asks for a retry now. */
   | {
@@ -183,6 +188,7 @@ export type Event =
       readonly status: TwilioStatus
       readonly errorCode: number | null
       readonly errorText: string | null
+      readonly billing?: Billing
     }
   /** A person states that Twilio does not have an attempt in doubt. */
   | {

@@ -15,6 +15,8 @@ export type AttemptView = Pick<
   | 'excused'
   | 'account'
   | 'sender'
+  | 'segments'
+  | 'price'
   | 'times'
 >
 
@@ -79,7 +81,20 @@ export function toMessageView(message: StoredMessage): MessageView {
 }
 
 function toAttemptView(attempt: Attempt): AttemptView {
-  const { number, sid, status, errorCode, errorText, postponements, excused, account, sender, times } =
-    attempt
-  return { number, sid, status, errorCode, errorText, postponements, excused, account, sender, times }
+  const { number, sid, status, errorCode, errorText, postponements, excused, account, sender } = attempt
+  const { segments, price, times } = attempt
+  return {
+    number,
+    sid,
+    status,
+    errorCode,
+    errorText,
+    postponements,
+    excused,
+    account,
+    sender,
+    segments,
+    price,
+    times,
+  }
 }

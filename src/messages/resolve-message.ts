@@ -94,8 +94,18 @@ async function eventOf(
     return { why: `Twilio account ${deps.twilio.accountSid} has no message with this sid` }
   if (answer.outcome === 'unavailable')
     return { why: `Twilio could not be asked for the message with this sid: ${answer.reason}` }
-  const { status, errorCode, errorText } = answer.message
-  return { kind: 'adopt', attempt, claimedAt, found: answer.facts, sid, status, errorCode, errorText }
+  const { status, errorCode, errorText, billing } = answer.message
+  return {
+    kind: 'adopt',
+    attempt,
+    claimedAt,
+    found: answer.facts,
+    sid,
+    status,
+    errorCode,
+    errorText,
+    billing,
+  }
 }
 
 async function findOwner({ database }: Deps, { id, to }: Message, sid: string): Promise<Refused | null> {

@@ -4,7 +4,7 @@ import type { AccountStatus } from './account-resource.ts'
 import { MAX_CALLBACKS_IN_FLIGHT } from './callback-queue.ts'
 import type { Chaos } from './chaos.ts'
 import { type Html, html } from '../shared/html.ts'
-import { SERVICE_SENDER } from './message-resource.ts'
+import { PRICE_PER_SEGMENT, SERVICE_SENDER } from './message-resource.ts'
 import { SIMULATOR_AUTH_TOKEN, type SimulatorSettings } from './simulator-options.ts'
 import type { SubmissionAnswer } from './submission-answer.ts'
 import { codesThatNeverLeaveTwilio } from './twilio-errors.ts'
@@ -32,7 +32,7 @@ function notSimulated({ maxKept }: SimulatorSettings): readonly string[] {
     'Media, content templates, scheduling (SendAt), MaxPrice and link shortening: these fields are ignored. A Body is always required.',
     'Updating, canceling, redacting or deleting a message, and its Media and Feedback: 404. No message is ever scheduled, canceled, read or received.',
     'Queues and rate limits of senders. Every message takes the same time. ValidityPeriod is checked and stored, but no message expires.',
-    'Prices: price is always null.',
+    `Prices: every sent segment costs ${PRICE_PER_SEGMENT} USD, and the price is stated immediately. Twilio states it minutes later; it depends on the country, and carriers add fees.`,
     'Callbacks for "queued" and "sending", and the field ErrorMessage. Redirects are recorded and not followed.',
     'Edge location (e) and sni in the fragment of a callback URL (#rc=…). Invalid parameters are ignored. A connection that breaks before the answer counts as a read time-out (rt). Only the status of an answer counts, not its body.',
     'Twilio’s refusal of callback URLs that it cannot reach. Here, localhost and http are allowed.',

@@ -72,6 +72,9 @@ export function createResource(
   }
 }
 
+/** USD, of a text to the United States in 2026, without the carrier's fee. */
+export const PRICE_PER_SEGMENT = 0.0083
+
 export function changeStatus(
   resource: MessageResource,
   { status, errorCode, nowMs }: { status: MessageStatus; errorCode: number | null; nowMs: number },
@@ -86,6 +89,9 @@ export function changeStatus(
     resource.num_segments = String(countSegments(resource.body))
     resource.price_unit = 'USD'
   }
+  // A message that failed before it was sent is not billed by the segment.
+  if (status !== 'failed' && resource.date_sent !== null)
+    resource.price = (-PRICE_PER_SEGMENT * Number(resource.num_segments)).toFixed(5)
 }
 
 /** The format of all times in the API. */

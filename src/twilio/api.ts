@@ -28,6 +28,9 @@ export interface CreatedMessage {
   readonly status: unknown
   readonly errorCode: unknown
   readonly errorMessage: unknown
+  readonly numSegments: unknown
+  readonly price: unknown
+  readonly priceUnit: unknown
 }
 
 export interface CreateParameters {

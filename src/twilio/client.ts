@@ -10,6 +10,7 @@ import { type HttpResponse, RequestError, readCertificates } from './http-client
 import { type FetchAnswer, fetchMessage, type ListAnswer, listMessagesTo } from './lookup.ts'
 import { statusCallbackUrl } from './status-callback.ts'
 import { cleanText, SID } from './parse-body.ts'
+import { readBilling } from './read-billing.ts'
 
 /** Its promises never reject. */
 export interface TwilioClient {
@@ -72,6 +73,7 @@ function classifyResponse(message: CreatedMessage): Answer {
     status: typeof status === 'string' && isTwilioStatus(status) ? status : 'accepted',
     errorCode: typeof message.errorCode === 'number' ? message.errorCode : null,
     errorText: cleanText(message.errorMessage),
+    billing: readBilling(message.numSegments, message.price, message.priceUnit),
   }
 }
 

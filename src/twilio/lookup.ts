@@ -1,14 +1,17 @@
 // Looks up the status of an attempt at Twilio: by its sid, or in the message list if its sid is not known.
+import type { Billing } from '../delivery/billing.ts'
 import { isTwilioStatus, type TwilioStatus } from '../delivery/status.ts'
 import { describeFailure, Refusal, type TwilioApi } from './api.ts'
 import type { HttpResponse } from './http-client.ts'
 import { cleanText, parseJson, SID } from './parse-body.ts'
+import { readBilling } from './read-billing.ts'
 
 export interface FoundMessage {
   readonly sid: string
   readonly status: TwilioStatus
   readonly errorCode: number | null
   readonly errorText: string | null
+  readonly billing: Billing
   /**
    * The status that Twilio reports, if this version does not know it. `status` is then `accepted`, the lowest possible
    * one.
@@ -163,7 +166,8 @@ function ageSecondsOf(message: unknown, nowMs: number): number {
 
 export function toFound(message: unknown): FoundMessage | null {
   if (message === null || typeof message !== 'object') return null
-  const { sid, status, error_code: code, error_message: text } = message as Record<string, unknown>
+  const fields = message as Record<string, unknown>
+  const { sid, status, error_code: code, error_message: text } = fields
   if (typeof sid !== 'string' || !SID.test(sid)) return null
   return {
     sid,
@@ -172,5 +176,6 @@ export function toFound(message: unknown): FoundMessage | null {
       : { status: 'accepted', unknownStatus: cleanText(status) ?? 'none' }),
     errorCode: Number(code) || null,
     errorText: cleanText(text),
+    billing: readBilling(fields['num_segments'], fields['price'], fields['price_unit']),
   }
 }

@@ -155,6 +155,8 @@ test('a message is read as it was written', async () => {
           excused: true,
           account: `AC${'1'.repeat(32)}`,
           sender: '+12065550100',
+          segments: 2,
+          price: { amount: 0.0166, unit: 'USD' },
           times: { submitting: '2031-02-03T04:00:00.000Z', undelivered: '2031-02-03T04:01:00.000Z' },
         },
         {
@@ -167,6 +169,8 @@ test('a message is read as it was written', async () => {
           excused: false,
           account: null,
           sender: null,
+          segments: null,
+          price: null,
           times: {},
         },
       ],

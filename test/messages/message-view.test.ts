@@ -45,6 +45,8 @@ test('get() returns the row with its attempts and the metadata of the app, by id
         excused: false,
         account: world.env['TWILIO_ACCOUNT_SID'],
         sender: world.env['TWILIO_FROM_NUMBER'],
+        segments: null,
+        price: null,
         times: expect.any(Object),
       },
     ],

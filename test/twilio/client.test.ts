@@ -64,6 +64,7 @@ describe('a 2xx with a sid is accepted:', () => {
       status: recorded,
       errorCode: null,
       errorText: null,
+      billing: { segments: null, price: null },
     })
   })
 
@@ -80,6 +81,7 @@ describe('a 2xx with a sid is accepted:', () => {
       status: 'failed',
       errorCode: 30002,
       errorText: 'Suspended',
+      billing: { segments: null, price: null },
     })
   })
 

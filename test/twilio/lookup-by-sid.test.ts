@@ -20,11 +20,19 @@ describe('a message looked up by its sid', () => {
     return fetched
   }
 
-  test('is found, with its status and error', async () => {
-    const resource = createdMessage({ sid: SID, status: 'failed', error_code: 30001, error_message: 'Full' })
+  test('is found, with its status, error and price', async () => {
+    const failure = { status: 'failed', error_code: 30001, error_message: 'Full' }
+    const bill = { num_segments: '2', price: '-0.01660', price_unit: 'usd' }
+    const resource = createdMessage({ sid: SID, ...failure, ...bill })
     expect(await fetchFrom(answerWith(200, resource))).toEqual({
       outcome: 'found',
-      message: { sid: SID, status: 'failed', errorCode: 30001, errorText: 'Full' },
+      message: {
+        sid: SID,
+        status: 'failed',
+        errorCode: 30001,
+        errorText: 'Full',
+        billing: { segments: 2, price: { amount: 0.0166, unit: 'USD' } },
+      },
     })
   })
 

@@ -74,6 +74,7 @@ describe('the message list', () => {
           status: 'undelivered',
           errorCode: 30003,
           errorText: 'Unreachable',
+          billing: { segments: null, price: null },
           body: SUBMISSION.body,
           ageSeconds: 12,
         },
