@@ -156,7 +156,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
   },
   {
     name: 'status',
-    description: 'show whether sending works, is on hold or paused; exit code 0 only if it works',
+    description: 'show whether sending works, and incidents with what to do; exit code 0 only without any',
     define: (command) => command.option('--json', 'print JSON'),
     example: 'sms-retry status',
     load: async () => (await import('./hold-commands.ts')).statusCommand,

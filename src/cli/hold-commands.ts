@@ -1,13 +1,20 @@
 // The commands `pause` and `resume`, which stop and start the sending of all processes, and `status`, which shows whether
-// they send.
+// they send and which incidents there are.
 import type { Env } from '../config/config.ts'
-import { changeSending, pauseSending, readAccountState, resumeSending } from '../db/account-row.ts'
-import { readBacklog } from '../db/backlog.ts'
+import { changeSending, pauseSending, resumeSending } from '../db/account-row.ts'
 import { requireCurrentTable } from '../db/bookkeeping.ts'
 import { type AccountState, isStopped } from '../delivery/account-state.ts'
 import type { Db } from '../postgres/pool.ts'
+import { readHealth } from '../processes/health-watch.ts'
 import { print, printJson, printStatus } from '../shared/output.ts'
-import { accountJson, accountView, codeAndReason, describePauseOf, formatUtc } from './hold-views.ts'
+import {
+  accountJson,
+  accountView,
+  codeAndReason,
+  describePauseOf,
+  findingsView,
+  formatUtc,
+} from './hold-views.ts'
 import { userName } from './user-name.ts'
 import { withDatabase } from './with-database.ts'
 
@@ -49,20 +56,22 @@ function change(env: Env, work: (tx: Db, before: AccountState) => Promise<void>)
   })
 }
 
-/** @returns false if sending is on hold or paused */
+/** @returns false if there is a finding, a warning included: for example, sending is on hold or paused */
 export async function statusCommand(env: Env, { json }: { readonly json?: true }): Promise<boolean> {
-  const { account, backlog } = await withDatabase(env, async (database) => {
+  const { account, backlog, findings } = await withDatabase(env, async (database) => {
     await requireCurrentTable(database)
-    return { account: await readAccountState(database), backlog: await readBacklog(database) }
+    return readHealth(database)
   })
   const { hold, pause } = account.state
-  if (json) printJson(accountJson(account.state, backlog))
+  if (json) printJson({ ...accountJson(account.state, backlog), findings })
   else {
     print(accountView(account, backlog))
+    const view = findingsView(findings)
+    if (view !== null) print(view)
     if (pause !== null) printStatus('To send again, run: sms-retry resume')
     else if (hold !== null) printStatus(END_OF_HOLD)
   }
-  return !isStopped(account.state)
+  return findings.length === 0
 }
 
 const END_OF_HOLD =

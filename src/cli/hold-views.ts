@@ -1,4 +1,5 @@
-// Formats the state of the Twilio account for `status`, `pause` and `resume`: facts for people, JSON with stable keys.
+// Formats the state of the Twilio account for `status`, `pause` and `resume`, and the findings of `status`: facts for people,
+// JSON with stable keys.
 import type { StoredAccountState } from '../db/account-row.ts'
 import type { Backlog } from '../db/backlog.ts'
 import {
@@ -9,6 +10,7 @@ import {
   type Pause,
 } from '../delivery/account-state.ts'
 import { reasonOf } from '../delivery/error-codes.ts'
+import type { Finding } from '../delivery/health-finding.ts'
 import { secondsBetween } from '../delivery/seconds.ts'
 import { count, duration } from '../shared/figures.ts'
 import { styled } from '../shared/output.ts'
@@ -35,6 +37,17 @@ export function accountView({ state, now }: StoredAccountState, backlog: Backlog
   const isWorking = !isStopped(state)
   const head = isWorking ? 'works' : pause === null ? 'is on hold' : 'is paused'
   return [`Sending ${styled(isWorking ? 'green' : 'red', head)}`, ...lines].join('\n')
+}
+
+/** Null if the state of the account says everything. A hold and a pause are part of that state. */
+export function findingsView(findings: readonly Finding[]): string | null {
+  const shown = findings.filter(({ name }) => name !== 'hold' && name !== 'paused')
+  if (shown.length === 0) return null
+  const lines = shown.map(({ name, severity, sentence, advice }) => {
+    const head = styled(severity === 'critical' ? 'red' : 'yellow', severity.padEnd(FACT_WIDTH))
+    return `${head}${hanging(`${sentence}. ${advice} (${name})`, FACT_WIDTH)}`
+  })
+  return ['', ...lines].join('\n')
 }
 
 function describeProbes(

@@ -1,4 +1,4 @@
-// The statement with which all workers share one rate limit: each reserves the next slots for its attempts. (GCRA, the
+// The statements with which all workers share one rate limit: each reserves the next slots for its attempts. (GCRA, the
 // generic cell rate algorithm, without a burst.)
 import type { Db } from '../postgres/pool.ts'
 
@@ -24,4 +24,12 @@ export async function reserveSends(db: Db, attempts: number, perSecond: number):
   const [row] = rows
   if (row === undefined) throw new Error('the rate gave no row')
   return row.wait
+}
+
+/** The end of the latest reservation. Without SEND_RATE_PER_SECOND, it is the time of the installation. */
+export async function readReservedUntil(db: Db): Promise<Date | null> {
+  const { rows } = await db.executeSql<{ nextAt: Date }>(
+    `select next_at as "nextAt" from sms_retry.send_rate`,
+  )
+  return rows[0]?.nextAt ?? null
 }

@@ -1,5 +1,6 @@
 // Do all processes record outcomes, or none? Does a worker deliver them, and does the app take them?
-import { type LiveInstance, listInstances } from '../db/instances.ts'
+import { listInstances } from '../db/instances.ts'
+import { nameOfInstance, withoutOutcomes } from '../delivery/instance-agreement.ts'
 import { startQueue } from '../jobs/queue.ts'
 import type { Database } from '../postgres/pool.ts'
 import { QUEUE_STOP_TIMEOUT_MS } from '../processes/stop-timeouts.ts'
@@ -9,10 +10,10 @@ import { SILENT } from './schema.ts'
 export const examineOutcomes: Examine = async ({ config, database }) => {
   const instances = await listInstances(database)
   const settings = [
-    ...instances.map((instance) => ({ name: nameOf(instance), isOn: isOn(instance) })),
-    { name: 'this command', isOn: config.outcomes.isOn },
+    ...instances.map((instance) => ({ name: nameOfInstance(instance), settings: instance.settings })),
+    { name: 'this command', settings: { outcomeEvents: config.outcomes.isOn } },
   ]
-  const off = settings.filter((setting) => !setting.isOn).map(({ name }) => name)
+  const off = withoutOutcomes(settings).map(({ name }) => name)
   const hasReceiver = instances.some((instance) => instance.settings.deliversOutcomes === true)
   const failed = await failedFindings(database)
   if (off.length === settings.length)
@@ -43,10 +44,6 @@ const NOT_RECORDED = warning(
   'A worker delivers outcomes, but no process records them: OUTCOME_EVENTS is not true',
   'Set OUTCOME_EVENTS=true in every process, or remove onOutcome from startWorker.',
 )
-
-/** A process of a version without this setting records nothing. */
-const isOn = ({ settings }: LiveInstance): boolean => settings.outcomeEvents === true
-const nameOf = ({ role, host, pid }: LiveInstance): string => `${role} ${host}:${pid}`
 
 const MAX_COUNTED = 1000
 

@@ -7,7 +7,9 @@ import { readMetrics, ROLES, type StoredMetrics } from '../db/instances.ts'
 import type { AccountState } from '../delivery/account-state.ts'
 import { DELIVERY_STATUSES, isFinal } from '../delivery/status.ts'
 import { DatabaseError } from '../shared/errors.ts'
+import { HealthWatch } from '../processes/health-watch.ts'
 import { type Instance, type InstanceDeps, toSnapshot } from '../processes/instance.ts'
+import { findingGauge } from './finding-gauge.ts'
 import { gauge, type Snapshot, toText, withoutGauges } from '../metrics/metrics-snapshot.ts'
 
 /** The backlog is cached for at least this long, and for 20 times the duration of its query. */
@@ -16,11 +18,13 @@ const MIN_BACKLOG_AGE_MS = 5_000
 export class Exposition {
   readonly #deps: InstanceDeps
   readonly #instance: Instance
+  readonly #health: HealthWatch
   #reading: Promise<string> | undefined
   #backlog: Promise<Backlog | null> | undefined
   #backlogValidUntilMs = 0
 
-  constructor(deps: InstanceDeps, instance: Instance) {
+  constructor(deps: InstanceDeps, instance: Instance, health = new HealthWatch(deps)) {
+    this.#health = health
     this.#deps = deps
     this.#instance = instance
   }
@@ -37,16 +41,17 @@ export class Exposition {
     const { database, metrics, logger } = this.#deps
     try {
       // In parallel, so that an unresponsive database costs one time-out and not two.
-      const [backlog, { state }] = await Promise.all([
+      const [backlog, { state }, findings] = await Promise.all([
         this.#readBacklog(),
         readAccountState(database),
+        this.#health.findings(),
         this.#instance.write(),
       ])
       const stored = await readMetrics(database)
       const snapshots = stored.map(({ isLive, metrics: each }) =>
         isLive ? toSnapshot(each) : withoutGauges(toSnapshot(each)),
       )
-      const own = [databaseUp(1), instancesOf(stored), holdOf(state)]
+      const own = [databaseUp(1), instancesOf(stored), holdOf(state), findingGauge(findings ?? [])]
       return await toText([...snapshots, own, toGauges(backlog)])
     } catch (error) {
       if (!(error instanceof DatabaseError)) throw error

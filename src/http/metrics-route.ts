@@ -2,6 +2,7 @@
 import type { RequestHandler, Response } from 'express'
 import { Exposition } from './exposition.ts'
 import type { Instance, InstanceDeps } from '../processes/instance.ts'
+import type { HealthWatch } from '../processes/health-watch.ts'
 import { errorFields } from '../shared/log.ts'
 import { equalSecrets } from './equal-secrets.ts'
 import type { GuessLimit } from './guess-limit.ts'
@@ -14,8 +15,9 @@ export function metricsRoute(
   deps: InstanceDeps,
   instance: Instance,
   guessLimit: GuessLimit,
+  health?: HealthWatch,
 ): RequestHandler {
-  const exposition = new Exposition(deps, instance)
+  const exposition = new Exposition(deps, instance, health)
   return async (request, response) => {
     const { method, headers } = request
     if (method !== 'GET' && method !== 'HEAD') {

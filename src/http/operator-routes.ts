@@ -1,5 +1,6 @@
 // The routes for operators: metrics and dashboard. Wrong passwords and wrong tokens count towards one limit.
 import { Router } from 'express'
+import { HealthWatch } from '../processes/health-watch.ts'
 import type { Instance } from '../processes/instance.ts'
 import type { LazyRecording, Runtime } from '../processes/runtime.ts'
 import { dashboardRoute } from './dashboard/dashboard-route.ts'
@@ -16,9 +17,11 @@ export function operatorRoutes(
   const { metricsToken, dashboard } = runtime.config
   const router = Router()
   const guessLimit = new GuessLimit(runtime.logger)
-  if (metricsToken !== null) router.all('/metrics', metricsRoute(metricsToken, runtime, instance, guessLimit))
-  if (isOpen) router.use(dashboardRoute(runtime, recording, 'open'))
+  const health = new HealthWatch(runtime)
+  if (metricsToken !== null)
+    router.all('/metrics', metricsRoute(metricsToken, runtime, instance, guessLimit, health))
+  if (isOpen) router.use(dashboardRoute(runtime, recording, 'open', health))
   else if (dashboard.credentials !== null)
-    router.use(dashboardRoute(runtime, recording, { credentials: dashboard.credentials, guessLimit }))
+    router.use(dashboardRoute(runtime, recording, { credentials: dashboard.credentials, guessLimit }, health))
   return router
 }

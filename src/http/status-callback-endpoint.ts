@@ -15,6 +15,7 @@ import {
 } from './callback-result.ts'
 import { ForgeryLimit } from './forgery-limit.ts'
 import { type Form, type FormBody, readForm } from './read-form.ts'
+import { RefusedCallbacks } from './refused-callbacks.ts'
 
 /**
  * These retries cover a short outage of the database and a lost answer to a commit. After them, the answer is 503, and
@@ -51,6 +52,7 @@ interface Refused {
 
 export function statusCallbackEndpoint(runtime: Runtime, recording: LazyRecording): AnswerCallback {
   const forgeryLimit = new ForgeryLimit(runtime.config.twilio.authTokens, runtime.logger)
+  const refusedCallbacks = new RefusedCallbacks(runtime)
   const record = (callback: StatusCallback): Promise<void> =>
     retryOnDatabaseError(async () => recordCallback(await recording.get(), callback), RETRY_AFTER_MS, {
       withinMs: RETRY_WITHIN_MS,
@@ -59,9 +61,9 @@ export function statusCallbackEndpoint(runtime: Runtime, recording: LazyRecordin
     if (request.method !== 'POST') return { status: 405, headers: { Allow: 'POST' }, body: '' }
     try {
       const refused = await takeCallback(runtime, forgeryLimit, record, request)
-      return refused === null
-        ? { status: 204, headers: resultHeader('accepted'), body: '' }
-        : refuse(runtime, refused)
+      if (refused === null) return { status: 204, headers: resultHeader('accepted'), body: '' }
+      refusedCallbacks.add(refused.refusal, request.search)
+      return refuse(runtime, refused)
     } catch (error) {
       return refuse(runtime, refusalOf(runtime, error))
     }
@@ -123,6 +125,7 @@ async function parseAndRecord(
     logger.warn('Status callback refused: it belongs to another account', { accountSid: callback.accountSid })
     return { refusal: 'other_account', why: 'The callback belongs to another account' }
   }
+  metrics.activity.callback()
   if ('unknownStatus' in callback) {
     // Twilio has added a status. The answer is still 204: Twilio logs any other answer as an error of the endpoint.
     const { unknownStatus: status, sid } = callback

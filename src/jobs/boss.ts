@@ -1,10 +1,17 @@
 // Creates pg-boss for the queue and for its migration: on our database, in a schema of its own.
+import { createRequire } from 'node:module'
 import type { ConstructorOptions, PgBoss } from 'pg-boss'
 import type { Database, Db } from '../postgres/pool.ts'
 import { errorFields, type Logger, throttledLog } from '../shared/log.ts'
 
 /** Not pg-boss's default schema: the app may use pg-boss as well, in any version. */
 export const QUEUE_SCHEMA = 'sms_retry_pgboss'
+
+/** The version of pg-boss's schema that this version of the package needs. */
+export function requiredQueueVersion(): number {
+  const manifest: { pgboss: { schema: number } } = createRequire(import.meta.url)('pg-boss/package.json')
+  return manifest.pgboss.schema
+}
 
 export interface Boss {
   readonly boss: PgBoss

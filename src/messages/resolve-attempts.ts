@@ -4,6 +4,7 @@ import { areTooMany, findOthers, readClock } from '../db/overdue.ts'
 import type { Inquiry } from '../delivery/decision.ts'
 import type { Event, Message } from '../delivery/message.ts'
 import { LATEST_ACCEPTANCE_SECONDS } from '../delivery/reconcile-time.ts'
+import type { AttemptStatus } from '../delivery/status.ts'
 import { DatabaseError, OverloadedError } from '../shared/errors.ts'
 import { errorFields } from '../shared/log.ts'
 import { rewrittenForm } from '../shared/phone-number.ts'
@@ -36,7 +37,9 @@ export async function resolveAttempt(
     const recorded = await deps.recorder.record({ target: { id: messageId, proof: { key, to } }, event })
     // The row was deleted, or a callback came first.
     if (!recorded.known || recorded.decision.kind === 'ignore') return 'answered'
-    return logFinding(deps, inquiry, recorded.before, recorded.decision.message)
+    const { before, decision } = recorded
+    if (isMissedReport(before, decision.message, attempt)) deps.metrics.activity.missed()
+    return logFinding(deps, inquiry, before, decision.message)
   } catch (error) {
     if (!(error instanceof DatabaseError || error instanceof OverloadedError)) throw error
     deps.logger.error('Could not record the status of an attempt', {
@@ -125,6 +128,17 @@ async function searchMessageList(
   const isComplete = answer.isComplete && !areTooMany(others)
   const isRewritten = rewrittenForm(to) !== null
   return { kind: 'listed', attempt, claimedAt, entries, isRewritten, toleranceSeconds, isComplete, others }
+}
+
+const REPORTED: ReadonlySet<AttemptStatus> = new Set(['sent', 'delivered', 'read', 'undelivered', 'failed'])
+
+/** Whether the lookup found a status of our own request to Twilio that a status callback should have reported. */
+function isMissedReport(before: Message, after: Message, attempt: number): boolean {
+  const [earlier, entry] = [before, after].map(({ attempts }) =>
+    attempts.find(({ number }) => number === attempt),
+  )
+  if (earlier?.times.submitting === undefined || earlier.sid === null || entry === undefined) return false
+  return entry.status !== earlier.status && REPORTED.has(entry.status)
 }
 
 function logFinding(

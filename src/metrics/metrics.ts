@@ -13,6 +13,7 @@ import {
   isFailedAttempt,
   isFinal,
 } from '../delivery/status.ts'
+import { Activity } from './activity.ts'
 import { loadPromClient, type Snapshot, takeSnapshot } from './metrics-snapshot.ts'
 
 const CALLBACK_RESULTS = [
@@ -47,6 +48,7 @@ type Count = prom.Counter.Internal
 type Counts<Word extends string> = Readonly<Record<Word, Count>>
 
 export class Metrics {
+  readonly activity = new Activity()
   /** Status callbacks by result. */
   readonly callbacks: Counts<(typeof CALLBACK_RESULTS)[number]>
   /** Overdue messages by the result of the sweep. */
@@ -143,6 +145,7 @@ export class Metrics {
 
   /** Counts a due attempt that was claimed. */
   claimed({ nextRetryAt, createdAt }: Message, claimedAt: Date): void {
+    this.activity.claimed()
     const dueAt = nextRetryAt ?? createdAt
     this.#latenessSeconds.observe(Math.max(0, claimedAt.getTime() - dueAt.getTime()) / 1000)
   }

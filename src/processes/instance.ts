@@ -11,7 +11,8 @@ import {
   type Role,
   removeExitedInstances,
   updateInstance,
-  writeExitedMetrics,
+  type InstanceFigures,
+  writeExited,
 } from '../db/instances.ts'
 import type { Config } from '../config/config.ts'
 import type { Database } from '../postgres/pool.ts'
@@ -102,7 +103,7 @@ export class Instance {
     const { database } = this.#deps
     if (this.#written !== null) {
       const snapshot = await this.#snapshot()
-      if (await updateInstance(database, this.#id, toJson(snapshot))) {
+      if (await updateInstance(database, this.#id, this.#figures(snapshot))) {
         this.#written = snapshot
         return
       }
@@ -113,7 +114,7 @@ export class Instance {
       this.#id = randomUUID()
     }
     const snapshot = await this.#snapshot()
-    await insertInstance(database, this.#describe(), toJson(snapshot))
+    await insertInstance(database, this.#describe(), this.#figures(snapshot))
     this.#written = snapshot
     // Every start adds a row, so every start also removes the rows of dead instances. The table stays small.
     if (await hasExitedInstances(database)) await mergeExited(database, null)
@@ -121,6 +122,10 @@ export class Instance {
 
   async #snapshot(): Promise<Snapshot> {
     return minus(await this.#deps.metrics.snapshot(), this.#addedToExited)
+  }
+
+  #figures(snapshot: Snapshot): InstanceFigures {
+    return { metrics: toJson(snapshot), activity: this.#deps.metrics.activity.ages() }
   }
 
   #describe(): Parameters<typeof insertInstance>[1] {
@@ -148,8 +153,8 @@ async function mergeExited(database: Database, id: string | null): Promise<void>
     const earlier = await lockExitedMetrics(tx)
     const exited = await removeExitedInstances(tx, id)
     if (exited.length === 0) return
-    const all = [earlier, ...exited].map(toSnapshot).map(withoutGauges)
-    await writeExitedMetrics(tx.atCommit, toJson(await sum(all)))
+    const all = [earlier, ...exited.map(({ metrics }) => metrics)].map(toSnapshot).map(withoutGauges)
+    await writeExited(tx.atCommit, toJson(await sum(all)), exited)
   })
 }
 

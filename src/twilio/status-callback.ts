@@ -124,6 +124,19 @@ function hasHiddenField(fields: Fields, signed: string): boolean {
 }
 
 /**
+ * The message that a refused request names, with the key that only Twilio and we know. Null without one.
+ *
+ * @param search the query of the URL as received
+ */
+export function parseKeyedMessage(
+  search: string,
+): { readonly messageId: number; readonly key: string } | null {
+  const origin = parseOrigin(search)
+  if (origin === null || origin === 'unreadable' || origin.key === null) return null
+  return { messageId: origin.messageId, key: origin.key }
+}
+
+/**
  * Uses the same parser as the signature check of the twilio package, so that only signed parameters are read. That
  * parser ignores everything after 1,000 pairs.
  */

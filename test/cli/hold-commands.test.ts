@@ -5,6 +5,7 @@ import { spawnSync } from 'node:child_process'
 import { userInfo } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
+import { Instance } from '../../src/processes/instance.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { startWorld, type World } from '../support/world.ts'
 import { type Ended, runCli, runCliProcess, WORKING_NUMBER } from './run-cli.ts'
@@ -16,11 +17,22 @@ const ME = userInfo().username
 const TIME = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC`
 
 let world: World
+let stopHeartbeat: () => Promise<void>
 beforeAll(async () => {
-  // Without a worker, no probe is made.
+  // Without a worker, no probe is made. Its heartbeat alone keeps `status` from reporting that there is none.
   world = await startWorld({ env: { RETRY_DELAY_SCALE: '1' } })
+  const runtime = world.openRuntime()
+  const heartbeat = new Instance(runtime, 'worker')
+  await heartbeat.start()
+  stopHeartbeat = async () => {
+    await heartbeat.stop()
+    await runtime.database.close()
+  }
 })
-afterAll(() => world.stop())
+afterAll(async () => {
+  await stopHeartbeat()
+  await world.stop()
+})
 beforeEach(async () => {
   await run('resume')
   // A success ends the failures of an earlier test.
@@ -31,6 +43,14 @@ beforeEach(async () => {
 const run = (...args: string[]): Promise<Ended> => runCli(args, world.env)
 const send = async (to: string): Promise<string> =>
   (await world.sender.send({ userId: 7, to, body: 'Hello' })).status
+
+const finding = (name: string, severity: string, sentence: string): object => ({
+  name,
+  severity,
+  sentence: expect.stringContaining(sentence),
+  advice: expect.stringContaining('sms-retry resume'),
+  path: '/queue',
+})
 
 async function fail(times: number): Promise<void> {
   for (let n = 0; n < times; n += 1) await send(ACCOUNT_FAILS)
@@ -204,6 +224,7 @@ describe('status', () => {
       pause: null,
       failures,
       ...counts,
+      findings: [],
     })
 
     await fail(5)
@@ -217,13 +238,22 @@ describe('status', () => {
       probes: 0,
       probeAt: expect.stringMatching(/Z$/),
     }
-    expect(JSON.parse(held.stdout)).toEqual({ state: 'on_hold', hold, pause: null, failures, ...counts })
+    const heldFinding = finding('hold', 'critical', 'Sending is on hold: the Twilio account fails with 20003')
+    expect(JSON.parse(held.stdout)).toEqual({
+      state: 'on_hold',
+      hold,
+      pause: null,
+      failures,
+      ...counts,
+      findings: [heldFinding],
+    })
 
     await run('pause', '--reason', 'Why')
     const paused = await run('status', '--json')
     expect(paused.code).toBe(1)
     const pause = { since: expect.stringMatching(/Z$/), by: ME, reason: 'Why' }
-    expect(JSON.parse(paused.stdout)).toEqual({ state: 'paused', hold, pause, failures, ...counts })
+    const findings = [heldFinding, finding('paused', 'warning', 'Sending is paused: Why')]
+    expect(JSON.parse(paused.stdout)).toEqual({ state: 'paused', hold, pause, failures, ...counts, findings })
   })
 })
 

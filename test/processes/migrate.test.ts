@@ -39,6 +39,7 @@ const ALL_MIGRATIONS = [
   '012-installation',
   '013-account-state',
   '014-instance-settings',
+  '015-instance-activity',
 ]
 
 const databases: TestDatabase[] = []

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { type ErrorRequestHandler, type Request, type RequestHandler, Router } from 'express'
 import { readAccountState } from '../../db/account-row.ts'
+import type { HealthWatch } from '../../processes/health-watch.ts'
 import type { LazyRecording, Runtime } from '../../processes/runtime.ts'
 import { DatabaseError, SchemaError } from '../../shared/errors.ts'
 import { errorFields, type Logger } from '../../shared/log.ts'
@@ -21,6 +22,7 @@ import {
   sendPage,
   setAccount,
   setBasePath,
+  setFindings,
 } from './layout.ts'
 import { messageRoutes } from './message-routes.ts'
 import { overviewPage } from './overview-page.ts'
@@ -46,7 +48,12 @@ const PATHS = [
 /** `open` shows the dashboard without credentials: for a process that no other machine can reach. */
 export type Access = { readonly credentials: Credentials; readonly guessLimit: GuessLimit } | 'open'
 
-export function dashboardRoute(runtime: Runtime, recording: LazyRecording, access: Access): Router {
+export function dashboardRoute(
+  runtime: Runtime,
+  recording: LazyRecording,
+  access: Access,
+  health: HealthWatch,
+): Router {
   const { publicBaseUrl } = runtime.config
   const publicUrl = URL.canParse(publicBaseUrl) ? new URL(publicBaseUrl) : null
   const publicPath = publicUrl?.pathname.replace(/\/$/, '') ?? ''
@@ -74,7 +81,7 @@ export function dashboardRoute(runtime: Runtime, recording: LazyRecording, acces
       setBasePath(response, publicPathOf(request))
       next()
     },
-    pageRoutes(runtime, [
+    pageRoutes(runtime, health, [
       // Before the routes of one message: `bulk` is no id.
       bulkRoutes(runtime, recording, operator, publicUrl),
       messageRoutes(runtime, recording, operator, publicUrl),
@@ -89,12 +96,19 @@ export function dashboardRoute(runtime: Runtime, recording: LazyRecording, acces
 const UNNAMED = 'dashboard'
 
 /** The pages behind the sign-in. Their errors are pages as well. */
-function pageRoutes({ database, policy, logger, config }: Runtime, routers: readonly Router[]): Router {
+function pageRoutes(
+  { database, policy, logger, config }: Runtime,
+  health: HealthWatch,
+  routers: readonly Router[],
+): Router {
   const { showContent } = config.dashboard
   const router = Router({ caseSensitive: true })
   router.get('/assets/:file', sendAsset)
   router.use(async (_request, response, next) => {
-    setAccount(response, await readAccountState(database))
+    // In parallel, so that an unresponsive database costs one time-out and not two.
+    const [account, findings] = await Promise.all([readAccountState(database), health.findings()])
+    setAccount(response, account)
+    setFindings(response, findings ?? [])
     next()
   })
   router.get(

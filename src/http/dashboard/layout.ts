@@ -2,8 +2,10 @@
 import type { Request, Response } from 'express'
 import helmet from 'helmet'
 import type { StoredAccountState } from '../../db/account-row.ts'
+import type { Finding } from '../../delivery/health-finding.ts'
 import { type Html, html } from '../../shared/html.ts'
 import { accountBanner } from './account-banner.ts'
+import { findingsBanner } from './findings-banner.ts'
 
 /** Nothing from other origins, nothing inline. uPlot sets element sizes by script, which `style-src` allows. */
 export const securityHeaders = helmet({
@@ -71,6 +73,17 @@ function maybeAccountOf({ locals }: Response): StoredAccountState | undefined {
   return locals[ACCOUNT]
 }
 
+const FINDINGS = 'smsRetryFindings'
+
+/** The findings for the banner. They may be some seconds old; the state of the account is not. */
+export function setFindings(response: Response, findings: readonly Finding[]): void {
+  response.locals[FINDINGS] = findings
+}
+
+function findingsOfPage({ locals }: Response): readonly Finding[] {
+  return locals[FINDINGS] ?? []
+}
+
 /** @param request its path selects the highlighted navigation link */
 export function sendPage(
   request: Request,
@@ -104,6 +117,7 @@ export function sendPage(
 </header>
 <main${refreshSeconds === null ? '' : html` data-refresh-seconds="${refreshSeconds}"`}>
 ${account === undefined ? '' : accountBanner(base, account)}
+${findingsBanner(base, findingsOfPage(response))}
 ${content}
 </main>
 <footer>All times are UTC. <span id="refreshed" role="status"></span></footer>

@@ -1,0 +1,20 @@
+// The banner of every page while there is an incident, apart from a hold or a pause (account-banner.ts): what is wrong, what
+// to do, and the page with the rows.
+import type { Finding } from '../../delivery/health-finding.ts'
+import { type Html, html } from '../../shared/html.ts'
+
+/** Empty without findings. */
+export function findingsBanner(base: string, findings: readonly Finding[]): Html {
+  const shown = findings.filter(({ name }) => name !== 'hold' && name !== 'paused')
+  if (shown.length === 0) return html``
+  const isCritical = shown.some(({ severity }) => severity === 'critical')
+  return html`<section class="note banner findings ${isCritical ? 'bad' : 'busy'}" aria-label="Incidents">
+<ul role="status">${shown.map((finding) => item(base, finding))}</ul>
+</section>`
+}
+
+function item(base: string, { name, severity, sentence, advice, path }: Finding): Html {
+  const tone = severity === 'critical' ? 'bad' : 'busy'
+  return html`<li data-finding="${name}"><p><span class="badge ${tone}">${severity}</span> <strong>${sentence}.</strong></p>
+<p>${advice} <a href="${base}${path}" aria-label="Show details: ${name.replaceAll('_', ' ')}">Show details</a></p></li>`
+}
