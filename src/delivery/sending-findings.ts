@@ -2,7 +2,7 @@
 import { count, duration } from '../shared/figures.ts'
 import { describeHold, describePause } from './account-state.ts'
 import { reasonOf } from './error-codes.ts'
-import type { Finding, HealthFigures } from './health-finding.ts'
+import type { Finding, HealthFigures, ObservedInstance } from './health-finding.ts'
 import { secondsBetween } from './seconds.ts'
 
 /** Three missed heartbeats. With the cache of the figures, the finding appears within a minute after a worker's death. */
@@ -28,7 +28,15 @@ const IN_DOUBT_CRITICAL_SECONDS = 3600
 
 const DUE_PATH = '/queue'
 
-export function workerFindings({ now, backlog, instances, exited }: HealthFigures): Finding[] {
+function liveWorkers({ now, instances }: HealthFigures): ObservedInstance[] {
+  return instances.filter(
+    ({ role, seenAt }) => role === 'worker' && secondsBetween(seenAt, now) < WORKER_SILENT_SECONDS,
+  )
+}
+
+export function workerFindings(figures: HealthFigures): Finding[] {
+  const { now, backlog, instances, exited } = figures
+  if (liveWorkers(figures).length > 0) return []
   const workers = instances.filter(({ role }) => role === 'worker').map(({ seenAt }) => seenAt)
   const seen = [...workers, ...(exited.workerSeenAt === null ? [] : [exited.workerSeenAt])]
   const { due, deferred, inDoubt, oldestDueAt } = backlog
@@ -94,17 +102,16 @@ export function accountFindings({ now, account, backlog }: HealthFigures): Findi
   return findings
 }
 
-/** Empty if another finding or the send rate explains why the attempts wait. */
+/** Empty if another finding, the gap of a restart or the send rate explains why the attempts wait. */
 export function overdueFindings(figures: HealthFigures): Finding[] {
-  const { now, account, backlog, instances, rateReservedUntil, queue } = figures
+  const { now, account, backlog, rateReservedUntil, queue } = figures
   const { oldestDueAt, due } = backlog
   const isStopped = account.hold !== null || account.pause !== null || queue.state !== 'current'
   const isLimited = rateReservedUntil !== null && secondsBetween(rateReservedUntil, now) < WORKING_SECONDS
-  if (oldestDueAt === null || isStopped || isLimited || workerFindings(figures).length > 0) return []
+  const workers = liveWorkers(figures)
+  if (oldestDueAt === null || isStopped || isLimited || workers.length === 0) return []
   const seconds = secondsBetween(oldestDueAt, now)
-  const isWorking = instances.some(
-    ({ role, activity }) => role === 'worker' && isRecentOrUnknown(activity, now),
-  )
+  const isWorking = workers.some((worker) => mayBeWorking(worker, now))
   if (seconds < (isWorking ? OVERDUE_WHILE_WORKING_SECONDS : OVERDUE_SECONDS)) return []
   const attempts = due === 1 ? '1 attempt is due' : `${count(due)} attempts are due`
   const what = isWorking ? 'although workers make others' : 'and no worker makes one'
@@ -121,10 +128,9 @@ export function overdueFindings(figures: HealthFigures): Finding[] {
   ]
 }
 
-/** A worker of an older version does not report its attempts. */
-function isRecentOrUnknown(activity: HealthFigures['instances'][number]['activity'], now: Date): boolean {
-  if (activity === null) return true
-  return activity.claimedAt !== null && secondsBetween(activity.claimedAt, now) < WORKING_SECONDS
+/** A worker of an older version does not report its attempts, and one that has just started had no time for one. */
+function mayBeWorking({ activity, startedAt }: ObservedInstance, now: Date): boolean {
+  return activity === null || secondsBetween(activity.claimedAt ?? startedAt, now) < WORKING_SECONDS
 }
 
 export function inDoubtFindings({ now, backlog }: HealthFigures): Finding[] {
