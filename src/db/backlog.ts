@@ -32,8 +32,8 @@ const CLAIMED_AT = `case when ${CLAIM} ~ '^[1-9][0-9]{3}-(0[1-9]|1[0-2])-[0-3][0
 const IS_IN_DOUBT = `final_status = 'submitting' and ${CLAIMED_AT} < ${iso(`now() - interval '${IN_DOUBT_AFTER_SECONDS} s'`)}`
 
 /** An attempt set aside does not count as waiting. */
-const IS_WAITING = `final_status in ('pending', 'retrying') and ${IS_RECONCILED}`
-const DUE_AT = `coalesce(${toInstantSql('next_retry_at')}, ${toInstantSql('created_at')})`
+export const IS_WAITING = `final_status in ('pending', 'retrying') and ${IS_RECONCILED}`
+export const DUE_AT = `coalesce(${toInstantSql('next_retry_at')}, ${toInstantSql('created_at')})`
 
 interface BacklogRow {
   readonly status: DeliveryStatus
@@ -100,4 +100,20 @@ export async function countInDoubt(db: Db, lastSeconds: number): Promise<number>
     [lastSeconds],
   )
   return rows[0]?.count ?? 0
+}
+
+/** More are not counted, so that a large queue costs no more than this. */
+const MAX_QUEUED = 100_000
+
+/** Counts the jobs of these queues that wait, up to 100,000 each, in the order of `queues`. */
+export async function countQueued(db: Db, queues: readonly string[]): Promise<number[]> {
+  const { rows } = await db.executeSql<{ count: number }>(
+    `select (select count(*)
+               from (select from sms_retry_pgboss.job where name = queue and state in ('created', 'retry')
+                      limit ${MAX_QUEUED}) as queued)::int as "count"
+       from unnest($1::text[]) with ordinality as q (queue, position)
+      order by position`,
+    [queues],
+  )
+  return rows.map(({ count }) => count)
 }

@@ -153,7 +153,7 @@ function toTime(text: string | null): Date | null {
 }
 
 /** `08:00-21:00` or `any`. */
-function toSendWindow(text: string | null): Message['sendWindow'] {
+export function toSendWindow(text: string | null): Message['sendWindow'] {
   if (text === null || text === 'any') return text
   const read = readSendWindow(text)
   return 'window' in read ? read.window : null

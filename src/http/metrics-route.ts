@@ -1,8 +1,8 @@
 // GET /metrics, protected by a bearer token.
 import type { RequestHandler, Response } from 'express'
-import { Exposition } from './exposition.ts'
-import type { Instance, InstanceDeps } from '../processes/instance.ts'
+import { Exposition, type ExpositionDeps } from './exposition.ts'
 import type { HealthWatch } from '../processes/health-watch.ts'
+import type { Instance } from '../processes/instance.ts'
 import { errorFields } from '../shared/log.ts'
 import { equalSecrets } from './equal-secrets.ts'
 import type { GuessLimit } from './guess-limit.ts'
@@ -12,7 +12,7 @@ const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 /** Handles every method, and refuses all but GET and HEAD. */
 export function metricsRoute(
   token: string,
-  deps: InstanceDeps,
+  deps: ExpositionDeps,
   instance: Instance,
   guessLimit: GuessLimit,
   health?: HealthWatch,

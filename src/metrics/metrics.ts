@@ -7,14 +7,18 @@ import type { Decision } from '../delivery/decision.ts'
 import type { Answer, Message } from '../delivery/message.ts'
 import { type RetryPolicy, ruleFor } from '../delivery/retry-policy.ts'
 import {
+  type DeliveryStatus,
   FINAL_STATUSES,
   type FinalStatus,
   isDelivered,
   isFailedAttempt,
+  isFailure,
   isFinal,
 } from '../delivery/status.ts'
 import { Activity } from './activity.ts'
+import { CodeCounter } from './code-counter.ts'
 import { loadPromClient, type Snapshot, takeSnapshot } from './metrics-snapshot.ts'
+import { registerProcessGauges } from './process-gauges.ts'
 
 const CALLBACK_RESULTS = [
   'recorded',
@@ -61,8 +65,8 @@ export class Metrics {
   readonly #submissionSeconds: prom.Histogram
   readonly #latenessSeconds: prom.Histogram
   readonly #batchSizes: prom.Histogram
-  readonly #retries: prom.Counter<'code'>
-  readonly #retriesByCode = new Map<string, Count>()
+  readonly #retries: CodeCounter
+  readonly #failures: CodeCounter
   readonly #outcomes: { readonly first: Counts<FinalStatus>; readonly retried: Counts<FinalStatus> }
   readonly #deliverySeconds: prom.Histogram
 
@@ -97,10 +101,11 @@ export class Metrics {
     )
     const callbacks = counter('callbacks_total', 'Status callbacks, by result.', ['result'])
     this.callbacks = countsOf(CALLBACK_RESULTS, (result) => callbacks.labels({ result }))
-    this.#retries = counter(
-      'retries_scheduled_total',
-      'Retries scheduled, by the error code of the failure.',
-      ['code'],
+    const byCode = (name: string, help: string) => new CodeCounter(counter(name, help, ['code']), policy)
+    this.#retries = byCode('retries_scheduled_total', 'Retries scheduled, by the error code of the failure.')
+    this.#failures = byCode(
+      'failures_total',
+      'Messages that failed for good, by the error code of the latest failed attempt.',
     )
     const outcomes = counter('outcomes_total', 'Messages that reached a final status.', ['status', 'retried'])
     this.#outcomes = {
@@ -126,7 +131,7 @@ export class Metrics {
       'result',
     ])
     this.outcomeDeliveries = countsOf(DELIVERY_RESULTS, (result) => deliveries.labels({ result }))
-    registerPoolGauge(Gauge, registers, connections)
+    registerProcessGauges(Gauge, registers, connections)
   }
 
   /** Counts a request to Twilio. */
@@ -158,28 +163,21 @@ export class Metrics {
   /** Counts a message that had a final status when it was recorded, such as one that the allow-list lacks. */
   neverSent(status: FinalStatus): void {
     this.#outcomes.first[status].inc()
+    if (isFailedForGood(status)) this.#failures.inc(null)
   }
 
   /** Counts a decision that was recorded. */
   decided(before: Message, decision: Decision): void {
     if (decision.kind === 'ignore') return
     const { message } = decision
-    if (decision.kind === 'schedule' && message.retryCount > before.retryCount) this.#retryScheduled(message)
+    if (decision.kind === 'schedule' && message.retryCount > before.retryCount)
+      this.#retries.inc(failureCodeOf(message))
     if (message.status === before.status || !isFinal(message.status)) return
     const outcomes = message.retryCount > 0 ? this.#outcomes.retried : this.#outcomes.first
     outcomes[message.status].inc()
     if (isDelivered(message.status) && !isDelivered(before.status)) this.#delivered(message)
-  }
-
-  #retryScheduled({ attempts }: Message): void {
-    const code = attempts.findLast(({ status }) => isFailedAttempt(status))?.errorCode ?? null
-    const label = code === null ? 'none' : this.#policy.rules.has(code) ? `${code}` : 'other'
-    let count = this.#retriesByCode.get(label)
-    if (count === undefined) {
-      count = this.#retries.labels({ code: label })
-      this.#retriesByCode.set(label, count)
-    }
-    count.inc()
+    if (isFailedForGood(message.status) && !isFailedForGood(before.status))
+      this.#failures.inc(failureCodeOf(message))
   }
 
   #delivered({ attempts, createdAt }: Message): void {
@@ -194,21 +192,12 @@ export class Metrics {
   }
 }
 
-function registerPoolGauge(
-  Gauge: typeof prom.Gauge,
-  registers: prom.Registry[],
-  connections: () => Connections,
-): void {
-  new Gauge({
-    name: 'sms_retry_pool_connections',
-    help: 'Database connections of all processes, by state; "waiting" counts requests that wait for one.',
-    labelNames: ['state'],
-    registers,
-    collect() {
-      for (const [state, count] of Object.entries(connections())) this.set({ state }, count)
-    },
-  })
+/** Null if no attempt failed, or if Twilio gave no code. */
+function failureCodeOf({ attempts }: Message): number | null {
+  return attempts.findLast(({ status }) => isFailedAttempt(status))?.errorCode ?? null
 }
+
+const isFailedForGood = (status: DeliveryStatus): boolean => isFailure(status) && isFinal(status)
 
 const OUTCOMES: Readonly<Record<ErrorClass, Answer['outcome']>> = {
   none: 'accepted',

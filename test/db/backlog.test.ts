@@ -1,9 +1,10 @@
 // Tests the counts of the backlog for rows of every kind, and that their cost does not depend on the size of the table.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
-import { readBacklog } from '../../src/db/backlog.ts'
+import { countQueued, readBacklog } from '../../src/db/backlog.ts'
 import type { Database } from '../../src/postgres/pool.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { open } from './original-table.ts'
+import { planOf, rowsReadBy } from './plan.ts'
 
 let own: TestDatabase
 let database: Database
@@ -174,4 +175,34 @@ test('the backlog is read from the index over messages in flight, and no other r
   expect(plan).not.toContain('"Seq Scan"')
   expect(plan).toContain('idx_sms_usage_logs_in_flight')
   expect((await backlog()).byStatus).toEqual({ sent: 400 })
+})
+
+describe('the jobs of a queue that wait', () => {
+  const addJobs = (queue: string, count: number, state = 'created') =>
+    own.query(
+      `insert into sms_retry_pgboss.job (name, data, policy, state)
+       select $1, '{}', 'standard', $3::sms_retry_pgboss.job_state from generate_series(1, $2::int)`,
+      [queue, count, state],
+    )
+
+  beforeEach(() => own.query('delete from sms_retry_pgboss.job'))
+
+  test('are counted by queue: new ones and repeated ones, and not those that are taken or done', async () => {
+    await addJobs('outcome', 2)
+    await addJobs('outcome', 1, 'retry')
+    for (const state of ['active', 'completed', 'failed']) await addJobs('outcome', 5, state)
+    await addJobs('outcome_failed', 4)
+    expect(await countQueued(database, ['outcome_failed', 'outcome', 'reconcile'])).toEqual([4, 3, 0])
+  })
+
+  test('are read from an index, whatever the number of other jobs', async () => {
+    await addJobs('attempt', 20_000)
+    await addJobs('outcome', 20_000, 'completed')
+    await addJobs('outcome_failed', 50)
+    await own.query('vacuum analyze')
+    const { scans } = await planOf(own, (db) => countQueued(db, ['outcome', 'outcome_failed']))
+    const ofJobs = scans.filter((node) => node['Node Type'] !== 'Function Scan')
+    expect(ofJobs.map((node) => node['Node Type'])).not.toContain('Seq Scan')
+    expect(ofJobs.reduce((sum, node) => sum + rowsReadBy(node), 0)).toBeLessThan(500)
+  })
 })

@@ -7,6 +7,7 @@ import { Instance } from '../../src/processes/instance.ts'
 import { open } from '../db/original-table.ts'
 import { parseConfig } from '../../src/config/config.ts'
 import { POLICY } from '../delivery/build-message.ts'
+import { UNRESTRICTED } from '../support/circumstances.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { newMetrics } from '../support/metrics.ts'
 import { silentLogger } from '../support/silent-logger.ts'
@@ -18,7 +19,13 @@ const RULES = page.slice(page.indexOf('groups:'), page.indexOf('## When one fire
 async function exposed(): Promise<Map<string, string>> {
   const own = await createTestDatabase()
   const database = open(own)
-  const deps = { database, metrics: newMetrics(POLICY), logger: silentLogger, config: parseConfig({}, []) }
+  const deps = {
+    database,
+    metrics: newMetrics(POLICY),
+    logger: silentLogger,
+    config: parseConfig({}, []),
+    circumstances: UNRESTRICTED,
+  }
   const instance = new Instance(deps, 'web')
   const text = await new Exposition(deps, instance).read()
   await instance.stop()

@@ -213,6 +213,10 @@ describe('the content of /metrics', () => {
       const series = await read(world.web.url)
       return ['hold', 'pause'].map((kind) => series.get(`sms_retry_hold{kind="${kind}"}`))
     }
+    const ages = async (): Promise<(number | undefined)[]> => {
+      const series = await read(world.web.url)
+      return ['hold', 'pause'].map((kind) => series.get(`sms_retry_hold_age_seconds{kind="${kind}"}`))
+    }
     expect(await holds()).toEqual([0, 0])
     await pauseSending(database, 'somebody', null)
     expect(await holds()).toEqual([0, 1])
@@ -222,8 +226,73 @@ describe('the content of /metrics', () => {
     expect(await holds()).toEqual([1, 0])
     await pauseSending(database, 'somebody', null)
     expect(await holds()).toEqual([1, 1])
+    await database.executeSql(
+      `update sms_retry.account_state
+          set held_since = held_since - interval '1 hour', paused_since = paused_since - interval '2 hours'`,
+    )
+    expect((await ages()).map((seconds = 0) => Math.floor(seconds / 3600))).toEqual([1, 2])
     await resumeSending(database)
     expect(await holds()).toEqual([0, 0])
+    expect(await ages()).toEqual([0, 0])
+  })
+
+  test('shows the messages that failed for good by code, also after the process has stopped', async () => {
+    const world = await newWorld({ env: { METRICS_TOKEN: TOKEN } })
+    for (const to of ['+15553000701', '+15553000701', '+15552161001', '+15554567809'])
+      await world.sender.send(message({ to }))
+    await world.startWorker()
+    const failures = async () => {
+      const series = [...(await read(world.web.url))].filter(([name]) => name.includes('failures_total'))
+      return Object.fromEntries(series.map(([name, value]) => [/"(.*)"/.exec(name)?.[1], value]))
+    }
+    await waitFor('all to fail', async () => {
+      const open = await world.database.query(`select 1 from sms_usage_logs where success is not false`)
+      const retrying = await world.database.query(
+        `select 1 from sms_usage_logs where final_status = 'retrying'`,
+      )
+      return open.length + retrying.length === 0
+    })
+    await world.worker()?.stop()
+    await world.sender.close()
+    expect(await failures()).toEqual({ '21610': 1, '30007': 2, other: 1 })
+  })
+
+  test('shows the outcomes that the app does not have, and those whose deliveries are used up', async () => {
+    const world = await newWorld({ env: { METRICS_TOKEN: TOKEN, OUTCOME_EVENTS: 'true' } })
+    await world.sender.send(message({ to: '+15552161001' }))
+    await world.database.query(
+      `insert into sms_retry_pgboss.job (name, data, policy)
+       select 'outcome_failed', '{}', 'standard' from generate_series(1, 3)`,
+    )
+    const series = await read(world.web.url)
+    expect(series.get('sms_retry_open_outcomes{state="waiting"}')).toBe(1)
+    expect(series.get('sms_retry_open_outcomes{state="failed"}')).toBe(3)
+  })
+
+  test('leaves out the open outcomes, and nothing else, if the tables of the queue are missing', async () => {
+    const world = await newWorld({ env: { METRICS_TOKEN: TOKEN } })
+    await world.database.query('drop schema sms_retry_pgboss cascade')
+    const series = await read(world.web.url)
+    expect(series.get('sms_retry_database_up')).toBe(1)
+    expect(series.get('sms_retry_attempts_due')).toBe(0)
+    expect([...series.keys()].filter((name) => name.includes('open_outcomes'))).toEqual([])
+    expect(
+      world.log.filter(({ message }) => message === 'Metrics served without the open outcomes'),
+    ).toMatchObject([{ level: 'warn' }])
+  })
+
+  test('shows the messages that wait for their send window', async () => {
+    // It opens in eleven hours or more.
+    const at = (hoursFromNow: number): string =>
+      `${new Date(Date.now() + hoursFromNow * 3_600_000).toISOString().slice(11, 13)}:00`
+    const window = `${at(12)}-${at(13)}`
+    const env = { METRICS_TOKEN: TOKEN, SEND_WINDOW: window, SEND_WINDOW_TIME_ZONE: 'UTC' }
+    const world = await newWorld({ env })
+    for (let n = 0; n < 3; n += 1) await world.sender.send(message())
+    await world.sender.send({ ...message(), sendWindow: 'any', sendAfter: new Date(Date.now() + 3_600_000) })
+    const series = await read(world.web.url)
+    expect(series.get('sms_retry_messages_waiting_for_window')).toBe(3)
+    expect(series.get('sms_retry_attempts_deferred')).toBe(4)
   })
 
   test('contains no phone number, no sid and no message text', async () => {

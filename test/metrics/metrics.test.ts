@@ -1,9 +1,10 @@
 // Tests what is counted, and that the number of series is bounded whatever Twilio sends.
 import { describe, expect, test } from '@jest/globals'
+import { ERROR_CODES } from '../../src/delivery/error-codes.ts'
 import { createRetryPolicy } from '../../src/delivery/retry-policy.ts'
 import type { Answer, Event, Message } from '../../src/delivery/message.ts'
 import { decide } from '../../src/delivery/decide.ts'
-import { toText } from '../../src/metrics/metrics-snapshot.ts'
+import { gauge, type Snapshot, toText, withoutGauges } from '../../src/metrics/metrics-snapshot.ts'
 import {
   buildAttempt,
   buildMessage,
@@ -14,9 +15,9 @@ import {
 } from '../delivery/build-message.ts'
 import { newMetrics, seriesOf } from '../support/metrics.ts'
 
-/** The series that are not zero, without histogram buckets. */
+/** The series that are not zero, without histogram buckets and gauges. */
 async function counted(metrics: ReturnType<typeof newMetrics>): Promise<Record<string, number>> {
-  const series = seriesOf(await toText([await metrics.snapshot()]))
+  const series = seriesOf(await toText([withoutGauges(await metrics.snapshot())]))
   return Object.fromEntries([...series].filter(([name, value]) => value !== 0 && !name.includes('_bucket{')))
 }
 
@@ -35,6 +36,12 @@ const sent = (fields: Partial<Message> = {}): Message =>
   buildMessage('sent', [buildAttempt(0, 'sent')], fields)
 const retried = (): Message =>
   buildMessage('sent', [buildAttempt(0, 'undelivered', { errorCode: 30003 }), buildAttempt(1, 'sent')])
+const retriedTwice = (): Message =>
+  buildMessage('sent', [
+    buildAttempt(0, 'undelivered', { errorCode: 30003 }),
+    buildAttempt(1, 'undelivered', { errorCode: 30003 }),
+    buildAttempt(2, 'sent'),
+  ])
 
 describe('a decision is counted:', () => {
   test.each<[what: string, message: Message, events: Event[], expected: Record<string, number>]>([
@@ -80,7 +87,38 @@ describe('a decision is counted:', () => {
       'a failure for good',
       sent(),
       [callback('undelivered', 30007)],
-      { 'sms_retry_outcomes_total{status="undelivered",retried="no"}': 1 },
+      {
+        'sms_retry_outcomes_total{status="undelivered",retried="no"}': 1,
+        'sms_retry_failures_total{code="30007"}': 1,
+      },
+    ],
+    [
+      'a failure for good that a later callback reports as another one counts once as a failure',
+      sent(),
+      [callback('undelivered', 30007), callback('failed', 30007)],
+      {
+        'sms_retry_outcomes_total{status="undelivered",retried="no"}': 1,
+        'sms_retry_outcomes_total{status="failed",retried="no"}': 1,
+        'sms_retry_failures_total{code="30007"}': 1,
+      },
+    ],
+    [
+      'the last retry failed: the code of the latest failure counts',
+      retriedTwice(),
+      [callback('undelivered', 30005, 2)],
+      {
+        'sms_retry_outcomes_total{status="undelivered",retried="yes"}': 1,
+        'sms_retry_failures_total{code="30005"}': 1,
+      },
+    ],
+    [
+      'a message that expires before its retry counts by the code of its failure',
+      sent({ deadline: secondsFromNow(5) }),
+      [callback('undelivered', 30003)],
+      {
+        'sms_retry_outcomes_total{status="expired",retried="no"}': 1,
+        'sms_retry_failures_total{code="30003"}': 1,
+      },
     ],
     [
       'a failure without a code',
@@ -178,10 +216,49 @@ test('every series except those of error codes exists from the start, so that Pr
 
 test('error codes that the policy does not have share one series', async () => {
   const metrics = newMetrics(POLICY)
+  const last = (): Message => sent({ maxRetries: 0 })
   for (let code = 39_000; code < 39_500; code += 1) {
     metrics.decided(sent(), decide(sent(), callback('undelivered', code), context()))
+    metrics.decided(last(), decide(last(), callback('undelivered', code), context()))
   }
-  expect(await counted(metrics)).toEqual({ 'sms_retry_retries_scheduled_total{code="other"}': 500 })
+  expect(await counted(metrics)).toEqual({
+    'sms_retry_retries_scheduled_total{code="other"}': 500,
+    'sms_retry_outcomes_total{status="undelivered",retried="no"}': 500,
+    'sms_retry_failures_total{code="other"}': 500,
+  })
+})
+
+test('every code of the catalogue that can end a message has its own series of failures', async () => {
+  const metrics = newMetrics(POLICY)
+  // With a hold, the attempt waits for the account.
+  const codes = Object.keys(ERROR_CODES).filter((code) => ERROR_CODES[Number(code)]?.rule.action !== 'hold')
+  for (const code of codes) {
+    const message = sent({ maxRetries: 0 })
+    metrics.decided(message, decide(message, callback('undelivered', Number(code)), context()))
+  }
+  const failures = Object.keys(await counted(metrics)).filter((name) => name.includes('failures_total'))
+  expect(failures.toSorted()).toEqual(
+    codes.map((code) => `sms_retry_failures_total{code="${code}"}`).toSorted(),
+  )
+})
+
+test.each<[status: 'expired' | 'canceled', failures: number | undefined]>([
+  ['expired', 1],
+  ['canceled', undefined],
+])('a message that is never sent and becomes %s counts as %s failures', async (status, failures) => {
+  const metrics = newMetrics(POLICY)
+  metrics.neverSent(status)
+  expect((await counted(metrics))['sms_retry_failures_total{code="none"}']).toBe(failures)
+})
+
+test('the busiest process decides the utilization of the event loops', async () => {
+  const busy = (value: number): Snapshot => [
+    { ...gauge('sms_retry_event_loop_utilization', 'Busy.', [{ value, labels: {} }]), aggregator: 'max' },
+  ]
+  const [own] = (await newMetrics(POLICY).snapshot()).filter(({ name }) => name.includes('event_loop'))
+  expect(own?.aggregator).toBe('max')
+  const series = seriesOf(await toText([busy(0.2), busy(0.9), busy(0.4)]))
+  expect(series.get('sms_retry_event_loop_utilization')).toBe(0.9)
 })
 
 test('names and help texts of metrics follow the conventions', async () => {

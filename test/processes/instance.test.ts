@@ -9,6 +9,7 @@ import { open } from '../db/original-table.ts'
 import { parseConfig } from '../../src/config/config.ts'
 import { POLICY } from '../delivery/build-message.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { UNRESTRICTED } from '../support/circumstances.ts'
 import { newMetrics, seriesOf } from '../support/metrics.ts'
 import { silentLogger } from '../support/silent-logger.ts'
 import { capturingLogger, type LogLine } from '../support/world.ts'
@@ -42,6 +43,7 @@ function newInstance(role: Role, changes: Partial<InstanceDeps> = {}) {
     metrics: newMetrics(POLICY),
     logger: silentLogger,
     config: parseConfig({}, []),
+    circumstances: UNRESTRICTED,
     ...changes,
   }
   const instance = new Instance(deps, role)
