@@ -57,7 +57,7 @@ export function statusCallbackEndpoint(runtime: Runtime, recording: LazyRecordin
     retryOnDatabaseError(async () => recordCallback(await recording.get(), callback), RETRY_AFTER_MS, {
       withinMs: RETRY_WITHIN_MS,
     })
-  return async (request) => {
+  return timed(runtime, async (request) => {
     if (request.method !== 'POST') return { status: 405, headers: { Allow: 'POST' }, body: '' }
     try {
       const refused = await takeCallback(runtime, forgeryLimit, record, request)
@@ -67,6 +67,16 @@ export function statusCallbackEndpoint(runtime: Runtime, recording: LazyRecordin
     } catch (error) {
       return refuse(runtime, refusalOf(runtime, error))
     }
+  })
+}
+
+/** Measures how long Twilio waits. */
+function timed({ metrics }: Runtime, answer: AnswerCallback): AnswerCallback {
+  return async (request) => {
+    const startedMs = performance.now()
+    const answered = await answer(request)
+    metrics.callbackAnswered(performance.now() - startedMs)
+    return answered
   }
 }
 

@@ -43,6 +43,7 @@ const ERROR_CLASSES = ['none', 'retryable', 'permanent', 'unlisted', 'not_proces
 type ErrorClass = (typeof ERROR_CLASSES)[number]
 
 const SUBMISSION_SECONDS = [0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10]
+const CALLBACK_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15]
 const DELIVERY_SECONDS = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14_400, 43_200, 86_400, 259_200]
 const LATENESS_SECONDS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800]
 const BATCH_SIZES = [1, 2, 5, 10, 20, 50, 100]
@@ -63,6 +64,7 @@ export class Metrics {
   readonly #registry: prom.Registry
   readonly #submissions: ReadonlyMap<string, Count>
   readonly #submissionSeconds: prom.Histogram
+  readonly #callbackSeconds: prom.Histogram
   readonly #latenessSeconds: prom.Histogram
   readonly #batchSizes: prom.Histogram
   readonly #retries: CodeCounter
@@ -101,6 +103,11 @@ export class Metrics {
     )
     const callbacks = counter('callbacks_total', 'Status callbacks, by result.', ['result'])
     this.callbacks = countsOf(CALLBACK_RESULTS, (result) => callbacks.labels({ result }))
+    this.#callbackSeconds = histogram(
+      'callback_duration_seconds',
+      'Time from the arrival of a status callback to its answer.',
+      CALLBACK_SECONDS,
+    )
     const byCode = (name: string, help: string) => new CodeCounter(counter(name, help, ['code']), policy)
     this.#retries = byCode('retries_scheduled_total', 'Retries scheduled, by the error code of the failure.')
     this.#failures = byCode(
@@ -153,6 +160,11 @@ export class Metrics {
     this.activity.claimed()
     const dueAt = nextRetryAt ?? createdAt
     this.#latenessSeconds.observe(Math.max(0, claimedAt.getTime() - dueAt.getTime()) / 1000)
+  }
+
+  /** Observes the answer to a request of the status callback endpoint. */
+  callbackAnswered(durationMs: number): void {
+    this.#callbackSeconds.observe(durationMs / 1000)
   }
 
   /** Counts a batch of events that were recorded in one transaction. */

@@ -207,6 +207,7 @@ test('GET /metrics has its documented names, types and labels', async () => {
     'sms_retry_attempts_deferred gauge',
     'sms_retry_attempts_due gauge',
     'sms_retry_batch_size histogram le',
+    'sms_retry_callback_duration_seconds histogram le',
     `sms_retry_callbacks_total counter ${values('result', [
       ...['bad_signature', 'failed', 'ignored', 'not_recorded', 'other_account', 'overloaded', 'recorded'],
       ...['too_large', 'unknown_message', 'unknown_status', 'unreadable', 'wrong_type'],

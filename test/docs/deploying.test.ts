@@ -1,4 +1,5 @@
-// What the files for platforms name is there: commands, environment, files. docs/deploying.md describes them.
+// What the files for platforms name is there: commands, environment, files. docs/deploying.md describes them. The image and
+// the compose file have tests of their own: test/deploy.
 import { describe, expect, test } from '@jest/globals'
 import { readdir, readFile } from 'node:fs/promises'
 import { envNames, parseConfig } from '../../src/config/config.ts'
@@ -8,7 +9,7 @@ const ROOT = new URL('../../', import.meta.url)
 const read = (path: string): Promise<string> => readFile(new URL(path, ROOT), 'utf8')
 
 const units = (await readdir(new URL('deploy/systemd/', ROOT))).map((name) => `deploy/systemd/${name}`)
-const files = ['Procfile', 'Containerfile', ...units]
+const files = ['Procfile', ...units]
 
 test('app.json names only what is read, and what it sets is valid', async () => {
   const { env, buildpacks } = JSON.parse(await read('app.json')) as {
@@ -52,23 +53,6 @@ describe('commands', () => {
       ]),
     )
   })
-})
-
-test('the image has what the processes read, and no more than the build needs is sent to it', async () => {
-  const copied = [...(await read('Containerfile')).matchAll(/^COPY (?!--from)(.*) \S+$/gm)].flatMap(
-    ([, paths = '']) => paths.split(' '),
-  )
-  const sent = [...(await read('.dockerignore')).matchAll(/^!(.*)$/gm)].map(([, path]) => path)
-  expect(copied.toSorted()).toEqual(sent.toSorted())
-})
-
-test('both stages of the image have one base, which a build argument can pin', async () => {
-  const file = await read('Containerfile')
-  const stages = file.match(/^FROM .*/gm) ?? []
-  expect(stages).toHaveLength(2)
-  for (const stage of stages) expect(stage).toMatch(/^FROM \$\{NODE_IMAGE\}( AS build)?$/)
-  // An argument before the first stage is one of every FROM.
-  expect(file.split('FROM')[0]).toMatch(/^ARG NODE_IMAGE=docker\.io\/library\/node:24-slim$/m)
 })
 
 test('no command of the guides has a secret among its arguments', async () => {

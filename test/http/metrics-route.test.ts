@@ -147,6 +147,8 @@ describe('access to /metrics', () => {
       expect([result, series.get(`sms_retry_callbacks_total{result="${result}"}`)]).toEqual([result, 1])
     }
     expect(series.get('sms_retry_retries_scheduled_total{code="30003"}')).toBe(1)
+    expect(series.get('sms_retry_callback_duration_seconds_count')).toBe(requests.length)
+    expect(series.get('sms_retry_callback_duration_seconds_sum')).toBeGreaterThan(0)
   })
 })
 
