@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 const ROOMS = [
   'shared',
   'delivery',
+  'evidence',
   'config',
   'postgres',
   'twilio',
