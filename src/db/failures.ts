@@ -41,7 +41,7 @@ interface FailureRow extends Omit<FailureCode, 'retries'> {
 }
 
 /** The app may have written anything under our key: a value that is no number must not fail the statement. */
-const numberIn = (json: string): string =>
+export const numberIn = (json: string): string =>
   `case when jsonb_typeof(${json}) = 'number' and (${json})::numeric between 0 and 999999999 then (${json})::numeric::int end`
 /** Cut off one character after the longest valid time, so that a longer text stays invalid. */
 const timeIn = (json: string): string => `left(${json}, 28)`
@@ -50,7 +50,7 @@ const timeIn = (json: string): string => `left(${json}, 28)`
 export const MAX_CONSIDERED = 5_000
 
 /** Of one message, which a person may have retried a hundred times. */
-const MAX_PAUSES = 20
+export const MAX_PAUSES = 20
 
 export interface Failures {
   /** By code, the most frequent first. */
@@ -59,10 +59,19 @@ export interface Failures {
   readonly isComplete: boolean
 }
 
-/** Counts the failures of messages that were created in the last `lastSeconds`. */
-export async function countFailures(db: Db, lastSeconds: number): Promise<Failures> {
-  const { rows } = await db.executeSql<FailureRow>(
-    `with troubled as materialized (
+/** More columns of failedAttempts: some of the message `m`, and JSON of the attempt that followed. */
+interface MoreColumns {
+  readonly ofMessage?: string
+  readonly segments?: true
+}
+
+/**
+ * The CTEs `troubled` (the newest messages of the last `lastSeconds` that had trouble) and `failed` (their failed attempts,
+ * each with the attempt that followed it). With `offset 0`, PostgreSQL evaluates a JSON expression once. Otherwise it
+ * does so for each use, which takes twice as long.
+ */
+export const failedAttempts = (lastSeconds: number, { ofMessage, segments }: MoreColumns = {}): string => `
+     troubled as materialized (
        select id
          from sms_usage_logs
         where ${IS_OURS} and ${IS_TROUBLED}
@@ -70,18 +79,28 @@ export async function countFailures(db: Db, lastSeconds: number): Promise<Failur
         order by created_at desc, id desc
         limit ${MAX_CONSIDERED}),
      failed as (
-       select m.id, e.position, ${numberIn(`a -> 'error_code'`)} as code,
-              ${numberIn(`following -> 'number'`)} as retry, following ->> 'status' as retry_status,
-              m.final_status in ('delivered', 'read') as is_recovered,
-              ${timeIn(`following #>> '{times,submitting}'`)} as claimed_at,
-              ${timeIn(`a #>> array['times', a ->> 'status']`)} as failed_at
-         from troubled
-         join sms_usage_logs as m using (id)
-        cross join lateral jsonb_array_elements(
-          case when jsonb_typeof(m.sms_metadata -> 'attempts') = 'array' then m.sms_metadata -> 'attempts' end)
-              with ordinality as e (a, position)
-        cross join lateral (select m.sms_metadata -> 'attempts' -> e.position::int as following) as n
-        where a ->> 'status' in ('undelivered', 'failed')),
+       select *, ${numberIn('code_json')} as code, ${numberIn('retry_json')} as retry
+              ${segments === undefined ? '' : `, ${numberIn('segments_json')} as segments`}
+         from (
+           select m.id, position, m.final_status in ('delivered', 'read') as is_recovered,
+                  a -> 'error_code' as code_json, following -> 'number' as retry_json,
+                  following ->> 'status' as retry_status, following -> 'segments' as segments_json,
+                  ${timeIn(`following #>> '{times,submitting}'`)} as claimed_at,
+                  ${timeIn(`a #>> array['times', a ->> 'status']`)} as failed_at
+                  ${ofMessage === undefined ? '' : `, ${ofMessage}`}
+             from troubled
+             join sms_usage_logs as m using (id)
+            cross join lateral (select m.sms_metadata -> 'attempts' as attempts offset 0) as stored
+            cross join lateral jsonb_array_elements(case when jsonb_typeof(attempts) = 'array' then attempts end)
+                  with ordinality as e (a, position)
+            cross join lateral (select attempts -> position::int as following offset 0) as next
+            where a ->> 'status' in ('undelivered', 'failed')
+           offset 0) as stored)`
+
+/** Counts the failures of messages that were created in the last `lastSeconds`. */
+export async function countFailures(db: Db, lastSeconds: number): Promise<Failures> {
+  const { rows } = await db.executeSql<FailureRow>(
+    `with ${failedAttempts(lastSeconds)},
      counted as (
      select code, retry, grouping(retry) = 1 as "isWhole", count(*)::int as "attempts",
             count(distinct id)::int as "messages",
@@ -115,23 +134,29 @@ function toRetryOutcome({ retry, made, delivered, pauses }: FailureRow): RetryOu
   return [{ retry, made, delivered, delaySeconds: meanSeconds(pauses ?? []) }]
 }
 
-/** Parsed here, because PostgreSQL needs nine times as long for it (two fifths of the whole statement). */
+/** Times are parsed here, because PostgreSQL needs nine times as long for it (two fifths of the whole statement). */
 function meanSeconds(pauses: readonly (readonly [string, string])[]): number | null {
   let sum = 0
   let count = 0
   for (const [claimedAt, failedAt] of pauses) {
-    const [claimedMs, failedMs] = [toMs(claimedAt), toMs(failedAt)]
-    if (claimedMs === null || failedMs === null) continue
-    sum += claimedMs - failedMs
+    const seconds = secondsBetween(failedAt, claimedAt)
+    if (seconds === null) continue
+    sum += seconds
     count += 1
   }
-  return count === 0 ? null : sum / count / 1000
+  return count === 0 ? null : sum / count
+}
+
+/** The seconds between two times of a row; null if one of them is no time. */
+export function secondsBetween(from: string, to: string): number | null {
+  const [fromMs, toMs] = [readMs(from), readMs(to)]
+  return fromMs === null || toMs === null ? null : (toMs - fromMs) / 1000
 }
 
 const TIME = /^([1-9]\d{3})-(0[1-9]|1[0-2])-(\d\d)T([01]\d|2[0-3]):([0-5]\d):([0-5]\d(?:\.\d{1,6})?)Z$/
 
 /** A day that the month does not have counts as a day of the next month. */
-function toMs(text: string): number | null {
+function readMs(text: string): number | null {
   const [, year, month, day, hours, minutes, seconds] = TIME.exec(text) ?? []
   if (year === undefined) return null
   const startMs = Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hours), Number(minutes))

@@ -40,16 +40,27 @@ export async function countMessages(db: Db, lastSeconds: number | null = null): 
   return sum(await readGroups(db, [{ from, to: null }]))
 }
 
-/** Counts the messages of a span, as a whole and by part. The span may cut off the first and the last part. */
-export async function countMessagesByTime(
-  db: Db,
-  span: Span,
-): Promise<{ readonly whole: Overview; readonly buckets: readonly Bucket[] }> {
+/** The messages of a span, as a whole and by part. The span may cut off the first and the last part. */
+export interface CountsByTime {
+  readonly whole: Overview
+  readonly buckets: readonly Bucket[]
+  /** The messages that were delivered by this retry, ordered by its number. */
+  readonly recoveredBy: readonly { readonly retry: number; readonly messages: number }[]
+}
+
+export async function countMessagesByTime(db: Db, span: Span): Promise<CountsByTime> {
   const parts = partsOf(span, await readClock(db))
   const groups = await readGroups(db, parts)
   const ofPart = Map.groupBy(groups, ({ part }) => part)
   const buckets = parts.map(({ start }, i) => ({ start, ...sum(ofPart.get(i) ?? []) }))
-  return { whole: sum(groups), buckets }
+  return { whole: sum(groups), buckets, recoveredBy: recoveredBy(groups) }
+}
+
+function recoveredBy(groups: readonly Group[]): CountsByTime['recoveredBy'] {
+  const recovered = groups.filter(({ status, retries }) => DELIVERED.includes(status) && retries > 0)
+  return [...Map.groupBy(recovered, ({ retries }) => retries)]
+    .map(([retry, of]) => ({ retry, messages: of.reduce((total, { messages }) => total + messages, 0) }))
+    .toSorted((one, other) => one.retry - other.retry)
 }
 
 interface Range {

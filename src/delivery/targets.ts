@@ -20,18 +20,25 @@ export interface Target {
   readonly isMet: boolean | null
 }
 
-/** Counts only messages with a known outcome. A canceled message has none. */
-export function targetsOf(counts: Counts): readonly Target[] {
-  const { deliveredAtFirst, deliveredByRetry, failed, failedAfterRetry, retried, retries } = counts
+/**
+ * The delivered share: its numerator and its denominator. This is the only definition of it. Only messages with a known
+ * outcome count. A canceled message has none.
+ */
+export function deliveredShare({
+  deliveredAtFirst,
+  deliveredByRetry,
+  failed,
+}: Pick<Counts, 'deliveredAtFirst' | 'deliveredByRetry' | 'failed'>): { part: number; whole: number } {
   const delivered = deliveredAtFirst + deliveredByRetry
+  return { part: delivered, whole: delivered + failed }
+}
+
+/** Each counts only messages with a known outcome. */
+export function targetsOf(counts: Counts): readonly Target[] {
+  const { deliveredByRetry, failedAfterRetry, retried, retries } = counts
+  const { part, whole } = deliveredShare(counts)
   return [
-    target(
-      'delivered',
-      'messages that are delivered or have failed for good',
-      { above: 0.99 },
-      delivered,
-      delivered + failed,
-    ),
+    target('delivered', 'messages that are delivered or have failed for good', { above: 0.99 }, part, whole),
     target(
       'retry success',
       'retried messages that are delivered or have failed for good',

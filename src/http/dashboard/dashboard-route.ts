@@ -11,7 +11,9 @@ import { errorFields, type Logger } from '../../shared/log.ts'
 import type { GuessLimit } from '../guess-limit.ts'
 import type { Credentials } from './browser-cookie.ts'
 import { bulkRoutes } from './bulk-routes.ts'
-import { errorCodesPage } from './error-codes-page.ts'
+import { codePage, parseCode } from './code-page.ts'
+import { CODE_SORTS } from './code-sorting.ts'
+import { errorCodesPage, errorCodesQuery } from './error-codes-page.ts'
 import { parseFilter } from './filter-query.ts'
 import {
   accountOf,
@@ -36,6 +38,7 @@ import { type NamedSpan, spanQuery } from './spans.ts'
 const PATHS = [
   '/',
   '/error-codes',
+  '/error-codes/:code',
   '/messages',
   '/messages/*rest',
   '/queue',
@@ -115,10 +118,25 @@ function pageRoutes(
     '/',
     withSpan((base, span) => overviewPage(database, base, span, config.recipientAllowlist !== null)),
   )
-  router.get(
-    '/error-codes',
-    withSpan((base, span) => errorCodesPage(database, base, span, policy)),
-  )
+  router.get('/error-codes', async (request, response) => {
+    const { data, error } = errorCodesQuery.safeParse(request.query)
+    if (error !== undefined)
+      return sendErrorPage(
+        request,
+        response,
+        error.issues[0]?.path[0] === 'sort' ? UNKNOWN_SORT : UNKNOWN_SPAN,
+      )
+    const { now } = accountOf(response)
+    sendPage(request, response, await errorCodesPage(database, basePathOf(response), data, policy, now))
+  })
+  router.get('/error-codes/:code', async (request, response) => {
+    const code = parseCode(request.params.code)
+    if (code === undefined) return sendErrorPage(request, response, UNKNOWN_CODE)
+    const { data, success } = spanQuery.safeParse(request.query)
+    if (!success) return sendErrorPage(request, response, UNKNOWN_SPAN)
+    const view = { base: basePathOf(response), policy, showContent, now: accountOf(response).now }
+    sendPage(request, response, await codePage(database, view, code, data.span))
+  })
   router.get('/messages', async (request, response) => {
     const filter = parseFilter(request.query, accountOf(response).now, showContent)
     if ('fault' in filter) return sendErrorPage(request, response, { ...INVALID_SEARCH, text: filter.fault })
@@ -175,6 +193,16 @@ function answerErrors(logger: Logger): ErrorRequestHandler {
 }
 
 const UNKNOWN_SPAN = { status: 400, title: 'Unknown time range', text: 'Choose 1h, 24h, 7d or 30d.' }
+const UNKNOWN_SORT = {
+  status: 400,
+  title: 'Unknown order',
+  text: `Sort by one of: ${CODE_SORTS.join(', ')}.`,
+}
+const UNKNOWN_CODE = {
+  status: 404,
+  title: 'Not an error code',
+  text: 'An error code is a number such as 30003.',
+}
 const INVALID_SEARCH = {
   status: 400,
   title: 'Invalid search',

@@ -1,61 +1,111 @@
-// Why messages fail, what the policy does about each failure, and which retries succeed: the evidence for a change of the
-// policy.
-import { countFailures, type FailureCode, MAX_CONSIDERED, type RetryOutcome } from '../../db/failures.ts'
-import type { Db } from '../../postgres/pool.ts'
+// Why messages are lost: one row for each error code, those that lose most first, with the cost of their retries.
+import { z } from 'zod'
+import { readCodeFigures } from '../../db/failed-attempts.ts'
+import { MAX_CONSIDERED } from '../../db/failures.ts'
+import { countLost, MAX_LOST } from '../../db/lost.ts'
 import { reasonOf } from '../../delivery/error-codes.ts'
-import { formatSchedule, type RetryPolicy, ruleFor } from '../../delivery/retry-policy.ts'
+import type { RetryPolicy } from '../../delivery/retry-policy.ts'
+import type { Db } from '../../postgres/pool.ts'
+import { count, share } from '../../shared/figures.ts'
 import { type Html, html } from '../../shared/html.ts'
-import { count, duration, share } from '../../shared/figures.ts'
+import { CODE_SORTS, type CodeRow, codeRows, type CodeSort, sortCodes } from './code-sorting.ts'
 import type { Page } from './layout.ts'
-import { type NamedSpan, spanLinks } from './spans.ts'
+import { sparkline } from './marks.ts'
+import { describePolicy } from './policy-words.ts'
+import { type NamedSpan, partsUntilNow, spanLinks, spanName } from './spans.ts'
 
+export const errorCodesQuery = z.object({
+  span: spanName.prefault('24h'),
+  sort: z.enum(CODE_SORTS).default('lost'),
+})
+
+/** @param now the database's clock */
 export async function errorCodesPage(
   db: Db,
   base: string,
-  span: NamedSpan,
+  { span, sort }: z.infer<typeof errorCodesQuery>,
   policy: RetryPolicy,
+  now: Date,
 ): Promise<Page> {
-  const { codes, isComplete } = await countFailures(db, span.seconds)
+  const [figures, lost, before] = await Promise.all([
+    readCodeFigures(db, span.seconds),
+    countLost(db, span),
+    countLost(db, span, 'before'),
+  ])
+  const rows = sortCodes(codeRows(figures.codes, lost, before), sort)
+  const parts = partsUntilNow(span, now)
   return {
     title: 'Error codes',
     refreshSeconds: span.refreshSeconds * 6,
     content: html`
-<div class="head"><h1>Failures in the last ${span.words}</h1>${spanLinks(`${base}/error-codes`, span)}</div>
-${isComplete ? '' : html`<p class="note">Based on the newest ${count(MAX_CONSIDERED)} messages with a failed attempt. This time range has more.</p>`}
+<div class="head"><h1>Error codes in the last ${span.words}</h1>${spanLinks(`${base}/error-codes`, span, { sort })}</div>
+${figures.isComplete ? '' : html`<p class="note">Messages, recovered, retries and segments are those of the newest ${count(MAX_CONSIDERED)} messages with a failed attempt. This time range has more.</p>`}
+${lost.isComplete && before.isComplete ? '' : html`<p class="note">Lost messages and their change are those of the newest ${count(MAX_LOST)} lost messages of each time range. There are more.</p>`}
 ${
-  codes.length === 0
+  rows.length === 0
     ? html`<p class="empty">No attempt failed.</p>`
-    : html`<div class="wide"><table class="codes">
-<thead><tr><th>Code</th><th>Meaning</th><th>Policy</th><th class="number">Attempts</th><th class="number">Messages</th><th>Recovered</th><th>Delivered by retry</th></tr></thead>
-<tbody>${codes.map((code) => codeRow(base, span, code, policy))}</tbody></table></div>
-<p class="quiet">Recovered: messages with this failure that were eventually delivered. A retry counts once its outcome is known; its delay is the average time since the failure. Set RETRY_POLICY_FILE to change the policy.</p>`
+    : html`<div class="wide"><table class="codes stacked">
+<thead><tr><th>Code</th>${COLUMNS.map((column) => headOf(base, span, column, sort))}<th>Lost over time</th></tr></thead>
+<tbody>${rows.map((row) => rowOf(base, span, row, parts, policy))}</tbody></table></div>
+<p class="quiet">Lost: failed for good or expired, with this code as the latest. Change: compared with the ${span.words} before. Recovered: messages with this failure that were delivered in the end. Retries: those that followed this failure. Segments: billed for these retries. Set RETRY_POLICY_FILE to change the policy.</p>`
 }`,
   }
 }
 
-function codeRow(
+const COLUMNS: readonly (readonly [sort: CodeSort, label: string])[] = [
+  ['lost', 'Lost'],
+  ['change', 'Change'],
+  ['messages', 'Messages'],
+  ['recovered', 'Recovered'],
+  ['retries', 'Retries'],
+  ['segments', 'Segments'],
+]
+
+function headOf(
   base: string,
   span: NamedSpan,
-  { code, attempts, messages, recovered, retries }: FailureCode,
+  [sort, label]: (typeof COLUMNS)[number],
+  chosen: CodeSort,
+): Html {
+  const order = sort === chosen ? html` aria-sort="descending"` : ''
+  return html`<th class="number"${order}><a href="${base}/error-codes?span=${span.name}&sort=${sort}">${label}</a></th>`
+}
+
+function rowOf(
+  base: string,
+  span: NamedSpan,
+  row: CodeRow,
+  parts: readonly number[],
   policy: RetryPolicy,
 ): Html {
-  const name =
-    code === null ? html`none` : html`<a href="${base}/messages?span=${span.name}&code=${code}">${code}</a>`
-  return html`<tr data-code="${code ?? 'none'}"><td>${name}</td><td>${reasonOf(code)}</td><td>${policyOf(policy, code)}</td>
-<td class="number">${count(attempts)}</td><td class="number">${count(messages)}</td>
-<td>${share(recovered, messages)} <span class="quiet">${count(recovered)} of ${count(messages)}</span></td>
-<td>${retries.length === 0 ? html`<span class="quiet">not retried</span>` : html`<ol class="retries">${retries.map(retryLine)}</ol>`}</td></tr>`
+  const { code, lost, lostBefore, messages, recovered, retries, lostByPart } = row
+  const name = code ?? 'none'
+  const cell = (label: string, value: Html | string): Html =>
+    html`<td class="number" data-label="${label}">${value}</td>`
+  return html`<tr data-code="${name}"><th scope="row"><a href="${base}/error-codes/${name}?span=${span.name}">${name}</a> <span class="meaning">${reasonOf(code)}</span> <span class="quiet">Policy: ${describePolicy(policy, code)}</span></th>
+${cell('Lost', html`<strong>${count(lost)}</strong>`)}
+${cell('Change', changeOf(lost - lostBefore))}
+${cell('Messages', count(messages))}
+${cell('Recovered', html`${count(recovered)} <span class="quiet">${share(recovered, messages)}</span>`)}
+${cell('Retries', count(retries))}
+${cell('Segments', segmentsOf(row))}
+<td data-label="Lost over time">${sparkline(
+    parts.map((part) => lostByPart.get(part) ?? 0),
+    'Lost over time',
+  )}</td></tr>`
 }
 
-function retryLine({ retry, made, delivered, delaySeconds }: RetryOutcome): Html {
-  const after = delaySeconds === null ? '' : ` after ${duration(delaySeconds)}`
-  return html`<li>retry ${retry}${after}: ${share(delivered, made)} <span class="quiet">${count(delivered)} of ${count(made)}</span></li>`
+export function changeOf(difference: number): string {
+  return difference === 0 ? '±0' : difference > 0 ? `+${count(difference)}` : `−${count(-difference)}`
 }
 
-function policyOf(policy: RetryPolicy, code: number | null): string {
-  const rule = ruleFor(policy, code)
-  if (rule.action === 'stop') return 'no retry'
-  if (rule.action === 'hold')
-    return 'sent again without using up a retry; five in a row put the account on hold'
-  return `${rule.retries} ${rule.retries === 1 ? 'retry' : 'retries'}: after ${formatSchedule(policy, rule, duration)}`
+/** Twilio states the segments of an attempt in its answers. Older rows do not have them. */
+function segmentsOf({
+  segments,
+  segmentsUnknown,
+  retries,
+}: Pick<CodeRow, 'segments' | 'segmentsUnknown' | 'retries'>): Html {
+  if (segmentsUnknown === 0) return html`${count(segments)}`
+  const known = segmentsUnknown === retries ? '–' : count(segments)
+  return html`${known} <span class="quiet">${count(segmentsUnknown)} ${segmentsUnknown === 1 ? 'retry' : 'retries'} unknown</span>`
 }

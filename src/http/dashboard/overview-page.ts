@@ -1,13 +1,18 @@
-// Are messages delivered? The targets, the figures and the trend of a time range.
+// Are messages delivered, and where are the others lost? The targets, the funnel and the trend of a time range.
 import { countInDoubt } from '../../db/backlog.ts'
-import { type Bucket, countMessagesByTime, type Overview } from '../../db/overview.ts'
+import { countLost, type Lost, MAX_LOST } from '../../db/lost.ts'
+import { type Bucket, countMessagesByTime } from '../../db/overview.ts'
+import { reasonOf } from '../../delivery/error-codes.ts'
+import { deliveredShare, type Target, targetsOf } from '../../delivery/targets.ts'
 import type { Db } from '../../postgres/pool.ts'
-import { type Target, targetsOf } from '../../delivery/targets.ts'
 import { type Html, html } from '../../shared/html.ts'
-import { count, share } from '../../shared/figures.ts'
+import { count, duration, share } from '../../shared/figures.ts'
+import { funnel } from './funnel.ts'
 import type { Page } from './layout.ts'
-import { type NamedSpan, spanLinks } from './spans.ts'
+import { type Losses, lossesOf, lossesOfPart } from './loss-reasons.ts'
+import { type NamedSpan, startText, spanLinks } from './spans.ts'
 import { shortTime } from './time-and-status.ts'
+import { trendChart } from './trend-chart.ts'
 
 /** @param hasAllowlist whether messages to some recipients are canceled */
 export async function overviewPage(
@@ -16,10 +21,13 @@ export async function overviewPage(
   span: NamedSpan,
   hasAllowlist: boolean,
 ): Promise<Page> {
-  const [{ whole, buckets }, inDoubt] = await Promise.all([
+  const [counts, lost, inDoubt] = await Promise.all([
     countMessagesByTime(db, span),
+    countLost(db, span),
     countInDoubt(db, span.seconds),
   ])
+  const { whole, buckets } = counts
+  const losses = lossesOf(lost, whole.failed)
   return {
     title: 'Overview',
     refreshSeconds: span.refreshSeconds,
@@ -27,11 +35,15 @@ export async function overviewPage(
 <div class="head"><h1>Last ${span.words}</h1>${spanLinks(`${base}/`, span)}</div>
 ${hasAllowlist ? html`<p class="note">RECIPIENT_ALLOWLIST is set: messages to all other recipients are canceled, and not sent.</p>` : ''}
 ${whole.messages === 0 ? html`<p class="empty">No messages were created in this time range.</p>` : ''}
+${lost.isComplete ? '' : html`<p class="note">The error codes are those of the newest ${count(MAX_LOST)} lost messages. This time range has more.</p>`}
 <section aria-label="Targets" class="cards">${targetsOf(whole).map(targetCard)}</section>
-<section aria-label="Figures"><dl class="figures">${figures(base, span, whole, inDoubt)}</dl></section>
-<section aria-label="Trend">
-<h2>Delivery rate and failures</h2>
-${chart(buckets)}
+<section aria-labelledby="funnel">
+<h2 id="funnel">Where the messages went</h2>
+${funnel(base, `span=${span.name}`, { ...counts, losses, inDoubt })}
+</section>
+<section aria-labelledby="trend">
+<h2 id="trend">Over time</h2>
+${trend(base, span, buckets, lost, losses)}
 </section>`,
   }
 }
@@ -48,61 +60,77 @@ function targetCard({ name, of, wanted, value, isMet }: Target): Html {
 <p class="quiet">of ${of}</p></article>`
 }
 
-function figures(base: string, { name }: NamedSpan, whole: Overview, inDoubt: number): Html[] {
-  const { messages, deliveredAtFirst, deliveredByRetry, failed, canceled, inFlight } = whole
-  const delivered = deliveredAtFirst + deliveredByRetry
-  const link = (query: string, value: number): Html =>
-    html`<a href="${base}/messages?span=${name}${query}">${count(value)}</a>`
-  const figure = (key: string, label: string, value: Html | string, of: string): Html =>
-    html`<div data-figure="${key}"><dt>${label}</dt><dd>${value}</dd><dd class="quiet">${of}</dd></div>`
+/** One kind of lost messages: a colour of the chart, an entry of the legend and a column of the table. */
+interface Series {
+  readonly tone: string
+  readonly name: string
+  readonly meaning: Html
+  readonly messages: number
+}
+
+/** The order is that of lossesOfPart. */
+function seriesOf(base: string, query: string, losses: Losses): readonly Series[] {
+  const { worst, otherCodes, none, expired, unread } = losses
   return [
-    figure('messages', 'Messages', link('', messages), canceled === 0 ? '' : `${count(canceled)} canceled`),
-    figure(
-      'delivered',
-      'Delivered',
-      link('&status=delivered', delivered),
-      `${share(delivered, messages)} of all`,
-    ),
-    figure(
-      'recovered',
-      'Recovered by retry',
-      count(deliveredByRetry),
-      `${share(deliveredByRetry, messages)} of all`,
-    ),
-    figure(
-      'failed',
-      'Failed for good',
-      link('&status=failed-for-good', failed),
-      `${share(failed, messages)} of all`,
-    ),
-    figure(
-      'in-flight',
-      'In flight',
-      link('&status=in-flight', inFlight),
-      `${count(whole.retrying)} waiting for a retry`,
-    ),
-    figure('in-doubt', 'In doubt', link('&status=submitting', inDoubt), 'unknown whether Twilio received it'),
+    ...worst.map(({ reason, messages }, i) => ({
+      tone: `s${i + 1}`,
+      name: `${reason}`,
+      meaning: html`<a href="${base}/error-codes/${reason}?${query}">${reason}</a> ${reasonOf(Number(reason))}`,
+      messages,
+    })),
+    {
+      tone: 's-other',
+      name: 'Other',
+      meaning: html`all other reasons`,
+      messages: otherCodes + none + expired,
+    },
+    { tone: 's-unread', name: 'Not read', meaning: html`older messages, code not read`, messages: unread },
   ]
 }
 
-/** The script draws the table's figures. Without JavaScript only the table is shown. */
-function chart(buckets: readonly Bucket[]): Html {
-  const rows = buckets.map(({ start, messages, deliveredAtFirst, deliveredByRetry, failed }) => {
-    const delivered = deliveredAtFirst + deliveredByRetry
-    const percent = delivered + failed === 0 ? null : (100 * delivered) / (delivered + failed)
-    return { start, messages, delivered, failed, percent }
+function trend(base: string, span: NamedSpan, buckets: readonly Bucket[], lost: Lost, losses: Losses): Html {
+  const series = seriesOf(base, `span=${span.name}`, losses)
+  const parts = buckets.map((bucket) => {
+    const { part, whole } = deliveredShare(bucket)
+    return {
+      ...bucket,
+      delivered: part,
+      deliveredShare: whole === 0 ? null : part / whole,
+      shownShare: share(part, whole),
+      lost: lossesOfPart(lost, losses, bucket.start.getTime() / 1000 / span.bucketSeconds, bucket.failed),
+    }
   })
-  const series = [
-    rows.map(({ start }) => start.getTime() / 1000),
-    rows.map(({ failed }) => failed),
-    rows.map(({ percent }) => percent),
-  ]
-  return html`
-<div id="chart" hidden data-series="${JSON.stringify(series)}"></div>
+  type Part = (typeof parts)[number]
+  const summaryOf = ({ start, messages, shownShare, failed }: Part): string =>
+    `${startText(start)}: ${count(messages)} messages, ${shownShare} delivered, ${count(failed)} lost`
+  const seen = series.filter(({ messages }) => messages > 0)
+  return html`<div class="card">
+${trendChart({
+  id: 'trend-of-all',
+  title: `Messages of the last ${span.words}`,
+  description: `Delivered share, lost messages by error code, and all messages, in parts of ${duration(span.bucketSeconds)}. The table below has the figures.`,
+  starts: parts.map(({ start }) => start),
+  summaries: parts.map(summaryOf),
+  panels: [
+    { title: 'Delivered share', height: 90, shares: parts.map((part) => part.deliveredShare) },
+    {
+      title: 'Lost messages',
+      height: 130,
+      values: parts.map((part) => part.lost),
+      tones: series.map(({ tone }) => tone),
+    },
+    { title: 'Messages', height: 70, values: parts.map(({ messages }) => [messages]), tones: ['volume'] },
+  ],
+})}
+<ul class="legend">
+<li><svg class="swatch" viewBox="0 0 1 1" aria-hidden="true"><rect class="share-key" width="1" height="1"/></svg> delivered share</li>
+${seen.map(({ tone, meaning, messages }) => html`<li><svg class="swatch" viewBox="0 0 1 1" aria-hidden="true"><rect class="${tone}" width="1" height="1"/></svg> ${meaning} <span class="quiet">${count(messages)} lost</span></li>`)}
+</ul>
+</div>
 <details><summary>Show as a table</summary><div class="wide"><table>
-<thead><tr><th>From</th><th class="number">Messages</th><th class="number">Delivered</th><th class="number">Failed</th><th class="number">Delivery rate</th></tr></thead>
-<tbody>${rows.map(
-    ({ start, messages, delivered, failed }) =>
-      html`<tr><td>${shortTime(start)}</td><td class="number">${count(messages)}</td><td class="number">${count(delivered)}</td><td class="number">${count(failed)}</td><td class="number">${share(delivered, delivered + failed)}</td></tr>`,
+<thead><tr><th>From</th><th class="number">Messages</th><th class="number">Delivered</th><th class="number">Delivered share</th><th class="number">Lost</th>${seen.map(({ name }) => html`<th class="number">${name}</th>`)}</tr></thead>
+<tbody>${parts.map(
+    (part) =>
+      html`<tr><td>${shortTime(part.start)}</td><td class="number">${count(part.messages)}</td><td class="number">${count(part.delivered)}</td><td class="number">${part.shownShare}</td><td class="number">${count(part.failed)}</td>${seen.map((each) => html`<td class="number">${count(part.lost[series.indexOf(each)] ?? 0)}</td>`)}</tr>`,
   )}</tbody></table></div></details>`
 }

@@ -29,10 +29,28 @@ export const spanName = z.string().transform((name, context) => {
 
 export const spanQuery = z.object({ span: spanName.prefault('24h') })
 
-export function spanLinks(path: string, chosen: NamedSpan): Html {
-  const links = SPANS.map(
-    ({ name }) =>
-      html`<a href="${path}?span=${name}"${name === chosen.name ? html` aria-current="true"` : ''}>${name}</a>`,
-  )
+/** @param rest other fields of the query, which the links keep */
+export function spanLinks(
+  path: string,
+  chosen: NamedSpan,
+  rest: Readonly<Record<string, string>> = {},
+): Html {
+  const links = SPANS.map(({ name }) => {
+    const query = new URLSearchParams({ span: name, ...rest }).toString()
+    return html`<a href="${path}?${query}"${name === chosen.name ? html` aria-current="true"` : ''}>${name}</a>`
+  })
   return html`<nav class="spans" aria-label="Time range">${links}</nav>`
+}
+
+/** The numbers of the parts of the span (see LostGroup), from the first to the one of now. */
+export function partsUntilNow({ seconds, bucketSeconds }: Span, now: Date): readonly number[] {
+  const partOf = (time: number): number => Math.floor(time / bucketSeconds)
+  const nowSeconds = now.getTime() / 1000
+  const first = partOf(nowSeconds - seconds)
+  return Array.from({ length: partOf(nowSeconds) - first + 1 }, (_, i) => first + i)
+}
+
+/** When a part begins, in UTC, for a chart: `2026-11-30 14:00`. */
+export function startText(start: Date): string {
+  return start.toISOString().slice(0, 16).replace('T', ' ')
 }

@@ -116,16 +116,21 @@ test('each target shows its value and whether it is met', async () => {
   expect(target('average retries')).toContain('met')
 })
 
-test('each error code shows its count, policy and recoveries, and links to its messages', async () => {
+test('each error code shows its meaning, policy and recoveries, and links to its page and its messages', async () => {
   const { text } = await get(masked, '/error-codes?span=7d')
   const row = (code: string): string =>
     new RegExp(`<tr data-code="${code}">(.*?)</tr>`, 's').exec(text)?.[1] ?? ''
   expect(row('30003')).toContain('The handset was unreachable')
   expect(row('30003')).toContain('2 retries: after 5 min, 10 min')
-  expect(row('30003')).toContain('20 of 60')
-  expect(row('30003')).toMatch(/retry 1 after 5 min: 50.0 % <span[^>]*>20 of 40/)
+  expect(row('30003')).toMatch(/data-label="Messages">60</)
+  expect(row('30003')).toMatch(/data-label="Recovered">20 /)
   expect(row('30006')).toContain('no retry')
-  const href = unescapeHtml(/<a href="([^"]+)"/.exec(row('30006'))?.[1] ?? '')
+  const page = await get(masked, unescapeHtml(/<a href="([^"]+)"/.exec(row('30003'))?.[1] ?? ''))
+  expect(page.text).toMatch(
+    /data-delay="240">.*data-label="Retries">40<.*data-label="Delivered">20<.*data-label="Share">50.0 %</s,
+  )
+  const other = await get(masked, '/error-codes/30006?span=7d')
+  const href = unescapeHtml(/<a href="([^"]+)">All messages with/.exec(other.text)?.[1] ?? '')
   expect(idsOn(await get(masked, href))).toHaveLength(20)
 })
 
@@ -313,6 +318,7 @@ test('every link and file of every page exists', async () => {
   const pages = [
     '/',
     '/error-codes',
+    '/error-codes/30003',
     '/messages',
     '/queue',
     '/queue/pause',
@@ -323,7 +329,8 @@ test('every link and file of every page exists', async () => {
   for (const path of pages) {
     const { text } = await get(masked, path)
     const links = [...text.matchAll(/(?:href|src)="([^"]+)"/g)].map(([, link = '']) => unescapeHtml(link))
-    for (const link of links.slice(0, 25)) all.add(link)
+    const own = links.filter((link) => link.startsWith('/'))
+    for (const link of own.slice(0, 25)) all.add(link)
   }
   for (const link of all) expect([link, (await get(masked, link)).status]).toEqual([link, 200])
 })
