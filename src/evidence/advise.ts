@@ -1,0 +1,197 @@
+// Advises changes of a policy that its history supports, by code: stop, fewer retries, longer delays, more retries.
+//
+// Many codes and rules are compared, so some would look better by chance. Each comparison must hold at the level of 5 %
+// divided by the number of comparisons (Bonferroni).
+import { ERROR_CODES } from '../delivery/error-codes.ts'
+import { type RetryPolicy, ruleFor } from '../delivery/retry-policy.ts'
+import type { Rule } from '../delivery/retry-rule.ts'
+import { type Candidate, candidatesFor, type ChangeKind } from './candidate-rules.ts'
+import { Plans } from './flow.ts'
+import type { History } from './history.ts'
+import type { Plan } from './plan.ts'
+import { createRandom } from './random-draws.ts'
+import {
+  BOUNDS,
+  difference,
+  drawnOdds,
+  type Estimate,
+  EXPECTED,
+  type Group,
+  groupsOf,
+  HIGH,
+  LOW,
+  type Outcome,
+  outcomeOf,
+  quantile,
+} from './replay.ts'
+import { Trials } from './trials.ts'
+import { wilsonInterval } from './wilson.ts'
+
+/** A retry that delivers less than this share of its messages is not worth its cost: 50 segments per recovered message. */
+export const WORTHWHILE_SHARE = 0.02
+
+export interface Advice {
+  readonly code: number
+  readonly kind: ChangeKind
+  readonly from: Rule
+  readonly to: Rule
+  /** What the change adds for the same messages, with a 90 % interval. Negative for fewer. */
+  readonly recovered: Estimate
+  readonly retries: Estimate
+  /** Null if no segments are known. */
+  readonly segments: Estimate | null
+}
+
+export interface AdvisedPolicy {
+  readonly changes: readonly Advice[]
+  /** The codes with trials, for which no change is advised. */
+  readonly unchanged: readonly number[]
+  /** The number of rules that were compared with the rule in force. */
+  readonly comparisons: number
+}
+
+/** Changes for the policy under which the history was made. */
+export function advise(history: History, policy: RetryPolicy): AdvisedPolicy {
+  const trials = new Trials(history)
+  const cases = groupsOf(history, policy).flatMap((group) => caseOf(group, policy, trials) ?? [])
+  const comparisons = cases.reduce((sum, { candidates }) => sum + candidates.length + 1, 0)
+  const changes: Advice[] = []
+  const unchanged: number[] = []
+  for (const one of cases) {
+    const change = adviceFor(one, policy, trials, comparisons)
+    if (change === null) unchanged.push(one.code)
+    else changes.push(change)
+  }
+  return { changes, unchanged, comparisons }
+}
+
+interface Case {
+  readonly code: number
+  readonly group: Group
+  readonly candidates: readonly Candidate[]
+}
+
+/** Null if the history says nothing of the code's retries, or if they are not the message's fault. */
+function caseOf(group: Group, policy: RetryPolicy, trials: Trials): Case | null {
+  const { code } = group
+  if (code === null || ruleFor(policy, code).action === 'hold') return null
+  const known = trials.of(code, 0)
+  if (known.schedules.length === 0) return null
+  // The table stops a code for safety: a retry would do harm, or cannot succeed.
+  const isSafetyStop = ERROR_CODES[code]?.rule.action === 'stop'
+  return { code, group, candidates: isSafetyStop ? [] : candidatesFor(policy, code, known) }
+}
+
+function adviceFor(
+  { code, group, candidates }: Case,
+  policy: RetryPolicy,
+  trials: Trials,
+  comparisons: number,
+): Advice | null {
+  const from = ruleFor(policy, code)
+  const plans = new Plans(policy, policy, trials)
+  const plan = plans.of(code, 0)
+  if (isUnknown(plan)) return null
+  const compare = (rule: Rule): Comparison =>
+    compareOutcomes(group, plans, new Plans(withRule(policy, code, rule), policy, trials))
+  const [best] = candidates
+    .filter(({ rule }) => !isUnknown(new Plans(withRule(policy, code, rule), policy, trials).of(code, 0)))
+    .map((candidate) => ({ ...candidate, ...compare(candidate.rule) }))
+    .filter(({ recovered, retries }) => recovered.estimate >= retries.estimate * WORTHWHILE_SHARE)
+    .map((candidate) => ({ ...candidate, sureGain: sureGain(candidate, comparisons) }))
+    .filter(({ sureGain: gain }) => gain > 0)
+    .toSorted((one, other) => other.sureGain - one.sureGain)
+  if (best !== undefined) return { code, kind: best.kind, from, to: best.rule, ...gainsOf(best) }
+  const shorter = shorterRule(from, plan, comparisons)
+  if (shorter === null) return null
+  const kind = shorter.action === 'stop' ? 'stop' : 'fewer'
+  return { code, kind, from, to: shorter, ...gainsOf(compare(shorter)) }
+}
+
+const isUnknown = ({ retries }: Plan): boolean => retries.some(({ bounds }) => bounds === null)
+
+function withRule(policy: RetryPolicy, code: number, rule: Rule): RetryPolicy {
+  return { ...policy, rules: new Map(policy.rules).set(code, rule) }
+}
+
+/** The rule without its last retries, if these surely deliver too few; null if all may be worthwhile. */
+function shorterRule(rule: Rule, { retries }: Plan, comparisons: number): Rule | null {
+  if (rule.action !== 'retry') return null
+  let kept = retries.length
+  let [successes, trials] = [0, 0]
+  for (let place = retries.length - 1; place >= 0; place -= 1) {
+    const counts = retries[place]?.bounds?.low.at(-1)?.counts ?? NO_TRIALS
+    if (counts.successes > counts.trials * WORTHWHILE_SHARE) break
+    successes += counts.successes
+    trials += counts.trials
+    const { high } = wilsonInterval(successes, trials, 1 - 2 * levelOf(comparisons))
+    if (high < WORTHWHILE_SHARE) kept = place
+  }
+  if (kept === retries.length) return null
+  return kept === 0 ? { action: 'stop' } : { ...rule, retries: kept }
+}
+
+const NO_TRIALS = { successes: 0, trials: 0 }
+
+/** One-sided. */
+const levelOf = (comparisons: number): number => 0.05 / comparisons
+
+interface Comparison extends Pick<Advice, 'recovered' | 'retries' | 'segments'> {
+  /** Of the difference in recovered messages, by the bounds that are worse for the other rule. */
+  readonly mean: number
+  readonly deviation: number
+}
+
+const gainsOf = ({
+  recovered,
+  retries,
+  segments,
+}: Comparison): Pick<Advice, 'recovered' | 'retries' | 'segments'> => ({
+  recovered,
+  retries,
+  segments,
+})
+
+/**
+ * The gain that the other rule has at the level of a single comparison. The factor is an upper bound of the normal
+ * quantile: P(Z > z) is at most exp(-z²/2) / 2.
+ */
+function sureGain({ mean, deviation }: Comparison, comparisons: number): number {
+  return mean - Math.sqrt(-2 * Math.log(2 * levelOf(comparisons))) * deviation
+}
+
+const DRAWS = 400
+
+/** Compares the expected outcomes of two policies with the same drawn shares. */
+function compareOutcomes(group: Group, plans: Plans, others: Plans): Comparison {
+  const worst: Outcome[] = []
+  const best: Outcome[] = []
+  for (let draw = 0; draw < DRAWS; draw += 1) {
+    const odds = { ...drawnOdds(createRandom(draw)), split: EXPECTED.split }
+    const [low, high] = BOUNDS.map((bound) => outcomeOf(group, plans, bound, odds))
+    const [otherLow, otherHigh] = BOUNDS.map((bound) => outcomeOf(group, others, bound, odds))
+    if (low === undefined || high === undefined || otherLow === undefined || otherHigh === undefined) continue
+    worst.push(difference(otherLow, high))
+    best.push(difference(otherHigh, low))
+  }
+  const estimate = (figureOf: (outcome: Outcome) => number): Estimate => {
+    const [one, two] = [worst.map(figureOf), best.map(figureOf)]
+    return {
+      estimate: (meanOf(one) + meanOf(two)) / 2,
+      low: Math.min(quantile(one, LOW), quantile(two, LOW)),
+      high: Math.max(quantile(one, HIGH), quantile(two, HIGH)),
+    }
+  }
+  const gains = worst.map(({ recovered }) => recovered)
+  const mean = meanOf(gains)
+  return {
+    recovered: estimate(({ recovered }) => recovered),
+    retries: estimate(({ retries }) => retries),
+    segments: group.meanSegments === null ? null : estimate(({ segments }) => segments),
+    mean,
+    deviation: Math.sqrt(meanOf(gains.map((gain) => (gain - mean) ** 2))),
+  }
+}
+
+const meanOf = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length

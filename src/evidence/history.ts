@@ -1,0 +1,191 @@
+// The history of failed messages, in the form from which a policy is judged: which failures each message had, when it was
+// retried, and how it ended. Messages with the same history are one entry. db/history.ts reads it from the table; historyOf
+// builds it from messages in memory.
+import type { Attempt, Message } from '../delivery/message.ts'
+import { isDelivered, isFailedAttempt, isFinal } from '../delivery/status.ts'
+import { secondsBetween } from '../delivery/seconds.ts'
+
+/** Null stands for a failure without a code. */
+export type Code = number | null
+
+export interface Retry {
+  /** From the failure before it to its submission. */
+  readonly waitSeconds: number
+  /** From the message's first failure to its submission. */
+  readonly elapsedSeconds: number
+}
+
+/** Messages with the same codes, delays and end. */
+export interface Path {
+  /** The code of each failed attempt, in order. Failures of the account are left out. */
+  readonly codes: readonly Code[]
+  /** The retries that were made. Retry i followed the failure with code i. */
+  readonly retries: readonly Retry[]
+  /** `open`: it is in progress, was canceled, or its result was never reported. */
+  readonly end: 'delivered' | 'failed' | 'open'
+  /** The message's own limit of retries. */
+  readonly maxRetries: number
+  /** From its first failure to its deadline, rounded down; null for none. */
+  readonly remainingSeconds: number | null
+  readonly messages: number
+  /** The messages whose segments are known, and the sum of their segments per attempt. */
+  readonly measured: number
+  readonly segments: number
+}
+
+/** Messages that failed, and say nothing about the policy. */
+export interface LeftOut {
+  /** Only the account failed, not the message. */
+  readonly account: number
+  /** The first attempt was reported as failed, and as delivered later. */
+  readonly corrected: number
+  /** The app made the first attempt, or the times are missing. */
+  readonly untimed: number
+  /** Retries by hand. The message counts up to this retry. */
+  readonly byHand: number
+}
+
+export interface History {
+  readonly paths: readonly Path[]
+  readonly leftOut: LeftOut
+  /** False if there were more messages than may be read. */
+  readonly isComplete: boolean
+}
+
+/** An attempt, with the segments that Twilio billed for it, if they are known. */
+type MeasuredAttempt = Attempt & { readonly segments?: number | null }
+
+/** The part of a message that a history needs. */
+export type EndedMessage = Pick<Message, 'status' | 'maxRetries' | 'deadline'> & {
+  readonly attempts: readonly MeasuredAttempt[]
+}
+
+export function historyOf(messages: Iterable<EndedMessage>): History {
+  const builder = new HistoryBuilder()
+  for (const message of messages) builder.add(message)
+  return builder.build(true)
+}
+
+interface Group {
+  readonly path: Omit<Path, 'messages' | 'measured' | 'segments'>
+  messages: number
+  measured: number
+  segments: number
+}
+
+/** Groups messages as they are read, so that memory grows with the number of different histories only. */
+export class HistoryBuilder {
+  readonly #groups = new Map<string, Group>()
+  readonly #leftOut = { account: 0, corrected: 0, untimed: 0, byHand: 0 }
+
+  add(message: EndedMessage): void {
+    const read = readPath(message)
+    if (typeof read === 'string') {
+      if (read !== 'no_failure') this.#leftOut[read] += 1
+      return
+    }
+    const { path, isCutByHand } = read
+    if (isCutByHand) this.#leftOut.byHand += 1
+    const key = JSON.stringify(path)
+    const group = this.#groups.get(key) ?? { path, messages: 0, measured: 0, segments: 0 }
+    this.#groups.set(key, group)
+    group.messages += 1
+    const segments = message.attempts.find((attempt) => (attempt.segments ?? 0) > 0)?.segments
+    if (segments == null) return
+    group.measured += 1
+    group.segments += segments
+  }
+
+  build(isComplete: boolean): History {
+    const paths = [...this.#groups.values()].map(({ path, ...sums }) => ({ ...path, ...sums }))
+    return { paths, leftOut: { ...this.#leftOut }, isComplete }
+  }
+}
+
+type ReadPath =
+  | 'no_failure'
+  | 'account'
+  | 'corrected'
+  | 'untimed'
+  | { readonly path: Group['path']; readonly isCutByHand: boolean }
+
+function readPath({ attempts, status, maxRetries, deadline }: EndedMessage): ReadPath {
+  const failures = attempts.filter((attempt) => isFailedAttempt(attempt.status))
+  const first = attempts.findIndex((attempt) => isFailedAttempt(attempt.status) && !attempt.excused)
+  const isCorrected = attempts.some((attempt) => isDelivered(attempt.status) && failureTime(attempt) !== null)
+  if (isCorrected) return 'corrected'
+  if (first === -1) return failures.length > 0 ? 'account' : 'no_failure'
+  const made = attempts.slice(first).filter((attempt) => attempt.status !== 'pending' && !attempt.excused)
+  const start = failureTime(made[0])
+  if (start === null || made[0] === undefined) return 'untimed'
+
+  const codes: Code[] = [made[0].errorCode]
+  const retries: Retry[] = []
+  let failedAt = start
+  for (const [i, attempt] of made.slice(1).entries()) {
+    const before = attempts.find(({ number }) => number === attempt.number - 1)
+    if (isByHand(attempt, before)) {
+      return { path: pathOf(codes, retries, 'failed', start), isCutByHand: true }
+    }
+    const submittedAt = timeOf(attempt.times.submitting)
+    if (submittedAt === null || i > MAX_RETRIES) return 'untimed'
+    retries.push({
+      waitSeconds: rounded(secondsBetween(failedAt, submittedAt)),
+      elapsedSeconds: rounded(secondsBetween(start, submittedAt)),
+    })
+    if (isDelivered(attempt.status)) return whole('delivered')
+    if (!isFailedAttempt(attempt.status)) return whole('open')
+    const failure = failureTime(attempt)
+    if (failure === null) return 'untimed'
+    codes.push(attempt.errorCode)
+    failedAt = failure
+  }
+  return whole(isFinal(status) && status !== 'canceled' ? 'failed' : 'open')
+
+  function whole(end: Path['end']): ReadPath {
+    return { path: pathOf(codes, retries, end, start), isCutByHand: false }
+  }
+
+  function pathOf(
+    failed: readonly Code[],
+    madeRetries: readonly Retry[],
+    end: Path['end'],
+    from: Date | null,
+  ): Group['path'] {
+    const remaining = deadline === null || from === null ? null : secondsBetween(from, deadline)
+    const remainingSeconds = remaining === null ? null : Math.max(0, roundedDown(remaining))
+    return { codes: failed, retries: madeRetries, end, maxRetries, remainingSeconds }
+  }
+}
+
+/** More retries than any rule allows. */
+const MAX_RETRIES = 30
+
+/**
+ * The policy schedules a retry in the transaction that records the failure. A person does so later. Such a retry is no
+ * trial of the policy: the person may know that the handset is back.
+ */
+function isByHand(attempt: Attempt, before: Attempt | undefined): boolean {
+  const scheduledAt = timeOf(attempt.times.pending)
+  const failedAt = failureTime(before)
+  return scheduledAt !== null && failedAt !== null && secondsBetween(failedAt, scheduledAt) > BY_HAND_SECONDS
+}
+
+const BY_HAND_SECONDS = 1
+
+function failureTime(attempt: Attempt | undefined): Date | null {
+  return timeOf(attempt?.times.undelivered ?? attempt?.times.failed)
+}
+
+function timeOf(iso: string | undefined): Date | null {
+  return iso === undefined ? null : new Date(iso)
+}
+
+/** Times within 5 % are one entry of the history. */
+const STEP = Math.log(1.05)
+
+const rounded = (seconds: number): number =>
+  seconds < 1 ? 0 : Number(Math.exp(Math.round(Math.log(seconds) / STEP) * STEP).toPrecision(4))
+
+const roundedDown = (seconds: number): number =>
+  seconds < 1 ? 0 : Number(Math.exp(Math.floor(Math.log(seconds) / STEP) * STEP).toPrecision(4))
