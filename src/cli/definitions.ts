@@ -177,9 +177,26 @@ export const COMMANDS: readonly CommandDefinition[] = [
   },
   {
     name: 'policy',
-    description: 'show the retry policy in force, with the delays of each error code',
-    define: (command) => command.option('--json', 'print JSON'),
-    example: 'RETRY_POLICY_FILE=policy.json sms-retry policy',
+    description: 'show the retry policy in force, or judge a policy by the history of the messages',
+    define: (command) =>
+      command
+        .addOption(
+          new Option(
+            '--replay <file>',
+            'estimate what this policy file would have recovered and spent',
+          ).conflicts('advise'),
+        )
+        .option('--advise', 'print a policy file with the changes that the history supports')
+        .option('--out <file>', 'with --advise: write the policy file to this new file', parseNonEmpty)
+        .addOption(
+          new Option(
+            '--since <duration>',
+            'with --replay or --advise: only messages newer than this, such as 7d (default: 30d)',
+          ).argParser(parseDuration),
+        )
+        .option('--json', 'print JSON'),
+    example:
+      'sms-retry policy --replay policy.json --since 30d\n  $ sms-retry policy --advise --out policy.json',
     load: async () => (await import('./policy-command.ts')).policyCommand,
   },
   {

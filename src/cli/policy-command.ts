@@ -1,4 +1,5 @@
-// The command `policy`: the retry policy in force, as a table for people and as JSON with stable keys.
+// The command `policy`: the retry policy in force, as a table for people and as JSON with stable keys. With --replay or
+// --advise, it judges a policy by the history (policy-replay.ts, policy-advise.ts).
 import { type Env, parseConfig, type SendWindowConfig } from '../config/config.ts'
 import { reasonOf } from '../delivery/error-codes.ts'
 import {
@@ -15,10 +16,34 @@ import { formatSendWindow } from '../delivery/send-window.ts'
 import { readPolicyFile } from '../processes/runtime.ts'
 import { duration } from '../shared/figures.ts'
 import { print, printJson } from '../shared/output.ts'
+import { refuseUsage } from './arguments.ts'
 import { formatMinute } from './format-time.ts'
+import { advisePolicy } from './policy-advise.ts'
+import { replayPolicy } from './policy-replay.ts'
 import { table } from './table.ts'
 
-export async function policyCommand(env: Env, flags: { readonly json?: true }): Promise<void> {
+interface PolicyFlags {
+  readonly json?: true
+  readonly replay?: string
+  readonly advise?: true
+  readonly since?: number
+  readonly out?: string
+}
+
+const MONTH_SECONDS = 30 * 24 * 3600
+
+export async function policyCommand(env: Env, flags: PolicyFlags): Promise<void> {
+  const { replay, advise, out } = flags
+  if (out !== undefined && !advise) refuseUsage('--out is for --advise')
+  if (flags.since !== undefined && replay === undefined && !advise)
+    refuseUsage('--since is for --replay and --advise')
+  const [since, json] = [flags.since ?? MONTH_SECONDS, flags.json === true]
+  if (replay !== undefined) await replayPolicy(env, replay, { since, json })
+  else if (advise) await advisePolicy(env, { since, json, out: out ?? null })
+  else showPolicy(env, flags)
+}
+
+function showPolicy(env: Env, flags: PolicyFlags): void {
   const config = parseConfig(env, [])
   const policy = createRetryPolicy(readPolicyFile(config.retryPolicyFile), config.retryDelayScale)
   const now = new Date()

@@ -148,7 +148,7 @@ export function finite(time: Date | number | null): Date | null {
   return time instanceof Date && !Number.isNaN(time.getTime()) ? time : null
 }
 
-function toTime(text: string | null): Date | null {
+export function toTime(text: string | null): Date | null {
   return text !== null && isTime(text) ? new Date(text) : null
 }
 
@@ -186,7 +186,7 @@ interface AttemptEntry {
 }
 
 /** Skips an entry that is not in our form, because the app can write to the metadata as well. */
-function toAttempts(entries: unknown): Attempt[] {
+export function toAttempts(entries: unknown): Attempt[] {
   if (!Array.isArray(entries)) return []
   return entries.filter(isAttemptEntry).map((entry) => ({
     number: entry.number,

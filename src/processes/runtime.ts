@@ -171,8 +171,11 @@ function allowlistText(entries: readonly string[]): string {
   return /\d/.test(text) ? text : ','
 }
 
-/** @throws ConfigError if the file cannot be read or is not JSON */
-export function readPolicyFile(path: string | null): unknown {
+/**
+ * @param name how the error names the file
+ * @throws ConfigError if the file cannot be read or is not JSON
+ */
+export function readPolicyFile(path: string | null, name = 'RETRY_POLICY_FILE'): unknown {
   if (path === null) return undefined
   let text = ''
   try {
@@ -186,7 +189,7 @@ export function readPolicyFile(path: string | null): unknown {
     // Typographic quotes and dashes are a common cause of invalid JSON.
     const unusual = describeLine(text, describeUnusual)
     const hint = unusual === null || unusual === message ? '' : `; ${unusual}`
-    throw new ConfigError(`RETRY_POLICY_FILE cannot be read as JSON: ${message}${hint}`, { cause: error })
+    throw new ConfigError(`${name} cannot be read as JSON: ${message}${hint}`, { cause: error })
   }
 }
 
