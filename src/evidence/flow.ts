@@ -106,7 +106,7 @@ export function flow(entry: Entry, plans: Plans, bound: Bound, odds: Odds): Flow
       sum.recovered += recovered
       const failed = messages - recovered
       const elapsedSeconds = submittedAt + plan.reportSeconds
-      if (failed > 0) addFailed(next, state, failed, elapsedSeconds, used + 1, plan.nextCodes, odds)
+      if (failed > 0) addFailed(next, state, failed, elapsedSeconds, used + 1, plan.nextCodes(place), odds)
     }
     states = next
   }
@@ -132,7 +132,7 @@ function addFailed(
   failed: number,
   elapsedSeconds: number,
   used: number,
-  nextCodes: Plan['nextCodes'],
+  nextCodes: ReturnType<Plan['nextCodes']>,
   { split }: Odds,
 ): void {
   let messages = failed

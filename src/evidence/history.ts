@@ -110,56 +110,57 @@ type ReadPath =
   | { readonly path: Group['path']; readonly isCutByHand: boolean }
 
 function readPath({ attempts, status, maxRetries, deadline }: EndedMessage): ReadPath {
-  const failures = attempts.filter((attempt) => isFailedAttempt(attempt.status))
-  const first = attempts.findIndex((attempt) => isFailedAttempt(attempt.status) && !attempt.excused)
-  const isCorrected = attempts.some((attempt) => isDelivered(attempt.status) && failureTime(attempt) !== null)
-  if (isCorrected) return 'corrected'
-  if (first === -1) return failures.length > 0 ? 'account' : 'no_failure'
-  const made = attempts.slice(first).filter((attempt) => attempt.status !== 'pending' && !attempt.excused)
-  const start = failureTime(made[0])
-  if (start === null || made[0] === undefined) return 'untimed'
+  if (attempts.some((attempt) => isDelivered(attempt.status) && failureTime(attempt) !== null))
+    return 'corrected'
+  const own = attempts.filter((attempt) => attempt.status !== 'pending' && !attempt.excused)
+  const first = own.findIndex((attempt) => isFailedAttempt(attempt.status))
+  if (first === -1)
+    return attempts.some((attempt) => isFailedAttempt(attempt.status)) ? 'account' : 'no_failure'
+  const trail = readTrail(own.slice(first), attempts)
+  if (trail === null) return 'untimed'
 
-  const codes: Code[] = [made[0].errorCode]
+  const { failedAt, codes, retries, next } = trail
+  const endsHere = isFinal(status) && status !== 'canceled' ? 'failed' : 'open'
+  const end = next === 'by_hand' ? 'failed' : (next ?? endsHere)
+  const remainingSeconds =
+    deadline === null ? null : roundedDown(Math.max(secondsBetween(failedAt, deadline), 0))
+  return { path: { codes, retries, end, maxRetries, remainingSeconds }, isCutByHand: next === 'by_hand' }
+}
+
+/** What followed the first failure. */
+interface Trail {
+  readonly failedAt: Date
+  readonly codes: readonly Code[]
+  readonly retries: readonly Retry[]
+  /** How the last of these retries ended, if it did not fail; or what came after it. Null for nothing. */
+  readonly next: 'delivered' | 'open' | 'by_hand' | null
+}
+
+/** Null if a time is missing. */
+function readTrail([first, ...later]: readonly Attempt[], all: readonly Attempt[]): Trail | null {
+  const start = failureTime(first)
+  if (first === undefined || start === null) return null
+  const codes: Code[] = [first.errorCode]
   const retries: Retry[] = []
   let failedAt = start
-  for (const [i, attempt] of made.slice(1).entries()) {
-    const before = attempts.find(({ number }) => number === attempt.number - 1)
-    if (isByHand(attempt, before)) {
-      return { path: pathOf(codes, retries, 'failed', start), isCutByHand: true }
-    }
+  for (const attempt of later) {
+    const before = all.find(({ number }) => number === attempt.number - 1)
+    if (isByHand(attempt, before)) return { failedAt: start, codes, retries, next: 'by_hand' }
     const submittedAt = timeOf(attempt.times.submitting)
-    if (submittedAt === null || i > MAX_RETRIES) return 'untimed'
+    if (submittedAt === null) return null
     retries.push({
       waitSeconds: rounded(secondsBetween(failedAt, submittedAt)),
       elapsedSeconds: rounded(secondsBetween(start, submittedAt)),
     })
-    if (isDelivered(attempt.status)) return whole('delivered')
-    if (!isFailedAttempt(attempt.status)) return whole('open')
+    if (isDelivered(attempt.status)) return { failedAt: start, codes, retries, next: 'delivered' }
+    if (!isFailedAttempt(attempt.status)) return { failedAt: start, codes, retries, next: 'open' }
     const failure = failureTime(attempt)
-    if (failure === null) return 'untimed'
+    if (failure === null) return null
     codes.push(attempt.errorCode)
     failedAt = failure
   }
-  return whole(isFinal(status) && status !== 'canceled' ? 'failed' : 'open')
-
-  function whole(end: Path['end']): ReadPath {
-    return { path: pathOf(codes, retries, end, start), isCutByHand: false }
-  }
-
-  function pathOf(
-    failed: readonly Code[],
-    madeRetries: readonly Retry[],
-    end: Path['end'],
-    from: Date | null,
-  ): Group['path'] {
-    const remaining = deadline === null || from === null ? null : secondsBetween(from, deadline)
-    const remainingSeconds = remaining === null ? null : Math.max(0, roundedDown(remaining))
-    return { codes: failed, retries: madeRetries, end, maxRetries, remainingSeconds }
-  }
+  return { failedAt: start, codes, retries, next: null }
 }
-
-/** More retries than any rule allows. */
-const MAX_RETRIES = 30
 
 /**
  * The policy schedules a retry in the transaction that records the failure. A person does so later. Such a retry is no

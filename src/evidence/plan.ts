@@ -22,7 +22,7 @@ export interface Plan {
   /** The retries that the rule allows, known or not. */
   readonly allowed: number
   readonly reportSeconds: number
-  readonly nextCodes: ReadonlyMap<Code, number>
+  readonly nextCodes: CodeTrials['nextCodes']
 }
 
 /** @param inForce the policy under which the history was made */

@@ -24,8 +24,8 @@ export interface CodeTrials {
   readonly byPlace: Schedule
   /** The mean time from a retry to the report of its failure. */
   readonly reportSeconds: number
-  /** After a retry failed: how often the next failure had each code. */
-  readonly nextCodes: ReadonlyMap<Code, number>
+  /** After the retry at this place of the run failed: how often its failure had each code. */
+  readonly nextCodes: (place: number) => ReadonlyMap<Code, number>
 }
 
 /** Fewer trials say too little to count as known. */
@@ -49,7 +49,7 @@ interface Run {
 export class Trials {
   readonly #runs = new Map<string, Run[]>()
   readonly #read = new Map<string, CodeTrials>()
-  readonly #nextCodes = new Map<Code, Map<Code, number>>()
+  readonly #nextCodes = new Map<string, Map<Code, number>>()
 
   constructor({ paths }: History) {
     for (const path of paths) this.#addPath(path)
@@ -57,7 +57,7 @@ export class Trials {
 
   of(code: Code, retriesBefore: number): CodeTrials {
     const key = `${code} ${retriesBefore}`
-    const known = this.#read.get(key) ?? this.#readRuns(code, this.#runs.get(key) ?? [])
+    const known = this.#read.get(key) ?? this.#readRuns(code, retriesBefore, this.#runs.get(key) ?? [])
     this.#read.set(key, known)
     return known
   }
@@ -66,8 +66,9 @@ export class Trials {
     const { codes, retries, messages } = path
     let start = 0
     for (const [i, code] of codes.entries()) {
-      if (i > 0) this.#countNext(codes[i - 1] ?? null, code, messages)
-      if (i + 1 < codes.length && codes[i + 1] === code) continue
+      const nextCode = codes[i + 1]
+      if (nextCode !== undefined) this.#countNext(placeKey(code, start, i - start), nextCode, messages)
+      if (nextCode === code) continue
       const first = retries[start]
       if (first !== undefined) {
         const startedAt = first.elapsedSeconds - first.waitSeconds
@@ -77,29 +78,33 @@ export class Trials {
           result: resultOf(path, start + j),
         }))
         const key = `${code} ${start}`
-        this.#runs.set(key, [...(this.#runs.get(key) ?? []), { steps, messages }])
+        const runs = this.#runs.get(key) ?? []
+        this.#runs.set(key, runs)
+        runs.push({ steps, messages })
       }
       start = i + 1
     }
   }
 
-  #countNext(code: Code, next: Code, messages: number): void {
-    const counts = this.#nextCodes.get(code) ?? new Map<Code, number>()
+  #countNext(place: string, next: Code, messages: number): void {
+    const counts = this.#nextCodes.get(place) ?? new Map<Code, number>()
     counts.set(next, (counts.get(next) ?? 0) + messages)
-    this.#nextCodes.set(code, counts)
+    this.#nextCodes.set(place, counts)
   }
 
-  #readRuns(code: Code, runs: readonly Run[]): CodeTrials {
+  #readRuns(code: Code, start: number, runs: readonly Run[]): CodeTrials {
     const schedules: Schedule[] = []
     addSchedules(runs, [], schedules)
     return {
       schedules: schedules.filter((schedule) => schedule.every(({ counts }) => counts.trials >= MIN_TRIALS)),
       byPlace: placesOf(runs),
       reportSeconds: meanReport(runs),
-      nextCodes: this.#nextCodes.get(code) ?? new Map([[code, 1]]),
+      nextCodes: (place) => this.#nextCodes.get(placeKey(code, start, place)) ?? new Map([[code, 1]]),
     }
   }
 }
+
+const placeKey = (code: Code, start: number, place: number): string => `${code} ${start} ${place}`
 
 function resultOf({ codes, retries, end }: Path, retry: number): Step['result'] {
   if (retry + 1 < codes.length) return 'failed'
