@@ -15,6 +15,7 @@ import { DatabaseError } from '../shared/errors.ts'
 import { errorFields, type Logger } from '../shared/log.ts'
 import type { Action } from './act-on-message.ts'
 import { type BulkResult, Tally } from './bulk-result.ts'
+import { searchFields } from './message-filter.ts'
 import { recordLockedLast } from './record-locked-last.ts'
 import { RetryPace } from './retry-pace.ts'
 
@@ -195,24 +196,17 @@ function whyUnchanged(result: RecordResult): string | null {
   return result.decision.kind === 'ignore' ? result.decision.why : null
 }
 
-/** One line per run. A user and the values of metadata may be personal data. */
+/** One line per run. */
 function logRun(
   logger: Logger,
   { kind, search, force, by }: BulkAction,
   { matched, changed, failed, isComplete }: BulkResult,
 ): void {
-  const { statuses, code, number, userId, since, until, metadata } = search
   logger.info('Bulk action', {
     action: kind,
     by,
     ...(force ? { force } : {}),
-    statuses,
-    code,
-    since,
-    until,
-    hasUser: userId !== null,
-    hasNumber: number !== null,
-    metadataKeys: metadata.map(({ key }) => key),
+    ...searchFields(search),
     matched,
     changed,
     failed,

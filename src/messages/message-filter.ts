@@ -58,6 +58,19 @@ export function isEmptySearch({ metadata, ...fields }: Search): boolean {
   return metadata.length === 0 && Object.values(fields).every((field) => field === null)
 }
 
+/** The fields for a log line. A user, a number and the values of metadata may be personal data. */
+export function searchFields({ statuses, code, number, userId, since, until, metadata }: Search): object {
+  return {
+    statuses,
+    code,
+    since,
+    until,
+    hasUser: userId !== null,
+    hasNumber: number !== null,
+    metadataKeys: metadata.map(({ key }) => key),
+  }
+}
+
 export type Read<T> = { readonly value: T } | { readonly fault: string }
 
 /** A status or a group, or several of them with commas. */

@@ -40,6 +40,7 @@ const PATHS = [
   '/error-codes',
   '/error-codes/:code',
   '/messages',
+  '/messages.csv',
   '/messages/*rest',
   '/queue',
   '/queue/pause',

@@ -84,6 +84,11 @@ function findingsOfPage({ locals }: Response): readonly Finding[] {
   return locals[FINDINGS] ?? []
 }
 
+/** A table that scrolls sideways on a narrow screen, also with the keyboard. */
+export function wideTable(name: string, table: Html): Html {
+  return html`<div class="wide" role="region" aria-label="${name}" tabindex="0">${table}</div>`
+}
+
 /** @param request its path selects the highlighted navigation link */
 export function sendPage(
   request: Request,
@@ -111,16 +116,20 @@ export function sendPage(
 <script src="${base}/assets/dashboard.js" defer></script>
 </head>
 <body>
+<a class="skip" href="#content">Skip to the content</a>
 <header>
 <a class="brand" href="${base}/">sms-retry</a>
 <nav aria-label="Pages">${links}</nav>
 </header>
-<main${refreshSeconds === null ? '' : html` data-refresh-seconds="${refreshSeconds}"`}>
+<main id="content" tabindex="-1"${refreshSeconds === null ? '' : html` data-refresh-seconds="${refreshSeconds}"`}>
 ${account === undefined ? '' : accountBanner(base, account)}
 ${findingsBanner(base, findingsOfPage(response))}
 ${content}
 </main>
-<footer>All times are UTC. <span id="refreshed" role="status"></span></footer>
+<footer>
+<p class="state"><span id="zone">All times are UTC.</span> <button type="button" id="switch-zone" hidden></button></p>
+<p class="state"><span id="refreshed"></span> <span id="refresh-failed" role="status"></span> <button type="button" id="pause-refresh" hidden>Pause refresh</button></p>
+</footer>
 </body>
 </html>
 `

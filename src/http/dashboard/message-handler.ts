@@ -25,6 +25,7 @@ export function withMessage(
   handle: MessageHandler,
 ): RequestHandler {
   const { showContent } = config.dashboard
+  const isSimulated = config.twilio.apiBaseUrl !== null
   return async (request, response) => {
     const id = parseMessageId(String(request.params['id']))
     const message = id === null ? null : await findMessage(database, id)
@@ -32,7 +33,7 @@ export function withMessage(
     const { notice } = noticeQuery.parse(request.query)
     const { state: account, now } = accountOf(response)
     const base = basePathOf(response)
-    const view = { base, policy, circumstances, account, now, showContent, notice }
+    const view = { base, policy, circumstances, account, now, showContent, isSimulated, notice }
     await handle(message, view, request, response)
   }
 }

@@ -12,9 +12,10 @@ import type { Circumstances } from '../../delivery/decision.ts'
 import type { RetryPolicy } from '../../delivery/retry-policy.ts'
 import { isFailedAttempt } from '../../delivery/status.ts'
 import { type Html, html } from '../../shared/html.ts'
-import { maskNumber, maskReason } from '../../shared/log.ts'
+import { SID } from '../../twilio/parse-body.ts'
 import type { Page } from './layout.ts'
 import { describeWindow } from '../../delivery/message-window.ts'
+import { metadataJson, shownNumber, shownReason } from './shown-message.ts'
 import { formatMoment, shortTime, statusBadge } from './time-and-status.ts'
 
 /** What the page is built from besides the message. */
@@ -25,6 +26,8 @@ export interface View {
   readonly account: AccountState
   readonly now: Date
   readonly showContent: boolean
+  /** Whether attempts go to a simulator: Twilio does not know their SIDs. */
+  readonly isSimulated: boolean
   /** The result of the action that led to this page. */
   readonly notice: Notice | null
 }
@@ -59,15 +62,14 @@ function factsOf(
   { account, now, showContent }: View,
 ): readonly [string, Html | string | number | null][] {
   const { what, at } = nextStepOf(message, account, now)
-  const { reason, to } = message
   return [
     [
       'Status',
       html`${statusBadge(message.status)}${isInDoubt(message, now) ? html` <span class="badge bad">in doubt</span>` : ''}`,
     ],
-    ['Reason', reason === null || showContent ? reason : maskReason(reason, to)],
+    ['Reason', shownReason(message, showContent)],
     ['Next step', html`${what}${at === null ? '.' : html`: ${formatMoment(at, now)}`}`],
-    ['To', showContent ? to : maskNumber(to)],
+    ['To', shownNumber(message, showContent)],
     ['User', message.userId],
     ['Text', textOf(message, showContent)],
     ['Created', formatMoment(message.createdAt, now)],
@@ -84,10 +86,9 @@ function factsOf(
 /** Longer metadata is cut off: `show --json` prints all of it. */
 const MAX_METADATA_LENGTH = 2_000
 
-function metadataOf({ metadata, to }: StoredMessage, showContent: boolean): Html | null {
-  if (Object.keys(metadata).length === 0) return null
-  const json = JSON.stringify(metadata, null, 2)
-  const shown = showContent ? json : maskReason(json, to)
+function metadataOf(message: StoredMessage, showContent: boolean): Html | null {
+  const shown = metadataJson(message, showContent, 2)
+  if (shown === null) return null
   const cut = shown.length > MAX_METADATA_LENGTH ? `${shown.slice(0, MAX_METADATA_LENGTH)} …` : shown
   return html`<span class="text">${cut.toWellFormed()}</span>`
 }
@@ -99,7 +100,11 @@ function textOf({ body }: StoredMessage, showContent: boolean): Html {
     : html`<span class="quiet">hidden (${[...body].length} characters); set DASHBOARD_SHOW_CONTENT to show it</span>`
 }
 
-function attemptItem(attempt: Attempt, message: StoredMessage, { now, showContent }: View): Html {
+function attemptItem(
+  attempt: Attempt,
+  message: StoredMessage,
+  { now, showContent, isSimulated }: View,
+): Html {
   const { number, status, sid, errorCode, errorText, postponements, times } = attempt
   const steps = Object.entries(times).toSorted(([, one], [, other]) => one.localeCompare(other))
   const isWaiting = status === 'pending' && number === message.retryCount && message.nextRetryAt !== null
@@ -111,7 +116,16 @@ function attemptItem(attempt: Attempt, message: StoredMessage, { now, showConten
 ${isWaiting ? html`<li><span class="step">due</span> ${formatMoment(message.nextRetryAt, now)}</li>` : ''}</ul>
 ${failure}
 ${postponements === 0 ? '' : html`<p class="quiet">postponed ${postponements} ${postponements === 1 ? 'time' : 'times'}</p>`}
-${sid === null ? '' : html`<p class="quiet">${sid}</p>`}</li>`
+${sid === null ? '' : html`<p class="quiet">${isSimulated || !SID.test(sid) ? sid : consoleLink(sid)}</p>`}</li>`
+}
+
+/**
+ * The log of messages in Twilio's console, searched for the SID. Twilio's page "Programmable Messaging Logs" documents the
+ * address of the log and its search. The query is not documented; the console shows it in the address of such a search. If
+ * it is ignored, the link opens the whole log.
+ */
+function consoleLink(sid: string): Html {
+  return html`<a href="https://console.twilio.com/us1/monitor/logs/sms?pageSize=50&sid=${sid}" target="_blank" rel="noreferrer">${sid}<span class="hidden"> in Twilio's console</span></a> <span aria-hidden="true">in Twilio's console</span>`
 }
 
 const STEPS: ReadonlyMap<string, string> = new Map([
@@ -174,7 +188,7 @@ export function confirmPage(
     title,
     content: html`
 <h1>${kind === 'cancel' ? 'Cancel' : 'Retry'} message ${message.id}?</h1>
-<p>${statusBadge(message.status)} to ${view.showContent ? message.to : maskNumber(message.to)}</p>
+<p>${statusBadge(message.status)} to ${shownNumber(message, view.showContent)}</p>
 ${explanation}
 <form method="post" action="${path}/${kind}">
 ${Object.entries(fields).map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}">\n`)}<button class="${isDangerous ? 'bad' : ''}">${button}</button>

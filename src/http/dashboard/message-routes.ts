@@ -1,4 +1,5 @@
 // The pages of one message, and the two actions on it: retry and cancel. GET asks to confirm the action, POST performs it.
+// Also the file of all messages of a filter.
 import { type Response, Router } from 'express'
 import { z } from 'zod'
 import { type Action, actOnMessage } from '../../messages/act-on-message.ts'
@@ -18,6 +19,7 @@ import {
   possibleActions,
   type SeenRetry,
 } from './message-page.ts'
+import { csvRoute } from './messages-csv.ts'
 import { askToResolve, resolveDoubt } from './resolve-routes.ts'
 import { isSameOrigin } from './same-origin.ts'
 
@@ -39,6 +41,7 @@ export function messageRoutes(
 ): Router {
   const { database } = runtime
   const router = Router({ caseSensitive: true })
+  router.use(csvRoute(runtime, operator))
   router.get('/messages/find', async (request, response) => {
     const { what } = z.object({ what: z.string().trim().catch('') }).parse(request.query)
     const id = parseMessageId(what) ?? (await findIdBySid(database, what))

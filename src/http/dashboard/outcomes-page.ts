@@ -2,7 +2,7 @@
 import type { OpenOutcome, OutcomeQueue } from '../../jobs/outcome-job.ts'
 import { count } from '../../shared/figures.ts'
 import { type Html, html } from '../../shared/html.ts'
-import type { Page } from './layout.ts'
+import { type Page, wideTable } from './layout.ts'
 import { formatMoment } from './time-and-status.ts'
 
 /** The result of the action that led to the page. */
@@ -52,6 +52,6 @@ function failedOutcomes(base: string, failed: readonly OpenOutcome[], now: Date)
   return html`
 <h2>Failed all deliveries</h2>
 <form method="post" action="${base}/queue/outcomes"><button>Deliver all again</button></form>
-<div class="wide"><table><thead><tr><th>Decided</th><th class="number">Message</th><th>Type</th><th class="number">Error code</th><th class="number">Failures</th><th>Last failure</th></tr></thead><tbody>${shown.map(row)}</tbody></table></div>
+${wideTable('Failed outcomes', html`<table><thead><tr><th scope="col">Decided</th><th scope="col" class="number">Message</th><th scope="col">Type</th><th scope="col" class="number">Error code</th><th scope="col" class="number">Failures</th><th scope="col">Last failure</th></tr></thead><tbody>${shown.map(row)}</tbody></table>`)}
 ${failed.length > shown.length ? html`<p class="quiet">The oldest ${MAX_SHOWN} are shown.</p>` : ''}`
 }

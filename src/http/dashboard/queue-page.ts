@@ -6,7 +6,7 @@ import type { Db } from '../../postgres/pool.ts'
 import { type Html, html } from '../../shared/html.ts'
 import { count } from '../../shared/figures.ts'
 import { ACCOUNT_NOTICES, accountLinks, type AccountNotice } from './account-page.ts'
-import type { Page } from './layout.ts'
+import { type Page, wideTable } from './layout.ts'
 import { formatMoment, statusBadge } from './time-and-status.ts'
 
 /** @param notice the result of the action that led to this page */
@@ -41,10 +41,13 @@ ${instances.length === 0 ? '' : processTable(instances, now)}
 ${
   statuses.length === 0
     ? html`<p class="empty">No messages are in flight.</p>`
-    : html`<div class="wide"><table><thead><tr><th>Status</th><th class="number">Messages</th></tr></thead><tbody>${statuses.map(
-        ([status, messages]) =>
-          html`<tr><td><a href="${base}/messages?status=${status}">${statusBadge(status as never)}</a></td><td class="number">${count(messages)}</td></tr>`,
-      )}</tbody></table></div>`
+    : wideTable(
+        'Messages in flight',
+        html`<table><thead><tr><th scope="col">Status</th><th scope="col" class="number">Messages</th></tr></thead><tbody>${statuses.map(
+          ([status, messages]) =>
+            html`<tr><td><a href="${base}/messages?status=${status}">${statusBadge(status as never)}</a></td><td class="number">${count(messages)}</td></tr>`,
+        )}</tbody></table>`,
+      )
 }`,
   }
 }
@@ -52,5 +55,8 @@ ${
 function processTable(instances: readonly LiveInstance[], now: Date): Html {
   const row = ({ role, host, pid, version, startedAt, seenAt }: LiveInstance): Html =>
     html`<tr data-role="${role}"><td>${role}</td><td>${host}</td><td class="number">${pid}</td><td>${version}</td><td>${formatMoment(startedAt, now)}</td><td>${formatMoment(seenAt, now)}</td></tr>`
-  return html`<div class="wide"><table><thead><tr><th>Role</th><th>Host</th><th class="number">Process ID</th><th>Version</th><th>Started</th><th>Last seen</th></tr></thead><tbody>${instances.map(row)}</tbody></table></div>`
+  return wideTable(
+    'Processes',
+    html`<table><thead><tr><th scope="col">Role</th><th scope="col">Host</th><th scope="col" class="number">Process ID</th><th scope="col">Version</th><th scope="col">Started</th><th scope="col">Last seen</th></tr></thead><tbody>${instances.map(row)}</tbody></table>`,
+  )
 }

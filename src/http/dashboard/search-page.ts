@@ -5,10 +5,13 @@ import { latestCode } from '../../delivery/outcome.ts'
 import type { Db } from '../../postgres/pool.ts'
 import { DELIVERY_STATUSES } from '../../delivery/status.ts'
 import { isEmptySearch, STATUS_GROUPS } from '../../messages/message-filter.ts'
+import { count } from '../../shared/figures.ts'
 import { type Html, html } from '../../shared/html.ts'
-import { maskNumber, maskReason, SHOWN_DIGITS } from '../../shared/log.ts'
+import { SHOWN_DIGITS } from '../../shared/log.ts'
 import type { Page } from './layout.ts'
 import { type FilterFields, filterParameters, type FilterQuery } from './filter-query.ts'
+import { CSV_LIMITS } from './messages-csv.ts'
+import { shortMetadata, shownNumber, shownReason } from './shown-message.ts'
 import { SPANS } from './spans.ts'
 import { shortTime, statusBadge } from './time-and-status.ts'
 
@@ -26,17 +29,19 @@ export async function searchPage(
     content: html`
 <h1>Messages</h1>
 ${filterForm(base, fields, showContent)}
-${found.messages.length === 0 || isEmptySearch(search) ? '' : bulkLinks(base, fields)}
+${found.messages.length === 0 ? '' : filterLinks(base, fields, isEmptySearch(search))}
 ${found.messages.length === 0 ? noMessages(found) : messageTable(base, found.messages, showContent)}
 ${pageLinks(base, found, fields)}`,
   }
 }
 
-/** The pages that count the messages, and ask to confirm. */
-function bulkLinks(base: string, fields: FilterFields): Html {
-  const link = (kind: string, label: string): Html =>
-    html`<a class="button" href="${base}/messages/bulk/${kind}?${filterParameters(fields).toString()}">${label}</a>`
-  return html`<p class="actions">${link('retry', 'Retry all that match')} ${link('cancel', 'Cancel all that match')}</p>`
+/** What can be done with all messages of the filter. Bulk actions need one; their pages count, and ask to confirm. */
+function filterLinks(base: string, fields: FilterFields, isEmpty: boolean): Html {
+  const query = filterParameters(fields).toString()
+  const link = (path: string, label: string): Html =>
+    html`<a class="button" href="${base}${path}?${query}">${label}</a>`
+  const bulk = html`${link('/messages/bulk/retry', 'Retry all that match')} ${link('/messages/bulk/cancel', 'Cancel all that match')} `
+  return html`<p class="actions">${isEmpty ? '' : bulk}${link('/messages.csv', 'Download CSV')} <span class="quiet">up to ${count(CSV_LIMITS.maxMessages)} messages</span></p>`
 }
 
 function noMessages({ next }: SearchPage): Html {
@@ -76,16 +81,20 @@ ${time('until', 'Before (UTC)')}
 <form class="filter" method="get" action="${base}/messages/find"><label>Message ID or Twilio SID<input name="what" required autocomplete="off" placeholder="42 or SM…"></label><button>Open</button></form>`
 }
 
+/** On a narrow screen, each row is a card: a cell with a label shows it, an empty one is left out. */
 function messageTable(base: string, messages: readonly StoredMessage[], showContent: boolean): Html {
   const row = (message: StoredMessage): Html => {
-    const { id, createdAt, to, userId, status, retryCount, reason } = message
-    const code = latestCode(message)
-    const shownReason = reason === null ? '' : showContent ? reason : maskReason(reason, to)
+    const { id, createdAt, userId, status, retryCount } = message
+    const metadata = shortMetadata(message, showContent).map((value) => html`<span>${value}</span> `)
     return html`<tr><td class="number"><a href="${base}/messages/${id}">${id}</a></td><td>${shortTime(createdAt)}</td>
-<td>${showContent ? to : maskNumber(to)}</td><td class="number">${userId ?? ''}</td><td>${statusBadge(status)}</td>
-<td>${code ?? ''}</td><td class="number">${retryCount}</td><td>${shownReason}</td></tr>`
+<td class="code" data-label="To">${shownNumber(message, showContent)}</td>${labeled('User', userId)}<td>${statusBadge(status)}</td>
+<td data-label="Code">${latestCode(message) ?? ''}</td>${labeled('Retries', retryCount)}<td class="line">${shownReason(message, showContent) ?? ''}</td><td class="line values">${metadata}</td></tr>`
   }
-  return html`<div class="wide"><table class="messages">
-<thead><tr><th class="number">ID</th><th>Created</th><th>To</th><th class="number">User</th><th>Status</th><th>Code</th><th class="number">Retries</th><th>Reason</th></tr></thead>
+  const labeled = (name: string, value: string | number | null): Html =>
+    html`<td class="number" data-label="${name}">${value ?? ''}</td>`
+  const head = (name: string, isNumber = false): Html =>
+    html`<th scope="col"${isNumber ? html` class="number"` : ''}>${name}</th>`
+  return html`<div class="wide"><table class="messages"><caption class="hidden">Messages, the newest first</caption>
+<thead><tr>${head('ID', true)}${head('Created')}${head('To')}${head('User', true)}${head('Status')}${head('Code')}${head('Retries', true)}${head('Reason')}${head('Metadata')}</tr></thead>
 <tbody>${messages.map(row)}</tbody></table></div>`
 }

@@ -1,6 +1,7 @@
 // Basic authentication for the dashboard. Guessing is limited, but guesses of others do not lock out a browser that has
 // signed in before.
 import type { Request, RequestHandler, Response } from 'express'
+import { html } from '../../shared/html.ts'
 import { equalSecrets } from '../equal-secrets.ts'
 import type { GuessLimit } from '../guess-limit.ts'
 import { BrowserCookie, type Credentials } from './browser-cookie.ts'
@@ -21,14 +22,14 @@ export function requireSignIn(deps: SignInDeps): RequestHandler {
   const cookie = new BrowserCookie(credentials, publicBaseUrl)
   return async (request, response, next) => {
     const given = credentialsOf(request)
-    if (given === null) return refuse(response)
+    if (given === null) return refuse(request, response)
     const browser = await cookie.read(request)
     const verdict = await guessLimit.judge('password', request, {
       isRight: equalSecrets(given, expected),
       browser,
     })
-    if (verdict.kind === 'over_limit') return refuseForNow(response, verdict.retryAfterSeconds)
-    if (verdict.kind === 'wrong') return refuse(response)
+    if (verdict.kind === 'over_limit') return refuseForNow(request, response, verdict.retryAfterSeconds)
+    if (verdict.kind === 'wrong') return refuse(request, response)
     if (browser === null) await cookie.set(response, { secure: isSecure, path: basePathOf(request) || '/' })
     next()
   }
@@ -39,18 +40,41 @@ function credentialsOf(request: Request): string | null {
   return encoded === undefined ? null : Buffer.from(encoded, 'base64').toString('utf8')
 }
 
-function refuse(response: Response): void {
-  response
-    .status(401)
-    .set('WWW-Authenticate', 'Basic realm="sms-retry", charset="UTF-8"')
-    .type('text/plain')
-    .send('Sign in with DASHBOARD_USERNAME and DASHBOARD_PASSWORD\n')
+const SIGN_IN = 'Sign in with DASHBOARD_USERNAME and DASHBOARD_PASSWORD'
+const WAIT = 'Too many wrong passwords; try again in a minute'
+
+function refuse(request: Request, response: Response): void {
+  response.status(401).set('WWW-Authenticate', 'Basic realm="sms-retry", charset="UTF-8"')
+  answer(request, response, SIGN_IN)
 }
 
-function refuseForNow(response: Response, retryAfterSeconds: number): void {
-  response
-    .status(429)
-    .set('Retry-After', `${retryAfterSeconds}`)
-    .type('text/plain')
-    .send('Too many wrong passwords; try again in a minute\n')
+function refuseForNow(request: Request, response: Response, retryAfterSeconds: number): void {
+  response.status(429).set('Retry-After', `${retryAfterSeconds}`)
+  answer(request, response, WAIT)
+}
+
+/** A browser shows the page when a person closes its sign-in dialog. Style sheets are behind the sign-in. */
+function answer(request: Request, response: Response, sentence: string): void {
+  if (request.accepts(['text', 'html']) !== 'html') {
+    response.type('text/plain').send(`${sentence}\n`)
+    return
+  }
+  const page = html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>Sign in · sms-retry</title>
+</head>
+<body>
+<main>
+<h1>sms-retry</h1>
+<p>${sentence}.</p>
+<p><a href="">Try again</a></p>
+</main>
+</body>
+</html>
+`
+  response.type('html').send(page.text)
 }
