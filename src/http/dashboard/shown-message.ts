@@ -23,17 +23,20 @@ export function metadataJson(
   return shownText(JSON.stringify(metadata, null, indent), to, showContent)
 }
 
-const MAX_SHORT_VALUES = 3
+const MAX_SHORT_VALUES = 2
 const MAX_SHORT_LENGTH = 24
 
-/** The first values of the app's own metadata, each as the filter takes it: `order=1001`. */
+/** The first values of the app's own metadata, each as the filter takes it: `order=1001`. Nested ones come last. */
 export function shortMetadata({ metadata, to }: StoredMessage, showContent: boolean): readonly string[] {
-  const values = Object.entries(metadata).map(([key, value]) => {
+  const isNested = ([, value]: [string, unknown]): number =>
+    Number(typeof value === 'object' && value !== null)
+  const entries = Object.entries(metadata).toSorted((one, other) => isNested(one) - isNested(other))
+  const shown = entries.slice(0, MAX_SHORT_VALUES).map(([key, value]) => {
     const text = typeof value === 'string' ? value : JSON.stringify(value)
     return shortened(shownText(`${key}=${text}`, to, showContent))
   })
-  const more = values.length - MAX_SHORT_VALUES
-  return more > 0 ? [...values.slice(0, MAX_SHORT_VALUES), `and ${more} more`] : values
+  const more = entries.length - shown.length
+  return more > 0 ? [...shown, `and ${more} more`] : shown
 }
 
 function shortened(text: string): string {

@@ -48,8 +48,7 @@ async function addMessages(count: number, metadata = `jsonb_build_object('order'
   )
 }
 
-const COLUMNS =
-  'id,created_at,to,user,status,error_code,retries,next_retry_at,sid,reason,metadata'.split(',')
+const COLUMNS = 'id,created_at,to,user,status,error_code,retries,next_retry_at,sid,reason,metadata'.split(',')
 
 /** The lines of a file, each as its fields: RFC 4180. */
 function parse(file: string): string[][] {
@@ -66,7 +65,10 @@ function parse(file: string): string[][] {
 }
 
 /** The records of the file at this path, as objects. */
-async function recordsOf(web: Pick<endpoint.Endpoint, 'url'>, path: string): Promise<Record<string, string>[]> {
+async function recordsOf(
+  web: Pick<endpoint.Endpoint, 'url'>,
+  path: string,
+): Promise<Record<string, string>[]> {
   const { status, text } = await get(web, path)
   expect(status).toBe(200)
   const [head = [], ...lines] = parse(text)
@@ -160,13 +162,15 @@ describe('refusals', () => {
     expect([status, text.includes('created_at')]).toEqual([401, false])
   })
 
-  test.each(['status=bounced', 'code=x', 'since=yesterday', 'after=yesterday&after-id=1'])(
-    'the invalid filter %s is answered 400',
-    async (query) => {
-      const { status, text } = await get(masked, `/messages.csv?${query}`)
-      expect([status, text.includes('Invalid search')]).toEqual([400, true])
-    },
-  )
+  test.each([
+    'status=bounced',
+    'code=x',
+    'since=yesterday',
+    'after=yesterday&after-id=1',
+  ])('the invalid filter %s is answered 400', async (query) => {
+    const { status, text } = await get(masked, `/messages.csv?${query}`)
+    expect([status, text.includes('Invalid search')]).toEqual([400, true])
+  })
 })
 
 test('the log names the person and the filter, without its personal data', async () => {
@@ -221,7 +225,8 @@ async function startReading(url: string): Promise<IncomingMessage> {
 }
 
 /** 30 MB: more than the buffers between server and client can hold. */
-const addMuch = (): Promise<void> => addMessages(3_000, `jsonb_build_object('note', repeat(md5(n::text), 320))`)
+const addMuch = (): Promise<void> =>
+  addMessages(3_000, `jsonb_build_object('note', repeat(md5(n::text), 320))`)
 
 /** Reads what is left, until the connection is closed. */
 async function readToEnd(response: IncomingMessage): Promise<void> {

@@ -158,7 +158,7 @@ async function refresh() {
     const now = new Date()
     const time = Object.assign(document.createElement('time'), { textContent: formatTime(now) })
     time.dateTime = now.toISOString()
-    time.title = `${utc(now / 1000).slice(0, 19)} UTC`
+    time.title = utc(now / 1000).replace('Z', ' UTC')
     state.replaceChildren('Refreshed at ', time, '.')
     failure.textContent = ''
     showTimes()

@@ -1,0 +1,110 @@
+// The rows of the messages page, and the links from a message to Twilio's console.
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { createTestDatabase, type TestDatabase } from '../../support/database.ts'
+import * as endpoint from '../endpoint.ts'
+import { CREDENTIALS, get, unescapeHtml } from './operator.ts'
+
+let database: TestDatabase
+let masked: endpoint.Endpoint
+let open: endpoint.Endpoint
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+  masked = await endpoint.startEndpoint(database.url, CREDENTIALS)
+  open = await endpoint.startEndpoint(database.url, { ...CREDENTIALS, DASHBOARD_SHOW_CONTENT: 'true' })
+})
+
+afterAll(async () => {
+  await masked.stop()
+  await open.stop()
+  await database.drop()
+})
+
+/** @returns its id */
+async function addMessage(metadata: object, attempts: readonly object[] = []): Promise<number> {
+  const [row] = await database.query<{ id: number }>(
+    `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, final_status, twilio_message_sid, sms_metadata)
+     values (1, '+12065550142', 'outbound', 5, 'delivered', 'SM' || md5(random()::text), $1::jsonb) returning id`,
+    [JSON.stringify({ ...metadata, attempts })],
+  )
+  return row?.id ?? 0
+}
+
+/** The texts of the last cell of the message's row. */
+async function shownMetadata(web: endpoint.Endpoint, id: number): Promise<string[]> {
+  const { text } = await get(web, '/messages')
+  const [row = ''] =
+    new RegExp(`<tr><td class="number"><a href="/messages/${id}">.*?</tr>`, 's').exec(text) ?? []
+  const [, cell = ''] = /<td class="line values">(.*?)<\/td>/s.exec(row) ?? []
+  return [...cell.matchAll(/<span>(.*?)<\/span>/g)].map(([, value = '']) => unescapeHtml(value))
+}
+
+describe("the app's metadata on the messages page", () => {
+  test.each([
+    ['no metadata', {}, []],
+    ['a few values', { order: 1001, kind: 'receipt' }, ['kind=receipt', 'order=1001']],
+    ['many values', { a: 1, b: true, c: null, d: '4' }, ['a=1', 'b=true', 'and 2 more']],
+    ['nested values last', { a: { b: 1 }, order: 7 }, ['order=7', 'a={"b":1}']],
+    ['a long value', { note: 'x'.repeat(100) }, [`note=${'x'.repeat(18)}…`]],
+    ['markup', { note: '<b>' }, ['note=<b>']],
+  ])('shows %s in short form', async (_what, metadata, expected) => {
+    expect(await shownMetadata(masked, await addMessage(metadata))).toEqual(expected)
+  })
+
+  test('hides the number of the recipient, and shows it with DASHBOARD_SHOW_CONTENT', async () => {
+    const id = await addMessage({ phone: '+12065550142' })
+    expect(await shownMetadata(masked, id)).toEqual(['phone=…0142'])
+    expect(await shownMetadata(open, id)).toEqual(['phone=+12065550142'])
+  })
+
+  test('shows none of the keys that belong to sms-retry', async () => {
+    const id = await addMessage({ idempotency_key: 'k', callback_key: 'x', deadline: '2026-07-01T12:00:00Z' })
+    expect(await shownMetadata(masked, id)).toEqual([])
+  })
+})
+
+describe("the link of an attempt to Twilio's console", () => {
+  const SID = `SM${'0a'.repeat(16)}`
+  const attempt = (sid: string): object => ({ number: 0, sid, status: 'delivered', times: {} })
+  const linkOn = async (web: endpoint.Endpoint, id: number): Promise<string | undefined> =>
+    /<a href="(https:[^"]*)"[^>]*>/.exec((await get(web, `/messages/${id}`)).text)?.[0]
+
+  test.each([SID, SID.replace('SM', 'MM')])('opens the log at %s, without a referrer', async (sid) => {
+    expect(await linkOn(masked, await addMessage({}, [attempt(sid)]))).toBe(
+      `<a href="https://console.twilio.com/us1/monitor/logs/sms?pageSize=50&sid=${sid}" target="_blank" rel="noreferrer">`,
+    )
+  })
+
+  test.each([
+    'SM123',
+    `CA${'0a'.repeat(16)}`,
+    `${SID}&x=1`,
+    'javascript:alert(1)',
+  ])('is missing for %s, which is no SID of a message', async (sid) => {
+    const id = await addMessage({}, [attempt(sid)])
+    expect(await linkOn(masked, id)).toBeUndefined()
+    expect(unescapeHtml((await get(masked, `/messages/${id}`)).text)).toContain(sid)
+  })
+
+  test('is missing if attempts go to a simulator, whose SIDs Twilio does not know', async () => {
+    const simulated = await endpoint.startEndpoint(database.url, {
+      ...CREDENTIALS,
+      TWILIO_API_BASE_URL: 'http://127.0.0.1:4010',
+    })
+    const id = await addMessage({}, [attempt(SID)])
+    expect(await linkOn(simulated, id)).toBeUndefined()
+    expect((await get(simulated, `/messages/${id}`)).text).toContain(SID)
+    await simulated.stop()
+  })
+})
+
+test('a browser that is not signed in receives a page, another client a sentence', async () => {
+  const browser = await get(masked, '/', { Accept: 'text/html,application/xhtml+xml,*/*;q=0.8' })
+  expect([browser.status, browser.headers.get('Content-Type')]).toEqual([401, 'text/html; charset=utf-8'])
+  expect(browser.text).toContain('<h1>sms-retry</h1>')
+  const script = await get(masked, '/', { Accept: '*/*' })
+  expect([script.status, script.text]).toEqual([
+    401,
+    'Sign in with DASHBOARD_USERNAME and DASHBOARD_PASSWORD\n',
+  ])
+})
