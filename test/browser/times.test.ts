@@ -120,15 +120,14 @@ describeInBrowser('the times of the dashboard', () => {
     const at = `${await first.getAttribute('datetime')}`
     expect(await first.innerText()).toBe(inZone(at, 'UTC'))
     expect(await zoneNote()).toBe('All times are UTC.')
-    expect(await page.locator('footer button').first().isVisible()).toBe(false)
-    expect(await page.locator('footer button').last().isVisible()).toBe(false)
+    expect(await page.locator('footer button').count()).toBe(0)
   })
 
   test('a browser in UTC offers no other zone', async () => {
     await openPage({ timezoneId: 'UTC' })
     await page.goto('/messages')
     expect(await zoneNote()).toBe('All times are UTC.')
-    expect(await page.locator('#switch-zone').isVisible()).toBe(false)
+    expect(await page.locator('footer button').count()).toBe(0)
   })
 
   test('stay in the zone of the browser after a refresh, which keeps the focus', async () => {

@@ -127,8 +127,8 @@ ${findingsBanner(base, findingsOfPage(response))}
 ${content}
 </main>
 <footer>
-<p class="state"><span id="zone">All times are UTC.</span> <button type="button" id="switch-zone" hidden></button></p>
-<p class="state"><span id="refreshed"></span> <span id="refresh-failed" role="status"></span> <button type="button" id="pause-refresh" hidden>Pause refresh</button></p>
+<p class="state"><span id="zone">All times are UTC.</span></p>
+<p class="state"><span id="refreshed"></span> <span id="refresh-failed" role="status"></span></p>
 </footer>
 </body>
 </html>

@@ -64,7 +64,6 @@ function answer(request: Request, response: Response, sentence: string): void {
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
 <title>Sign in · sms-retry</title>
 </head>
 <body>

@@ -77,9 +77,18 @@ function drawChart() {
   )
 }
 
+/** Buttons are made here, because without JavaScript they do nothing. */
+function createButton(onClick) {
+  const button = document.createElement('button')
+  button.type = 'button'
+  button.addEventListener('click', onClick)
+  return button
+}
+
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone
 const ZONE_KEY = 'sms-retry-zone'
 let isOwnZone = storedZone() !== 'UTC'
+const zoneButton = createButton(switchZone)
 
 function storedZone() {
   try {
@@ -116,9 +125,7 @@ function showTimes() {
     if (/^\d{4}(-\d\d){2} \d\d(:\d\d){2}$/.test(time.textContent))
       time.textContent = formatTime(new Date(time.dateTime))
   }
-  const button = document.getElementById('switch-zone')
-  button.hidden = zone === 'UTC'
-  button.textContent = isOwnZone ? 'Show UTC' : `Show ${zone}`
+  zoneButton.textContent = isOwnZone ? 'Show UTC' : `Show ${zone}`
   document.getElementById('zone').textContent =
     isOwnZone && zone !== 'UTC'
       ? `Times are in the zone ${zone}. Point at a time to see it in UTC. Filters are in UTC.`
@@ -184,15 +191,15 @@ drawChart()
 addEventListener('resize', drawChart)
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', drawChart)
 showTimes()
-document.getElementById('switch-zone').addEventListener('click', switchZone)
+if (zone !== 'UTC') document.getElementById('zone').after(zoneButton)
 const seconds = Number(main.dataset.refreshSeconds)
 if (seconds > 0) {
-  const pause = document.getElementById('pause-refresh')
-  pause.hidden = false
-  pause.addEventListener('click', () => {
+  const pause = createButton(() => {
     isPaused = !isPaused
     pause.textContent = isPaused ? 'Resume refresh' : 'Pause refresh'
   })
+  pause.textContent = 'Pause refresh'
+  document.getElementById('refresh-failed').after(pause)
   const loop = () =>
     setTimeout(() => (canRefresh() ? refresh() : Promise.resolve()).finally(loop), seconds * 1000)
   loop()
