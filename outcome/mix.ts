@@ -123,13 +123,23 @@ function codes(...shares: readonly (readonly [code: number | null, share: number
   return shares.map(([code, share]) => ({ code, share }))
 }
 
-/** The causes of this mix, as shares of all messages. */
-export function causesOf(mix: MixName, handsets: Handsets): readonly Cause[] {
+/** The causes that a look-up of the number can find before a message is sent. */
+const FOUND_BY_LOOK_UP = ['P1', 'P2']
+
+/**
+ * The causes of this mix, as shares of all messages.
+ *
+ * @param lookedUp the share of dead numbers and landlines to which nothing is sent, because they were looked up
+ */
+export function causesOf(mix: MixName, handsets: Handsets, lookedUp = 0): readonly Cause[] {
   const column = MIXES.indexOf(mix)
-  return ROWS.map(({ counts, recovery, ...row }) => ({
-    failsBy: 'report',
-    ...row,
-    share: (counts[column] ?? 0) / 100_000,
-    recovery: recovery === 'handset' ? HANDSET_CURVES[handsets] : recovery,
-  }))
+  return ROWS.map(({ counts, recovery, ...row }) => {
+    const isFound = FOUND_BY_LOOK_UP.some((id) => row.id.startsWith(`${id} `))
+    return {
+      failsBy: 'report',
+      ...row,
+      share: ((counts[column] ?? 0) / 100_000) * (isFound ? 1 - lookedUp : 1),
+      recovery: recovery === 'handset' ? HANDSET_CURVES[handsets] : recovery,
+    }
+  })
 }
