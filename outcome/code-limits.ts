@@ -76,7 +76,10 @@ function total(limits: readonly CodeLimit[], field: 'failed' | 'possible'): numb
   return limits.reduce((sum, limit) => sum + limit[field], 0)
 }
 
-function highest(choices: readonly CodeChoice[], figureOf: (choice: CodeChoice) => number): CodeChoice | null {
+function highest(
+  choices: readonly CodeChoice[],
+  figureOf: (choice: CodeChoice) => number,
+): CodeChoice | null {
   return choices.reduce<CodeChoice | null>(
     (best, choice) => (best === null || figureOf(choice) > figureOf(best) ? choice : best),
     null,

@@ -22,9 +22,8 @@ export interface Figures {
   /** Messages that Twilio or a carrier failed for a cause that ended within the horizon, and those that were delivered. */
   readonly recoverable: number
   readonly recoveredOfRecoverable: number
-  /** Retries of messages that could not be delivered, by whether the default table stops their code. */
-  readonly vainRetriesOfStoppedCodes: number
-  readonly vainRetriesOfOtherCodes: number
+  /** Retries of messages that could not be delivered: after a code that the default table stops, after 30003, after others. */
+  readonly vainRetries: { readonly stopped: number; readonly unreachable: number; readonly other: number }
   readonly segments: number
   readonly segmentsOfRetries: number
   /** Seconds from the first attempt to the delivery of a message whose first attempt failed. Null without any. */
@@ -38,8 +37,6 @@ export function figuresOf(played: readonly PlayedMessage[]): Figures {
   const retried = played.filter(isRetried)
   const possible = played.filter(({ truth }) => isPossible(truth))
   const recoverable = possible.filter(({ truth }) => truth.cause !== null && !isUnprocessed(truth))
-  const vain = retried.filter(({ truth }) => !isPossible(truth))
-  const [stopped, other] = [vain.filter(isStoppedByTable), vain.filter((one) => !isStoppedByTable(one))]
   const delays = recoverable
     .filter(isReceived)
     .map(deliverySeconds)
@@ -54,8 +51,7 @@ export function figuresOf(played: readonly PlayedMessage[]): Figures {
     recovered: retried.filter(isReceived).length,
     recoverable: recoverable.length,
     recoveredOfRecoverable: recoverable.filter(isReceived).length,
-    vainRetriesOfStoppedCodes: retriesOf(stopped),
-    vainRetriesOfOtherCodes: retriesOf(other),
+    vainRetries: vainRetriesOf(retried.filter(({ truth }) => !isPossible(truth))),
     segments: sum(played, segmentsOf),
     segmentsOfRetries: sum(retried, ({ truth, message }) => segmentsOfFrom(1, { truth, message })),
     medianSeconds: quantile(delays, 0.5),
@@ -99,9 +95,14 @@ const isRetried = ({ message }: PlayedMessage): boolean => message.retryCount > 
 const isReceived = ({ message }: PlayedMessage): boolean => isDelivered(message.status)
 
 const TABLE = createRetryPolicy()
+const UNREACHABLE = 30003
 
-function isStoppedByTable({ truth }: PlayedMessage): boolean {
-  return ruleFor(TABLE, truth.code).action === 'stop'
+function vainRetriesOf(vain: readonly PlayedMessage[]): Figures['vainRetries'] {
+  const retriesWith = (isOf: (code: number | null) => boolean): number =>
+    retriesOf(vain.filter(({ truth }) => isOf(truth.code)))
+  const stopped = retriesWith((code) => ruleFor(TABLE, code).action === 'stop')
+  const unreachable = retriesWith((code) => code === UNREACHABLE)
+  return { stopped, unreachable, other: retriesOf(vain) - stopped - unreachable }
 }
 
 function retriesOf(played: readonly PlayedMessage[]): number {

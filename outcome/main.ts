@@ -1,12 +1,14 @@
-// node outcome/main.ts [--seed <n>] [--messages <n>] [--mix low|central|high] [--handsets central|slow|fast|late]
-//   [--looked-up <share>] [--policy <file>] [--json]
-// Plays a month of messages with each policy, and prints how they compare. docs/outcome.md explains the figures.
+// node outcome/main.ts [--seed <n>] [--messages <n>] [--mix low|central|high] [--handsets central|slow|fast|stored]
+//   [--looked-up <share>] [--policy <file>] [--json | --variants]
+// Plays a month of messages with each policy, and prints how they compare; with --variants, how the criteria depend on the
+// assumptions. docs/outcome.md explains the figures.
 import { basename } from 'node:path'
 import { parseArgs } from 'node:util'
-import { compare } from './compare.ts'
+import { compare, usualPolicies } from './compare.ts'
 import { HANDSETS, MIXES } from './mix.ts'
 import { policyOfFile } from './policies.ts'
 import { reportOf } from './report.ts'
+import { variantsTable } from './variants.ts'
 
 const { values } = parseArgs({
   options: {
@@ -16,6 +18,7 @@ const { values } = parseArgs({
     handsets: { type: 'string', default: 'central' },
     'looked-up': { type: 'string', default: '0' },
     policy: { type: 'string' },
+    variants: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
 })
@@ -29,8 +32,13 @@ const options = {
   seed: numberBetween(0, 2 ** 32 - 1, values.seed, '--seed'),
   lookedUp: shareOf(values['looked-up'], '--looked-up'),
 }
-const comparison = compare(options, own)
-process.stdout.write(values.json ? `${JSON.stringify(comparison, null, 2)}\n` : `${reportOf(comparison)}\n`)
+process.stdout.write(`${outputOf()}\n`)
+
+function outputOf(): string {
+  if (values.variants) return variantsTable(options)
+  const comparison = compare(options, [...usualPolicies(options), ...own])
+  return values.json ? JSON.stringify(comparison, null, 2) : reportOf(comparison)
+}
 
 function oneOf<T extends string>(words: readonly T[], value: string, flag: string): T {
   const found = words.find((word) => word === value)

@@ -6,8 +6,8 @@ import type { Recovery } from './recovery.ts'
 export const MIXES = ['low', 'central', 'high'] as const
 export type MixName = (typeof MIXES)[number]
 
-/** How soon a handset that is off comes back. `late`: Twilio reports 30003 only after days of the carrier's own tries. */
-export const HANDSETS = ['central', 'slow', 'fast', 'late'] as const
+/** How soon a handset that is off comes back after Twilio reports it. `stored`: the carrier has tried for days before. */
+export const HANDSETS = ['central', 'slow', 'fast', 'stored'] as const
 export type Handsets = (typeof HANDSETS)[number]
 
 const NEVER: Recovery = { kind: 'never' }
@@ -22,7 +22,7 @@ const HANDSET_CURVES: Readonly<Record<Handsets, Recovery>> = {
   central: mixture([0.35, 10], [0.35, 120], [0.27, 480]),
   slow: mixture([0.15, 10], [0.35, 120], [0.4, 480]),
   fast: mixture([0.6, 10], [0.25, 120], [0.12, 480]),
-  late: mixture([0.6, 1440]),
+  stored: mixture([0.6, 1440]),
 }
 
 const CURVE_B = mixture([0.85, 1440])

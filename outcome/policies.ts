@@ -3,12 +3,15 @@ import { readFileSync } from 'node:fs'
 import { ERROR_CODES } from '../src/delivery/error-codes.ts'
 import type { RetryPolicyOverrides } from '../src/delivery/policy-overrides.ts'
 import { createRetryPolicy, type RetryPolicy } from '../src/delivery/retry-policy.ts'
+import type { Rule } from '../src/delivery/retry-rule.ts'
 
 export interface NamedPolicy {
   readonly name: string
   readonly policy: RetryPolicy
   /** False for an app without retries. */
   readonly retries: boolean
+  /** The rules by which an advised policy differs from the default table. */
+  readonly changes?: readonly { readonly code: number; readonly to: Rule }[]
 }
 
 type Override = NonNullable<RetryPolicyOverrides['default']>
@@ -33,20 +36,22 @@ export function specificationPolicy(): RetryPolicy {
   return createRetryPolicy({ default: OTHER_CODES, codes: Object.fromEntries(codes) })
 }
 
-export const PATIENT_FILE = new URL('../examples/policies/messages-that-can-wait.json', import.meta.url)
+const PATIENT_FILE = new URL('../examples/policies/messages-that-can-wait.json', import.meta.url)
 
 /** @throws ConfigError if the file breaks a rule of policy files */
 export function policyOfFile(path: string | URL): Omit<NamedPolicy, 'name'> {
   return { policy: createRetryPolicy(JSON.parse(readFileSync(path, 'utf8'))), retries: true }
 }
 
-/** The policies that do not depend on a history. */
-export function fixedPolicies(): readonly NamedPolicy[] {
+/** The default table, and the two that it replaces. */
+export function tables(): readonly NamedPolicy[] {
   const ours = createRetryPolicy()
   return [
     { name: 'none', policy: ours, retries: false },
     { name: 'specification', policy: specificationPolicy(), retries: true },
     { name: 'ours', policy: ours, retries: true },
-    { name: 'can wait', ...policyOfFile(PATIENT_FILE) },
   ]
 }
+
+/** The example file for messages that are still useful after a day. */
+export const patientPolicy = (): NamedPolicy => ({ name: 'can wait', ...policyOfFile(PATIENT_FILE) })

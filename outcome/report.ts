@@ -2,6 +2,8 @@
 import type { Comparison } from './compare.ts'
 import type { CodeChoice } from './code-limits.ts'
 import type { Figures } from './figures.ts'
+import { createRetryPolicy, formatSchedule, type RetryPolicy } from '../src/delivery/retry-policy.ts'
+import type { Rule } from '../src/delivery/retry-rule.ts'
 import type { Target } from '../src/delivery/targets.ts'
 
 export function reportOf(comparison: Comparison): string {
@@ -11,7 +13,13 @@ export function reportOf(comparison: Comparison): string {
   const head =
     `${whole(messages)} messages in 30 days, mix "${mix}", handsets "${handsets}"${lookUp}, seed ${seed}. ` +
     `A message counts as one that could be delivered if its cause ended within ${horizonHours} hours.`
-  return [head, figuresTable(comparison), codesTable(comparison), boundsText(comparison)].join('\n\n')
+  return [
+    head,
+    figuresTable(comparison),
+    adviceText(comparison),
+    codesTable(comparison),
+    boundsText(comparison),
+  ].join('\n\n')
 }
 
 type Row = readonly [name: string, cellOf: (figures: Figures) => string]
@@ -25,8 +33,9 @@ const ROWS: readonly Row[] = [
   ['messages retried', ({ retried }) => whole(retried)],
   ['of these, delivered', ({ recovered }) => whole(recovered)],
   ['retries', ({ retries }) => whole(retries)],
-  ['retries in vain: the table stops the code', (f) => whole(f.vainRetriesOfStoppedCodes)],
-  ['retries in vain: other codes', (f) => whole(f.vainRetriesOfOtherCodes)],
+  ['**retries in vain: codes that the table stops** (0)', ({ vainRetries }) => whole(vainRetries.stopped)],
+  ['retries in vain: 30003', ({ vainRetries }) => whole(vainRetries.unreachable)],
+  ['retries in vain: other codes', ({ vainRetries }) => whole(vainRetries.other)],
   ['segments', ({ segments }) => whole(segments)],
   ['segments of retries', ({ segmentsOfRetries }) => whole(segmentsOfRetries)],
   ['time to a recovered delivery, median', ({ medianSeconds }) => duration(medianSeconds)],
@@ -47,6 +56,20 @@ function targetCell(targets: readonly Target[], name: Target['name']): string {
   if (target === undefined || target.value === null) return '-'
   const value = name === 'average retries' ? target.value.toFixed(2) : percent(target.value)
   return `${value} ${target.isMet === true ? 'met' : 'missed'}`
+}
+
+function adviceText({ policies }: Comparison): string {
+  const policy = createRetryPolicy()
+  const parts = policies.flatMap(({ name, changes }) => {
+    if (changes === null) return []
+    const rules = changes.map(({ code, to }) => `${code} ${scheduleText(policy, to)}`)
+    return `"${name}" differs from "ours" by: ${rules.join('; ') || 'nothing'}.`
+  })
+  return parts.join(' ')
+}
+
+function scheduleText(policy: RetryPolicy, rule: Rule): string {
+  return rule.action === 'stop' ? 'stop' : `after ${formatSchedule(policy, rule, duration)}`
 }
 
 function codesTable({ codes }: Comparison): string {
@@ -82,10 +105,10 @@ function duration(seconds: number | null): string {
 }
 
 const whole = (n: number): string => n.toLocaleString('en')
-const percent = (n: number): string => `${(n * 100).toFixed(1)} %`
+export const percent = (n: number): string => `${(n * 100).toFixed(1)} %`
 const share = (part: number, of: number): string => (of === 0 ? '-' : percent(part / of))
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
   return [line(head), line(head.map((_, i) => (i === 0 ? '---' : '---:'))), ...rows.map(line)].join('\n')
 }

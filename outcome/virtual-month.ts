@@ -9,8 +9,8 @@ export interface MonthOptions {
   readonly messages: number
   readonly days: number
   readonly seed: number
-  /** True if 30003 is reported only after the carrier has tried for days. */
-  readonly reportsLate?: boolean
+  /** True if carriers keep a message for an unreachable handset for one to three days before they report 30003. */
+  readonly carriersStore?: boolean
 }
 
 export interface VirtualMessage {
@@ -21,9 +21,9 @@ export interface VirtualMessage {
   readonly cause: Cause | null
   /** What Twilio reports for an attempt that fails. */
   readonly code: number | null
-  /** When the first attempt is reported as failed, if there is a cause. */
+  /** When the first attempt is reported as failed; infinity without a cause. */
   readonly failsAtMs: number
-  /** An attempt before this time fails. Minus infinity without a cause, infinity if it never ends. */
+  /** Until this time, the recipient cannot be reached. Minus infinity without a cause, infinity if it never ends. */
   readonly recoversAtMs: number
   readonly segments: number
   /** The first attempt was reported as failed, and arrives when the cause ends. */
@@ -40,6 +40,8 @@ export interface AttemptDraws {
   /** From the answer until the report of its failure or delivery. */
   readonly failureMs: number
   readonly deliveryMs: number
+  /** How long the carrier keeps the message for a recipient who cannot be reached. */
+  readonly storedMs: number
 }
 
 /** June has no change of clocks in the United States. */
@@ -103,13 +105,13 @@ function drawMessage(
   seed: number,
   failure: Failure | null,
   outages: readonly number[],
-  { days, reportsLate = false }: MonthOptions,
+  { days, carriersStore = false }: MonthOptions,
 ): Drawn {
   const random = createRandom(seed)
   const sentAtMs = drawSendTime(days, random)
   const segments = drawSegments(random)
   const code = failure?.code ?? null
-  const drawsOf = (attempt: number): AttemptDraws => drawAttempt(hash(seed, attempt), code, reportsLate)
+  const drawsOf = (attempt: number): AttemptDraws => drawAttempt(hash(seed, attempt), code, carriersStore)
   const healthy = {
     createdAtMs: sentAtMs,
     cause: null,
@@ -156,19 +158,15 @@ const UNREACHABLE = 30003
 const CARRIER_TIMED_OUT = 30410
 const REPORT_SIGMA = 1
 
-function drawAttempt(seed: number, code: number | null, reportsLate: boolean): AttemptDraws {
+function drawAttempt(seed: number, code: number | null, carriersStore: boolean): AttemptDraws {
   const random = createRandom(seed)
   const jitter = random()
   const deliveryMs = 1000 * drawLogNormal(10, REPORT_SIGMA, random)
   const usualMs = 1000 * drawLogNormal(code === UNREACHABLE ? 30 : 10, REPORT_SIGMA, random)
-  const lateMs = (24 + 48 * random()) * HOUR_MS
+  const storedHours = 24 + 48 * random()
+  const storedMs = carriersStore && code === UNREACHABLE ? storedHours * HOUR_MS : 0
   const failureMs = code === CARRIER_TIMED_OUT ? 60_000 : usualMs
-  return {
-    jitter,
-    answerMs: ANSWER_MS,
-    failureMs: reportsLate && code === UNREACHABLE ? lateMs : failureMs,
-    deliveryMs,
-  }
+  return { jitter, answerMs: ANSWER_MS, failureMs: storedMs + failureMs, deliveryMs, storedMs }
 }
 
 /** The whole numbers below `count` in random order (Fisher-Yates). */

@@ -8,11 +8,14 @@ export interface TimedEvent {
   readonly event: Event
 }
 
-/** The answer of the API, and the report if Twilio accepts the message. An attempt fails before the cause has ended. */
+/**
+ * The answer of the API, and the report if Twilio accepts the message. An attempt fails if the cause has not ended, unless
+ * the carrier stores the message until it has.
+ */
 export function eventsAfter(truth: VirtualMessage, submission: Submission, nowMs: number): TimedEvent[] {
   const { attempt } = submission
   const draws = truth.drawsOf(attempt)
-  const isFailing = nowMs < truth.recoversAtMs
+  const isFailing = nowMs + draws.storedMs < truth.recoversAtMs
   const sid = sidOf(truth, attempt)
   const refusal = isFailing ? refusalOf(truth) : null
   const answer = refusal ?? {
@@ -57,7 +60,7 @@ function reportOf(
   { failureMs, deliveryMs }: AttemptDraws,
 ): TimedEvent {
   return {
-    atMs: answeredAtMs + (isFailing ? failureMs : deliveryMs),
+    atMs: isFailing ? answeredAtMs + failureMs : Math.max(answeredAtMs, truth.recoversAtMs) + deliveryMs,
     event: {
       kind: 'report',
       attempt,

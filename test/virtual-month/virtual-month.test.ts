@@ -81,9 +81,9 @@ test('a message has 1.31 segments in the mean', () => {
   expect(Math.abs(mean - 1.31)).toBeLessThan((4 * 0.72) / Math.sqrt(month.length))
 })
 
-test('late reports of 30003 come after one to three days', () => {
-  const late = drawMonth({ ...options, messages: 10_000, reportsLate: true })
-  const delays = late
+test('a carrier that stores messages reports 30003 after one to three days', () => {
+  const stored = drawMonth({ ...options, messages: 10_000, carriersStore: true })
+  const delays = stored
     .filter(({ code }) => code === 30003)
     .map(({ createdAtMs, failsAtMs }) => (failsAtMs - createdAtMs) / HOUR_MS)
   expect(Math.min(...delays)).toBeGreaterThanOrEqual(24)
