@@ -67,7 +67,10 @@ export async function statusCommand(env: Env, { json }: { readonly json?: true }
   else {
     print(accountView(account, backlog))
     const view = findingsView(findings)
-    if (view !== null) print(view)
+    if (view !== null) {
+      print(view)
+      printStatus('docs/incidents.md explains each finding.')
+    }
     if (pause !== null) printStatus('To send again, run: sms-retry resume')
     else if (hold !== null) printStatus(END_OF_HOLD)
   }

@@ -8,12 +8,15 @@ import type { Refusal } from './callback-result.ts'
 
 /** A flood of forged requests must not reach the database. It only delays the count of genuine ones. */
 const LOOKUP_EVERY_MS = 500
+const MAX_LOOKUPS_TOGETHER = 10
 
 const MAY_BE_GENUINE: ReadonlySet<Refusal> = new Set(['bad_signature', 'body_already_read', 'other_account'])
 
 export class RefusedCallbacks {
   readonly #runtime: Pick<Runtime, 'database' | 'logger' | 'metrics'>
-  #nextLookupMs = 0
+  /** Lookups that may be made now: one more every LOOKUP_EVERY_MS. */
+  #lookups = MAX_LOOKUPS_TOGETHER
+  #countedMs = performance.now()
 
   constructor(runtime: Pick<Runtime, 'database' | 'logger' | 'metrics'>) {
     this.#runtime = runtime
@@ -21,10 +24,9 @@ export class RefusedCallbacks {
 
   /** Does not delay the answer. */
   add(refusal: Refusal, search: string): void {
-    if (!MAY_BE_GENUINE.has(refusal) || performance.now() < this.#nextLookupMs) return
+    if (!MAY_BE_GENUINE.has(refusal)) return
     const message = parseKeyedMessage(search)
-    if (message === null) return
-    this.#nextLookupMs = performance.now() + LOOKUP_EVERY_MS
+    if (message === null || !this.#takeLookup()) return
     const { database, logger, metrics } = this.#runtime
     isInserted(database, message.messageId, message.key).then(
       (isGenuine) => {
@@ -32,5 +34,15 @@ export class RefusedCallbacks {
       },
       (error: unknown) => logger.debug('Could not check a refused callback', errorFields(error)),
     )
+  }
+
+  #takeLookup(): boolean {
+    const nowMs = performance.now()
+    const earned = (nowMs - this.#countedMs) / LOOKUP_EVERY_MS
+    this.#lookups = Math.min(this.#lookups + earned, MAX_LOOKUPS_TOGETHER)
+    this.#countedMs = nowMs
+    if (this.#lookups < 1) return false
+    this.#lookups -= 1
+    return true
   }
 }
