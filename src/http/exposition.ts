@@ -74,7 +74,7 @@ export class Exposition {
       )
       return await toText([
         ...snapshots,
-        [databaseUp(1), instancesOf(stored), ...holdOf(account), findingGauge(findings ?? [])],
+        [databaseUp(1), instancesOf(stored), ...holdOf(account), findingGauge(findings)],
         ...[toGauges(backlog), windowWaitsOf(windowWaits), openOutcomesOf(openOutcomes)],
       ])
     } catch (error) {

@@ -1,13 +1,17 @@
 // The findings of delivery/health.ts as a metric, for alert rules.
-import type { Finding } from '../delivery/health-finding.ts'
+import { type Finding, FINDING_NAMES } from '../delivery/health-finding.ts'
 import { gauge, type Snapshot } from '../metrics/metrics-snapshot.ts'
 
-/** One series for each name and severity: several codes can jump at once. Without findings, there is no series. */
-export function findingGauge(findings: readonly Finding[]): Snapshot[number] {
-  const held = new Map(findings.map(({ name, severity }) => [`${name} ${severity}`, { name, severity }]))
-  return gauge(
-    'sms_retry_finding',
-    'Incidents that hold now, as `sms-retry status` shows them; no series otherwise.',
-    [...held.values()].map((labels) => ({ value: 1, labels })),
+const SEVERITIES = ['critical', 'warning'] as const satisfies readonly Finding['severity'][]
+
+/** No series if the findings could not be read (null): 0 would say that all is well. */
+export function findingGauge(findings: readonly Finding[] | null): Snapshot[number] {
+  const values = FINDING_NAMES.flatMap((name) =>
+    SEVERITIES.map((severity) => {
+      const isHeld = findings?.some((finding) => finding.name === name && finding.severity === severity)
+      return { value: isHeld === true ? 1 : 0, labels: { name, severity } }
+    }),
   )
+  const help = 'Whether an incident holds now, as sms-retry status shows it.'
+  return gauge('sms_retry_finding', help, findings === null ? [] : values)
 }

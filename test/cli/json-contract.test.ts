@@ -140,6 +140,7 @@ test('status --json has its documented keys while sending works, on hold and pau
   await runCli(['pause'], world.env)
   expect(await keysOfCommand('status')).toEqual([
     ...counts,
+    ...['advice', 'name', 'path', 'sentence', 'severity'].map((key) => `findings[].${key}`),
     ...['errorCode', 'liftedBy', 'probeAt', 'probes', 'reason', 'since'].map((key) => `hold.${key}`),
     ...['by', 'reason', 'since'].map((key) => `pause.${key}`),
     'state',
@@ -216,6 +217,7 @@ test('GET /metrics has its documented names, types and labels', async () => {
     'sms_retry_delivery_duration_seconds histogram le',
     'sms_retry_event_loop_utilization gauge',
     'sms_retry_failures_total counter code',
+    'sms_retry_finding gauge name severity',
     `sms_retry_hold gauge ${values('kind', ['hold', 'pause'])}`,
     `sms_retry_hold_age_seconds gauge ${values('kind', ['hold', 'pause'])}`,
     'sms_retry_instances gauge role',

@@ -26,7 +26,7 @@ const WEB = { ...CREDENTIALS, METRICS_TOKEN }
 
 async function metricsOf(url: string): Promise<string[]> {
   const response = await fetch(`${url}/metrics`, { headers: { Authorization: `Bearer ${METRICS_TOKEN}` } })
-  return (await response.text()).split('\n').filter((line) => line.startsWith('sms_retry_finding{'))
+  return (await response.text()).split('\n').filter((line) => /^sms_retry_finding\{.*\} 1$/.test(line))
 }
 
 async function statusOf(env: Record<string, string>): Promise<{ code: number | null; findings: string[] }> {
@@ -169,6 +169,8 @@ describe('what the database shows', () => {
   beforeAll(async () => {
     own = await createTestDatabase()
     database = open(own, 3)
+    // No rate limit was used for a day.
+    await own.query(`update sms_retry.send_rate set next_at = now() - interval '1 day'`)
   })
   beforeEach(async () => {
     await own.query('truncate sms_usage_logs, sms_retry.instance')
