@@ -52,7 +52,8 @@ describe('the Grafana dashboard', () => {
       { name: 'datasource', type: 'datasource', query: 'prometheus' },
     ])
     const sources = panels.flatMap(({ targets = [] }) => targets.map(({ datasource }) => datasource.uid))
-    expect(new Set(sources)).toEqual(new Set(['${datasource}']))
+    expect(sources.length).toBeGreaterThan(20)
+    for (const source of sources) expect(source).toMatch(/^\$\{datasource\}$/)
   })
 
   test('has the schema of Grafana 12, and panels that every Grafana has', () => {
