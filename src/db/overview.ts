@@ -48,12 +48,38 @@ export interface CountsByTime {
   readonly recoveredBy: readonly { readonly retry: number; readonly messages: number }[]
 }
 
-export async function countMessagesByTime(db: Db, span: Span): Promise<CountsByTime> {
-  const parts = partsOf(span, await readClock(db))
-  const groups = await readGroups(db, parts)
-  const ofPart = Map.groupBy(groups, ({ part }) => part)
-  const buckets = parts.map(({ start }, i) => ({ start, ...sum(ofPart.get(i) ?? []) }))
+/** Counts of parts that were read before, by the length and the start of the part. Kept by the caller. */
+export type KeptCounts = Map<string, { readonly groups: readonly Group[]; readonly readAtMs: number }>
+
+/** A part that ended before this time hardly changes. */
+const SETTLED_AFTER_SECONDS = 86_400
+/** How old the counts of such a part may become. */
+export const KEPT_SECONDS = 600
+
+/** @param kept where to keep the counts of parts that ended more than a day ago; without it, all parts are read */
+export async function countMessagesByTime(
+  db: Db,
+  span: Span,
+  kept: KeptCounts = new Map(),
+): Promise<CountsByTime> {
+  const now = await readClock(db)
+  const parts = partsOf(span, now)
+  const keyOf = ({ start }: Part): string => `${span.bucketSeconds} ${start.getTime()}`
+  for (const [key, { readAtMs }] of kept)
+    if (Math.abs(now.getTime() - readAtMs) > KEPT_SECONDS * 1000) kept.delete(key)
+  const missing = parts.filter((part) => !kept.has(keyOf(part)))
+  const ofPart = Map.groupBy(await readGroups(db, missing), ({ part }) => missing[part])
+  const groupsOf = (part: Part): readonly Group[] => ofPart.get(part) ?? kept.get(keyOf(part))?.groups ?? []
+  const buckets = parts.map((part) => ({ start: part.start, ...sum(groupsOf(part)) }))
+  const groups = parts.flatMap(groupsOf)
+  for (const part of missing)
+    if (isSettled(part, now)) kept.set(keyOf(part), { groups: groupsOf(part), readAtMs: now.getTime() })
   return { whole: sum(groups), buckets, recoveredBy: recoveredBy(groups) }
+}
+
+/** Not the first part, which the span cuts off at another time in each call. */
+function isSettled({ from, start, to }: Part, now: Date): boolean {
+  return from?.getTime() === start.getTime() && to !== null && to < addSeconds(now, -SETTLED_AFTER_SECONDS)
 }
 
 function recoveredBy(groups: readonly Group[]): CountsByTime['recoveredBy'] {

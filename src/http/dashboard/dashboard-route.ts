@@ -1,9 +1,9 @@
 // The dashboard: which path shows which page, and who may see it. The server renders every page from a few
-// statements; a browser without JavaScript lacks the chart and the automatic refresh.
-import { createRequire } from 'node:module'
+// statements; a browser without JavaScript lacks the automatic refresh.
 import { fileURLToPath } from 'node:url'
 import { type ErrorRequestHandler, type Request, type RequestHandler, Router } from 'express'
 import { readAccountState } from '../../db/account-row.ts'
+import type { KeptCounts } from '../../db/overview.ts'
 import type { HealthWatch } from '../../processes/health-watch.ts'
 import type { LazyRecording, Runtime } from '../../processes/runtime.ts'
 import { DatabaseError, SchemaError } from '../../shared/errors.ts'
@@ -115,9 +115,11 @@ function pageRoutes(
     setFindings(response, findings ?? [])
     next()
   })
+  const hasAllowlist = config.recipientAllowlist !== null
+  const kept: KeptCounts = new Map()
   router.get(
     '/',
-    withSpan((base, span) => overviewPage(database, base, span, config.recipientAllowlist !== null)),
+    withSpan((base, span) => overviewPage(database, base, span, hasAllowlist, kept)),
   )
   router.get('/error-codes', async (request, response) => {
     const { data, error } = errorCodesQuery.safeParse(request.query)
@@ -156,14 +158,11 @@ function withSpan(render: (base: string, span: NamedSpan) => Promise<Page>): Req
   }
 }
 
-const require = createRequire(import.meta.url)
 const own = (name: string): string => fileURLToPath(new URL(`assets/${name}`, import.meta.url))
 const ASSETS: Readonly<Record<string, () => string>> = {
   'dashboard.css': () => own('dashboard.css'),
   'dashboard.js': () => own('dashboard.js'),
   'icon.svg': () => own('icon.svg'),
-  'uplot.css': () => require.resolve('uplot/dist/uPlot.min.css'),
-  'uplot.js': () => require.resolve('uplot/dist/uPlot.iife.min.js'),
 }
 
 const sendAsset: RequestHandler<{ file: string }> = (request, response, next) => {

@@ -7,7 +7,7 @@ import { type Html, html } from '../../shared/html.ts'
 import { accountBanner } from './account-banner.ts'
 import { findingsBanner } from './findings-banner.ts'
 
-/** Nothing from other origins, nothing inline. uPlot sets element sizes by script, which `style-src` allows. */
+/** Nothing from other origins, nothing inline. */
 export const securityHeaders = helmet({
   contentSecurityPolicy: {
     useDefaults: false,
@@ -110,9 +110,7 @@ export function sendPage(
 <meta name="robots" content="noindex">
 <title>${title} · sms-retry</title>
 <link rel="icon" href="${base}/assets/icon.svg">
-<link rel="stylesheet" href="${base}/assets/uplot.css">
 <link rel="stylesheet" href="${base}/assets/dashboard.css">
-<script src="${base}/assets/uplot.js" defer></script>
 <script src="${base}/assets/dashboard.js" defer></script>
 </head>
 <body>

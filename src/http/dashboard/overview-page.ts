@@ -1,7 +1,7 @@
 // Are messages delivered, and where are the others lost? The targets, the funnel and the trend of a time range.
 import { countInDoubt } from '../../db/backlog.ts'
 import { countLost, type Lost, MAX_LOST } from '../../db/lost.ts'
-import { type Bucket, countMessagesByTime } from '../../db/overview.ts'
+import { type Bucket, countMessagesByTime, KEPT_SECONDS, type KeptCounts } from '../../db/overview.ts'
 import { reasonOf } from '../../delivery/error-codes.ts'
 import { deliveredShare, type Target, targetsOf } from '../../delivery/targets.ts'
 import type { Db } from '../../postgres/pool.ts'
@@ -14,15 +14,21 @@ import { type NamedSpan, startText, spanLinks } from './spans.ts'
 import { shortTime } from './time-and-status.ts'
 import { trendChart } from './trend-chart.ts'
 
-/** @param hasAllowlist whether messages to some recipients are canceled */
+const DAY_SECONDS = 86_400
+
+/**
+ * @param hasAllowlist whether messages to some recipients are canceled
+ * @param kept counts of earlier calls
+ */
 export async function overviewPage(
   db: Db,
   base: string,
   span: NamedSpan,
   hasAllowlist: boolean,
+  kept: KeptCounts,
 ): Promise<Page> {
   const [counts, lost, inDoubt] = await Promise.all([
-    countMessagesByTime(db, span),
+    countMessagesByTime(db, span, kept),
     countLost(db, span),
     countInDoubt(db, span.seconds),
   ])
@@ -43,6 +49,7 @@ ${funnel(base, `span=${span.name}`, { ...counts, losses, inDoubt })}
 </section>
 <section aria-labelledby="trend">
 <h2 id="trend">Over time</h2>
+${span.seconds > DAY_SECONDS ? html`<p class="quiet">Messages that were created more than a day ago are counted every ${duration(KEPT_SECONDS)}.</p>` : ''}
 ${trend(base, span, buckets, lost, losses)}
 </section>`,
   }

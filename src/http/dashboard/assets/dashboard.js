@@ -1,81 +1,8 @@
-// Draws the chart, shows times in the browser's time zone and refreshes the page. Every page is complete without it.
-/* global uPlot */
+// Shows times in the browser's time zone and refreshes the page. Every page is complete without it.
 
 const main = document.querySelector('main')
-let plot = null
 
 const utc = (seconds) => new Date(seconds * 1000).toISOString().replace('T', ' ')
-
-/** In the page's colours, which follow the browser's light or dark mode. */
-function drawChart() {
-  plot?.destroy()
-  plot = null
-  const place = document.getElementById('chart')
-  if (place === null || typeof uPlot === 'undefined') return
-  place.hidden = false
-  const series = JSON.parse(place.dataset.series)
-  const bucket = series[0][1] - series[0][0]
-  const style = getComputedStyle(document.body)
-  const probe = document.createElement('span')
-  document.body.append(probe)
-  const colour = (name) => {
-    probe.style.color = `var(--${name})`
-    return getComputedStyle(probe).color
-  }
-  const [ink, line, good, bad] = ['ink', 'line', 'good', 'bad'].map(colour)
-  probe.remove()
-  const axis = {
-    stroke: ink,
-    font: `12px ${style.fontFamily}`,
-    grid: { stroke: line, width: 1 },
-    ticks: { stroke: line },
-  }
-  const width = () => place.clientWidth - 32
-  plot = new uPlot(
-    {
-      width: width(),
-      height: 260,
-      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'UTC'),
-      scales: {
-        // Half a bucket of room on both sides, for the bars.
-        x: { range: (_plot, least, most) => [least - bucket / 2, most + bucket / 2] },
-        '%': { range: (_plot, least) => [Math.min(least ?? 90, 90), 100] },
-        failures: { range: (_plot, _least, most) => [0, Math.max(most ?? 0, 4)] },
-      },
-      axes: [
-        {
-          ...axis,
-          values: (_plot, ticks, _axis, _space, step) =>
-            ticks.map((tick) => utc(tick).slice(...(step >= 86_400 ? [5, 10] : [11, 16]))),
-        },
-        { ...axis, scale: '%', values: (_plot, ticks) => ticks.map((tick) => `${tick} %`), size: 60 },
-        { ...axis, scale: 'failures', side: 1, grid: { show: false } },
-      ],
-      series: [
-        { value: (_plot, seconds) => (seconds === null ? '' : utc(seconds).slice(0, 16)) },
-        {
-          label: 'Failed',
-          scale: 'failures',
-          stroke: bad,
-          fill: bad,
-          paths: uPlot.paths.bars({ size: [0.5, 24] }),
-          points: { show: false },
-        },
-        {
-          label: 'Delivery rate',
-          scale: '%',
-          stroke: good,
-          width: 2,
-          spanGaps: true,
-          points: { show: true },
-          value: (_plot, value) => (value === null ? '–' : `${value.toFixed(1)} %`),
-        },
-      ],
-    },
-    series,
-    place,
-  )
-}
 
 /** Buttons are made here, because without JavaScript they do nothing. */
 function createButton(onClick) {
@@ -161,7 +88,6 @@ async function refresh() {
       for (const [place, details] of main.querySelectorAll('details').entries())
         details.open = areOpen[place] ?? false
     })
-    drawChart()
     const now = new Date()
     const time = Object.assign(document.createElement('time'), { textContent: formatTime(now) })
     time.dateTime = now.toISOString()
@@ -187,9 +113,6 @@ function canRefresh() {
 // The notice is shown once: a reload must not repeat it.
 if (location.search.includes('notice=')) history.replaceState(null, '', location.pathname)
 
-drawChart()
-addEventListener('resize', drawChart)
-matchMedia('(prefers-color-scheme: dark)').addEventListener('change', drawChart)
 showTimes()
 if (zone !== 'UTC') document.getElementById('zone').after(zoneButton)
 const seconds = Number(main.dataset.refreshSeconds)
