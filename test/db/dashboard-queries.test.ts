@@ -1,7 +1,9 @@
 // Tests the queries of the dashboard: their results against simple SQL, and their index.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { countInDoubt, readBacklog } from '../../src/db/backlog.ts'
+import { readCodeFigures, readFailedAttempts } from '../../src/db/failed-attempts.ts'
 import { countFailures, MAX_CONSIDERED } from '../../src/db/failures.ts'
+import { countLost } from '../../src/db/lost.ts'
 import { countMessages, countMessagesByTime } from '../../src/db/overview.ts'
 import type { Database, Db } from '../../src/postgres/pool.ts'
 import { type Cursor, type Search, searchMessages } from '../../src/db/search.ts'
@@ -482,6 +484,10 @@ describe('the query for', () => {
 
   test.each<[string, (db: Db) => Promise<unknown>]>([
     ['failures of a day', (db) => countFailures(db, DAY)],
+    ['the figures of all error codes', (db) => readCodeFigures(db, DAY)],
+    ['the attempts that failed with a code', (db) => readFailedAttempts(db, 30003, DAY)],
+    ['what is lost in a day', (db) => countLost(db, DAY_SPAN)],
+    ['what was lost in the day before', (db) => countLost(db, DAY_SPAN, 'before')],
     ['the backlog', (db) => readBacklog(db)],
     ['what is in doubt', (db) => countInDoubt(db, DAY)],
     [

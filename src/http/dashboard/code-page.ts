@@ -45,6 +45,7 @@ export async function codePage(db: Db, view: CodeView, code: number | null, span
   const newest = await readMessages(db, ids.slice(0, NEWEST_SHOWN))
   const withCode = ({ groups }: Lost): readonly LostGroup[] =>
     groups.filter((group) => group.code === code && isWithFailure(group))
+  const lostNow = total(withCode(lost))
   const { base, policy } = view
   return {
     title: code === null ? 'No error code' : `Error code ${code}`,
@@ -55,7 +56,7 @@ export async function codePage(db: Db, view: CodeView, code: number | null, span
 <p>Policy: ${describePolicy(policy, code)}. ${scheduleInWords(policy, code)}</p>
 ${isComplete ? '' : html`<p class="note">Based on the newest ${count(MAX_CONSIDERED)} messages with a failed attempt. This time range has more.</p>`}
 ${lost.isComplete && before.isComplete ? '' : html`<p class="note">Lost messages are counted among the newest ${count(MAX_LOST)} of each time range. There are more.</p>`}
-<dl class="figures">${figures(attempts, total(withCode(lost)), total(withCode(before)), span)}</dl>
+<dl class="figures">${figures(attempts, lostNow, lost.isComplete && before.isComplete ? lostNow - total(withCode(before)) : null, span)}</dl>
 ${lostOverTime(span, view.now, withCode(lost))}
 ${attempts.length === 0 ? html`<p class="empty">No attempt failed this way in the last ${span.words}.</p>` : history(attempts)}
 ${newest.length === 0 ? '' : newestMessages(view, newest, code, span)}`,
@@ -102,7 +103,7 @@ function scheduleInWords(policy: RetryPolicy, code: number | null): string {
 function figures(
   attempts: readonly FailedAttempt[],
   lost: number,
-  lostBefore: number,
+  change: number | null,
   span: NamedSpan,
 ): readonly Html[] {
   const messages = new Set(attempts.map(({ id }) => id)).size
@@ -116,7 +117,12 @@ function figures(
   const figure = (key: string, label: string, value: Html | string, words: string): Html =>
     html`<div data-figure="${key}"><dt>${label}</dt><dd>${value}</dd><dd class="quiet">${words}</dd></div>`
   return [
-    figure('lost', 'Lost', count(lost), `${changeOf(lost - lostBefore)} from the ${span.words} before`),
+    figure(
+      'lost',
+      'Lost',
+      count(lost),
+      change === null ? 'change unknown' : `${changeOf(change)} from the ${span.words} before`,
+    ),
     figure('messages', 'Messages', count(messages), `${count(attempts.length)} failed attempts`),
     figure('recovered', 'Recovered', count(recovered), `${share(recovered, messages)} of the messages`),
     figure('retries', 'Retries', count(retries.length), 'made after this failure'),

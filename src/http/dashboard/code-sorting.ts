@@ -5,14 +5,14 @@ import { type Lost, type LostGroup, sumBy } from '../../db/lost.ts'
 export interface CodeRow extends Omit<CodeFigures, 'attempts'> {
   /** Messages that were lost with this code as their latest. */
   readonly lost: number
-  /** The same of the equally long time range before. */
-  readonly lostBefore: number
+  /** The difference to the equally long time range before; null if one of the two was not read as a whole. */
+  readonly change: number | null
   readonly lostByPart: ReadonlyMap<number, number>
 }
 
 const VALUES = {
   lost: ({ lost }) => lost,
-  change: ({ lost, lostBefore }) => lost - lostBefore,
+  change: ({ change }) => change ?? 0,
   messages: ({ messages }) => messages,
   recovered: ({ recovered }) => recovered,
   retries: ({ retries }) => retries,
@@ -26,6 +26,7 @@ export const CODE_SORTS = Object.keys(VALUES) as CodeSort[]
 /** One row for each code that an attempt failed with or a message was lost with, also before this time range. */
 export function codeRows(figures: readonly CodeFigures[], lost: Lost, before: Lost): readonly CodeRow[] {
   const groups = lost.groups.filter(isWithFailure)
+  const isComplete = lost.isComplete && before.isComplete
   const now = sumBy(groups, ({ code }) => code)
   const earlier = sumBy(before.groups.filter(isWithFailure), ({ code }) => code)
   const byCode = new Map(figures.map((each) => [each.code, each]))
@@ -33,7 +34,7 @@ export function codeRows(figures: readonly CodeFigures[], lost: Lost, before: Lo
     ...(byCode.get(code) ?? NO_FIGURES),
     code,
     lost: now.get(code) ?? 0,
-    lostBefore: earlier.get(code) ?? 0,
+    change: isComplete ? (now.get(code) ?? 0) - (earlier.get(code) ?? 0) : null,
     lostByPart: sumBy(
       groups.filter((group) => group.code === code),
       ({ part }) => part,

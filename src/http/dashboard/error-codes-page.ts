@@ -40,7 +40,7 @@ export async function errorCodesPage(
     content: html`
 <div class="head"><h1>Error codes in the last ${span.words}</h1>${spanLinks(`${base}/error-codes`, span, { sort })}</div>
 ${figures.isComplete ? '' : html`<p class="note">Messages, recovered, retries and segments are those of the newest ${count(MAX_CONSIDERED)} messages with a failed attempt. This time range has more.</p>`}
-${lost.isComplete && before.isComplete ? '' : html`<p class="note">Lost messages and their change are those of the newest ${count(MAX_LOST)} lost messages of each time range. There are more.</p>`}
+${lost.isComplete && before.isComplete ? '' : html`<p class="note">Lost messages are those of the newest ${count(MAX_LOST)} of each time range. There are more, so their change is unknown.</p>`}
 ${
   rows.length === 0
     ? html`<p class="empty">No attempt failed.</p>`
@@ -78,13 +78,13 @@ function rowOf(
   parts: readonly number[],
   policy: RetryPolicy,
 ): Html {
-  const { code, lost, lostBefore, messages, recovered, retries, lostByPart } = row
+  const { code, lost, change, messages, recovered, retries, lostByPart } = row
   const name = code ?? 'none'
   const cell = (label: string, value: Html | string): Html =>
     html`<td class="number" data-label="${label}">${value}</td>`
   return html`<tr data-code="${name}"><th scope="row"><a href="${base}/error-codes/${name}?span=${span.name}">${name}</a> <span class="meaning">${reasonOf(code)}</span> <span class="quiet">Policy: ${describePolicy(policy, code)}</span></th>
 ${cell('Lost', html`<strong>${count(lost)}</strong>`)}
-${cell('Change', changeOf(lost - lostBefore))}
+${cell('Change', changeOf(change))}
 ${cell('Messages', count(messages))}
 ${cell('Recovered', html`${count(recovered)} <span class="quiet">${share(recovered, messages)}</span>`)}
 ${cell('Retries', count(retries))}
@@ -95,7 +95,8 @@ ${cell('Segments', segmentsOf(row))}
   )}</td></tr>`
 }
 
-export function changeOf(difference: number): string {
+export function changeOf(difference: number | null): string {
+  if (difference === null) return '–'
   return difference === 0 ? '±0' : difference > 0 ? `+${count(difference)}` : `−${count(-difference)}`
 }
 

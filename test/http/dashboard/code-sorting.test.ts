@@ -24,12 +24,18 @@ const ROWS = codeRows(
 
 describe('the rows of error codes', () => {
   test('have each code that failed or lost messages now or before', () => {
-    expect(ROWS.map(({ code, lost: now, lostBefore }) => [code, now, lostBefore])).toEqual([
-      [30003, 17, 30],
-      [30007, 18, 0],
+    expect(ROWS.map(({ code, lost: now, change }) => [code, now, change])).toEqual([
+      [30003, 17, -13],
+      [30007, 18, 18],
       [null, 0, 0],
-      [30006, 0, 4],
+      [30006, 0, -4],
     ])
+  })
+
+  test('have no change if not all lost messages were read', () => {
+    const part = { ...lost(group(30003, 1, 10)), isComplete: false }
+    for (const rows of [codeRows([], part, lost()), codeRows([], lost(), part)])
+      expect(rows.map(({ change }) => change)).toEqual([null])
   })
 
   test('do not count messages that expired before any failure as failures without a code', () => {
