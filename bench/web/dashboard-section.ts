@@ -1,7 +1,9 @@
 // How long an operator waits: each page of the dashboard over a table with a history, by HTTP, and the statements behind
 // them at the span that is shown first.
 import { countInDoubt, readBacklog } from '../../src/db/backlog.ts'
+import { readCodeFigures, readFailedAttempts } from '../../src/db/failed-attempts.ts'
 import { countFailures } from '../../src/db/failures.ts'
+import { countLost } from '../../src/db/lost.ts'
 import { countMessagesByTime } from '../../src/db/overview.ts'
 import { openDatabase } from '../../src/postgres/pool.ts'
 import { searchMessages } from '../../src/db/search.ts'
@@ -22,6 +24,8 @@ const PAGES = {
   'overview 30d': '/?span=30d',
   'error codes 24h': '/error-codes?span=24h',
   'error codes 30d': '/error-codes?span=30d',
+  'one error code 24h': '/error-codes/30003?span=24h',
+  'one error code 30d': '/error-codes/30003?span=30d',
   messages: '/messages',
   'messages of a status': '/messages?status=undelivered',
   'messages of a user, 30d': '/messages?user=77&span=30d',
@@ -96,6 +100,9 @@ async function openStatements(url: string): Promise<{ round(): Promise<Figures>;
     round: async () => ({
       'figures of a day ms': await msOf(() => countMessagesByTime(database, day)),
       'failures of a day ms': await msOf(() => countFailures(database, day.seconds)),
+      'error codes of a day ms': await msOf(() => readCodeFigures(database, day.seconds)),
+      'attempts of one error code ms': await msOf(() => readFailedAttempts(database, 30003, day.seconds)),
+      'lost messages of a day ms': await msOf(() => countLost(database, day)),
       'what waits ms': await msOf(() => readBacklog(database)),
       'what is in doubt ms': await msOf(() => countInDoubt(database, day.seconds)),
       'newest messages ms': await msOf(() => searchMessages(database, all, null, { limit: 50 })),

@@ -1,5 +1,5 @@
 // Failed attempts and the retries that followed them: the figures of all error codes, and every attempt of one code.
-import { failedAttempts, MAX_CONSIDERED, MAX_PAUSES } from './failures.ts'
+import { failedAttempts, MAX_PAUSES } from './failures.ts'
 import { IS_OURS } from './message-row.ts'
 import { type StoredMessage, STORED_COLUMNS, type StoredRow, toStoredMessage } from './messages.ts'
 import type { Db } from '../postgres/pool.ts'
@@ -26,12 +26,15 @@ export interface AllCodeFigures {
   readonly isComplete: boolean
 }
 
+/** Few enough for a page that also counts lost messages. */
+export const MAX_READ_FAILURES = 3_000
+
 const WAS_MADE = `retry_status <> 'pending'`
 
 /** Of the messages that were created in the last `lastSeconds`. */
 export async function readCodeFigures(db: Db, lastSeconds: number): Promise<AllCodeFigures> {
   const { rows } = await db.executeSql<CodeFigures & { readonly considered: number }>(
-    `with ${failedAttempts(lastSeconds, { segments: true })},
+    `with ${failedAttempts(lastSeconds, { limit: MAX_READ_FAILURES, segments: true })},
      of_message as (
        select code, id, is_recovered, count(*) as attempts, count(*) filter (where ${WAS_MADE}) as retries,
               sum(segments) filter (where ${WAS_MADE}) as segments,
@@ -51,7 +54,7 @@ export async function readCodeFigures(db: Db, lastSeconds: number): Promise<AllC
   )
   return {
     codes: rows.flatMap(({ considered: _, ...figures }) => (figures.attempts === null ? [] : [figures])),
-    isComplete: (rows[0]?.considered ?? 0) < MAX_CONSIDERED,
+    isComplete: (rows[0]?.considered ?? 0) < MAX_READ_FAILURES,
   }
 }
 
@@ -88,7 +91,7 @@ export async function readFailedAttempts(
   lastSeconds: number,
 ): Promise<{ readonly attempts: readonly FailedAttempt[]; readonly isComplete: boolean }> {
   const { rows } = await db.executeSql<FailedAttemptRow & { readonly considered: number }>(
-    `with ${failedAttempts(lastSeconds, { segments: true, ofMessage: 'left(m.phone_number, 4) as prefix' })}
+    `with ${failedAttempts(lastSeconds, { limit: MAX_READ_FAILURES, segments: true, ofMessage: 'left(m.phone_number, 4) as prefix' })}
      select looked."considered", id, is_recovered as "isRecovered", prefix, failed_at as "failedAt", retry,
             retry_status as "status", claimed_at as "claimedAt", segments
        from (select count(*)::int as "considered" from troubled) as looked
@@ -98,7 +101,7 @@ export async function readFailedAttempts(
   )
   return {
     attempts: rows.flatMap((row) => (row.id === null ? [] : [toFailedAttempt(row)])),
-    isComplete: (rows[0]?.considered ?? 0) < MAX_CONSIDERED,
+    isComplete: (rows[0]?.considered ?? 0) < MAX_READ_FAILURES,
   }
 }
 

@@ -59,8 +59,10 @@ export interface Failures {
   readonly isComplete: boolean
 }
 
-/** More columns of failedAttempts: some of the message `m`, and JSON of the attempt that followed. */
-interface MoreColumns {
+interface FailedAttemptsOptions {
+  /** The maximum number of messages. */
+  readonly limit?: number
+  /** More columns: some of the message `m`, and the segments of the attempt that followed. */
   readonly ofMessage?: string
   readonly segments?: true
 }
@@ -70,14 +72,17 @@ interface MoreColumns {
  * each with the attempt that followed it). With `offset 0`, PostgreSQL evaluates a JSON expression once. Otherwise it
  * does so for each use, which takes twice as long.
  */
-export const failedAttempts = (lastSeconds: number, { ofMessage, segments }: MoreColumns = {}): string => `
+export const failedAttempts = (
+  lastSeconds: number,
+  { limit = MAX_CONSIDERED, ofMessage, segments }: FailedAttemptsOptions = {},
+): string => `
      troubled as materialized (
        select id
          from sms_usage_logs
         where ${IS_OURS} and ${IS_TROUBLED}
           and created_at >= ${castToColumnType('created_at', `now() - make_interval(secs => ${lastSeconds})`)}
         order by created_at desc, id desc
-        limit ${MAX_CONSIDERED}),
+        limit ${limit}),
      failed as (
        select *, ${numberIn('code_json')} as code, ${numberIn('retry_json')} as retry
               ${segments === undefined ? '' : `, ${numberIn('segments_json')} as segments`}

@@ -21,8 +21,6 @@ export interface Lost {
   readonly groups: readonly LostGroup[]
   /** False if only the newest lost messages were read, because there were more. */
   readonly isComplete: boolean
-  /** The part of the oldest message that was read; null without messages. */
-  readonly firstPart: number | null
 }
 
 /** Their rows are read, because the index does not have the code. */
@@ -71,11 +69,7 @@ export async function countLost(
       group by 1, 2, 3`,
   )
   const read = rows.reduce((sum, { messages }) => sum + messages, 0)
-  return {
-    groups: rows,
-    isComplete: read < MAX_LOST,
-    firstPart: rows.length === 0 ? null : Math.min(...rows.map(({ part }) => part)),
-  }
+  return { groups: rows, isComplete: read < MAX_LOST }
 }
 
 /** The number of messages for each key, the largest first; equal numbers keep the order of the groups. */

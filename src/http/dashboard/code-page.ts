@@ -1,6 +1,10 @@
 // One error code: what it means, what the policy does about it, and what the history shows.
-import { type FailedAttempt, readFailedAttempts, readMessages } from '../../db/failed-attempts.ts'
-import { MAX_CONSIDERED } from '../../db/failures.ts'
+import {
+  type FailedAttempt,
+  MAX_READ_FAILURES,
+  readFailedAttempts,
+  readMessages,
+} from '../../db/failed-attempts.ts'
 import { countLost, type Lost, type LostGroup, MAX_LOST, sumBy } from '../../db/lost.ts'
 import type { StoredMessage } from '../../db/messages.ts'
 import { reasonOf } from '../../delivery/error-codes.ts'
@@ -54,7 +58,7 @@ export async function codePage(db: Db, view: CodeView, code: number | null, span
 <div class="head"><h1>${code === null ? 'Failures without an error code' : `Error code ${code}`}</h1>${spanLinks(`${base}/error-codes/${code ?? 'none'}`, span)}</div>
 <p><strong>${reasonOf(code)}.</strong>${code === null ? '' : html` <a href="https://www.twilio.com/docs/api/errors/${code}" rel="noreferrer">Twilio's page on ${code}</a>`}</p>
 <p>Policy: ${describePolicy(policy, code)}. ${scheduleInWords(policy, code)}</p>
-${isComplete ? '' : html`<p class="note">Based on the newest ${count(MAX_CONSIDERED)} messages with a failed attempt. This time range has more.</p>`}
+${isComplete ? '' : html`<p class="note">Based on the newest ${count(MAX_READ_FAILURES)} messages with a failed attempt. This time range has more.</p>`}
 ${lost.isComplete && before.isComplete ? '' : html`<p class="note">Lost messages are counted among the newest ${count(MAX_LOST)} of each time range. There are more.</p>`}
 <dl class="figures">${figures(attempts, lostNow, lost.isComplete && before.isComplete ? lostNow - total(withCode(before)) : null, span)}</dl>
 ${lostOverTime(span, view.now, withCode(lost))}
@@ -96,8 +100,8 @@ function scheduleInWords(policy: RetryPolicy, code: number | null): string {
   const delays = scheduleOf(policy, ruleFor(policy, code)) ?? []
   if (delays.length === 0) return ''
   const whole = delays.reduce((sum, each) => sum + each, 0)
-  const jitter = policy.jitter === 0 ? '' : `, and up to ${policy.jitter * 100} % of jitter`
-  return `The last retry is made ${duration(whole)} after the first failure at the earliest${jitter}.`
+  const jitter = policy.jitter === 0 ? '' : ` Jitter adds up to ${policy.jitter * 100} %.`
+  return `The last retry is made ${duration(whole)} after the first failure at the earliest.${jitter}`
 }
 
 function figures(

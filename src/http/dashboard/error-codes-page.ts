@@ -1,7 +1,6 @@
 // Why messages are lost: one row for each error code, those that lose most first, with the cost of their retries.
 import { z } from 'zod'
-import { readCodeFigures } from '../../db/failed-attempts.ts'
-import { MAX_CONSIDERED } from '../../db/failures.ts'
+import { MAX_READ_FAILURES, readCodeFigures } from '../../db/failed-attempts.ts'
 import { countLost, MAX_LOST } from '../../db/lost.ts'
 import { reasonOf } from '../../delivery/error-codes.ts'
 import type { RetryPolicy } from '../../delivery/retry-policy.ts'
@@ -39,7 +38,7 @@ export async function errorCodesPage(
     refreshSeconds: span.refreshSeconds * 6,
     content: html`
 <div class="head"><h1>Error codes in the last ${span.words}</h1>${spanLinks(`${base}/error-codes`, span, { sort })}</div>
-${figures.isComplete ? '' : html`<p class="note">Messages, recovered, retries and segments are those of the newest ${count(MAX_CONSIDERED)} messages with a failed attempt. This time range has more.</p>`}
+${figures.isComplete ? '' : html`<p class="note">Messages, recovered, retries and segments are those of the newest ${count(MAX_READ_FAILURES)} messages with a failed attempt. This time range has more.</p>`}
 ${lost.isComplete && before.isComplete ? '' : html`<p class="note">Lost messages are those of the newest ${count(MAX_LOST)} of each time range. There are more, so their change is unknown.</p>`}
 ${
   rows.length === 0

@@ -49,7 +49,7 @@ ${funnel(base, `span=${span.name}`, { ...counts, losses, inDoubt })}
 </section>
 <section aria-labelledby="trend">
 <h2 id="trend">Over time</h2>
-${span.seconds > DAY_SECONDS ? html`<p class="quiet">Messages that were created more than a day ago are counted every ${duration(KEPT_SECONDS)}.</p>` : ''}
+${span.seconds > DAY_SECONDS ? html`<p class="quiet">Days before yesterday are counted every ${duration(KEPT_SECONDS)}.</p>` : ''}
 ${trend(base, span, buckets, lost, losses)}
 </section>`,
   }

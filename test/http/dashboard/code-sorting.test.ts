@@ -14,7 +14,7 @@ const figures = (code: number | null, messages: number, recovered: number, retri
 const group = (code: number | null, part: number, messages: number, isExpired = false): LostGroup => ({
   ...{ code, part, messages, isExpired },
 })
-const lost = (...groups: LostGroup[]): Lost => ({ groups, isComplete: true, firstPart: 1 })
+const lost = (...groups: LostGroup[]): Lost => ({ groups, isComplete: true })
 
 const ROWS = codeRows(
   [figures(30003, 60, 40, 80), figures(30007, 20, 0, 0), figures(null, 2, 2, 3)],
