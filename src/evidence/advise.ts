@@ -6,12 +6,11 @@ import { ERROR_CODES } from '../delivery/error-codes.ts'
 import { type RetryPolicy, ruleFor } from '../delivery/retry-policy.ts'
 import type { Rule } from '../delivery/retry-rule.ts'
 import { type Candidate, candidatesFor, type ChangeKind } from './candidate-rules.ts'
-import { Plans } from './flow.ts'
+import { type Bound, type Odds, Plans } from './flow.ts'
 import type { History } from './history.ts'
 import type { Plan } from './plan.ts'
 import { createRandom } from './random-draws.ts'
 import {
-  BOUNDS,
   difference,
   drawnOdds,
   type Estimate,
@@ -162,27 +161,24 @@ function sureGain({ mean, deviation }: Comparison, comparisons: number): number 
 
 const DRAWS = 400
 
-/** Compares the expected outcomes of two policies with the same drawn shares. */
+/** Compares two policies with the same drawn shares, each by its low and its high bound. */
 function compareOutcomes(group: Group, plans: Plans, others: Plans): Comparison {
-  const worst: Outcome[] = []
-  const best: Outcome[] = []
-  for (let draw = 0; draw < DRAWS; draw += 1) {
-    const odds = { ...drawnOdds(createRandom(draw)), split: EXPECTED.split }
-    const [low, high] = BOUNDS.map((bound) => outcomeOf(group, plans, bound, odds))
-    const [otherLow, otherHigh] = BOUNDS.map((bound) => outcomeOf(group, others, bound, odds))
-    if (low === undefined || high === undefined || otherLow === undefined || otherHigh === undefined) continue
-    worst.push(difference(otherLow, high))
-    best.push(difference(otherHigh, low))
-  }
+  const expected = differencesOf(group, plans, others, EXPECTED)
+  const drawn = Array.from({ length: DRAWS }, (_, seed) =>
+    differencesOf(group, plans, others, { ...drawnOdds(createRandom(seed)), split: EXPECTED.split }),
+  )
   const estimate = (figureOf: (outcome: Outcome) => number): Estimate => {
-    const [one, two] = [worst.map(figureOf), best.map(figureOf)]
+    const [worst, best] = [
+      drawn.map((differences) => figureOf(differences.worst)),
+      drawn.map((differences) => figureOf(differences.best)),
+    ]
     return {
-      estimate: (meanOf(one) + meanOf(two)) / 2,
-      low: Math.min(quantile(one, LOW), quantile(two, LOW)),
-      high: Math.max(quantile(one, HIGH), quantile(two, HIGH)),
+      estimate: (figureOf(expected.worst) + figureOf(expected.best)) / 2,
+      low: Math.min(quantile(worst, LOW), quantile(best, LOW)),
+      high: Math.max(quantile(worst, HIGH), quantile(best, HIGH)),
     }
   }
-  const gains = worst.map(({ recovered }) => recovered)
+  const gains = drawn.map(({ worst }) => worst.recovered)
   const mean = meanOf(gains)
   return {
     recovered: estimate(({ recovered }) => recovered),
@@ -190,6 +186,20 @@ function compareOutcomes(group: Group, plans: Plans, others: Plans): Comparison 
     segments: group.meanSegments === null ? null : estimate(({ segments }) => segments),
     mean,
     deviation: Math.sqrt(meanOf(gains.map((gain) => (gain - mean) ** 2))),
+  }
+}
+
+interface Differences {
+  /** The other policy by its low bound, the one in force by its high bound. */
+  readonly worst: Outcome
+  readonly best: Outcome
+}
+
+function differencesOf(group: Group, plans: Plans, others: Plans, odds: Odds): Differences {
+  const outcome = (of: Plans, bound: Bound): Outcome => outcomeOf(group, of, bound, odds)
+  return {
+    worst: difference(outcome(others, 'low'), outcome(plans, 'high')),
+    best: difference(outcome(others, 'high'), outcome(plans, 'low')),
   }
 }
 
