@@ -8,8 +8,8 @@ import type { Db } from '../postgres/pool.ts'
 import type { Cursor } from './search.ts'
 import { castToColumnType, timeIn } from './times.ts'
 
-/** A month of ten million messages has fewer failures. Reading them takes less than a minute. */
-export const MAX_HISTORY = 500_000
+/** The failures of about three million messages. Reading them takes at most a minute, also on a busy machine. */
+export const MAX_HISTORY = 200_000
 
 /** About 5 MB of attempts. */
 const PAGE = 5_000

@@ -1,6 +1,9 @@
 // The public names that scripts and dashboards depend on: the keys of every --json output, and the names and labels of
 // the metrics. A name may be added here. Renaming or removing one breaks users. Needs dist/.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { startWorld, type World } from '../support/world.ts'
 import { runCli, SEND, WORKING_NUMBER } from './run-cli.ts'
 
@@ -10,7 +13,9 @@ const UNDELIVERED = '+15553000301'
 const TOKEN = 'a-token-for-metrics'
 
 let world: World
+let folder: string
 beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'json-contract-'))
   world = await startWorld({ env: { METRICS_TOKEN: TOKEN, RETRY_DELAY_SCALE: '1' } })
   await world.sender.send({ userId: 7, to: UNDELIVERED, body: 'Hello' })
   await world.simulator.idle()
@@ -22,7 +27,10 @@ beforeAll(async () => {
                             {"number": 1, "status": "delivered"}]}')`,
   )
 })
-afterAll(() => world.stop())
+afterAll(async () => {
+  await world.stop()
+  await rm(folder, { recursive: true })
+})
 
 async function keysOfCommand(...args: string[]): Promise<string[]> {
   const { stdout } = await runCli([...args, '--json'], world.env)
@@ -158,6 +166,56 @@ test('policy --json has its documented keys', async () => {
     ),
     ...['delayScale', 'jitter', 'maxDelaySeconds'],
   ])
+})
+
+test('policy --replay and --advise --json have their documented keys', async () => {
+  // Retries that deliver nothing, often enough for an advice. Their segments are known.
+  await world.database.query(
+    `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, final_status, success,
+                                 retry_count, sms_metadata)
+     select 7, '+12065550111', 'outbound', 5, 'undelivered', false, 1, $1::jsonb
+       from generate_series(1, 600)`,
+    [
+      `{"attempts": [
+          {"number": 0, "status": "undelivered", "error_code": 30004, "segments": 1,
+           "times": {"submitting": "2026-06-01T12:00:00.000Z", "undelivered": "2026-06-01T12:00:10.000Z"}},
+          {"number": 1, "status": "undelivered", "error_code": 30004,
+           "times": {"pending": "2026-06-01T12:00:10.000Z", "submitting": "2026-06-01T12:03:10.000Z",
+                     "undelivered": "2026-06-01T12:03:20.000Z"}}]}`,
+    ],
+  )
+  // A code without an advice.
+  await world.database.query(
+    `update sms_usage_logs set sms_metadata = replace(sms_metadata::text, '30004', '30017')::jsonb
+      where id in (select max(id) - n from sms_usage_logs, generate_series(0, 19) as n group by n)`,
+  )
+  const file = join(folder, 'policy.json')
+  await writeFile(file, '{"codes": {"30004": {"retries": 1, "baseDelaySeconds": 180}}}')
+  world.env['RETRY_POLICY_FILE'] = file
+  const read = [
+    'sinceSeconds',
+    'isComplete',
+    ...['account', 'corrected', 'untimed', 'byHand'].map((key) => `leftOut.${key}`),
+  ]
+  const estimate = (name: string): string[] => ['estimate', 'low', 'high'].map((key) => `${name}.${key}`)
+  const figures = ['retried', 'retries', 'recovered', 'lost']
+  const row = [
+    'messages',
+    ...[...figures, 'open', 'segments', 'unmeasuredRetries'].map((key) => `happened.${key}`),
+    ...[...figures, 'unknown', 'segments'].flatMap((key) => estimate(`replayed.${key}`)),
+  ]
+  // Null for a code whose segments are not known.
+  const codes = [...row, 'replayed.segments', 'code', 'reason'].map((key) => `codes[].${key}`)
+  expect(await keysOfCommand('policy', '--replay', file)).toEqual(
+    unique([...read, ...codes, ...row.map((key) => `total.${key}`)]),
+  )
+  const changes = [
+    ...['code', 'kind', 'from.retries', 'from.baseDelaySeconds', 'to', 'reason'],
+    ...['recovered', 'retries', 'segments'].flatMap(estimate),
+  ].map((key) => `changes[].${key}`)
+  expect(await keysOfCommand('policy', '--advise')).toEqual(
+    unique([...read, ...changes, 'comparisons', 'unchanged[]', 'policy.codes.30004']),
+  )
 })
 
 test('reconcile --json has its documented keys', async () => {

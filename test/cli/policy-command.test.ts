@@ -119,7 +119,9 @@ describe('with 400 messages that no retry delivered', () => {
     const { code, stdout, stderr } = await run(['--advise'])
     expect(code).toBe(0)
     expect(JSON.parse(stdout)).toEqual({ codes: { 30004: 'stop' } })
-    expect(stderr).toMatch(/^30004 +stop +3 min, 6 min +stop +0 \(-\d to 0\) +-800 \(-800 to -79\d\) +-1,600 \(/m)
+    expect(stderr).toMatch(
+      /^30004 +stop +3 min, 6 min +stop +0 \(-\d to 0\) +-800 \(-800 to -79\d\) +-1,600 \(/m,
+    )
   })
 
   test('--advise --out writes a policy file that the program accepts, and does not overwrite it', async () => {
