@@ -185,6 +185,19 @@ test('delivery/ is pure: it imports itself, errors.ts, figures.ts and zod, reads
   expect(ground.filter(({ code }) => impure.test(code)).map(({ path }) => path)).toEqual([])
 })
 
+test('evidence/ is pure: it imports itself and delivery/, reads no clock and draws from a seed', () => {
+  const pure = sources.filter(({ path }) => path.startsWith('evidence/'))
+  expect(pure.length).toBeGreaterThan(0)
+  const foreign = pure.flatMap((source) =>
+    source.imports.filter(
+      (specifier) => !/^(evidence|delivery)\//.test(resolve(source.path, specifier) ?? ''),
+    ),
+  )
+  expect(foreign).toEqual([])
+  const impure = /\bDate\.now\(|\bnew Date\(\)|\bMath\.random\(|\bperformance\.|\bprocess\./
+  expect(pure.filter(({ code }) => impure.test(code)).map(({ path }) => path)).toEqual([])
+})
+
 test('statements on tables are written in db/ only', () => {
   const statement =
     /\bselect\b[^;]*\bfrom\s+[a-z_$"]|\binsert\s+into\b|\bupdate\s+[\w."$]+(?:\s+as\s+\w+)?\s+set\b|\bdelete\s+from\b/is

@@ -80,7 +80,7 @@ function adviceJson(
 function adviceView(sinceSeconds: number, policy: RetryPolicy, advice: AdvisedPolicy): string {
   const { changes, unchanged, comparisons } = advice
   const span = `the last ${duration(sinceSeconds)}`
-  const rest = `${count(unchanged.length)} codes with retries: no change is supported. ${count(comparisons)} comparisons.`
+  const rest = `Other codes with retries: ${count(unchanged.length)}. Rules compared: ${count(comparisons)}.`
   if (changes.length === 0) return `The history of ${span} supports no change.\n${rest}`
   const rows = changes.map(({ code, kind, from, to, recovered, retries, segments }) => [
     `${code}`,

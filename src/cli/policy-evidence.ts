@@ -13,7 +13,9 @@ export function formatEstimate({ estimate, low, high }: Estimate): string {
 }
 
 export function roundEstimate({ estimate, low, high }: Estimate): Estimate {
-  const [middle = 0, from = 0, to = 0] = [estimate, low, high].map((value) => Math.round(value * 100) / 100 + 0)
+  const [middle = 0, from = 0, to = 0] = [estimate, low, high].map(
+    (value) => Math.round(value * 100) / 100 + 0,
+  )
   return { estimate: middle, low: from, high: to }
 }
 

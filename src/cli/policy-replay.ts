@@ -75,13 +75,13 @@ function replayView(sinceSeconds: number, { codes, total }: Replay): string {
 const FIGURES = ['RETRIES', 'SEGMENTS', 'RECOVERED', 'LOST']
 
 function cellsOf(name: string, { messages, happened, replayed }: ReplayRow): Cell[] {
-  const hasSegments = happened.retries > happened.unmeasuredRetries
+  const isUnmeasured = happened.retries > 0 && happened.retries === happened.unmeasuredRetries
   const pair = (figure: number, estimate: Estimate): string[] => [count(figure), formatEstimate(estimate)]
   return [
     name,
     count(messages),
     ...pair(happened.retries, replayed.retries),
-    hasSegments ? count(happened.segments) : '–',
+    isUnmeasured ? '–' : count(happened.segments),
     replayed.segments === null ? '–' : formatEstimate(replayed.segments),
     ...pair(happened.recovered, replayed.recovered),
     ...pair(happened.lost, replayed.lost),
