@@ -76,6 +76,15 @@ test('the recovered messages and the retries of another policy lie within the 90
     value !== undefined && value >= low && value <= high
   const recovered = known.filter(({ replayed, real }) => isWithin(real?.recovered, replayed.recovered))
   const retries = known.filter(({ replayed, real }) => isWithin(real?.retries, replayed.retries))
+  // An interval that covers everything would hold as well.
+  const meanWidth = (isOfPolicy: (policy: string) => boolean): number => {
+    const widths = known
+      .filter(({ policy }) => isOfPolicy(policy))
+      .map(({ messages, replayed }) => (replayed.recovered.high - replayed.recovered.low) / messages)
+    return widths.reduce((sum, width) => sum + width, 0) / widths.length
+  }
+  expect(meanWidth((policy) => policy.endsWith('x 1'))).toBeLessThan(0.12)
+  expect(meanWidth((policy) => !policy.endsWith('x 1'))).toBeLessThan(0.3)
   expect(recovered.length / known.length).toBeGreaterThanOrEqual(0.85)
   expect(retries.length / known.length).toBeGreaterThanOrEqual(0.85)
 })
