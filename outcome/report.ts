@@ -17,7 +17,7 @@ export function reportOf(comparison: Comparison): string {
     head,
     figuresTable(comparison),
     adviceText(comparison),
-    codesTable(comparison),
+    codesText(comparison),
     boundsText(comparison),
   ].join('\n\n')
 }
@@ -72,14 +72,19 @@ function scheduleText(policy: RetryPolicy, rule: Rule): string {
   return rule.action === 'stop' ? 'stop' : `after ${formatSchedule(policy, rule, duration)}`
 }
 
-function codesTable({ codes }: Comparison): string {
-  const rows = codes.map(({ code, failed, possible }) => [
-    `${code ?? 'none'}`,
-    whole(failed),
-    whole(possible),
-    share(possible, failed),
-  ])
-  return table(['code of the first failure', 'messages', 'could be delivered', 'share'], rows)
+function codesText({ codes }: Comparison): string {
+  const some = codes.filter(({ failed, possible }) => possible > 0 && possible < failed)
+  const parts = some.map(
+    ({ code, failed, possible }) =>
+      `${code ?? 'none'} ${whole(possible)} of ${whole(failed)} (${share(possible, failed)})`,
+  )
+  const all = codes.filter(({ failed, possible }) => possible === failed)
+  const never = codes.filter(({ possible }) => possible === 0)
+  return (
+    `By the code of the first failure, these messages could be delivered: ${parts.join(', ')}; ` +
+    `all of ${codesOf({ codes: all.map(({ code }) => code) })}; ` +
+    `none of ${codesOf({ codes: never.map(({ code }) => code) })}.`
+  )
 }
 
 function boundsText({ bounds: { mostDelivered, highestSuccess } }: Comparison): string {
@@ -87,16 +92,17 @@ function boundsText({ bounds: { mostDelivered, highestSuccess } }: Comparison): 
     mostDelivered === null
       ? 'No choice of codes has a retry success above 80 %.'
       : `With a retry success above 80 %, a policy by code alone delivers at most ${percent(mostDelivered.delivered)} ` +
-        `of the messages that could be delivered (it retries ${codesText(mostDelivered)}).`
+        `of the messages that could be delivered (it retries ${codesOf(mostDelivered)}).`
   const success =
     highestSuccess === null
       ? 'No choice of codes delivers more than 99 % of them.'
       : `If it delivers more than 99 % of them, its retry success is at most ${percent(highestSuccess.retrySuccess)} ` +
-        `(it retries ${codesText(highestSuccess)}).`
+        `(it retries ${codesOf(highestSuccess)}).`
   return `${most} ${success}`
 }
 
-const codesText = ({ codes }: CodeChoice): string => codes.map((code) => code ?? 'none').join(', ')
+const codesOf = ({ codes }: Pick<CodeChoice, 'codes'>): string =>
+  codes.map((code) => code ?? 'none').join(', ')
 
 function duration(seconds: number | null): string {
   if (seconds === null) return '-'

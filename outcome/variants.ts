@@ -29,20 +29,20 @@ const REPEATED: readonly Variant[] = [
 
 /** Values that meet a criterion are bold. */
 export function variantsTable(options: ComparisonOptions): string {
-  const rows = VARIANTS.map(([name, change]) => [name, ...cellsOf({ ...options, ...change })])
+  const rows = VARIANTS.map(([name, change]) => [name, ...cellsFor({ ...options, ...change })])
   const ranges = REPEATED.map(([name, change]) => {
     const bySeed = Array.from({ length: SEEDS }, (_, i) =>
-      cellsOf({ ...options, ...change, seed: options.seed + i }),
+      cellsFor({ ...options, ...change, seed: options.seed + i }),
     )
     return [name, ...COLUMNS.map((_, column) => rangeOf(bySeed.map((cells) => cells[column] ?? '')))]
   })
   return table(['', ...COLUMNS.map(([name]) => name)], [...rows, ...ranges])
 }
 
-function cellsOf(options: ComparisonOptions): string[] {
-  const comparison = compare(options, [...tables(), patientPolicy()])
-  return COLUMNS.map(([, cellOf]) => cellOf(comparison))
-}
+const cellsFor = (options: ComparisonOptions): string[] =>
+  cellsOf(compare(options, [...tables(), patientPolicy()]))
+
+export const cellsOf = (comparison: Comparison): string[] => COLUMNS.map(([, cellOf]) => cellOf(comparison))
 
 type Column = readonly [name: string, cellOf: (comparison: Comparison) => string]
 
