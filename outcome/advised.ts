@@ -23,12 +23,8 @@ export function advisedPolicies(monthBefore: readonly VirtualMessage[]): readonl
 
 function advisedBy(name: string, played: readonly PlayedMessage[]): NamedPolicy {
   const ours = createRetryPolicy()
-  const changes = advise(historyOf(played.map(({ message }) => message)), ours).changes.map(
-    ({ code, to }) => ({
-      code,
-      to,
-    }),
-  )
+  const { changes: advice } = advise(historyOf(played.map(({ message }) => message)), ours)
+  const changes = advice.map(({ code, to }) => ({ code, to }))
   return { name, policy: withRules(ours, changes), retries: true, changes }
 }
 

@@ -78,12 +78,12 @@ function codesText({ codes }: Comparison): string {
     ({ code, failed, possible }) =>
       `${code ?? 'none'} ${whole(possible)} of ${whole(failed)} (${share(possible, failed)})`,
   )
-  const all = codes.filter(({ failed, possible }) => possible === failed)
-  const never = codes.filter(({ possible }) => possible === 0)
+  const all = codes.filter(({ failed, possible }) => possible === failed).map(({ code }) => code)
+  const never = codes.filter(({ possible }) => possible === 0).map(({ code }) => code)
   return (
     `By the code of the first failure, these messages could be delivered: ${parts.join(', ')}; ` +
-    `all of ${codesOf({ codes: all.map(({ code }) => code) })}; ` +
-    `none of ${codesOf({ codes: never.map(({ code }) => code) })}.`
+    `all of ${codesOf(all)}; ` +
+    `none of ${codesOf(never)}.`
   )
 }
 
@@ -92,17 +92,17 @@ function boundsText({ bounds: { mostDelivered, highestSuccess } }: Comparison): 
     mostDelivered === null
       ? 'No choice of codes has a retry success above 80 %.'
       : `With a retry success above 80 %, a policy by code alone delivers at most ${percent(mostDelivered.delivered)} ` +
-        `of the messages that could be delivered (it retries ${codesOf(mostDelivered)}).`
+        `of the messages that could be delivered (it retries ${codesOf(mostDelivered.codes)}).`
   const success =
     highestSuccess === null
       ? 'No choice of codes delivers more than 99 % of them.'
       : `If it delivers more than 99 % of them, its retry success is at most ${percent(highestSuccess.retrySuccess)} ` +
-        `(it retries ${codesOf(highestSuccess)}).`
+        `(it retries ${codesOf(highestSuccess.codes)}).`
   return `${most} ${success}`
 }
 
-const codesOf = ({ codes }: Pick<CodeChoice, 'codes'>): string =>
-  codes.map((code) => code ?? 'none').join(', ')
+const codesOf = (codes: CodeChoice['codes']): string =>
+  codes.map((code) => code ?? 'none').join(', ') || 'no code'
 
 function duration(seconds: number | null): string {
   if (seconds === null) return '-'
