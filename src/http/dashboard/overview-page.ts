@@ -134,7 +134,7 @@ ${trendChart({
 ${seen.map(({ tone, meaning, messages }) => html`<li><svg class="swatch" viewBox="0 0 1 1" aria-hidden="true"><rect class="${tone}" width="1" height="1"/></svg> ${meaning} <span class="quiet">${count(messages)} lost</span></li>`)}
 </ul>
 </div>
-<details><summary>Show as a table</summary><div class="wide"><table>
+<details><summary>Show as a table</summary><div class="wide" role="region" aria-label="Figures over time" tabindex="0"><table>
 <thead><tr><th>From</th><th class="number">Messages</th><th class="number">Delivered</th><th class="number">Delivered share</th><th class="number">Lost</th>${seen.map(({ name }) => html`<th class="number">${name}</th>`)}</tr></thead>
 <tbody>${parts.map(
     (part) =>
