@@ -134,6 +134,23 @@ describeInBrowser('accessibility', () => {
     expect(wide).toEqual([])
   })
 
+  test('on a phone, each message is a card that fits the window', async () => {
+    await openPage({ viewport: { width: 390, height: 800 } })
+    await page.goto('/messages')
+    const list = page.locator('.wide')
+    expect(await list.evaluate('(element) => element.scrollWidth <= element.clientWidth')).toBe(true)
+    const card = await page.locator('table.messages tbody tr').first().innerText()
+    expect(card).toMatch(/^4001[\s\S]*…0037[\s\S]*retrying[\s\S]*30001[\s\S]*order=1001/)
+    // On one line: as high as the ID beside it.
+    const [id, number] = await Promise.all(
+      [0, 2].map(
+        async (cell) =>
+          (await page.locator('tbody tr').first().locator('td').nth(cell).boundingBox())?.height,
+      ),
+    )
+    expect(number).toBe(id)
+  })
+
   test('with reduced motion, nothing on a page moves', async () => {
     await openPage({ reducedMotion: 'reduce' })
     const moving: string[] = []
