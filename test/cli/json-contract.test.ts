@@ -56,7 +56,7 @@ const MESSAGE = unique([
   ...['sendAfter', 'sendWindow', 'timeZone', 'idempotencyKey', 'metadata'],
   ...[
     ...['number', 'sid', 'status', 'errorCode', 'errorText', 'postponements', 'excused'],
-    ...['account', 'sender', 'times'],
+    ...['account', 'sender', 'segments', 'price', 'times'],
   ].map((key) => `attempts[].${key}`),
 ])
 const under = (prefix: string): string[] => MESSAGE.map((key) => `${prefix}${key}`)

@@ -12,7 +12,14 @@ const excerpts = [...page.matchAll(/^From `(examples\/[^`]+)`:\n\n```[a-z]+\n(.*
 )
 
 /** Examples that show something else, on pages of their own. */
-const OF_OTHER_PAGES = new Set(['order-confirmation', 'opentelemetry', 'orm', 'outcome-webhook', 'testing'])
+const OF_OTHER_PAGES = new Set([
+  'order-confirmation',
+  'opentelemetry',
+  'orm',
+  'outcome-webhook',
+  'policies',
+  'testing',
+])
 
 test.each(excerpts)('the code from $file is in that file', async ({ file, code }) => {
   expect(await readFile(`${ROOT}/${file}`, 'utf8')).toContain(code)
