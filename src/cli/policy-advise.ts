@@ -8,11 +8,11 @@ import { createRetryPolicy, formatSchedule, type RetryPolicy } from '../delivery
 import type { Rule } from '../delivery/retry-rule.ts'
 import { type AdvisedPolicy, advise } from '../evidence/advise.ts'
 import type { History } from '../evidence/history.ts'
-import type { Estimate } from '../evidence/replay.ts'
 import { readPolicyFile } from '../processes/runtime.ts'
+import { formatGain } from '../shared/estimate-words.ts'
 import { count, duration } from '../shared/figures.ts'
 import { printJson, printStatus } from '../shared/output.ts'
-import { formatEstimate, printLeftOut, roundEstimate, roundEstimates } from './policy-evidence.ts'
+import { printLeftOut, roundEstimate, roundEstimates } from './policy-evidence.ts'
 import { table } from './table.ts'
 import { withDatabase } from './with-database.ts'
 
@@ -99,8 +99,3 @@ function adviceView(sinceSeconds: number, policy: RetryPolicy, advice: AdvisedPo
 
 const scheduleOf = (policy: RetryPolicy, rule: Rule): string =>
   formatSchedule(policy, rule, duration) || 'stop'
-
-function formatGain(gain: Estimate): string {
-  const text = formatEstimate(gain)
-  return gain.estimate >= 0.5 ? `+${text}` : text
-}

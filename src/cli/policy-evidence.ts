@@ -5,13 +5,6 @@ import type { Estimate } from '../evidence/replay.ts'
 import { count } from '../shared/figures.ts'
 import { printStatus } from '../shared/output.ts'
 
-/** Such as `290 (147 to 448)`; only the number if it is certain. */
-export function formatEstimate({ estimate, low, high }: Estimate): string {
-  // Adding 0 turns a rounded -0 into 0.
-  const [middle, from, to] = [estimate, low, high].map((value) => count(Math.round(value) + 0))
-  return from === to ? `${middle}` : `${middle} (${from} to ${to})`
-}
-
 export function roundEstimate({ estimate, low, high }: Estimate): Estimate {
   const [middle = 0, from = 0, to = 0] = [estimate, low, high].map(
     (value) => Math.round(value * 100) / 100 + 0,

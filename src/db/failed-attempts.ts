@@ -1,5 +1,5 @@
 // Failed attempts and the retries that followed them: the figures of all error codes, and every attempt of one code.
-import { failedAttempts, MAX_PAUSES } from './failures.ts'
+import { failedAttempts, MAX_PAUSES, WAS_MADE } from './failures.ts'
 import { IS_OURS } from './message-row.ts'
 import { type StoredMessage, STORED_COLUMNS, type StoredRow, toStoredMessage } from './messages.ts'
 import type { Db } from '../postgres/pool.ts'
@@ -28,8 +28,6 @@ export interface AllCodeFigures {
 
 /** Few enough for a page that also counts lost messages. */
 export const MAX_READ_FAILURES = 3_000
-
-const WAS_MADE = `retry_status <> 'pending'`
 
 /** Of the messages that were created in the last `lastSeconds`. */
 export async function readCodeFigures(db: Db, lastSeconds: number): Promise<AllCodeFigures> {

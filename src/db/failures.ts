@@ -1,4 +1,5 @@
 // Statistics to judge a retry policy by: failed attempts by error code, and the outcome of the retries that followed.
+import type { RetryFigures } from '../evidence/retry-cost.ts'
 import { IS_OURS } from './message-row.ts'
 import type { Db } from '../postgres/pool.ts'
 import { castToColumnType } from './times.ts'
@@ -22,12 +23,13 @@ export interface FailureCode {
   readonly recovered: number
   /** Ordered by the retry's number. */
   readonly retries: readonly RetryOutcome[]
+  readonly cost: Omit<RetryFigures, 'recovered'>
 }
 
 /** Messages that failed, were retried or canceled. The index over the time has all these columns. */
 export const IS_TROUBLED = `(retry_count > 0 or final_status in ('undelivered', 'failed', 'expired', 'canceled', 'retrying'))`
 
-interface FailureRow extends Omit<FailureCode, 'retries'> {
+interface FailureRow extends Omit<FailureCode, 'retries' | 'cost'>, FailureCodeCost {
   /** Null for a failure without a following retry. */
   readonly retry: number | null
   /** True for the totals of a code over all its retries. */
@@ -38,6 +40,12 @@ interface FailureRow extends Omit<FailureCode, 'retries'> {
   readonly delivered: number
   /** When a retry was claimed, and when the attempt before it had failed, as the rows store it. */
   readonly pauses: readonly (readonly [string, string])[] | null
+}
+
+interface FailureCodeCost {
+  readonly costRetries: number
+  readonly costSegments: number
+  readonly costUnknown: number
 }
 
 /** The app may have written anything under our key: a value that is no number must not fail the statement. */
@@ -102,16 +110,22 @@ export const failedAttempts = (
             where a ->> 'status' in ('undelivered', 'failed')
            offset 0) as stored)`
 
+/** Of a retry that followed a failure. */
+export const WAS_MADE = `retry_status <> 'pending'`
+
 /** Counts the failures of messages that were created in the last `lastSeconds`. */
 export async function countFailures(db: Db, lastSeconds: number): Promise<Failures> {
   const { rows } = await db.executeSql<FailureRow>(
-    `with ${failedAttempts(lastSeconds)},
+    `with ${failedAttempts(lastSeconds, { segments: true })},
      counted as (
      select code, retry, grouping(retry) = 1 as "isWhole", count(*)::int as "attempts",
             count(distinct id)::int as "messages",
             (count(distinct id) filter (where is_recovered))::int as "recovered",
             (count(*) filter (where retry_status in ('delivered', 'read', 'undelivered', 'failed')))::int as "made",
             (count(*) filter (where retry_status in ('delivered', 'read')))::int as "delivered",
+            (count(*) filter (where ${WAS_MADE}))::int as "costRetries",
+            coalesce(sum(segments) filter (where ${WAS_MADE}), 0)::double precision as "costSegments",
+            (count(*) filter (where ${WAS_MADE} and segments is null))::int as "costUnknown",
             case when grouping(retry) = 0 then json_agg(array[claimed_at, failed_at]) filter (
               where retry is not null and position <= ${MAX_PAUSES} and claimed_at is not null and failed_at is not null)
             end as "pauses"
@@ -124,12 +138,13 @@ export async function countFailures(db: Db, lastSeconds: number): Promise<Failur
   )
   const codes = rows
     .filter(({ isWhole }) => isWhole)
-    .map(({ code, attempts, messages, recovered }) => ({
+    .map(({ code, attempts, messages, recovered, costRetries, costSegments, costUnknown }) => ({
       code,
       attempts,
       messages,
       recovered,
       retries: rows.flatMap((row) => (row.code === code && !row.isWhole ? toRetryOutcome(row) : [])),
+      cost: { retries: costRetries, segments: costSegments, segmentsUnknown: costUnknown },
     }))
   return { codes, isComplete: (rows[0]?.considered ?? 0) < MAX_CONSIDERED }
 }

@@ -125,6 +125,10 @@ test('stats --json has its documented keys', async () => {
     ...[
       'attempts',
       'code',
+      'cost.retries',
+      'cost.segments',
+      'cost.segmentsPerRecovered',
+      'cost.segmentsUnknown',
       'messages',
       'reason',
       'recovered',
@@ -133,7 +137,16 @@ test('stats --json has its documented keys', async () => {
       'retries[].made',
       'retries[].retry',
     ].map((key) => `failures.codes[].${key}`),
-    ...['failures.isComplete', 'inFlight', 'messages', 'retried', 'retries', 'retrying', 'sinceSeconds'],
+    ...[
+      'failures.isComplete',
+      'inFlight',
+      'messages',
+      'retried',
+      'retries',
+      'retrying',
+      'segmentPrice',
+      'sinceSeconds',
+    ],
     ...['isMet', 'name', 'value', 'wanted.above', 'wanted.below'].map((key) => `targets[].${key}`),
   ])
 })

@@ -30,7 +30,7 @@ test('counts the last 24 hours by default, with targets and error codes', async 
     /^Failed for good +1 +25\.0 %$/m,
     /^ {2}waiting for a retry +1 +25\.0 %$/m,
     /^delivered +66\.7 % +> 99 % +messages/m,
-    /^21610 +1 +1 +0 % +\S/m,
+    /^21610 +1 +1 +0 % +– +\S/m,
   ])
     expect(stdout).toMatch(line)
 })
@@ -55,10 +55,15 @@ test('--json prints the counts with fixed keys', async () => {
       { name: 'retry success', wanted: { above: 0.8 }, value: null, isMet: null },
       { name: 'average retries', wanted: { below: 1.5 }, value: 1, isMet: true },
     ],
+    segmentPrice: null,
     failures: {
       isComplete: true,
       codes: expect.arrayContaining([
-        { code: 21610, attempts: 1, messages: 1, recovered: 0, retries: [], reason: expect.any(String) },
+        {
+          ...{ code: 21610, attempts: 1, messages: 1, recovered: 0, retries: [] },
+          cost: { retries: 0, segments: 0, segmentsUnknown: 0, segmentsPerRecovered: null },
+          reason: expect.any(String),
+        },
       ]),
     },
   })

@@ -15,8 +15,9 @@ import { type Html, html } from '../../shared/html.ts'
 import { maskNumber } from '../../shared/log.ts'
 import { hoursTable, prefixTable } from './code-breakdown.ts'
 import { isWithFailure } from './code-sorting.ts'
-import { changeOf } from './error-codes-page.ts'
+import { changeOf, perRecovered } from './error-codes-page.ts'
 import type { Page } from './layout.ts'
+import { adviceSection, type CurrentAdvice } from './policy-advice.ts'
 import { describePolicy } from './policy-words.ts'
 import { type NamedSpan, partsUntilNow, startText, spanLinks } from './spans.ts'
 import { successCurve } from './success-curve.ts'
@@ -35,6 +36,8 @@ export interface CodeView {
   readonly showContent: boolean
   /** The database's clock. */
   readonly now: Date
+  /** Null while the history is read for the first time. */
+  readonly advice: CurrentAdvice | null
 }
 
 const NEWEST_SHOWN = 10
@@ -62,6 +65,7 @@ ${isComplete ? '' : html`<p class="note">Based on the newest ${count(MAX_READ_FA
 ${lost.isComplete && before.isComplete ? '' : html`<p class="note">Lost messages are counted among the newest ${count(MAX_LOST)} of each time range. There are more.</p>`}
 <dl class="figures">${figures(attempts, lostNow, lost.isComplete && before.isComplete ? lostNow - total(withCode(before)) : null, span)}</dl>
 ${lostOverTime(span, view.now, withCode(lost))}
+${adviceSection(code, policy, view.advice)}
 ${attempts.length === 0 ? html`<p class="empty">No attempt failed this way in the last ${span.words}.</p>` : history(attempts)}
 ${newest.length === 0 ? '' : newestMessages(view, newest, code, span)}`,
   }
@@ -69,7 +73,6 @@ ${newest.length === 0 ? '' : newestMessages(view, newest, code, span)}`,
 
 function history(attempts: readonly FailedAttempt[]): Html {
   return html`<section aria-labelledby="curve"><h2 id="curve">Success of retries by delay</h2>${successCurve(attempts)}</section>
-${adviceOfHistory()}
 <section aria-labelledby="prefixes"><h2 id="prefixes">By country prefix</h2>${prefixTable(attempts)}</section>
 <section aria-labelledby="hours"><h2 id="hours">By hour of day</h2>${hoursTable(attempts)}</section>`
 }
@@ -89,11 +92,6 @@ function lostOverTime(span: NamedSpan, now: Date, groups: readonly LostGroup[]):
     panels: [{ title: 'Lost messages', height: 110, values: values.map((each) => [each]), tones: ['s1'] }],
   })
   return html`<section aria-labelledby="over-time"><h2 id="over-time">Over time</h2><div class="card">${chart}</div></section>`
-}
-
-/** What the history says of other delays and numbers of retries. */
-function adviceOfHistory(): Html {
-  return html``
 }
 
 function scheduleInWords(policy: RetryPolicy, code: number | null): string {
@@ -135,6 +133,12 @@ function figures(
       'Segments',
       known.length === 0 && unknown > 0 ? '–' : count(segments),
       `billed for these retries${unknown === 0 ? '' : `; ${count(unknown)} unknown`}`,
+    ),
+    figure(
+      'cost',
+      'Per recovered',
+      perRecovered({ retries: retries.length, segments, segmentsUnknown: unknown, recovered }),
+      'segments of retries for each recovered message',
     ),
   ]
 }

@@ -1,5 +1,6 @@
 // The rows of the page of error codes: what is known of each code, in the chosen order. Pure.
 import type { CodeFigures } from '../../db/failed-attempts.ts'
+import { segmentsPerRecovered } from '../../evidence/retry-cost.ts'
 import { type Lost, type LostGroup, sumBy } from '../../db/lost.ts'
 
 export interface CodeRow extends Omit<CodeFigures, 'attempts'> {
@@ -17,6 +18,7 @@ const VALUES = {
   recovered: ({ recovered }) => recovered,
   retries: ({ retries }) => retries,
   segments: ({ segments }) => segments,
+  cost: (row) => segmentsPerRecovered(row) ?? 0,
 } as const satisfies Record<string, (row: CodeRow) => number>
 
 export type CodeSort = keyof typeof VALUES

@@ -28,6 +28,7 @@ import {
 } from './layout.ts'
 import { messageRoutes } from './message-routes.ts'
 import { overviewPage } from './overview-page.ts'
+import { PolicyAdvice } from './policy-advice.ts'
 import { outcomeRoutes } from './outcome-routes.ts'
 import { queueRoutes } from './queue-routes.ts'
 import { searchPage } from './search-page.ts'
@@ -117,6 +118,7 @@ function pageRoutes(
   })
   const hasAllowlist = config.recipientAllowlist !== null
   const kept: KeptCounts = new Map()
+  const advice = new PolicyAdvice(database, policy, logger)
   router.get(
     '/',
     withSpan((base, span) => overviewPage(database, base, span, hasAllowlist, kept)),
@@ -137,7 +139,8 @@ function pageRoutes(
     if (code === undefined) return sendErrorPage(request, response, UNKNOWN_CODE)
     const { data, success } = spanQuery.safeParse(request.query)
     if (!success) return sendErrorPage(request, response, UNKNOWN_SPAN)
-    const view = { base: basePathOf(response), policy, showContent, now: accountOf(response).now }
+    const { now } = accountOf(response)
+    const view = { base: basePathOf(response), policy, showContent, now, advice: advice.latest() }
     sendPage(request, response, await codePage(database, view, code, data.span))
   })
   router.get('/messages', async (request, response) => {

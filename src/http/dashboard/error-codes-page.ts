@@ -4,6 +4,7 @@ import { MAX_READ_FAILURES, readCodeFigures } from '../../db/failed-attempts.ts'
 import { countLost, MAX_LOST } from '../../db/lost.ts'
 import { reasonOf } from '../../delivery/error-codes.ts'
 import type { RetryPolicy } from '../../delivery/retry-policy.ts'
+import { type RetryFigures, segmentsPerRecovered } from '../../evidence/retry-cost.ts'
 import type { Db } from '../../postgres/pool.ts'
 import { count, share } from '../../shared/figures.ts'
 import { type Html, html } from '../../shared/html.ts'
@@ -46,7 +47,7 @@ ${
     : html`<div class="wide"><table class="codes stacked">
 <thead><tr><th>Code</th>${COLUMNS.map((column) => headOf(base, span, column, sort))}<th>Lost over time</th></tr></thead>
 <tbody>${rows.map((row) => rowOf(base, span, row, parts, policy))}</tbody></table></div>
-<p class="quiet">Lost: failed for good or expired, with this code as the latest. Change: compared with the ${span.words} before. Recovered: messages with this failure that were delivered in the end. Retries: those that followed this failure. Segments: billed for these retries. Set RETRY_POLICY_FILE to change the policy.</p>`
+<p class="quiet">Lost: failed for good or expired, with this code as the latest. Change: compared with the ${span.words} before. Recovered: messages with this failure that were delivered in the end. Retries: those that followed this failure. Segments: billed for these retries. Per recovered: segments of the retries for each recovered message. Set RETRY_POLICY_FILE to change the policy.</p>`
 }`,
   }
 }
@@ -58,6 +59,7 @@ const COLUMNS: readonly (readonly [sort: CodeSort, label: string])[] = [
   ['recovered', 'Recovered'],
   ['retries', 'Retries'],
   ['segments', 'Segments'],
+  ['cost', 'Per recovered'],
 ]
 
 function headOf(
@@ -88,6 +90,7 @@ ${cell('Messages', count(messages))}
 ${cell('Recovered', html`${count(recovered)} <span class="quiet">${share(recovered, messages)}</span>`)}
 ${cell('Retries', count(retries))}
 ${cell('Segments', segmentsOf(row))}
+${cell('Per recovered', perRecovered(row))}
 <td data-label="Lost over time">${sparkline(
     parts.map((part) => lostByPart.get(part) ?? 0),
     'Lost over time',
@@ -97,6 +100,11 @@ ${cell('Segments', segmentsOf(row))}
 export function changeOf(difference: number | null): string {
   if (difference === null) return '–'
   return difference === 0 ? '±0' : difference > 0 ? `+${count(difference)}` : `−${count(-difference)}`
+}
+
+/** The segments of the retries for each recovered message. */
+export function perRecovered(figures: RetryFigures): string {
+  return segmentsPerRecovered(figures)?.toFixed(1) ?? '–'
 }
 
 /** Twilio states the segments of an attempt in its answers. Older rows do not have them. */

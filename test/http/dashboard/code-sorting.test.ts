@@ -56,6 +56,7 @@ describe('the rows of error codes', () => {
     ['recovered', [30003, null, 30007, 30006]],
     ['retries', [30003, null, 30007, 30006]],
     ['segments', [30003, null, 30007, 30006]],
+    ['cost', [30003, null, 30007, 30006]],
   ] as const)('are sorted by %s, the largest first', (sort, codes) => {
     expect(CODE_SORTS).toContain(sort)
     expect(sortCodes(ROWS, sort).map(({ code }) => code)).toEqual(codes)
