@@ -122,7 +122,7 @@ if (seconds > 0) {
     pause.textContent = isPaused ? 'Resume refresh' : 'Pause refresh'
   })
   pause.textContent = 'Pause refresh'
-  document.getElementById('refresh-failed').after(pause)
+  document.getElementById('refreshed').before(pause)
   const loop = () =>
     setTimeout(() => (canRefresh() ? refresh() : Promise.resolve()).finally(loop), seconds * 1000)
   loop()
