@@ -1,6 +1,7 @@
 // Pictures of the dashboard.
 //
-//   node test/browser/screenshots.ts                  the pictures in docs/images, from a day of invented messages
+//   node test/browser/screenshots.ts                  the pictures in docs/images, from a day of invented messages; then
+//                                                     reduce them: pngquant --force --ext .png 128 docs/images/*.png
 //   node test/browser/screenshots.ts FOLDER           every page at both widths and in both colour schemes: empty, on an
 //                                                     ordinary day, and in an outage
 //   node test/browser/screenshots.ts FOLDER --url URL every page of the dashboard at URL, such as the one of `npm run demo`

@@ -17,8 +17,8 @@ import {
   useExpress4,
 } from './install-package.ts'
 
-/** Half of it are the pictures of the dashboard. */
-const MAX_PACKED_BYTES = 880_000
+/** A sixth of it are the pictures of the dashboard. */
+const MAX_PACKED_BYTES = 720_000
 const OK = { code: 0, stderr: '' }
 
 let installed: InstalledPackage
