@@ -87,7 +87,7 @@ describe('a worker that is killed', () => {
         text.match(/<section class="note banner findings bad" aria-label="Incidents">/)?.length,
       ]).toEqual([path, 1])
       expect(text).toMatch(
-        /<ul role="status"><li data-finding="no_worker">.*critical.*<a href="\/queue" aria-label="Show details: no worker">/s,
+        /<div role="status"><ul><li data-finding="no_worker">.*critical.*<a href="\/queue" aria-label="Show details: no worker">/s,
       )
     }
     expect(await metricsOf(world.web.url)).toEqual([

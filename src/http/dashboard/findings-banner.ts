@@ -9,7 +9,7 @@ export function findingsBanner(base: string, findings: readonly Finding[]): Html
   if (shown.length === 0) return html``
   const isCritical = shown.some(({ severity }) => severity === 'critical')
   return html`<section class="note banner findings ${isCritical ? 'bad' : 'busy'}" aria-label="Incidents">
-<ul role="status">${shown.map((finding) => item(base, finding))}</ul>
+<div role="status"><ul>${shown.map((finding) => item(base, finding))}</ul></div>
 </section>`
 }
 
