@@ -58,7 +58,7 @@ export const LOW = 0.05
 export const HIGH = 0.95
 
 /**
- * An interval covers both uncertainties: of each share, from the number of its trials, and of which messages succeed.
+ * An interval covers two uncertainties: few trials measure a share badly, and chance decides which messages succeed.
  *
  * @param inForce the policy under which the history was made
  */

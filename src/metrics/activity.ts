@@ -24,7 +24,7 @@ export class Activity {
     if (this.#missedMs.length > MAX_KEPT) this.#missedMs.shift()
   }
 
-  /** @param message one message counts once, because whoever knows its callback URL can repeat it */
+  /** @param message counts once: anyone who knows the callback URL of a message can repeat its callback */
   refused(message: string): void {
     this.#refusedMs.delete(message)
     this.#refusedMs.set(message, performance.now())

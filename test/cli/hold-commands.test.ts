@@ -19,7 +19,7 @@ const TIME = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC`
 let world: World
 let stopHeartbeat: () => Promise<void>
 beforeAll(async () => {
-  // Without a worker, no probe is made. Its heartbeat alone keeps `status` from reporting that there is none.
+  // Without a worker, no probe is made. The heartbeat of an invented worker keeps `status` from reporting `no_worker`.
   world = await startWorld({ env: { RETRY_DELAY_SCALE: '1' } })
   const runtime = world.openRuntime()
   const heartbeat = new Instance(runtime, 'worker')

@@ -41,7 +41,7 @@ test('the table has every metric with its type, and no other', async () => {
   expect(table.toSorted()).toEqual([...(await exposed())].toSorted())
 })
 
-test('the text names only metrics that there are', async () => {
+test('every metric that the text names exists', async () => {
   const names = await exposed()
   const mentioned = [...page.matchAll(/sms_retry_\w+/g)].map(([name]) =>
     name.replace(/_(bucket|sum|count)$/, ''),

@@ -65,7 +65,7 @@ describe.each(TABLE)('%s', (_name, policy, retried, recovered, retries) => {
 
 test('of 6,180 messages that fail first, 2,478 could be delivered, within four standard errors', () => {
   const { possible } = figuresOf(play(failing, { policy: createRetryPolicy() }))
-  // T1 to T3 decide it: 1,750 messages, of which 101 are expected to stay unreachable.
+  // T1 to T3 decide it: 1,750 messages. About 101 of them stay unreachable.
   const standardError = Math.sqrt(1300 * 0.97 * 0.03 + 150 * 0.97 * 0.03 + 300 * 0.81 * 0.19)
   expect(failing).toHaveLength(6180)
   expect(Math.abs(possible - 2478)).toBeLessThanOrEqual(4 * standardError)

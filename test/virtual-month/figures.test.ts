@@ -14,7 +14,7 @@ const NEVER = { kind: 'never' } as const
 
 type Part = Pick<Cause, 'share' | 'recovery'> & { readonly code: number } & Partial<Cause>
 
-/** 1,000 messages, of which these shares fail. */
+/** 1,000 messages. These shares of them fail. */
 function monthOf(...parts: readonly Part[]): readonly VirtualMessage[] {
   const causes = parts.map(({ code, ...part }, i) => ({
     id: `cause ${i}`,
@@ -85,7 +85,7 @@ test('segments are those of the attempts that Twilio accepted', () => {
 test('the time to a delivery is counted from the first attempt to the report of the delivery', () => {
   const month = monthOf({ share: 0.1, code: 30003, recovery: SOON })
   const { medianSeconds, percentile90Seconds } = figuresOf(play(month, { policy }))
-  // Five minutes, up to 10 % of jitter, and two reports of which half take less than 30 and 10 seconds.
+  // Five minutes, up to 10 % of jitter, and two reports: half take less than 30 seconds, and less than 10 seconds.
   expect(medianSeconds).toBeGreaterThan(300)
   expect(medianSeconds).toBeLessThan(450)
   expect(percentile90Seconds).toBeGreaterThan(medianSeconds ?? Number.NaN)

@@ -52,7 +52,7 @@ test('the page has the counts of each cause', () => {
 
 const numberOf = (cell: string): number => Number(cell.replaceAll(/[*, ]/g, ''))
 
-/** The messages of each numbered cause (P1, T7 ...), of which some have several rows in the mix. */
+/** The messages of each numbered cause (P1, T7 ...). Some causes have several rows in the mix. */
 function countsByNumber(mix: MixName): number[] {
   const counts = new Map<string, number>()
   for (const { id, share } of causesOf(mix, 'central')) {

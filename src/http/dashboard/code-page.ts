@@ -12,13 +12,13 @@ import { type RetryPolicy, ruleFor, scheduleOf } from '../../delivery/retry-poli
 import type { Db } from '../../postgres/pool.ts'
 import { count, duration, share } from '../../shared/figures.ts'
 import { type Html, html } from '../../shared/html.ts'
-import { maskNumber } from '../../shared/log.ts'
 import { hoursTable, prefixTable } from './code-breakdown.ts'
 import { isWithFailure } from './code-sorting.ts'
 import { changeOf, perRecovered } from './error-codes-page.ts'
 import type { Page } from './layout.ts'
 import { adviceSection, type CurrentAdvice } from './policy-advice.ts'
 import { describePolicy } from './policy-words.ts'
+import { shownNumber } from './shown-message.ts'
 import { type NamedSpan, partsUntilNow, startText, spanLinks } from './spans.ts'
 import { successCurve } from './success-curve.ts'
 import { shortTime, statusBadge } from './time-and-status.ts'
@@ -149,8 +149,10 @@ function newestMessages(
   code: number | null,
   span: NamedSpan,
 ): Html {
-  const row = ({ id, createdAt, to, status, retryCount }: StoredMessage): Html =>
-    html`<tr><td class="number"><a href="${base}/messages/${id}">${id}</a></td><td>${shortTime(createdAt)}</td><td>${showContent ? to : maskNumber(to)}</td><td>${statusBadge(status)}</td><td class="number">${retryCount}</td></tr>`
+  const row = (message: StoredMessage): Html => {
+    const { id, createdAt, status, retryCount } = message
+    return html`<tr><td class="number"><a href="${base}/messages/${id}">${id}</a></td><td>${shortTime(createdAt)}</td><td>${shownNumber(message, showContent)}</td><td>${statusBadge(status)}</td><td class="number">${retryCount}</td></tr>`
+  }
   return html`<section aria-labelledby="newest"><h2 id="newest">Newest messages</h2>
 <div class="wide"><table class="messages">
 <thead><tr><th class="number">ID</th><th>Created</th><th>To</th><th>Status</th><th class="number">Retries</th></tr></thead>

@@ -2,9 +2,9 @@
 import type { StoredMessage } from '../../db/messages.ts'
 import type { AttemptInDoubt } from '../../delivery/in-doubt.ts'
 import { html } from '../../shared/html.ts'
-import { maskNumber } from '../../shared/log.ts'
 import type { Page } from './layout.ts'
 import type { View } from './message-page.ts'
+import { shownNumber } from './shown-message.ts'
 import { formatMoment, statusBadge } from './time-and-status.ts'
 
 /** @param fields the hidden fields of both forms */
@@ -22,7 +22,7 @@ export function resolvePage(
     title: 'Resolve',
     content: html`
 <h1>Resolve message ${message.id}</h1>
-<p>${statusBadge(message.status)} to ${showContent ? message.to : maskNumber(message.to)}</p>
+<p>${statusBadge(message.status)} to ${shownNumber(message, showContent)}</p>
 <p>${attempt === 0 ? 'The first attempt' : `Retry ${attempt}`} was submitted at ${formatMoment(claimedAt, now)}${account === null ? '' : html` from account ${account}`}. It is not known whether Twilio received it. Look for the message in the message log of Twilio's console, by number and time.</p>
 <h2>Twilio has the message</h2>
 <p>sms-retry fetches it, and compares account, number, text and time. Then its status is recorded, and its callbacks apply.</p>
