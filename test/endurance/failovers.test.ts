@@ -11,5 +11,5 @@ test('two failovers to a synchronous standby lose, double and falsify no message
 })
 
 test('two failovers to an asynchronous standby cost only messages whose transactions they lost', async () => {
-  expectLossesOfTheFailoverOnly(await runFailovers({ replication: 'asynchronous', messages: 120, ...SIZE }))
+  expectLossesOfTheFailoverOnly(await runFailovers({ replication: 'asynchronous', messages: 160, ...SIZE }))
 })

@@ -5,6 +5,6 @@ import { runFailovers } from './run-failovers.ts'
 
 test('a failover to an asynchronous standby costs only messages whose transactions it lost', async () => {
   expectLossesOfTheFailoverOnly(
-    await runFailovers({ replication: 'asynchronous', messages: 70, failovers: 1, delayScale: 0.003 }),
+    await runFailovers({ replication: 'asynchronous', messages: 100, failovers: 1, delayScale: 0.003 }),
   )
 })

@@ -71,6 +71,10 @@ export class Cluster {
     return this.#primary
   }
 
+  get standbys(): PostgresNode[] {
+    return this.#standbys.map(({ node }) => node)
+  }
+
   /** The application's DATABASE_URL: one host, whatever server is behind it. */
   get url(): string {
     return this.#primary.url(DATABASE, this.address.port)

@@ -4,8 +4,9 @@ import { wasCreated } from '../../src/simulator/submission-answer.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { bodyOf } from './callers.ts'
 import { addLosses, isFinal, judge, type Losses, type Verdict } from './checks.ts'
-import type { Replication } from './cluster.ts'
+import { DATABASE, type Replication } from './cluster.ts'
 import { FailoverWorld, type Row } from './failover-world.ts'
+import type { PostgresNode } from './postgres-node.ts'
 
 export interface RunOptions {
   readonly replication: Replication
@@ -50,8 +51,8 @@ export interface RunResult {
   readonly faults: readonly string[]
 }
 
-/** Messages that are sent while the standby hears nothing. */
-const MAX_MISSED = 80
+/** Rows whose ids the standby gives out again: it is up to 32 numbers ahead in the sequence. */
+const MIN_GIVEN_OUT_AGAIN = 5
 
 /** An attempt in doubt is looked for 15 s after its claim, and again some seconds later. */
 const ASKED_WITHIN_MS = 40_000
@@ -103,7 +104,7 @@ class Run {
       waitFor('messages to be sent', () => callers.told.length >= first + share * count, CONVERGES_WITHIN_MS)
     await untilTold(0.2)
     if (cluster.replication === 'synchronous') await this.#strain(index, untilTold)
-    else await this.#fallBehind(untilTold, count)
+    else await this.#fallBehind()
     const killed = await cluster.killPrimary(index % 2 === 0 ? 'reset' : 'silence')
     const promoted = await cluster.promote()
     const has = await this.#world.rowsOn(promoted)
@@ -127,10 +128,22 @@ class Run {
     await waitFor('commits that wait for a standby', async () => (await waitingCommits(this.#world)) >= 3)
   }
 
-  /** The standby misses more than the 32 numbers by which it is ahead in a sequence: so ids come again. */
-  async #fallBehind(untilTold: (share: number) => Promise<unknown>, count: number): Promise<void> {
-    this.#world.cluster.cutReplication()
-    await untilTold(0.2 + Math.min(0.6, MAX_MISSED / count))
+  /** The standby hears nothing more, until there are rows whose ids it would give out again. */
+  async #fallBehind(): Promise<void> {
+    const { cluster } = this.#world
+    const [standby] = cluster.standbys
+    if (standby === undefined) throw new Error('There is no standby that could fall behind')
+    cluster.cutReplication()
+    const waits = 'rows whose ids the standby would give out again'
+    await waitFor(
+      waits,
+      async () => {
+        const newest = await newestId(cluster.primary, 'select max(id)::integer as "id" from sms_usage_logs')
+        const ahead = await newestId(standby, 'select last_value::integer as "id" from sms_usage_logs_id_seq')
+        return newest >= ahead + MIN_GIVEN_OUT_AGAIN
+      },
+      CONVERGES_WITHIN_MS,
+    )
   }
 
   /** Twilio repeats callbacks while the app goes on: with an asynchronous standby, those of rows that are gone. */
@@ -227,6 +240,11 @@ class Run {
       ),
     }
   }
+}
+
+async function newestId(node: PostgresNode, statement: string): Promise<number> {
+  const [row] = await node.query<{ id: number | null }>(DATABASE, statement)
+  return row?.id ?? 0
 }
 
 /** Commits of ours that the primary has made, and that no standby has confirmed. */

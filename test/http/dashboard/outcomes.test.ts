@@ -19,11 +19,11 @@ afterAll(async () => {
 
 async function insertFailed(count: number): Promise<void> {
   await database.query(
-    `insert into sms_retry_pgboss.job (name, data, policy, source_name, source_retry_count, source_output)
+    `insert into sms_retry_pgboss.job (name, data, policy, created_on, source_name, source_retry_count, source_output)
      select 'outcome_failed',
             jsonb_build_object('id', gen_random_uuid(), 'message', n, 'type', 'message.failed', 'errorCode', 30003,
                                'at', '2026-11-01T12:00:00.000Z', 'corrects', null),
-            'standard', 'outcome', 10, '{"message": "webhook: answered <500>"}'
+            'standard', now() - (1000 - n) * interval '1 s', 'outcome', 10, '{"message": "webhook: answered <500>"}'
        from generate_series(1, $1::integer) as n`,
     [count],
   )
