@@ -1,11 +1,14 @@
 // `policy --replay`: what a policy file would have done with the failed messages of the last days.
 import { type Env, parseConfig } from '../config/config.ts'
 import { readHistory } from '../db/read-history.ts'
+import { readSegmentPrice } from '../db/segment-price.ts'
 import { reasonOf } from '../delivery/error-codes.ts'
 import { createRetryPolicy } from '../delivery/retry-policy.ts'
 import type { History } from '../evidence/history.ts'
-import { type Estimate, type Replay, replay, type ReplayRow } from '../evidence/replay.ts'
+import { type Estimate, type Happened, type Replay, replay, type ReplayRow } from '../evidence/replay.ts'
+import { type SegmentPrice, segmentsPerRecovered } from '../evidence/retry-cost.ts'
 import { readPolicyFile } from '../processes/runtime.ts'
+import { priceWords } from '../shared/cost-words.ts'
 import { formatEstimate } from '../shared/estimate-words.ts'
 import { count, duration } from '../shared/figures.ts'
 import { print, printJson } from '../shared/output.ts'
@@ -21,10 +24,13 @@ export async function replayPolicy(
   const config = parseConfig(env, ['DATABASE_URL'])
   const inForce = createRetryPolicy(readPolicyFile(config.retryPolicyFile), config.retryDelayScale)
   const policy = createRetryPolicy(readPolicyFile(file, file), config.retryDelayScale)
-  const history = await withDatabase(env, (database) => readHistory(database, since))
+  const { history, price } = await withDatabase(env, async (database) => ({
+    history: await readHistory(database, since),
+    price: await readSegmentPrice(database, since),
+  }))
   const replayed = replay(history, policy, inForce)
-  if (json) printJson(replayJson(since, history, replayed))
-  else print(replayView(since, replayed))
+  if (json) printJson(replayJson(since, history, replayed, price))
+  else print(replayView(since, replayed, price))
   printLeftOut(history)
 }
 
@@ -33,6 +39,7 @@ function replayJson(
   sinceSeconds: number,
   { isComplete, leftOut }: History,
   { codes, total }: Replay,
+  segmentPrice: SegmentPrice | null,
 ): object {
   return {
     sinceSeconds,
@@ -40,21 +47,30 @@ function replayJson(
     leftOut,
     codes: codes.map(({ code, ...row }) => ({ code, ...rowJson(row), reason: reasonOf(code) })),
     total: rowJson(total),
+    segmentPrice,
   }
 }
 
-function rowJson({ messages, happened, replayed: { segments, ...replayed } }: ReplayRow): object {
+function rowJson({ messages, happened, replayed }: ReplayRow): object {
+  const { segments, segmentsPerRecovered: ofOne, ...others } = replayed
   return {
     messages,
-    happened,
-    replayed: { ...roundEstimates(replayed), segments: segments && roundEstimate(segments) },
+    happened: { ...happened, segmentsPerRecovered: costOf(happened) },
+    replayed: {
+      ...roundEstimates(others),
+      segments: segments && roundEstimate(segments),
+      segmentsPerRecovered: ofOne && roundEstimate(ofOne),
+    },
   }
 }
 
-function replayView(sinceSeconds: number, { codes, total }: Replay): string {
+const costOf = ({ unmeasuredRetries, ...happened }: Happened): number | null =>
+  segmentsPerRecovered({ ...happened, segmentsUnknown: unmeasuredRetries })
+
+function replayView(sinceSeconds: number, { codes, total }: Replay, price: SegmentPrice | null): string {
   if (codes.length === 0) return `No message failed in the last ${duration(sinceSeconds)}.`
   const rows = codes.map(({ code, ...row }) => [
-    ...cellsOf(code === null ? 'none' : `${code}`, row),
+    ...cellsOf(code === null ? 'none' : `${code}`, row, price),
     reasonOf(code),
   ])
   const head = ['CODE', 'MESSAGES', ...FIGURES.flatMap((name) => [name, 'REPLAYED']), 'NOT KNOWN', 'REASON']
@@ -70,13 +86,26 @@ function replayView(sinceSeconds: number, { codes, total }: Replay): string {
     notes.push(
       `The segments of ${count(unmeasuredRetries)} of ${count(retries)} retries are not known. REPLAYED assumes the mean of the code's other messages.`,
     )
-  return `${table(head, [...rows, cellsOf('total', total)])}\n\n${notes.join('\n')}`
+  notes.push(
+    'COST OF ONE is what the retries cost for each recovered message.',
+    ...(price === null ? [] : [priceWords(price)]),
+  )
+  return `${table(head, [...rows, cellsOf('total', total, price)])}\n\n${notes.join('\n')}`
 }
 
-const FIGURES = ['RETRIES', 'SEGMENTS', 'RECOVERED', 'LOST']
+const FIGURES = ['RETRIES', 'SEGMENTS', 'RECOVERED', 'LOST', 'COST OF ONE']
 
-function cellsOf(name: string, { messages, happened, replayed }: ReplayRow): Cell[] {
+function cellsOf(
+  name: string,
+  { messages, happened, replayed }: ReplayRow,
+  price: SegmentPrice | null,
+): Cell[] {
   const isUnmeasured = happened.retries > 0 && happened.retries === happened.unmeasuredRetries
+  const { amount, unit, digits } =
+    price === null ? { amount: 1, unit: 'segments', digits: 1 } : { ...price, digits: 4 }
+  const cost = (segments: number): string => (segments * amount).toFixed(digits)
+  const ofOne = costOf(happened)
+  const replayedOfOne = replayed.segmentsPerRecovered
   const pair = (figure: number, estimate: Estimate): string[] => [count(figure), formatEstimate(estimate)]
   return [
     name,
@@ -86,6 +115,8 @@ function cellsOf(name: string, { messages, happened, replayed }: ReplayRow): Cel
     replayed.segments === null ? '–' : formatEstimate(replayed.segments),
     ...pair(happened.recovered, replayed.recovered),
     ...pair(happened.lost, replayed.lost),
+    ofOne === null ? '–' : `${cost(ofOne)} ${unit}`,
+    replayedOfOne === null ? '–' : `${formatEstimate(replayedOfOne, cost)} ${unit}`,
     replayed.unknown.high === 0 ? '–' : formatEstimate(replayed.unknown),
   ]
 }

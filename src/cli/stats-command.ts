@@ -6,6 +6,7 @@ import { countMessages, type Overview } from '../db/overview.ts'
 import { reasonOf } from '../delivery/error-codes.ts'
 import { type Target, targetsOf } from '../delivery/targets.ts'
 import { type RetryFigures, type SegmentPrice, segmentsPerRecovered } from '../evidence/retry-cost.ts'
+import { money, priceWords } from '../shared/cost-words.ts'
 import { duration, share } from '../shared/figures.ts'
 import { print, printJson, printStatus } from '../shared/output.ts'
 import { type Cell, table } from './table.ts'
@@ -86,11 +87,8 @@ function costWords(figures: RetryFigures, price: SegmentPrice | null): string {
   const segments = segmentsPerRecovered(figures)
   if (segments === null) return '–'
   const words = `${segments.toFixed(1)} segments`
-  return price === null ? words : `${words}, ${(segments * price.amount).toFixed(4)} ${price.unit}`
+  return price === null ? words : `${words}, ${money(segments, price)}`
 }
-
-const priceWords = ({ amount, unit, attempts }: SegmentPrice): string =>
-  `A segment costs ${amount.toFixed(5)} ${unit} on average, by the price of ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'} that Twilio was asked for.`
 
 function figures(overview: Overview): Cell[][] {
   const { messages, deliveredAtFirst, deliveredByRetry, failed, canceled, inFlight, retrying } = overview

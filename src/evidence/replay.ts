@@ -36,6 +36,8 @@ export interface Replayed {
   readonly unknown: Estimate
   /** Null if no segments are known. */
   readonly segments: Estimate | null
+  /** Null if no segments are known, or if the retries may recover nothing. */
+  readonly segmentsPerRecovered: Estimate | null
 }
 
 export interface ReplayRow {
@@ -205,6 +207,8 @@ function replayedOf(
       high: Math.max(...ends.map(([, high]) => high)),
     }
   }
+  const recovered = estimate((outcome) => outcome.recovered)
+  const recovers = recovered.low > 0 && expected.every((outcome) => outcome.recovered > 0)
   return {
     retried: estimate(({ retried }) => retried),
     // A message after an unknown retry may have further ones.
@@ -212,7 +216,7 @@ function replayedOf(
       ({ retries }) => retries,
       ({ retries, unknownRetries }) => retries + unknownRetries,
     ),
-    recovered: estimate(({ recovered }) => recovered),
+    recovered,
     lost: estimate(({ lost }) => lost),
     unknown: estimate(({ unknown }) => unknown),
     segments: isMeasured
@@ -221,6 +225,13 @@ function replayedOf(
           ({ segments, unknownSegments }) => segments + unknownSegments,
         )
       : null,
+    segmentsPerRecovered:
+      isMeasured && recovers
+        ? estimate(
+            (outcome) => outcome.segments / outcome.recovered,
+            (outcome) => (outcome.segments + outcome.unknownSegments) / outcome.recovered,
+          )
+        : null,
   }
 }
 

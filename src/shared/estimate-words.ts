@@ -7,10 +7,12 @@ interface Estimate {
   readonly high: number
 }
 
+// Adding 0 turns a rounded -0 into 0.
+const whole = (value: number): string => count(Math.round(value) + 0)
+
 /** Such as `290 (147 to 448)`; only the number if it is certain. */
-export function formatEstimate({ estimate, low, high }: Estimate): string {
-  // Adding 0 turns a rounded -0 into 0.
-  const [middle, from, to] = [estimate, low, high].map((value) => count(Math.round(value) + 0))
+export function formatEstimate({ estimate, low, high }: Estimate, format = whole): string {
+  const [middle, from, to] = [estimate, low, high].map(format)
   return from === to ? `${middle}` : `${middle} (${from} to ${to})`
 }
 

@@ -214,13 +214,17 @@ test('policy --replay and --advise --json have their documented keys', async () 
   const figures = ['retried', 'retries', 'recovered', 'lost']
   const row = [
     'messages',
-    ...[...figures, 'open', 'segments', 'unmeasuredRetries'].map((key) => `happened.${key}`),
+    ...[...figures, 'open', 'segments', 'unmeasuredRetries', 'segmentsPerRecovered'].map(
+      (key) => `happened.${key}`,
+    ),
     ...[...figures, 'unknown', 'segments'].flatMap((key) => estimate(`replayed.${key}`)),
+    // Null, because these retries recover nothing.
+    'replayed.segmentsPerRecovered',
   ]
   // Null for a code whose segments are not known.
   const codes = [...row, 'replayed.segments', 'code', 'reason'].map((key) => `codes[].${key}`)
   expect(await keysOfCommand('policy', '--replay', file)).toEqual(
-    unique([...read, ...codes, ...row.map((key) => `total.${key}`)]),
+    unique([...read, ...codes, ...row.map((key) => `total.${key}`), 'segmentPrice']),
   )
   const changes = [
     ...['code', 'kind', 'from.retries', 'from.baseDelaySeconds', 'to', 'reason'],

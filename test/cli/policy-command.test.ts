@@ -97,10 +97,10 @@ describe('with 400 messages that no retry delivered', () => {
     const { code, stdout, stderr } = await run(['--replay', file])
     expect([code, stderr]).toEqual([0, ''])
     expect(stdout).toMatch(
-      /^CODE +MESSAGES +RETRIES +REPLAYED +SEGMENTS +REPLAYED +RECOVERED +REPLAYED +LOST/m,
+      /^CODE +MESSAGES +RETRIES +REPLAYED +SEGMENTS +REPLAYED +RECOVERED +REPLAYED +LOST +REPLAYED +COST OF ONE +REPLAYED +NOT KNOWN/m,
     )
     expect(stdout).toMatch(
-      /^30004 +400 +800 +400 +1,600 +800 +0 +0 \(0 to \d+\) +400 +400 \(39\d to 400\) +– +\S/m,
+      /^30004 +400 +800 +400 +1,600 +800 +0 +0 \(0 to \d+\) +400 +400 \(39\d to 400\) +– +– +– +\S/m,
     )
     expect(stdout).toMatch(/^total +400 +800 +400 /m)
     expect(stdout).toMatch(/^Messages that failed in the last 30 d/m)
@@ -168,13 +168,27 @@ test('the replay of rows that the product wrote agrees with a real run of the ot
     expect(replayed?.recovered.low).toBeLessThanOrEqual(24)
     expect(replayed?.recovered.high).toBeGreaterThanOrEqual(24)
     expect(of(30007)?.replayed.lost).toEqual({ estimate: 5, low: 5, high: 5 })
+    // Each of these retries has one segment.
+    expect(happened?.segmentsPerRecovered).toBeCloseTo(96 / 36, 6)
+    expect(replayed?.segmentsPerRecovered?.estimate).toBeCloseTo(60 / 24, 2)
+    await history.database.query(
+      `update sms_usage_logs
+          set sms_metadata = jsonb_set(sms_metadata, '{attempts,0}',
+                sms_metadata #> '{attempts,0}' || '{"price": 0.0083, "price_unit": "USD"}')`,
+    )
+    const priced = await runCli(['policy', '--replay', file], env)
+    expect(priced.stdout).toMatch(/^30003 .* 0\.0221 USD +0\.020[78] \(0\.01\d\d to 0\.0\d\d\d\) USD /m)
+    expect(priced.stdout).toContain('A segment costs 0.00830 USD on average, by the price of 65 attempts')
   } finally {
     await Promise.all([history.stop(), real.stop()])
   }
 })
 
-type Figures = Record<'retried' | 'retries' | 'recovered' | 'lost', number>
-type Estimates = Record<keyof Figures | 'unknown', { estimate: number; low: number; high: number }>
+type Figures = Record<
+  'retried' | 'retries' | 'recovered' | 'lost' | 'unknown' | 'segmentsPerRecovered',
+  number
+>
+type Estimates = Record<keyof Figures, { estimate: number; low: number; high: number }>
 
 /** One, two or nine attempts fail; 30007 is never retried. Delays are a fiftieth. */
 async function runWorld(retryPolicy: RetryPolicyOverrides): Promise<World> {

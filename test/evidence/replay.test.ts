@@ -169,6 +169,20 @@ test('segments are the retries times the mean segments of the code, and null if 
   expect(replayRule('stop').replayed.segments).toBeNull()
 })
 
+test('the cost of a recovered message is the segments of all retries for each that is recovered', () => {
+  const measured = historyWith(
+    ...HISTORY.paths.map((path) => ({ ...path, measured: path.messages, segments: 2 * path.messages })),
+  )
+  const { replayed } = replayRule({ retries: 1, baseDelaySeconds: 300 }, measured)
+  // 1,000 retries of two segments each recover about 200 messages.
+  expect(replayed.segmentsPerRecovered?.estimate).toBeCloseTo(2000 / 200, 6)
+  expect(replayed.segmentsPerRecovered?.low).toBeCloseTo(2000 / replayed.recovered.high, 6)
+  expect(replayed.segmentsPerRecovered?.high).toBeCloseTo(2000 / replayed.recovered.low, 6)
+  // Nothing is recovered, or no segments are known.
+  expect(replayRule('stop', measured).replayed.segmentsPerRecovered).toBeNull()
+  expect(replayRule({ retries: 1, baseDelaySeconds: 300 }).replayed.segmentsPerRecovered).toBeNull()
+})
+
 test('messages in progress count as open, and their failed retries as trials', () => {
   const history = historyWith(...HISTORY.paths, pathOf([30003, 30003], [300], 'open', 200))
   const { happened, replayed } = replayRule({ retries: 1, baseDelaySeconds: 300 }, history)

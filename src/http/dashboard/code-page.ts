@@ -10,6 +10,7 @@ import type { StoredMessage } from '../../db/messages.ts'
 import { reasonOf } from '../../delivery/error-codes.ts'
 import { type RetryPolicy, ruleFor, scheduleOf } from '../../delivery/retry-policy.ts'
 import type { Db } from '../../postgres/pool.ts'
+import type { SegmentPrice } from '../../evidence/retry-cost.ts'
 import { count, duration, share } from '../../shared/figures.ts'
 import { type Html, html } from '../../shared/html.ts'
 import { hoursTable, prefixTable } from './code-breakdown.ts'
@@ -38,6 +39,8 @@ export interface CodeView {
   readonly now: Date
   /** Null while the history is read for the first time. */
   readonly advice: CurrentAdvice | null
+  /** Null if no attempt has a price. */
+  readonly price: SegmentPrice | null
 }
 
 const NEWEST_SHOWN = 10
@@ -63,7 +66,7 @@ export async function codePage(db: Db, view: CodeView, code: number | null, span
 <p>Policy: ${describePolicy(policy, code)}. ${scheduleInWords(policy, code)}</p>
 ${isComplete ? '' : html`<p class="note">Based on the newest ${count(MAX_READ_FAILURES)} messages with a failed attempt. This time range has more.</p>`}
 ${lost.isComplete && before.isComplete ? '' : html`<p class="note">Lost messages are counted among the newest ${count(MAX_LOST)} of each time range. There are more.</p>`}
-<dl class="figures">${figures(attempts, lostNow, lost.isComplete && before.isComplete ? lostNow - total(withCode(before)) : null, span)}</dl>
+<dl class="figures">${figures(attempts, lostNow, lost.isComplete && before.isComplete ? lostNow - total(withCode(before)) : null, span, view.price)}</dl>
 ${lostOverTime(span, view.now, withCode(lost))}
 ${adviceSection(code, policy, view.advice)}
 ${attempts.length === 0 ? html`<p class="empty">No attempt failed this way in the last ${span.words}.</p>` : history(attempts)}
@@ -107,6 +110,7 @@ function figures(
   lost: number,
   change: number | null,
   span: NamedSpan,
+  price: SegmentPrice | null,
 ): readonly Html[] {
   const messages = new Set(attempts.map(({ id }) => id)).size
   const recovered = new Set(attempts.filter(({ isRecovered }) => isRecovered).map(({ id }) => id)).size
@@ -137,7 +141,7 @@ function figures(
     figure(
       'cost',
       'Per recovered',
-      perRecovered({ retries: retries.length, segments, segmentsUnknown: unknown, recovered }),
+      perRecovered({ retries: retries.length, segments, segmentsUnknown: unknown, recovered }, price),
       'segments of retries for each recovered message',
     ),
   ]

@@ -3,11 +3,13 @@
 import { fileURLToPath } from 'node:url'
 import { type ErrorRequestHandler, type Request, type RequestHandler, Router } from 'express'
 import { readAccountState } from '../../db/account-row.ts'
+import { readSegmentPrice } from '../../db/segment-price.ts'
 import type { KeptCounts } from '../../db/overview.ts'
 import type { HealthWatch } from '../../processes/health-watch.ts'
 import type { LazyRecording, Runtime } from '../../processes/runtime.ts'
 import { DatabaseError, SchemaError } from '../../shared/errors.ts'
 import { errorFields, type Logger } from '../../shared/log.ts'
+import { CachedFigure } from '../cached-figure.ts'
 import type { GuessLimit } from '../guess-limit.ts'
 import type { Credentials } from './browser-cookie.ts'
 import { bulkRoutes } from './bulk-routes.ts'
@@ -100,6 +102,9 @@ export function dashboardRoute(
 /** Who acts, if nobody has to sign in. */
 const UNNAMED = 'dashboard'
 
+/** Prices of a segment are taken from the newest messages of this time. */
+const PRICED_SECONDS = 30 * 86_400
+
 /** The pages behind the sign-in. Their errors are pages as well. */
 function pageRoutes(
   { database, policy, logger, config }: Runtime,
@@ -119,6 +124,10 @@ function pageRoutes(
   const hasAllowlist = config.recipientAllowlist !== null
   const kept: KeptCounts = new Map()
   const advice = new PolicyAdvice(database, policy, logger)
+  const price = new CachedFigure(
+    () => readSegmentPrice(database, PRICED_SECONDS),
+    (error) => logger.warn('Dashboard: the price of a segment cannot be read', errorFields(error)),
+  )
   router.get(
     '/',
     withSpan((base, span) => overviewPage(database, base, span, hasAllowlist, kept)),
@@ -132,7 +141,8 @@ function pageRoutes(
         error.issues[0]?.path[0] === 'sort' ? UNKNOWN_SORT : UNKNOWN_SPAN,
       )
     const { now } = accountOf(response)
-    sendPage(request, response, await errorCodesPage(database, basePathOf(response), data, policy, now))
+    const view = { base: basePathOf(response), policy, now, price: await price.read() }
+    sendPage(request, response, await errorCodesPage(database, view, data))
   })
   router.get('/error-codes/:code', async (request, response) => {
     const code = parseCode(request.params.code)
@@ -140,7 +150,10 @@ function pageRoutes(
     const { data, success } = spanQuery.safeParse(request.query)
     if (!success) return sendErrorPage(request, response, UNKNOWN_SPAN)
     const { now } = accountOf(response)
-    const view = { base: basePathOf(response), policy, showContent, now, advice: advice.latest() }
+    const view = {
+      ...{ base: basePathOf(response), policy, showContent, now },
+      ...{ advice: advice.latest(), price: await price.read() },
+    }
     sendPage(request, response, await codePage(database, view, code, data.span))
   })
   router.get('/messages', async (request, response) => {

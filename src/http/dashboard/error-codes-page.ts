@@ -4,8 +4,9 @@ import { MAX_READ_FAILURES, readCodeFigures } from '../../db/failed-attempts.ts'
 import { countLost, MAX_LOST } from '../../db/lost.ts'
 import { reasonOf } from '../../delivery/error-codes.ts'
 import type { RetryPolicy } from '../../delivery/retry-policy.ts'
-import { type RetryFigures, segmentsPerRecovered } from '../../evidence/retry-cost.ts'
+import { type RetryFigures, type SegmentPrice, segmentsPerRecovered } from '../../evidence/retry-cost.ts'
 import type { Db } from '../../postgres/pool.ts'
+import { money, priceWords } from '../../shared/cost-words.ts'
 import { count, share } from '../../shared/figures.ts'
 import { type Html, html } from '../../shared/html.ts'
 import { CODE_SORTS, type CodeRow, codeRows, type CodeSort, sortCodes } from './code-sorting.ts'
@@ -19,14 +20,21 @@ export const errorCodesQuery = z.object({
   sort: z.enum(CODE_SORTS).default('lost'),
 })
 
-/** @param now the database's clock */
+interface CodesView {
+  readonly base: string
+  readonly policy: RetryPolicy
+  /** The database's clock. */
+  readonly now: Date
+  /** Null if no attempt has a price. */
+  readonly price: SegmentPrice | null
+}
+
 export async function errorCodesPage(
   db: Db,
-  base: string,
+  view: CodesView,
   { span, sort }: z.infer<typeof errorCodesQuery>,
-  policy: RetryPolicy,
-  now: Date,
 ): Promise<Page> {
+  const { base, now, price } = view
   const [figures, lost, before] = await Promise.all([
     readCodeFigures(db, span.seconds),
     countLost(db, span),
@@ -46,8 +54,8 @@ ${
     ? html`<p class="empty">No attempt failed.</p>`
     : html`<div class="wide"><table class="codes stacked">
 <thead><tr><th>Code</th>${COLUMNS.map((column) => headOf(base, span, column, sort))}<th>Lost over time</th></tr></thead>
-<tbody>${rows.map((row) => rowOf(base, span, row, parts, policy))}</tbody></table></div>
-<p class="quiet">Lost: failed for good or expired, with this code as the latest. Change: compared with the ${span.words} before. Recovered: messages with this failure that were delivered in the end. Retries: those that followed this failure. Segments: billed for these retries. Per recovered: segments of the retries for each recovered message. Set RETRY_POLICY_FILE to change the policy.</p>`
+<tbody>${rows.map((row) => rowOf(view, span, row, parts))}</tbody></table></div>
+<p class="quiet">Lost: failed for good or expired, with this code as the latest. Change: compared with the ${span.words} before. Recovered: messages with this failure that were delivered in the end. Retries: those that followed this failure. Segments: billed for these retries. Per recovered: segments of the retries for each recovered message. ${price === null ? '' : priceWords(price)} Set RETRY_POLICY_FILE to change the policy.</p>`
 }`,
   }
 }
@@ -73,11 +81,10 @@ function headOf(
 }
 
 function rowOf(
-  base: string,
+  { base, policy, price }: CodesView,
   span: NamedSpan,
   row: CodeRow,
   parts: readonly number[],
-  policy: RetryPolicy,
 ): Html {
   const { code, lost, change, messages, recovered, retries, lostByPart } = row
   const name = code ?? 'none'
@@ -90,7 +97,7 @@ ${cell('Messages', count(messages))}
 ${cell('Recovered', html`${count(recovered)} <span class="quiet">${share(recovered, messages)}</span>`)}
 ${cell('Retries', count(retries))}
 ${cell('Segments', segmentsOf(row))}
-${cell('Per recovered', perRecovered(row))}
+${cell('Per recovered', perRecovered(row, price))}
 <td data-label="Lost over time">${sparkline(
     parts.map((part) => lostByPart.get(part) ?? 0),
     'Lost over time',
@@ -102,9 +109,11 @@ export function changeOf(difference: number | null): string {
   return difference === 0 ? '±0' : difference > 0 ? `+${count(difference)}` : `−${count(-difference)}`
 }
 
-/** The segments of the retries for each recovered message. */
-export function perRecovered(figures: RetryFigures): string {
-  return segmentsPerRecovered(figures)?.toFixed(1) ?? '–'
+/** The segments of the retries for each recovered message, and what they cost. */
+export function perRecovered(figures: RetryFigures, price: SegmentPrice | null): Html {
+  const segments = segmentsPerRecovered(figures)
+  if (segments === null) return html`–`
+  return html`${segments.toFixed(1)}${price === null ? '' : html` <span class="quiet">${money(segments, price)}</span>`}`
 }
 
 /** Twilio states the segments of an attempt in its answers. Older rows do not have them. */

@@ -33,7 +33,7 @@ async function insert(
         number: i / 2,
         status: result,
         error_code: /^\d+$/.test(word) ? Number(word) : undefined,
-        segments: segments[i / 2] ?? undefined,
+        ...billed(segments[i / 2] ?? null),
         times: result === 'pending' ? {} : { submitting: at(seconds), [result]: at(seconds) },
       },
     ]
@@ -45,6 +45,9 @@ async function insert(
     [messages, number, status, Math.max(attempts.length - 1, 0), ageHours, JSON.stringify({ attempts })],
   )
 }
+
+const billed = (segments: number | null): object =>
+  segments === null ? {} : { segments, price: segments * 0.0083, price_unit: 'USD' }
 
 beforeAll(async () => {
   database = await createTestDatabase()
@@ -161,7 +164,10 @@ describe('the page of error codes', () => {
       // 9 + 6 + 1 + 34 + 6; of 9 and 34 retries, and of 3 of the 6, the segments are known.
       Retries: '56',
       Segments: '123 10 retries unknown',
+      // 123 / 46 segments for each of 56 retries, which recovered 13 messages.
+      'Per recovered': '11.5 0.0956 USD',
     })
+    expect(text).toContain('A segment costs 0.00830 USD on average, by the price of ')
     expect(rowOf(text, '30007')).toMatchObject({ Lost: '18', Change: '+6', Retries: '0', Segments: '0' })
     expect(rowOf(text, '30001')).toMatchObject({ Lost: '2', Messages: '2', Retries: '0' })
     expect(rowOf(text, 'none')).toMatchObject({ Lost: '1', Messages: '2', Segments: '– 3 retries unknown' })
@@ -221,6 +227,7 @@ describe('the page of one code', () => {
       expect([figure, figureOf(page, figure)]).toEqual([figure, value])
     expect(page.text).toContain('−13 from the 24 hours before')
     expect(page.text).toContain('10 unknown')
+    expect(page.text).toMatch(/data-figure="cost">.*?11\.5 <span class="quiet">0\.0956 USD</s)
   })
 
   test('shows the success of retries by delay, with intervals', async () => {
