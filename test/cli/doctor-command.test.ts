@@ -2,7 +2,7 @@
 // tested in test/doctor. Needs dist/.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { fileURLToPath } from 'node:url'
-import { freePort } from '../../src/demo/embedded-postgres.ts'
+import { CLOSED_PORT } from '../support/closed-port.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { startWorld, type World } from '../support/world.ts'
 import { type Ended, runCli, runCliProcess } from './run-cli.ts'
@@ -63,7 +63,7 @@ test('--json prints the checks in a fixed order with fixed keys', async () => {
 
 test('exits with 1 if a check fails, also with --json, and prints no secrets', async () => {
   const env = {
-    DATABASE_URL: `postgres://app:hunter2@127.0.0.1:${await freePort()}/app`,
+    DATABASE_URL: `postgres://app:hunter2@127.0.0.1:${CLOSED_PORT}/app`,
     TWILIO_AUTH_TOKEN: 'c'.repeat(32),
   }
   const [forPeople, asJson] = [await doctor([], env), await doctor(['--json'], env)]

@@ -7,6 +7,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
+import { CLOSED_PORT } from '../support/closed-port.ts'
 import { type Ended, endOf, runCli, runCliProcess, SEND, WORKING_NUMBER } from './run-cli.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { startCli, untilReady } from '../support/process.ts'
@@ -251,7 +252,7 @@ describe('a failure exits with 1', () => {
     ['worker', ['worker']],
     ['migrate', ['migrate']],
   ])('%s while the database is unreachable', async (_what, args) => {
-    const url = `postgres://app:hunter2@127.0.0.1:${await freePort()}/app`
+    const url = `postgres://app:hunter2@127.0.0.1:${CLOSED_PORT}/app`
     const { code, stdout, stderr } = await run(args, { DATABASE_URL: url })
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
     expect(stderr).toMatch(/ECONNREFUSED/)

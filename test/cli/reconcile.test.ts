@@ -1,7 +1,7 @@
 // The command `reconcile`: its output for people and as JSON, and its exit code. The effect of a sweep on each message is
 // tested in test/messages/reconcile-*.test.ts. Needs dist/.
 import { describe, expect, test } from '@jest/globals'
-import { freePort } from '../../src/demo/embedded-postgres.ts'
+import { CLOSED_PORT } from '../support/closed-port.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { jobsOf, newTimedWorld, NOTHING, sendWith, type TimedWorld } from '../support/timed-world.ts'
 import { enqueue } from '../support/workers.ts'
@@ -214,7 +214,7 @@ describe('reconcile fails', () => {
     [[]],
     [['--dry-run']],
   ])('with exit code 1 while the database is unreachable (flags %j)', async (flags) => {
-    const url = `postgres://app:hunter2@127.0.0.1:${await freePort()}/app`
+    const url = `postgres://app:hunter2@127.0.0.1:${CLOSED_PORT}/app`
     const { code, stdout, stderr } = await runCli(['reconcile', ...flags], { ...ENV, DATABASE_URL: url })
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
     expect(stderr).toMatch(/ECONNREFUSED/)

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
+import { CLOSED_PORT } from '../support/closed-port.ts'
 import { simulatedEnvironment } from '../../src/simulator/environment.ts'
 import { startSimulator } from '../../src/simulator/simulator.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -126,7 +127,7 @@ describe(`Prometheus${prometheus.note}`, () => {
       ...simulatedEnvironment(simulator, { databaseUrl: database.url, port, delayScale: 0.001 }),
       ...{ METRICS_TOKEN: TOKEN, OUTCOME_EVENTS: 'true' },
       // Nobody listens: deliveries fail, and outcomes wait.
-      ...{ OUTCOME_WEBHOOK_URL: `http://127.0.0.1:${await freePort()}`, OUTCOME_WEBHOOK_SECRET: SECRET },
+      ...{ OUTCOME_WEBHOOK_URL: `http://127.0.0.1:${CLOSED_PORT}`, OUTCOME_WEBHOOK_SECRET: SECRET },
     }
     await startProcesses(env, port)
     address = await startPrometheus(`127.0.0.1:${port}`)

@@ -1,12 +1,12 @@
 // The configuration check of `doctor`: it names settings but never values, and an invalid setting does not hide others.
 import { describe, expect, test } from '@jest/globals'
-import { freePort } from '../../src/demo/embedded-postgres.ts'
+import { CLOSED_PORT } from '../support/closed-port.ts'
 import { isPrivateHost } from '../../src/doctor/private-host.ts'
 import { examine, named, of } from './examine.ts'
 
 /** A complete configuration whose addresses refuse connections. */
 async function closedEnv(): Promise<Record<string, string>> {
-  const closed = `127.0.0.1:${await freePort()}`
+  const closed = `127.0.0.1:${CLOSED_PORT}`
   return {
     DATABASE_URL: `postgres://app@${closed}/app`,
     PUBLIC_BASE_URL: `http://${closed}`,

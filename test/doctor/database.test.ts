@@ -1,6 +1,6 @@
 // The checks of `doctor` for database, schema, queue and worker: each test breaks one thing.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { freePort } from '../../src/demo/embedded-postgres.ts'
+import { CLOSED_PORT } from '../support/closed-port.ts'
 import { createTestDatabase, type TestDatabase, withParameter } from '../support/database.ts'
 import { startWorld, type World } from '../support/world.ts'
 import { examine, named, of } from './examine.ts'
@@ -42,7 +42,7 @@ test('all database checks pass on a healthy database', async () => {
 
 describe('an unreachable database', () => {
   test('fails one check, skips the checks that depend on it, and runs the others', async () => {
-    const url = `postgres://app:hunter2@127.0.0.1:${await freePort()}/app`
+    const url = `postgres://app:hunter2@127.0.0.1:${CLOSED_PORT}/app`
     const found = await examine({ ...world.env, DATABASE_URL: url })
     expect(named(found, 'failed')).toEqual(['database'])
     expect(named(found, 'skipped')).toEqual([...OF_DATABASE.slice(1), 'worker', 'outcomes'])

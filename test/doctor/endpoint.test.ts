@@ -6,6 +6,7 @@ import express from 'express'
 import pg from 'pg'
 import type { NamedFinding } from '../../src/doctor/doctor.ts'
 import { freePort } from '../../src/demo/embedded-postgres.ts'
+import { CLOSED_PORT } from '../support/closed-port.ts'
 import { openRuntime } from '../../src/processes/runtime.ts'
 import { createStatusCallbackRouter } from '../../src/http/app.ts'
 import { startWeb } from '../../src/http/web.ts'
@@ -118,7 +119,7 @@ describe('our endpoint is reported', () => {
   })
 
   test('if its database is unreachable', async () => {
-    const url = await startOwn({ DATABASE_URL: `postgres://app@127.0.0.1:${await freePort()}/app` })
+    const url = await startOwn({ DATABASE_URL: `postgres://app@127.0.0.1:${CLOSED_PORT}/app` })
     expect(await signatureOf({ PUBLIC_BASE_URL: url })).toMatchObject([
       {
         result: 'failed',
@@ -256,7 +257,7 @@ describe('another server is reported', () => {
   })
 
   test.each([
-    ['a closed port', async () => `http://127.0.0.1:${await freePort()}`, /ECONNREFUSED/, /Start/],
+    ['a closed port', async () => `http://127.0.0.1:${CLOSED_PORT}`, /ECONNREFUSED/, /Start/],
     ['an unknown host name', async () => 'http://sms.invalid', /ENOTFOUND|EAI_AGAIN/, /resolved/],
     [
       'https instead of http',

@@ -7,7 +7,7 @@ import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { afterEach, expect, test } from '@jest/globals'
 import type { NamedFinding } from '../../src/doctor/doctor.ts'
-import { freePort } from '../../src/demo/embedded-postgres.ts'
+import { CLOSED_PORT } from '../support/closed-port.ts'
 import { simulatedEnvironment } from '../../src/simulator/environment.ts'
 import { type SimulatorOptions, startSimulator } from '../../src/simulator/simulator.ts'
 import { type Answering, answerWith, errorBody, startFakeTwilio } from '../support/fake-twilio.ts'
@@ -27,7 +27,7 @@ async function examineWith(
 ): Promise<NamedFinding[]> {
   const simulator = await startSimulator(options)
   closing.push(() => simulator.close())
-  const closed = { databaseUrl: `postgres://app@127.0.0.1:${await freePort()}/app`, port: await freePort() }
+  const closed = { databaseUrl: `postgres://app@127.0.0.1:${CLOSED_PORT}/app`, port: CLOSED_PORT }
   return examine({ ...simulatedEnvironment(simulator, { ...closed, delayScale: 1 }), ...changes })
 }
 
@@ -101,7 +101,7 @@ test.each<[what: string, answer: Answering, result: string, words: RegExp]>([
 })
 
 test('an unreachable Twilio API is reported', async () => {
-  const found = await examineWith({}, { TWILIO_API_BASE_URL: `http://127.0.0.1:${await freePort()}` })
+  const found = await examineWith({}, { TWILIO_API_BASE_URL: `http://127.0.0.1:${CLOSED_PORT}` })
   expect(of(found, 'account')).toMatchObject([
     {
       result: 'failed',

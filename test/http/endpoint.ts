@@ -94,20 +94,37 @@ export function postTogether(target: Target, requests: readonly CallbackRequest[
   )
 }
 
+/** As `postTogether`, with the heads of the answers. */
+export function headsTogether(target: Target, requests: readonly CallbackRequest[]): Promise<Head[]> {
+  return exchangeTogether(
+    target.port,
+    requests.map((request) => bytesOf(target, request)),
+  )
+}
+
 /** Pipelines any requests. */
-export function sendTogether(port: number, requests: readonly Buffer[]): Promise<number[]> {
+export async function sendTogether(port: number, requests: readonly Buffer[]): Promise<number[]> {
+  return (await exchangeTogether(port, requests)).map(({ status }) => status)
+}
+
+type Head = Omit<Answer, 'body'>
+
+function exchangeTogether(port: number, requests: readonly Buffer[]): Promise<Head[]> {
   return new Promise((resolve) => {
     let received = ''
-    let statuses: number[] = []
+    let heads: Head[] = []
     const socket = connect(port, '127.0.0.1', () => socket.write(Buffer.concat(requests)))
     socket.on('data', (chunk) => {
       received += chunk.toString()
-      statuses = [...received.matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map(([, status]) => Number(status))
-      if (statuses.length === requests.length) socket.destroy()
+      heads = [...received.matchAll(/^HTTP\/1\.1 (\d{3})[\s\S]*?\r\n(?=\r\n)/gm)].map(([head, status]) => ({
+        status: Number(status),
+        head,
+      }))
+      if (heads.length === requests.length) socket.destroy()
     })
     // 'close' follows.
     socket.on('error', () => undefined)
-    socket.on('close', () => resolve(statuses))
+    socket.on('close', () => resolve(heads))
   })
 }
 
@@ -155,7 +172,7 @@ export function encode(fields: Fields): string {
 }
 
 /** The result code in the answer's header; null if it has none. */
-export function resultOf({ head }: Answer): string | null {
+export function resultOf({ head }: Head): string | null {
   const [, code] = new RegExp(`^${CALLBACK_RESULT_HEADER}: (.*)\r$`, 'im').exec(head) ?? []
   return code ?? null
 }

@@ -61,29 +61,26 @@ async function expectRecorded(rows: readonly endpoint.ForeignRow[]): Promise<voi
 
 test('when too many callbacks wait, further ones are answered 503 and not recorded, and the waiting ones are', async () => {
   const rows = await insertRows(2_700)
-  const [last, ...many] = rows.toReversed()
-  if (last === undefined) throw new Error('no rows')
   await app.query('begin; lock table sms_usage_logs in access exclusive mode')
-  const sockets = Array.from({ length: 30 }, (_, i) => many.filter((_row, j) => j % 30 === i))
-  const answers = Promise.all(sockets.map(postTogether))
+  const sockets = Array.from({ length: 30 }, (_, i) => rows.filter((_row, j) => j % 30 === i))
+  const answers = Promise.all(sockets.map((of) => endpoint.headsTogether(target, of.map(callbackOf))))
   const isOverloaded = ({ message, level }: (typeof target.log)[number]): boolean =>
     level === 'warn' && message.includes('too many are waiting')
   await waitFor('the endpoint to be overloaded', () => target.log.some(isOverloaded))
-  const turnedAway = await post(last)
-  expect(turnedAway).toMatchObject({ status: 503 })
-  expect(endpoint.resultOf(turnedAway)).toBe('overloaded')
   await app.query('commit')
 
-  const statuses = (await answers).flat()
+  const heads = (await answers).flat()
   const inOrder = sockets.flat()
-  const taken = inOrder.filter((_, i) => statuses[i] === 204)
-  const refused = inOrder.filter((_, i) => statuses[i] === 503)
-  expect(taken.length + refused.length).toBe(many.length)
+  const taken = inOrder.filter((_, i) => heads[i]?.status === 204)
+  const refused = inOrder.filter((_, i) => heads[i]?.status === 503)
+  expect(taken.length + refused.length).toBe(rows.length)
   expect(taken.length).toBeGreaterThan(0)
+  // On a slow machine, the first ones have waited too long for the table.
+  expect(heads.map(endpoint.resultOf)).toContain('overloaded')
   await expectRecorded(taken.toSorted((a, b) => a.id - b.id))
 
   // Twilio repeats them when there is capacity.
-  expect(await postTogether([...refused, last])).toEqual(Array(refused.length + 1).fill(204))
+  expect(await postTogether(refused)).toEqual(refused.map(() => 204))
   await expectRecorded(rows)
 })
 

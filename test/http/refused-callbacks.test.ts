@@ -2,7 +2,7 @@
 // which is recorded, so the name of each test is the reason for the refusal.
 import { gzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
-import { freePort } from '../../src/demo/embedded-postgres.ts'
+import { CLOSED_PORT } from '../support/closed-port.ts'
 import { callbackFields, newSid } from '../support/callbacks.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { capturingLogger, type LogLine } from '../support/world.ts'
@@ -361,7 +361,7 @@ describe.each(STACKS)('%s', (_framework, start) => {
 
   test('while the database is unreachable: not_recorded', async () => {
     const unreachable = new URL(database.url)
-    unreachable.port = `${await freePort()}`
+    unreachable.port = `${CLOSED_PORT}`
     const serving = stack
     stack = await start(options(unreachable.href))
     try {

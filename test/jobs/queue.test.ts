@@ -14,7 +14,7 @@ import {
 import { jobId } from '../../src/jobs/job-id.ts'
 import { configOf, open } from '../db/original-table.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
-import { freePort } from '../../src/demo/embedded-postgres.ts'
+import { CLOSED_PORT } from '../support/closed-port.ts'
 import { silentLogger } from '../support/silent-logger.ts'
 import { waitFor } from '../support/wait-for.ts'
 
@@ -325,7 +325,7 @@ describe('the queue does not start', () => {
 
   test('without a database, and throws DatabaseError because migrating would not help', async () => {
     const url = new URL(configOf(own).url)
-    url.port = `${await freePort()}`
+    url.port = `${CLOSED_PORT}`
     const away = openDatabase({ url: url.toString(), ssl: null, poolMax: 1 }, () => undefined)
     expect(await failureOn(away, 'schedule')).toBeInstanceOf(DatabaseError)
   })

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { describe, expect, test } from '@jest/globals'
 import type { Answer } from '../../src/delivery/message.ts'
-import { freePort } from '../../src/demo/embedded-postgres.ts'
+import { CLOSED_PORT } from '../support/closed-port.ts'
 import { createTwilioClient } from '../../src/twilio/client.ts'
 import { type Answering, accept, answerWith, createdMessage, errorBody } from '../support/fake-twilio.ts'
 import { closeLater, configOf, SUBMISSION, twilioThat } from './with-twilio.ts'
@@ -169,12 +169,12 @@ describe('not processed, so safe to submit again, is', () => {
   })
 
   test('a refused connection', async () => {
-    const answer = await submitTo(`http://127.0.0.1:${await freePort()}`)
+    const answer = await submitTo(`http://127.0.0.1:${CLOSED_PORT}`)
     expect(answer).toMatchObject({ outcome: 'not_processed', retryAfterSeconds: null })
   })
 
   test('a connection that every address of the host refuses', async () => {
-    const answer = await submitTo(`http://localhost:${await freePort()}`)
+    const answer = await submitTo(`http://localhost:${CLOSED_PORT}`)
     expect(answer).toMatchObject({ outcome: 'not_processed', retryAfterSeconds: null })
   })
 

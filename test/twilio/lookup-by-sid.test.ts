@@ -1,6 +1,6 @@
 // Tests the lookup of a message by its sid, with real HTTP servers, correct and broken ones.
 import { describe, expect, test } from '@jest/globals'
-import { freePort } from '../../src/demo/embedded-postgres.ts'
+import { CLOSED_PORT } from '../support/closed-port.ts'
 import { createTwilioClient } from '../../src/twilio/client.ts'
 import type { FetchAnswer } from '../../src/twilio/lookup.ts'
 import { newSid } from '../support/callbacks.ts'
@@ -60,10 +60,7 @@ describe('a message looked up by its sid', () => {
   })
 
   test('is unavailable without a connection', async () => {
-    const client = createTwilioClient(
-      configOf(`http://127.0.0.1:${await freePort()}`),
-      'https://sms.example.com',
-    )
+    const client = createTwilioClient(configOf(`http://127.0.0.1:${CLOSED_PORT}`), 'https://sms.example.com')
     const reason = 'no connection (ECONNREFUSED)'
     expect(await client.fetch(SID)).toEqual({ outcome: 'unavailable', reason })
   })

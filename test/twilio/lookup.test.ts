@@ -1,7 +1,7 @@
 // Tests reading Twilio's message list, with real HTTP servers, correct and broken ones. delivery/find-attempt.test.ts tests the
 // matching, and lookup-by-sid.test.ts the lookup by sid.
 import { describe, expect, test } from '@jest/globals'
-import { freePort } from '../../src/demo/embedded-postgres.ts'
+import { CLOSED_PORT } from '../support/closed-port.ts'
 import { createTwilioClient } from '../../src/twilio/client.ts'
 import type { ListAnswer } from '../../src/twilio/lookup.ts'
 import { type Answering, answerWith, createdMessage, errorBody } from '../support/fake-twilio.ts'
@@ -254,10 +254,7 @@ describe('an invalid list is unavailable:', () => {
   })
 
   test('no connection', async () => {
-    const client = createTwilioClient(
-      configOf(`http://127.0.0.1:${await freePort()}`),
-      'https://sms.example.com',
-    )
+    const client = createTwilioClient(configOf(`http://127.0.0.1:${CLOSED_PORT}`), 'https://sms.example.com')
     const reason = 'no connection (ECONNREFUSED)'
     expect(await client.list(SUBMISSION.to, 100)).toEqual({ outcome: 'unavailable', reason })
   })
