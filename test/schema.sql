@@ -32,6 +32,8 @@ CREATE INDEX idx_sms_usage_logs_retry ON public.sms_usage_logs USING btree (succ
 
 CREATE INDEX idx_sms_usage_logs_time ON public.sms_usage_logs USING btree (created_at, id) INCLUDE (final_status, retry_count, user_id, phone_number) WHERE (((message_direction)::text <> 'inbound'::text) AND (((final_status)::text <> 'unknown'::text) OR (twilio_message_sid IS NOT NULL)));
 
+CREATE INDEX idx_sms_usage_logs_trouble ON public.sms_usage_logs USING btree (created_at, id) INCLUDE (final_status) WHERE (((message_direction)::text <> 'inbound'::text) AND (((final_status)::text <> 'unknown'::text) OR (twilio_message_sid IS NOT NULL)) AND ((retry_count > 0) OR ((final_status)::text = ANY ((ARRAY['undelivered'::character varying, 'failed'::character varying, 'expired'::character varying, 'canceled'::character varying, 'retrying'::character varying])::text[]))));
+
 CREATE UNIQUE INDEX idx_sms_usage_logs_twilio_message_sid_is_unique ON public.sms_usage_logs USING btree (twilio_message_sid) WHERE (twilio_message_sid IS NOT NULL);
 
 CREATE UNIQUE INDEX sms_usage_logs_pkey ON public.sms_usage_logs USING btree (id);

@@ -54,10 +54,15 @@ export const smsUsageLogs = pgTable(
       .on(table.phoneNumber)
       .where(sql`retry_count > 0 or final_status in ('submitting', 'failed', 'canceled', 'expired')`),
     index('idx_sms_usage_logs_time')
-      // The last four are INCLUDE columns, which Drizzle reads as columns of the key.
+      // All but the first two are INCLUDE columns, which Drizzle reads as columns of the key.
       .on(table.createdAt, table.id, table.finalStatus, table.retryCount, table.userId, table.phoneNumber)
       .where(
         sql`message_direction <> 'inbound' and (final_status <> 'unknown' or twilio_message_sid is not null)`,
+      ),
+    index('idx_sms_usage_logs_trouble')
+      .on(table.createdAt, table.id, table.finalStatus)
+      .where(
+        sql`message_direction <> 'inbound' and (final_status <> 'unknown' or twilio_message_sid is not null) and (retry_count > 0 or final_status in ('undelivered', 'failed', 'expired', 'canceled', 'retrying'))`,
       ),
   ],
 )

@@ -26,7 +26,7 @@ export interface FailureCode {
   readonly cost: Omit<RetryFigures, 'recovered'>
 }
 
-/** Messages that failed, were retried or canceled. The index over the time has all these columns. */
+/** Messages that failed, were retried or canceled. Must match the condition of their index word for word. */
 export const IS_TROUBLED = `(retry_count > 0 or final_status in ('undelivered', 'failed', 'expired', 'canceled', 'retrying'))`
 
 interface FailureRow extends Omit<FailureCode, 'retries' | 'cost'>, FailureCodeCost {

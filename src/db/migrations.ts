@@ -144,6 +144,7 @@ const INDEX_OF_MIGRATION: ReadonlyMap<string, string> = new Map([
   ['006-reconcile-index', 'idx_sms_usage_logs_reconcile'],
   ['007-phone-number-index', 'idx_sms_usage_logs_phone_number'],
   ['010-time-index', 'idx_sms_usage_logs_time'],
+  ['016-trouble-index', 'idx_sms_usage_logs_trouble'],
 ])
 export const INDEX_NAMES = [...INDEX_OF_MIGRATION.values()]
 

@@ -25,6 +25,7 @@ const BUILDS = [
   'idx_sms_usage_logs_reconcile',
   'idx_sms_usage_logs_phone_number',
   'idx_sms_usage_logs_time',
+  'idx_sms_usage_logs_trouble',
 ]
 
 /** The index that a migration is building and that an older snapshot blocks. */

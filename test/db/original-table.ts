@@ -75,5 +75,6 @@ export const ALL_INDEXES_VALID = [
   'idx_sms_usage_logs_reconcile',
   'idx_sms_usage_logs_retry',
   'idx_sms_usage_logs_time',
+  'idx_sms_usage_logs_trouble',
   'idx_sms_usage_logs_twilio_message_sid_is_unique',
 ].map((name) => ({ name, valid: true }))

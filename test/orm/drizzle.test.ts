@@ -57,7 +57,7 @@ test('with the model, drizzle-kit push proposes only the changes of other tables
 test('without our columns and indexes, drizzle-kit push would drop them', async () => {
   const statements = await proposed({ elevenColumns })
   const dropped = statements.filter((statement) => /DROP (INDEX|COLUMN)/.test(statement))
-  expect(dropped).toHaveLength(7 + 5)
+  expect(dropped).toHaveLength(8 + 5)
   expect(statements).toContainEqual('ALTER TABLE "sms_usage_logs" DROP COLUMN "final_status";')
   expect(statements).toContainEqual('DROP INDEX "idx_sms_usage_logs_in_flight";')
 })

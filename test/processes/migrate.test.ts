@@ -40,6 +40,7 @@ const ALL_MIGRATIONS = [
   '013-account-state',
   '014-instance-settings',
   '015-instance-activity',
+  '016-trouble-index',
 ]
 
 const databases: TestDatabase[] = []
