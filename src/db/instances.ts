@@ -1,4 +1,5 @@
 // The statements on the rows of running processes, and on the one row with the figures of all exited ones.
+import type { SharedSettings } from '../delivery/instance-agreement.ts'
 import type { Db } from '../postgres/pool.ts'
 
 /** `web` answers Twilio's callbacks, `worker` makes due attempts, `sender` is a sender inside an app. */
@@ -7,9 +8,7 @@ export type Role = 'web' | 'worker' | 'sender'
 export const ROLES: readonly Role[] = ['web', 'worker', 'sender']
 
 /** The settings on which all processes must agree, and what follows from them. */
-export interface InstanceSettings {
-  /** Whether it records outcomes. */
-  readonly outcomeEvents?: boolean
+export interface InstanceSettings extends SharedSettings {
   /** Whether it delivers outcomes. */
   readonly deliversOutcomes?: boolean
 }

@@ -1,18 +1,11 @@
 // Is there an incident, and what is to do? Turns figures of the database into findings, the critical ones first. The banner
 // of the dashboard, `sms-retry status` and /metrics show the same findings. docs/incidents.md explains each of them.
-import { count, duration, share } from '../shared/figures.ts'
+import { count, share } from '../shared/figures.ts'
+import { agreementFindings } from './agreement-findings.ts'
 import { callbackFindings } from './callback-findings.ts'
 import { type CodeJump, findJumps } from './code-jump.ts'
 import { reasonOf } from './error-codes.ts'
-import {
-  type Finding,
-  type HealthFigures,
-  LIVE_SECONDS,
-  MAX_COUNTED_OUTCOMES,
-  type ObservedInstance,
-} from './health-finding.ts'
-import { nameOfInstance, versionsOf, withoutOutcomes } from './instance-agreement.ts'
-import { secondsBetween } from './seconds.ts'
+import { type Finding, type HealthFigures, MAX_COUNTED_OUTCOMES } from './health-finding.ts'
 import {
   accountFindings,
   inDoubtFindings,
@@ -22,9 +15,6 @@ import {
 } from './sending-findings.ts'
 
 export type { Finding, FindingName, HealthFigures } from './health-finding.ts'
-
-/** Longer than a rolling deploy. Until then, old and new processes run side by side. */
-const DEPLOY_SECONDS = 600
 
 /** From this share of all messages on, a code that jumped is critical. */
 const CRITICAL_SHARE = 0.1
@@ -71,45 +61,6 @@ function outcomeFindings({ queue: { failedOutcomes } }: HealthFigures): Finding[
       advice:
         'To see why, run: sms-retry outcomes --failed. Then fix the receiver, and run: sms-retry outcomes --redeliver',
       path: '/queue/outcomes',
-    },
-  ]
-}
-
-function agreementFindings({ now, instances }: HealthFigures): Finding[] {
-  const settled = instances.filter(
-    ({ startedAt, seenAt }) =>
-      secondsBetween(seenAt, now) < LIVE_SECONDS && secondsBetween(startedAt, now) >= DEPLOY_SECONDS,
-  )
-  return [...versionFindings(settled, now), ...settingFindings(settled)]
-}
-
-function versionFindings(settled: readonly ObservedInstance[], now: Date): Finding[] {
-  const versions = versionsOf(settled)
-  if (versions.length < 2) return []
-  const list = versions.map(([version, instances]) => `${version} (${instances})`).join(', ')
-  const latest = Math.max(...settled.map(({ startedAt }) => startedAt.getTime()))
-  return [
-    {
-      name: 'versions_differ',
-      severity: 'warning',
-      sentence: `Processes of ${versions.length} versions run: ${list}, the latest started ${duration(secondsBetween(new Date(latest), now))} ago`,
-      advice:
-        'Finish the deploy: restart the processes of the older version. Apps that send have a version of their own.',
-      path: '/queue',
-    },
-  ]
-}
-
-function settingFindings(settled: readonly ObservedInstance[]): Finding[] {
-  const off = withoutOutcomes(settled)
-  if (off.length === 0 || off.length === settled.length) return []
-  return [
-    {
-      name: 'settings_differ',
-      severity: 'warning',
-      sentence: `OUTCOME_EVENTS is true, but not in ${off.map(nameOfInstance).join(', ')}: the app is not told of the outcomes that they decide`,
-      advice: 'Set OUTCOME_EVENTS=true in every process, and restart those that lack it.',
-      path: '/queue',
     },
   ]
 }

@@ -15,11 +15,13 @@ import {
   writeExited,
 } from '../db/instances.ts'
 import type { Config } from '../config/config.ts'
+import type { RetryPolicy } from '../delivery/retry-policy.ts'
 import type { Database } from '../postgres/pool.ts'
 import { errorFields, type Logger } from '../shared/log.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import { minus, type Snapshot, sum, withoutGauges } from '../metrics/metrics-snapshot.ts'
 import { readVersion } from '../shared/version.ts'
+import { instanceSettings } from './instance-settings.ts'
 
 const WRITE_EVERY_MS = 15_000
 
@@ -30,7 +32,8 @@ export interface InstanceDeps {
   readonly database: Database
   readonly metrics: Metrics
   readonly logger: Logger
-  readonly config: Pick<Config, 'outcomes'>
+  readonly config: Pick<Config, 'outcomes' | 'twilio' | 'sendWindow'>
+  readonly policy: RetryPolicy
 }
 
 export class Instance {
@@ -51,7 +54,7 @@ export class Instance {
   constructor(deps: InstanceDeps, role: Role, deliversOutcomes = false) {
     this.#deps = deps
     this.#role = role
-    this.#settings = { outcomeEvents: deps.config.outcomes.isOn, deliversOutcomes }
+    this.#settings = instanceSettings(deps.config, deps.policy, deliversOutcomes)
   }
 
   /** Writes the row now and every 15 seconds. Resolves after the first write and never rejects. Idempotent. */

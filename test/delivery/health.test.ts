@@ -301,6 +301,46 @@ describe('versions_differ and settings_differ', () => {
     ])
   })
 
+  const policyOf = (
+    role: string,
+    policy: string,
+    changes: Partial<ObservedInstance> = {},
+  ): ObservedInstance => instance(role, {}, { ...changes, settings: { outcomeEvents: false, policy } })
+
+  test('settings_differ names each setting that differs, its values, and their processes', () => {
+    const usual = { outcomeEvents: false, policy: 'a1', account: 'AC…000001', sendWindow: 'none' }
+    const settings = { ...usual, policy: 'b2', account: 'AC…000002', sendWindow: '08:00-21:00' }
+    const agreeing = [instance('worker', {}, { settings: usual }), instance('web', {}, { settings: usual })]
+    expect(names({ instances: agreeing })).toEqual([])
+    expect(
+      found({ instances: [instance('sender', {}, { settings, pid: 9 }), ...agreeing] }).map(
+        ({ sentence }) => sentence,
+      ),
+    ).toEqual([
+      expect.stringMatching(
+        /^The retry policy \(RETRY_POLICY_FILE, .* a1 in worker app:1, web app:1; b2 in sender app:9$/,
+      ),
+      expect.stringMatching(
+        /^TWILIO_ACCOUNT_SID .* AC…000001 in worker app:1, web app:1; AC…000002 in sender app:9$/,
+      ),
+      expect.stringMatching(/^The send window \(SEND_WINDOW, .* none in .*; 08:00-21:00 in sender app:9$/),
+    ])
+  })
+
+  test('settings_differ ignores a process that does not report a setting, and policies of another version', () => {
+    const silent = instance('sender', {}, { settings: { outcomeEvents: false } })
+    expect(names({ instances: [policyOf('worker', 'a1'), policyOf('web', 'a1'), silent] })).toEqual([])
+    const app = policyOf('sender', 'b2', { version: '0.9.0' })
+    expect(names({ instances: [policyOf('worker', 'a1'), app] })).toEqual(['versions_differ'])
+  })
+
+  test('settings_differ names five processes of a value, and counts the others', () => {
+    const many = Array.from({ length: 8 }, (_, n) => policyOf('web', 'a1', { pid: n + 1 }))
+    expect(found({ instances: [...many, policyOf('worker', 'b2')] })[0]?.sentence).toMatch(
+      /a1 in web app:1, .*web app:5, 3 more; b2 in worker app:1$/,
+    )
+  })
+
   test('a rolling deploy and a process that exited are no sign', () => {
     expect(
       names({ instances: [WORKER, WEB, instance('web', {}, { ...other, startedAt: ago(599) })] }),

@@ -23,6 +23,7 @@ async function exposed(): Promise<Map<string, string>> {
     metrics: newMetrics(POLICY),
     logger: silentLogger,
     config: parseConfig({}, []),
+    policy: POLICY,
     circumstances: UNRESTRICTED,
   }
   const instance = new Instance(deps, 'web')

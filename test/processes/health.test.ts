@@ -248,6 +248,23 @@ describe('what the database shows', () => {
     expect(await found()).toEqual([])
   })
 
+  test('processes with two retry policies, accounts and send windows', async () => {
+    const settings = { outcomeEvents: false, policy: 'aaa', account: 'AC…000001', sendWindow: 'none' }
+    await own.query('truncate sms_retry.instance')
+    await insertInstance('worker', settings)
+    await insertInstance('web', settings)
+    await insertInstance('sender', { outcomeEvents: false })
+    expect(await found()).toEqual([])
+    await insertInstance('sender', {
+      ...settings,
+      policy: 'bbb',
+      account: 'AC…000002',
+      sendWindow: '08:00-21:00',
+    })
+    const { findings } = await readHealth(database)
+    expect(findings.map(({ name }) => name)).toEqual(Array(3).fill('settings_differ'))
+  })
+
   test('a code that jumped, counted by the latest code of each message', async () => {
     await insertMessages(2000, 7 * 86_400, {})
     await insertMessages(10, 7 * 86_400, { status: 'undelivered', metadata: { retry_reason: 30007 } })
@@ -273,7 +290,7 @@ describe('what the database shows', () => {
       const metrics = newMetrics(POLICY)
       metrics.activity.callback()
       const instance = new Instance(
-        { database, metrics, logger: silentLogger, config: parseConfig({}, []) },
+        { database, metrics, logger: silentLogger, config: parseConfig({}, []), policy: POLICY },
         role,
       )
       await instance.start()
@@ -289,7 +306,13 @@ describe('what the database shows', () => {
     await insertInstance('web', {})
     await own.query(`update sms_retry.instance set seen_at = now() - interval '2 min'`)
     const next = new Instance(
-      { database, metrics: newMetrics(POLICY), logger: silentLogger, config: parseConfig({}, []) },
+      {
+        database,
+        metrics: newMetrics(POLICY),
+        logger: silentLogger,
+        config: parseConfig({}, []),
+        policy: POLICY,
+      },
       'sender',
     )
     await next.start()

@@ -43,6 +43,7 @@ function newInstance(role: Role, changes: Partial<InstanceDeps> = {}) {
     metrics: newMetrics(POLICY),
     logger: silentLogger,
     config: parseConfig({}, []),
+    policy: POLICY,
     circumstances: UNRESTRICTED,
     ...changes,
   }
@@ -84,7 +85,12 @@ describe('the list of instances', () => {
     expect(list[0]).toEqual({
       id: expect.stringMatching(/^[0-9a-f-]{36}$/),
       role: 'sender',
-      settings: { outcomeEvents: false, deliversOutcomes: false },
+      settings: {
+        outcomeEvents: false,
+        deliversOutcomes: false,
+        policy: expect.stringMatching(/^[0-9a-f]{12}$/),
+        sendWindow: 'none',
+      },
       host: expect.any(String),
       pid: process.pid,
       version: readVersion(),
