@@ -52,7 +52,7 @@ export interface ObservedInstance extends InstanceFacts {
 /** All times are by the database's clock. */
 export interface HealthFigures {
   readonly now: Date
-  readonly account: Pick<AccountState, 'hold' | 'pause'>
+  readonly account: Pick<AccountState, 'hold' | 'pause' | 'workingSince'>
   readonly backlog: {
     readonly due: number
     readonly oldestDueAt: Date | null

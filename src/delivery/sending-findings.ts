@@ -19,6 +19,8 @@ const OVERDUE_SECONDS = 300
 
 /** A worker that made an attempt within this time works through a backlog, such as a campaign. */
 const WORKING_SECONDS = 60
+/** No reservation of the send rate is further ahead: db/send-rate.ts. */
+const MAX_RESERVED_SECONDS = 600
 /** No backlog takes so long, unless the send rate limits it. */
 const OVERDUE_WHILE_WORKING_SECONDS = 3600
 
@@ -102,14 +104,15 @@ export function accountFindings({ now, account, backlog }: HealthFigures): Findi
   return findings
 }
 
-/** Empty if another finding, the gap of a restart or the send rate explains why the attempts wait. */
+/** Empty if another finding, the gap of a restart, the end of a hold or the send rate explains why the attempts wait. */
 export function overdueFindings(figures: HealthFigures): Finding[] {
   const { now, account, backlog, rateReservedUntil, queue } = figures
   const { oldestDueAt, due } = backlog
   const isStopped = account.hold !== null || account.pause !== null || queue.state !== 'current'
-  const isLimited = rateReservedUntil !== null && secondsBetween(rateReservedUntil, now) < WORKING_SECONDS
+  const isLimited = rateReservedUntil !== null && isRecent(rateReservedUntil, now)
+  const hasJustResumed = account.workingSince !== null && isRecent(account.workingSince, now)
   const workers = liveWorkers(figures)
-  if (oldestDueAt === null || isStopped || isLimited || workers.length === 0) return []
+  if (oldestDueAt === null || isStopped || isLimited || hasJustResumed || workers.length === 0) return []
   const seconds = secondsBetween(oldestDueAt, now)
   const isWorking = workers.some((worker) => mayBeWorking(worker, now))
   if (seconds < (isWorking ? OVERDUE_WHILE_WORKING_SECONDS : OVERDUE_SECONDS)) return []
@@ -126,6 +129,12 @@ export function overdueFindings(figures: HealthFigures): Finding[] {
       path: DUE_PATH,
     },
   ]
+}
+
+/** A time far ahead means that the clock of the database was set back. */
+function isRecent(at: Date, now: Date): boolean {
+  const seconds = secondsBetween(at, now)
+  return seconds < WORKING_SECONDS && seconds > -MAX_RESERVED_SECONDS
 }
 
 /** A worker of an older version does not report its attempts, and one that has just started had no time for one. */

@@ -40,7 +40,7 @@ const WEB = instance('web', { callbackAt: ago(20) })
 /** An installation in which all is well. */
 const WELL: HealthFigures = {
   now: NOW,
-  account: { hold: null, pause: null },
+  account: { hold: null, pause: null, workingSince: null },
   backlog: { due: 0, oldestDueAt: null, deferred: 3, inDoubt: 0, oldestInDoubtAt: null },
   instances: [WORKER, WEB],
   exited: { workerSeenAt: ago(90_000), callbackAt: ago(90_000) },
@@ -136,6 +136,18 @@ describe('retries_overdue', () => {
     expect(overdue(400, { instances: [instance('worker', null), WEB] })).toEqual([])
   })
 
+  test('gives workers a minute after the end of a hold or a pause', () => {
+    const resumed = (seconds: number): string[] =>
+      overdue(900, { account: { hold: null, pause: null, workingSince: ago(seconds) } })
+    expect(resumed(59)).toEqual([])
+    expect(resumed(60)).toEqual(['retries_overdue'])
+  })
+
+  test('a send rate reserved far ahead means a clock that was set back, and hides nothing', () => {
+    expect(overdue(900, { rateReservedUntil: ago(-500) })).toEqual([])
+    expect(overdue(900, { rateReservedUntil: ago(-86_400) })).toEqual(['retries_overdue'])
+  })
+
   test('does not appear in the gap of a restart, and gives the new worker a minute', () => {
     const exited = { workerSeenAt: ago(30), callbackAt: null }
     expect(overdue(900, { instances: [WEB], exited })).toEqual([])
@@ -145,7 +157,10 @@ describe('retries_overdue', () => {
 
   test.each<[string, Partial<HealthFigures>]>([
     ['the send rate limits them', { rateReservedUntil: ago(1) }],
-    ['sending is paused', { account: { hold: null, pause: { since: ago(9000), by: 'Ann', reason: null } } }],
+    [
+      'sending is paused',
+      { account: { hold: null, pause: { since: ago(9000), by: 'Ann', reason: null }, workingSince: null } },
+    ],
     ['the queue is missing', { queue: { state: 'missing', failedOutcomes: 0 } }],
     ['no worker runs', { instances: [WEB] }],
   ])('does not appear while %s', (_why, changes) => {
@@ -179,7 +194,7 @@ describe('hold and paused', () => {
   const pause = { since: ago(60), by: 'Ann', reason: 'Wrong text' }
 
   test('a hold is critical, a pause of a person is a warning, and critical findings come first', () => {
-    expect(found({ account: { hold, pause } })).toMatchObject([
+    expect(found({ account: { hold, pause, workingSince: null } })).toMatchObject([
       {
         name: 'hold',
         severity: 'critical',

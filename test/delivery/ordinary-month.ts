@@ -136,7 +136,7 @@ export class OrdinaryMonth {
     const due = isCampaign ? 500 : this.#poisson(this.#rateAt(at))
     return {
       now: toDate(at),
-      account: { hold: null, pause: null },
+      account: { hold: null, pause: null, workingSince: null },
       backlog: {
         due,
         oldestDueAt: due === 0 ? null : toDate(at - dueAge),
