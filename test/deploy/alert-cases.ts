@@ -15,6 +15,7 @@ export interface AlertCase {
 
 export const USUAL: Series = {
   sms_retry_database_up: '1x400',
+  'sms_retry_finding{name="no_worker",severity="critical"}': '0x400',
   'sms_retry_instances{role="worker"}': '1x400',
   sms_retry_attempts_due: '3x400',
   sms_retry_oldest_due_age_seconds: '2x400',
@@ -76,6 +77,10 @@ export const CASES: readonly AlertCase[] = [
         'Sending stopped for: 0s. Outcomes that failed: 7.',
       runbook: 'docs/incidents.md#outcomes_failed',
     },
+  },
+  {
+    alert: 'SmsIncidentsUnknown',
+    series: { 'sms_retry_finding{name="no_worker",severity="critical"}': null },
   },
   { alert: 'SmsMetricsMissing', series: { sms_retry_database_up: null } },
   {
