@@ -86,6 +86,14 @@ describe(`the alert rules${promtool.note}`, () => {
     expect(await runRules({ ...USUAL, ...burst }, ['SmsCallbacksNotRecorded'])).toEqual(OK)
   })
 
+  promtool.test('do not report one outcome that the app rejects while there are no others', async () => {
+    const deliveries = {
+      'sms_retry_outcome_deliveries_total{result="delivered"}': '90x400',
+      'sms_retry_outcome_deliveries_total{result="failed"}': '0x332 3x0 4x1 5x2 6x4 7x10 8x20 9x60',
+    }
+    expect(await runRules({ ...USUAL, ...deliveries }, ['SmsOutcomesFailing'])).toEqual(OK)
+  })
+
   test('have a case each', () => {
     expect(CASES.map(({ alert }) => alert).toSorted()).toEqual(names.toSorted())
   })
