@@ -201,14 +201,15 @@ interface HeartbeatRow extends LiveInstance {
 }
 
 export async function readHeartbeats(db: Db): Promise<Heartbeats> {
-  const { rows } = await db.executeSql<Heartbeats['exited'] & { readonly now: Date }>(
-    `select clock_timestamp() as "now", worker_seen_at as "workerSeenAt", callback_at as "callbackAt"
-       from (select) as one left join sms_retry.departed on true`,
-  )
+  // First: a process that stops in between is then found twice, not missed. The reader takes the latest time of both.
   const { rows: beats } = await db.executeSql<HeartbeatRow>(
     `select id, role, host, pid, version, settings, started_at as "startedAt", seen_at as "seenAt", activity
        from sms_retry.instance
       order by role, started_at, id`,
+  )
+  const { rows } = await db.executeSql<Heartbeats['exited'] & { readonly now: Date }>(
+    `select clock_timestamp() as "now", worker_seen_at as "workerSeenAt", callback_at as "callbackAt"
+       from (select) as one left join sms_retry.departed on true`,
   )
   const [row] = rows
   if (row === undefined) throw new Error('The database returned no row for its clock')

@@ -7,7 +7,8 @@ import { createBoss } from '../../src/jobs/boss.ts'
 import { Instance } from '../../src/processes/instance.ts'
 import { readHealth } from '../../src/processes/health-watch.ts'
 import { FAILED_OUTCOME_QUEUE } from '../../src/jobs/queue-migration.ts'
-import type { Database } from '../../src/postgres/pool.ts'
+import { readHeartbeats } from '../../src/db/instances.ts'
+import type { Database, Db } from '../../src/postgres/pool.ts'
 import { runCli } from '../cli/run-cli.ts'
 import { open } from '../db/original-table.ts'
 import { get, SIGNED_IN, CREDENTIALS } from '../http/dashboard/operator.ts'
@@ -321,6 +322,23 @@ describe('what the database shows', () => {
       `select callback_at between now() - interval '5 min' and now() - interval '2 min' as "isKept" from sms_retry.departed`,
     )
     expect(died?.isKept).toBe(true)
+  })
+
+  test('a worker that stops while the heartbeats are read is not lost between the statements', async () => {
+    await own.query('update sms_retry.departed set worker_seen_at = null')
+    let isStopped = false
+    const { instances, exited } = await readHeartbeats({
+      async executeSql(text, values) {
+        const result = await database.executeSql(text, values)
+        if (!isStopped) {
+          isStopped = true
+          await own.query(`update sms_retry.departed set worker_seen_at = now()`)
+          await own.query('delete from sms_retry.instance')
+        }
+        return result
+      },
+    } as Db)
+    expect([...instances.map(({ role }) => role), exited.workerSeenAt]).not.toEqual([null])
   })
 
   // Last: nothing restores the queue.
