@@ -1,6 +1,7 @@
 // Counts over many messages. The index over their times has all columns that are counted.
 import { DELIVERY_STATUSES, isDelivered, isFailure, isFinal } from '../delivery/status.ts'
 import { addSeconds } from '../delivery/seconds.ts'
+import { MAX_ATTEMPTS } from '../delivery/transitions.ts'
 import { IS_OURS } from './message-row.ts'
 import { readClock } from './overdue.ts'
 import type { Db } from '../postgres/pool.ts'
@@ -141,7 +142,8 @@ async function readGroups(db: Db, ranges: readonly Range[]): Promise<Group[]> {
       )
       .join(' union all '),
   )
-  return rows
+  // As in toMessage: the app may have written a number that no attempt can have.
+  return rows.map((row) => ({ ...row, retries: Math.min(Math.max(row.retries, 0), MAX_ATTEMPTS) }))
 }
 
 /** Untyped, so that the column's own type parses it (see times.ts). */
