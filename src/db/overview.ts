@@ -65,7 +65,7 @@ export async function countMessagesByTime(
 ): Promise<CountsByTime> {
   const now = await readClock(db)
   const parts = partsOf(span, now)
-  const keyOf = ({ start }: Part): string => `${span.bucketSeconds} ${start.getTime()}`
+  const keyOf = ({ start }: Part): string => keyOfPart(span, start)
   for (const [key, { readAtMs }] of kept)
     if (Math.abs(now.getTime() - readAtMs) > KEPT_SECONDS * 1000) kept.delete(key)
   const missing = parts.filter((part) => !kept.has(keyOf(part)))
@@ -76,6 +76,25 @@ export async function countMessagesByTime(
   for (const part of missing)
     if (isSettled(part, now)) kept.set(keyOf(part), { groups: groupsOf(part), readAtMs: now.getTime() })
   return { whole: sum(groups), buckets, recoveredBy: recoveredBy(groups) }
+}
+
+const keyOfPart = ({ bucketSeconds }: Span, start: Date): string => `${bucketSeconds} ${start.getTime()}`
+
+/**
+ * Drops the kept counts of parts that have another number of lost messages by now.
+ *
+ * @param lostNow by the number of the part (see LostGroup)
+ * @returns whether there were any
+ */
+export function dropOutdated(
+  kept: KeptCounts,
+  span: Span,
+  buckets: readonly Bucket[],
+  lostNow: ReadonlyMap<number, number>,
+): boolean {
+  const numberOf = (start: Date): number => start.getTime() / 1000 / span.bucketSeconds
+  const outdated = buckets.filter(({ start, failed }) => failed !== (lostNow.get(numberOf(start)) ?? 0))
+  return outdated.filter(({ start }) => kept.delete(keyOfPart(span, start))).length > 0
 }
 
 /** Not the first part, which the span cuts off at another time in each call. */

@@ -1,7 +1,13 @@
 // Are messages delivered, and where are the others lost? The targets, the funnel and the trend of a time range.
 import { countInDoubt } from '../../db/backlog.ts'
-import { countLost, type Lost, MAX_LOST } from '../../db/lost.ts'
-import { type Bucket, countMessagesByTime, KEPT_SECONDS, type KeptCounts } from '../../db/overview.ts'
+import { countLost, type Lost, MAX_LOST, sumBy } from '../../db/lost.ts'
+import {
+  type Bucket,
+  countMessagesByTime,
+  dropOutdated,
+  KEPT_SECONDS,
+  type KeptCounts,
+} from '../../db/overview.ts'
 import { reasonOf } from '../../delivery/error-codes.ts'
 import { deliveredShare, type Target, targetsOf } from '../../delivery/targets.ts'
 import type { Db } from '../../postgres/pool.ts'
@@ -27,11 +33,21 @@ export async function overviewPage(
   hasAllowlist: boolean,
   kept: KeptCounts,
 ): Promise<Page> {
-  const [counts, lost, inDoubt] = await Promise.all([
+  const [read, lost, inDoubt] = await Promise.all([
     countMessagesByTime(db, span, kept),
     countLost(db, span),
     countInDoubt(db, span.seconds),
   ])
+  // Lost messages are never kept. With older counts beside them, the codes would add up to more than the lost messages.
+  const isOutdated =
+    lost.isComplete &&
+    dropOutdated(
+      kept,
+      span,
+      read.buckets,
+      sumBy(lost.groups, ({ part }) => part),
+    )
+  const counts = isOutdated ? await countMessagesByTime(db, span, kept) : read
   const { whole, buckets } = counts
   const losses = lossesOf(lost, whole.failed)
   return {

@@ -138,6 +138,23 @@ describe('the funnel of the overview', () => {
     expect((await get(web, '/?span=24h')).text).not.toMatch(/class="[^"]*warning/)
   })
 
+  test('has the same number of lost messages as its codes, also after a message of an earlier day failed', async () => {
+    const lostOf = async (): Promise<number[]> => {
+      const page = await get(web, '/?span=30d')
+      const reasons = [...page.text.matchAll(/data-figure="(lost-[\w-]+)"/g)].map(([, key = '']) => key)
+      const sum = reasons.reduce((all, reason) => all + figureOf(page, reason), 0)
+      return ['failed', 'messages', 'in-flight'].map((key) => figureOf(page, key)).concat(sum)
+    }
+    await insert(3, 'sent', '30003 60 -', { ageHours: 24 * 5, number: '+4998765' })
+    const [lost = 0, messages, inFlight = 0] = await lostOf()
+    await database.query(
+      `update sms_usage_logs set final_status = 'undelivered', success = false where phone_number like '+4998765%'`,
+    )
+    const after = await lostOf()
+    await database.query(`delete from sms_usage_logs where phone_number like '+4998765%'`)
+    expect(after).toEqual([lost + 3, messages, inFlight - 3, lost + 3])
+  })
+
   test('stands beside a chart with a title, a description and a table of its figures', async () => {
     const { text } = await get(web, '/?span=24h')
     expect(text.match(/<title id="[\w-]+">Messages of the last 24 hours<\/title><desc id="/g)).toHaveLength(2)
