@@ -59,14 +59,15 @@ export function csvRoute(
 ): Router {
   const { showContent } = config.dashboard
   let running = 0
-  const send = async (filter: FilterQuery, response: Response): Promise<void> => {
+  const send = async (filter: FilterQuery, response: Response, now: Date): Promise<void> => {
     const signal = AbortSignal.timeout(limits.readMs)
     const pages = exportMessages(database, filter.search, filter.after, { ...limits, signal })
     const log = { by: operator, ...searchFields(filter.search), messages: 0, isComplete: false }
     const restOf = (next: Cursor): string => `${basePathOf(response)}/messages.csv?${queryOf(filter, next)}`
     const lines = linesOf(pages, showContent, restOf, log)
-    // Read before the head is sent: a database that is away is answered as on any other page.
+    // Read before the head is set: a database that is away is answered as on any other page, not as a file.
     const first = await lines.next()
+    setHead(response, now)
     const rest = async function* (): AsyncGenerator<string> {
       if (!first.done) yield first.value
       yield* lines
@@ -81,14 +82,17 @@ export function csvRoute(
   }
   const router = Router({ caseSensitive: true })
   router.get('/messages.csv', async (request, response) => {
-    const filter = parseFilter(request.query, accountOf(response).now, showContent)
+    const { now } = accountOf(response)
+    const filter = parseFilter(request.query, now, showContent)
     if ('fault' in filter) return refuse(request, response, 400, 'Invalid search', filter.fault)
     if (running >= limits.maxAtOnce) return refuse(request, response, 429, 'Too many exports', BUSY)
-    setHead(response, accountOf(response).now)
-    if (request.method === 'HEAD') return void response.end()
+    if (request.method === 'HEAD') {
+      setHead(response, now)
+      return void response.end()
+    }
     running += 1
     try {
-      await send(filter, response)
+      await send(filter, response, now)
     } finally {
       running -= 1
     }

@@ -334,11 +334,12 @@ test('HEAD is answered without reading the messages', async () => {
     const answer = async (method: string) => {
       const headers = { Authorization: SIGNED_IN }
       const response = await fetch(`${masked.url}/messages.csv`, { method, headers })
-      return [response.status, response.headers.get('Content-Type')]
+      const disposition = response.headers.get('Content-Disposition')?.split(';')[0] ?? null
+      return [response.status, response.headers.get('Content-Type'), disposition]
     }
-    expect(await answer('HEAD')).toEqual([200, 'text/csv; charset=utf-8; header=present'])
-    // A database that fails before the first line is answered with a page.
-    expect(await answer('GET')).toEqual([503, 'text/html; charset=utf-8'])
+    expect(await answer('HEAD')).toEqual([200, 'text/csv; charset=utf-8; header=present', 'attachment'])
+    // A database that fails before the first line is answered with a page, which is not saved as the file.
+    expect(await answer('GET')).toEqual([503, 'text/html; charset=utf-8', null])
   } finally {
     await database.query('alter table gone rename to sms_usage_logs')
   }
