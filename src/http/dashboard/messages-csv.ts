@@ -114,8 +114,12 @@ function setHead(response: Response, now: Date): void {
     .set('Cache-Control', 'no-store')
 }
 
-function queryOf({ fields }: FilterQuery, { createdAt, id }: Cursor): string {
+/** The time range as this file has it: `24h` would mean another one when the rest is read. */
+function queryOf({ fields, search: { since, until } }: FilterQuery, { createdAt, id }: Cursor): string {
   const query = filterParameters(fields)
+  query.delete('span')
+  if (since !== null) query.set('since', since.toISOString())
+  if (until !== null) query.set('until', until.toISOString())
   query.set('after', createdAt)
   query.set('after-id', `${id}`)
   return query.toString()

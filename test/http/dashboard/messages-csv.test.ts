@@ -238,6 +238,26 @@ async function readToEnd(response: IncomingMessage): Promise<void> {
 const CUT_OFF = 'An export of messages was cut off'
 
 describe('limits', () => {
+  test('the path of the rest has the time range that the file began with', async () => {
+    await using web = await startOwn({ maxMessages: 3 })
+    await addMessages(5)
+    const from = Date.now()
+    const records = await recordsOf(web, '/messages.csv?span=24h&until=1m')
+    const [, path = ''] = / (\/messages\.csv\S+)$/.exec(records.at(-1)?.['id'] ?? '') ?? []
+    const query = new URLSearchParams(path.split('?')[1])
+    expect(query.get('span')).toBeNull()
+    // A minute, for a slow machine.
+    const ageOf = (name: string): number => from - Date.parse(query.get(name) ?? '')
+    expect(Math.abs(ageOf('since') - 86_400_000)).toBeLessThan(60_000)
+    expect(Math.abs(ageOf('until') - 60_000)).toBeLessThan(60_000)
+    // The oldest message leaves the time range of `24h` before the rest is read.
+    await database.query(
+      `update sms_usage_logs set created_at = $1::timestamptz at time zone 'UTC' where user_id = 5`,
+      [query.get('since')],
+    )
+    expect((await recordsOf(web, path)).map(({ user }) => Number(user))).toEqual([4, 5])
+  })
+
   test('a file that ends at the maximum says so in its last line, which has the path of the rest', async () => {
     await using web = await startOwn({ maxMessages: 4, pageSize: 3 })
     await addMessages(10)
