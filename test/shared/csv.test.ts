@@ -25,9 +25,22 @@ test.each([
   ['\tx', `'\tx`],
   ['＝1+1', `'＝1+1`],
   ['=HYPERLINK("http://x.example", "a")', `"'=HYPERLINK(""http://x.example"", ""a"")"`],
-  ['\r=1', `"'\r=1"`],
-  ['\n=1', `"'\n=1"`],
+  ['\r=1', `"'\r'=1"`],
+  ['\n=1', `"'\n'=1"`],
 ])('the formula %j is written as text: %j', (field, written) => {
+  expect(csvLine([field])).toBe(`${written}\r\n`)
+})
+
+// In many countries, spreadsheets separate cells by semicolons: a comma, or a quote inside a cell, means nothing then.
+test.each([
+  ['a;=1+1;b', `a;'=1+1;b`],
+  ['{"note":"x;@SUM(A1)"}', `"{""note"":""x;'@SUM(A1)""}"`],
+  ['a;"=1+1"', `"a;""'=1+1"""`],
+  ['a\t-1', `a\t'-1`],
+  ['a\n=1+1', `"a\n'=1+1"`],
+  ['a; b', 'a; b'],
+  ['2-1=1', '2-1=1'],
+])('the formula after another separator in %j is written as text: %j', (field, written) => {
   expect(csvLine([field])).toBe(`${written}\r\n`)
 })
 
