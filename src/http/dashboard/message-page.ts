@@ -15,7 +15,7 @@ import { type Html, html } from '../../shared/html.ts'
 import { SID } from '../../twilio/parse-body.ts'
 import type { Page } from './layout.ts'
 import { describeWindow } from '../../delivery/message-window.ts'
-import { metadataJson, shownNumber, shownReason } from './shown-message.ts'
+import { metadataJson, shownNumber, shownReason, shownUser } from './shown-message.ts'
 import { formatMoment, shortTime, statusBadge } from './time-and-status.ts'
 
 /** What the page is built from besides the message. */
@@ -70,7 +70,7 @@ function factsOf(
     ['Reason', shownReason(message, showContent)],
     ['Next step', html`${what}${at === null ? '.' : html`: ${formatMoment(at, now)}`}`],
     ['To', shownNumber(message, showContent)],
-    ['User', message.userId],
+    ['User', shownUser(message, showContent)],
     ['Text', textOf(message, showContent)],
     ['Created', formatMoment(message.createdAt, now)],
     ['Deadline', message.deadline === null ? null : formatMoment(message.deadline, now)],

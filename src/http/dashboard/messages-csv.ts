@@ -12,7 +12,7 @@ import { type CsvField, csvLine } from '../../shared/csv.ts'
 import { errorFields } from '../../shared/log.ts'
 import { filterParameters, type FilterQuery, parseFilter } from './filter-query.ts'
 import { accountOf, basePathOf, sendErrorPage } from './layout.ts'
-import { metadataJson, shownNumber, shownReason } from './shown-message.ts'
+import { metadataJson, shownNumber, shownReason, shownUser } from './shown-message.ts'
 
 export interface CsvLimits {
   readonly maxMessages: number
@@ -38,7 +38,7 @@ const COLUMNS: readonly (readonly [string, (message: StoredMessage, showContent:
   ['id', ({ id }) => id],
   ['created_at', ({ createdAt }) => createdAt.toISOString()],
   ['to', shownNumber],
-  ['user', ({ userId }) => userId],
+  ['user', shownUser],
   ['status', ({ status }) => status],
   ['error_code', latestCode],
   ['retries', ({ retryCount }) => retryCount],

@@ -11,7 +11,7 @@ import { SHOWN_DIGITS } from '../../shared/log.ts'
 import type { Page } from './layout.ts'
 import { type FilterFields, filterParameters, type FilterQuery } from './filter-query.ts'
 import { CSV_LIMITS } from './messages-csv.ts'
-import { shortMetadata, shownNumber, shownReason } from './shown-message.ts'
+import { shortMetadata, shownNumber, shownReason, shownUser } from './shown-message.ts'
 import { SPANS } from './spans.ts'
 import { shortTime, statusBadge } from './time-and-status.ts'
 
@@ -84,10 +84,10 @@ ${time('until', 'Before (UTC)')}
 /** On a narrow screen, each row is a card: a cell with a label shows it, an empty one is left out. */
 function messageTable(base: string, messages: readonly StoredMessage[], showContent: boolean): Html {
   const row = (message: StoredMessage): Html => {
-    const { id, createdAt, userId, status, retryCount } = message
+    const { id, createdAt, status, retryCount } = message
     const metadata = shortMetadata(message, showContent).map((value) => html`<span>${value}</span> `)
     return html`<tr><td class="number"><a href="${base}/messages/${id}">${id}</a></td><td>${shortTime(createdAt)}</td>
-<td class="code" data-label="To">${shownNumber(message, showContent)}</td>${labeled('User', userId)}<td>${statusBadge(status)}</td>
+<td class="code" data-label="To">${shownNumber(message, showContent)}</td>${labeled('User', shownUser(message, showContent))}<td>${statusBadge(status)}</td>
 <td data-label="Code">${latestCode(message) ?? ''}</td>${labeled('Retries', retryCount)}<td class="line">${shownReason(message, showContent) ?? ''}</td><td class="line values">${metadata}</td></tr>`
   }
   const labeled = (name: string, value: string | number | null): Html =>

@@ -6,6 +6,16 @@ export function shownNumber({ to }: Pick<StoredMessage, 'to'>, showContent: bool
   return showContent ? to : maskNumber(to)
 }
 
+/** The app may use the recipient's number as the id of the user. */
+export function shownUser(
+  { userId, to }: Pick<StoredMessage, 'userId' | 'to'>,
+  showContent: boolean,
+): number | string | null {
+  if (userId === null || showContent) return userId
+  const masked = maskReason(`${userId}`, to)
+  return masked === `${userId}` ? userId : masked
+}
+
 export function shownReason(
   { reason, to }: Pick<StoredMessage, 'reason' | 'to'>,
   showContent: boolean,

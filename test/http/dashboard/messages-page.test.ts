@@ -63,6 +63,24 @@ describe("the app's metadata on the messages page", () => {
   })
 })
 
+test('a user that is the number of the recipient is masked on every page and in the CSV file', async () => {
+  const id = await addMessage({})
+  await database.query('alter table sms_usage_logs alter user_id type text')
+  try {
+    for (const user of ['+12065550142', '12065550142', '206-555-0142', '7']) {
+      await database.query('update sms_usage_logs set user_id = $1 where id = $2', [user, id])
+      for (const path of ['/messages', `/messages/${id}`, '/messages.csv']) {
+        const shown = user === '7' ? '7' : '…0142'
+        expect((await get(masked, path)).text).toMatch(new RegExp(`[>,]${shown}[<,]`))
+        expect((await get(masked, path)).text).not.toMatch(/555-?0142/)
+        expect((await get(open, path)).text).toContain(user)
+      }
+    }
+  } finally {
+    await database.query('alter table sms_usage_logs alter user_id type integer using 1')
+  }
+})
+
 describe("the link of an attempt to Twilio's console", () => {
   const SID = `SM${'0a'.repeat(16)}`
   const attempt = (sid: string): object => ({ number: 0, sid, status: 'delivered', times: {} })
