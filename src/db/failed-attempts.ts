@@ -1,5 +1,5 @@
 // Failed attempts and the retries that followed them: the figures of all error codes, and every attempt of one code.
-import { failedAttempts, MAX_PAUSES, WAS_MADE } from './failures.ts'
+import { failedAttempts, WAS_MADE } from './failures.ts'
 import { IS_OURS } from './message-row.ts'
 import { type StoredMessage, STORED_COLUMNS, type StoredRow, toStoredMessage } from './messages.ts'
 import type { Db } from '../postgres/pool.ts'
@@ -28,6 +28,9 @@ export interface AllCodeFigures {
 
 /** Few enough for a page that also counts lost messages. */
 export const MAX_READ_FAILURES = 3_000
+
+/** Of one code. A person may have retried each message a hundred times. */
+const MAX_READ_ATTEMPTS = 50_000
 
 /** Of the messages that were created in the last `lastSeconds`. */
 export async function readCodeFigures(db: Db, lastSeconds: number): Promise<AllCodeFigures> {
@@ -64,19 +67,19 @@ export interface FailedAttempt {
   readonly prefix: string
   /** As the row stores it. */
   readonly failedAt: string | null
-  /** Null if no retry followed. */
+  /** Null if none was made. */
   readonly retry: FollowingRetry | null
 }
 
 export interface FollowingRetry {
-  readonly number: number
-  readonly status: string | null
+  readonly number: number | null
+  readonly status: string
   readonly claimedAt: string | null
   readonly segments: number | null
 }
 
 interface FailedAttemptRow extends Omit<FailedAttempt, 'retry'> {
-  readonly retry: number | null
+  readonly number: number | null
   readonly status: string | null
   readonly claimedAt: string | null
   readonly segments: number | null
@@ -90,27 +93,28 @@ export async function readFailedAttempts(
 ): Promise<{ readonly attempts: readonly FailedAttempt[]; readonly isComplete: boolean }> {
   const { rows } = await db.executeSql<FailedAttemptRow & { readonly considered: number }>(
     `with ${failedAttempts(lastSeconds, { limit: MAX_READ_FAILURES, segments: true, ofMessage: 'left(m.phone_number, 4) as prefix' })}
-     select looked."considered", id, is_recovered as "isRecovered", prefix, failed_at as "failedAt", retry,
-            retry_status as "status", claimed_at as "claimedAt", segments
+     select looked."considered", id, is_recovered as "isRecovered", prefix, failed_at as "failedAt",
+            retry as "number", case when ${WAS_MADE} then retry_status end as "status", claimed_at as "claimedAt", segments
        from (select count(*)::int as "considered" from troubled) as looked
-       left join failed on code is not distinct from $1::integer and position <= ${MAX_PAUSES}
-      order by id desc, position`,
+       left join failed on code is not distinct from $1::integer
+      order by id desc, position
+      limit ${MAX_READ_ATTEMPTS}`,
     [code],
   )
   return {
     attempts: rows.flatMap((row) => (row.id === null ? [] : [toFailedAttempt(row)])),
-    isComplete: (rows[0]?.considered ?? 0) < MAX_READ_FAILURES,
+    isComplete: (rows[0]?.considered ?? 0) < MAX_READ_FAILURES && rows.length < MAX_READ_ATTEMPTS,
   }
 }
 
 function toFailedAttempt(row: FailedAttemptRow): FailedAttempt {
-  const { id, isRecovered, prefix, failedAt, retry: number, status, claimedAt, segments } = row
+  const { id, isRecovered, prefix, failedAt, number, status, claimedAt, segments } = row
   return {
     id: Number(id),
     isRecovered,
     prefix,
     failedAt,
-    retry: number === null ? null : { number, status, claimedAt, segments },
+    retry: status === null ? null : { number, status, claimedAt, segments },
   }
 }
 

@@ -58,7 +58,7 @@ const timeIn = (json: string): string => `left(${json}, 28)`
 export const MAX_CONSIDERED = 5_000
 
 /** Of one message, which a person may have retried a hundred times. */
-export const MAX_PAUSES = 20
+const MAX_PAUSES = 20
 
 export interface Failures {
   /** By code, the most frequent first. */

@@ -80,6 +80,37 @@ test('invalid values under our keys do not break the counts', async () => {
   })
 })
 
+test('the attempts of one code have the figures of that code, also of a message with many retries or odd entries', async () => {
+  const failed = (number: number, code?: number): object => ({ number, status: 'failed', error_code: code })
+  const metadata = [
+    [failed(0, 7), { status: 'delivered', segments: 2 }],
+    [failed(0, 7), { number: 1 }],
+    [failed(0, 7), { number: 1, status: 'pending' }],
+    [failed(0, 7), { number: 'one', status: 'failed', error_code: 7 }, 'x'],
+    // A person retried 40 times. The last retry is the only one that failed with code 8.
+    [...Array.from({ length: 40 }, (_, number) => failed(number, 7)), failed(40, 8)],
+  ].map((attempts) => JSON.stringify({ attempts }))
+  await withRows(metadata, NOW, async () => {
+    const { codes } = await readCodeFigures(database, DAY.seconds)
+    for (const code of [7, 8]) {
+      const { attempts, isComplete } = await readFailedAttempts(database, code, DAY.seconds)
+      const retries = attempts.flatMap(({ retry }) => retry ?? [])
+      expect(isComplete).toBe(true)
+      expect({
+        ...{
+          code,
+          attempts: attempts.length,
+          messages: new Set(attempts.map(({ id }) => id)).size,
+          recovered: 0,
+        },
+        retries: retries.length,
+        segments: retries.reduce((sum, { segments }) => sum + (segments ?? 0), 0),
+        segmentsUnknown: retries.filter(({ segments }) => segments === null).length,
+      }).toEqual(codes.find((each) => each.code === code))
+    }
+  })
+})
+
 test('messages are counted in this span or in the one before, by their part', async () => {
   const metadata = ['{"attempts": [{"error_code": 30003}]}']
   await withRows(metadata, `${NOW} - interval '30 h'`, async () => {

@@ -64,7 +64,7 @@ export async function codePage(db: Db, view: CodeView, code: number | null, span
 <div class="head"><h1>${code === null ? 'Failures without an error code' : `Error code ${code}`}</h1>${spanLinks(`${base}/error-codes/${code ?? 'none'}`, span)}</div>
 <p><strong>${reasonOf(code)}.</strong>${code === null ? '' : html` <a href="https://www.twilio.com/docs/api/errors/${code}" rel="noreferrer">Twilio's page on ${code}</a>`}</p>
 <p>Policy: ${describePolicy(policy, code)}. ${scheduleInWords(policy, code)}</p>
-${isComplete ? '' : html`<p class="note">Based on the newest ${count(MAX_READ_FAILURES)} messages with a failed attempt. This time range has more.</p>`}
+${isComplete ? '' : html`<p class="note">Based on the newest messages with a failed attempt, at most ${count(MAX_READ_FAILURES)}. This time range has more.</p>`}
 ${lost.isComplete && before.isComplete ? '' : html`<p class="note">Lost messages are counted among the newest ${count(MAX_LOST)} of each time range. There are more.</p>`}
 <dl class="figures">${figures(attempts, lostNow, lost.isComplete && before.isComplete ? lostNow - total(withCode(before)) : null, span, view.price)}</dl>
 ${lostOverTime(span, view.now, withCode(lost))}
@@ -114,9 +114,7 @@ function figures(
 ): readonly Html[] {
   const messages = new Set(attempts.map(({ id }) => id)).size
   const recovered = new Set(attempts.filter(({ isRecovered }) => isRecovered).map(({ id }) => id)).size
-  const retries = attempts.flatMap(({ retry }) =>
-    retry === null || retry.status === 'pending' ? [] : [retry],
-  )
+  const retries = attempts.flatMap(({ retry }) => retry ?? [])
   const known = retries.flatMap(({ segments }) => (segments === null ? [] : [segments]))
   const segments = known.reduce((sum, each) => sum + each, 0)
   const unknown = retries.length - known.length

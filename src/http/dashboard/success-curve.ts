@@ -40,7 +40,7 @@ export function successByDelay(attempts: readonly FailedAttempt[]): readonly Del
 }
 
 function knownRetry({ failedAt, retry }: FailedAttempt): { delay: number; isDelivered: boolean }[] {
-  if (retry?.status == null || !isAttemptStatus(retry.status)) return []
+  if (retry === null || !isAttemptStatus(retry.status)) return []
   const arrived = isDelivered(retry.status)
   if (!arrived && !isFailedAttempt(retry.status)) return []
   const delay =
