@@ -50,7 +50,7 @@ export function partsUntilNow({ seconds, bucketSeconds }: Span, now: Date): read
   return Array.from({ length: partOf(nowSeconds) - first + 1 }, (_, i) => first + i)
 }
 
-/** When a part begins, in UTC, for a chart: `2026-11-30 14:00`. */
+/** When a part begins, for a chart: `2026-11-30 14:00 UTC`. */
 export function startText(start: Date): string {
-  return start.toISOString().slice(0, 16).replace('T', ' ')
+  return `${start.toISOString().slice(0, 16).replace('T', ' ')} UTC`
 }

@@ -133,8 +133,12 @@ function shareLine({ shares }: SharePanel, { y }: Frame, plot: Plot): Html {
   return html`<path class="share-line" d="${line.join('')}"/>${dots}`
 }
 
+/** Says that it is in UTC: the script of the page shows all other times in the zone of the browser. */
 function timeAxis(starts: readonly Date[], plot: Plot, maxTicks: number, bottom: number): Html {
-  return html`${timeTicks(starts, maxTicks).map(({ index, label }) => {
+  return html`<text class="tick" x="${LEFT - 6}" y="${bottom + 18}" text-anchor="end">UTC</text>${timeTicks(
+    starts,
+    maxTicks,
+  ).map(({ index, label }) => {
     const x = plot.x(index)
     // The labels at both ends stay inside the picture.
     const anchor = x < LEFT + 16 ? 'start' : x > plot.width - RIGHT - 20 ? 'end' : 'middle'

@@ -158,6 +158,11 @@ describe('the funnel of the overview', () => {
   test('stands beside a chart with a title, a description and a table of its figures', async () => {
     const { text } = await get(web, '/?span=24h')
     expect(text.match(/<title id="[\w-]+">Messages of the last 24 hours<\/title><desc id="/g)).toHaveLength(2)
+    // Scripts convert the times of a table to the browser's zone, and not those of a picture.
+    expect(text.match(/<text class="tick"[^>]*>UTC<\/text>/g)).toHaveLength(2)
+    const parts = [...text.matchAll(/class="hit"[^>]*><title>([^:]*:[^:]*):/g)].map(([, time]) => time)
+    expect(parts).toHaveLength(50)
+    for (const time of parts) expect(time).toMatch(/^\d{4}-\d\d-\d\d \d\d:00 UTC$/)
     const ids = [...text.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id)
     expect(new Set(ids).size).toBe(ids.length)
     for (const [, named = ''] of text.matchAll(/aria-labelledby="([^"]+)"/g))

@@ -55,7 +55,7 @@ function showTimes() {
   zoneButton.textContent = isOwnZone ? 'Show UTC' : `Show ${zone}`
   document.getElementById('zone').textContent =
     isOwnZone && zone !== 'UTC'
-      ? `Times are in the zone ${zone}. Point at a time to see it in UTC. Filters are in UTC.`
+      ? `Times are in the zone ${zone}. Point at a time to see it in UTC. Filters and charts are in UTC.`
       : 'All times are UTC.'
 }
 
