@@ -153,6 +153,19 @@ describeInBrowser('accessibility', () => {
     expect(number).toBe(id)
   })
 
+  test('on a phone, the page of a code names each figure and shows no empty cell', async () => {
+    await openPage({ viewport: { width: 390, height: 800 } })
+    await page.goto('/error-codes/30003')
+    const cells = (await page.evaluate(
+      `[...document.querySelectorAll('main td')].filter((cell) => cell.checkVisibility()).map((cell) => ({
+         text: cell.textContent, isEmpty: cell.childNodes.length === 0, name: getComputedStyle(cell, '::before').content }))`,
+    )) as { text: string; isEmpty: boolean; name: string }[]
+    expect(cells.length).toBeGreaterThan(40)
+    expect(cells.filter(({ isEmpty }) => isEmpty)).toEqual([])
+    // The id of a message is its link, and needs no name.
+    expect(cells.filter(({ text, name }) => /^\d{1,3}$/.test(text) && name === 'none')).toEqual([])
+  })
+
   test('with reduced motion, nothing on a page moves', async () => {
     await openPage({ reducedMotion: 'reduce' })
     const moving: string[] = []

@@ -153,7 +153,7 @@ function newestMessages(
 ): Html {
   const row = (message: StoredMessage): Html => {
     const { id, createdAt, status, retryCount } = message
-    return html`<tr><td class="number"><a href="${base}/messages/${id}">${id}</a></td><td>${shortTime(createdAt)}</td><td>${shownNumber(message, showContent)}</td><td>${statusBadge(status)}</td><td class="number">${retryCount}</td></tr>`
+    return html`<tr><td class="number"><a href="${base}/messages/${id}">${id}</a></td><td>${shortTime(createdAt)}</td><td>${shownNumber(message, showContent)}</td><td>${statusBadge(status)}</td><td class="number" data-label="Retries">${retryCount}</td></tr>`
   }
   return html`<section aria-labelledby="newest"><h2 id="newest">Newest messages</h2>
 <div class="wide"><table class="messages">
