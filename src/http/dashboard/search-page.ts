@@ -20,15 +20,16 @@ const PAGE_SIZE = 50
 export async function searchPage(
   db: Db,
   base: string,
-  { search, after, fields }: FilterQuery,
+  filter: FilterQuery,
   showContent: boolean,
 ): Promise<Page> {
+  const { search, after, fields } = filter
   const found = await searchMessages(db, search, after, { limit: PAGE_SIZE })
   return {
     title: 'Messages',
     content: html`
 <h1>Messages</h1>
-${filterForm(base, fields, showContent)}
+${filterForm(base, filter, showContent)}
 ${found.messages.length === 0 ? '' : filterLinks(base, fields, isEmptySearch(search))}
 ${found.messages.length === 0 ? noMessages(found) : messageTable(base, found.messages, showContent)}
 ${pageLinks(base, found, fields)}`,
@@ -58,17 +59,20 @@ ${next === null ? '' : html`<a rel="next" href="${link({ after: next.createdAt, 
 </nav>`
 }
 
-function filterForm(base: string, fields: FilterFields, showContent: boolean): Html {
+const SINGLE_STATUSES = DELIVERY_STATUSES.filter((status) => status !== 'delivered')
+const LISTED: readonly string[] = [...STATUS_GROUPS.keys(), ...SINGLE_STATUSES]
+
+function filterForm(base: string, { fields, search }: FilterQuery, showContent: boolean): Html {
   const option = (value: string, chosen: string, label = value): Html =>
     html`<option value="${value}"${value === chosen ? html` selected` : ''}>${label}</option>`
   const field = (name: keyof FilterFields, label: string, hint: string, mode = 'text'): Html =>
     html`<label>${label}<input name="${name}" value="${fields[name]}" placeholder="${hint}" inputmode="${mode}" autocomplete="off"></label>`
-  const time = (name: keyof FilterFields, label: string): Html =>
-    html`<label>${label}<input type="datetime-local" name="${name}" value="${fields[name]}"></label>`
+  const time = (name: 'since' | 'until', label: string): Html =>
+    html`<label>${label}<input type="datetime-local" name="${name}" value="${localTime(fields[name], search[name])}" step="any"></label>`
   return html`<form class="filter" method="get" action="${base}/messages" role="search">
-<label>Status<select name="status">${option('', fields.status, 'any')}
+<label>Status<select name="status">${option('', fields.status, 'any')}${fields.status === '' || LISTED.includes(fields.status) ? '' : option(fields.status, fields.status)}
 <optgroup label="Groups">${[...STATUS_GROUPS.keys()].map((name) => option(name, fields.status, name.replaceAll('-', ' ')))}</optgroup>
-<optgroup label="Single status">${DELIVERY_STATUSES.filter((status) => status !== 'delivered').map((status) => option(status, fields.status))}</optgroup></select></label>
+<optgroup label="Single status">${SINGLE_STATUSES.map((status) => option(status, fields.status))}</optgroup></select></label>
 ${field('code', 'Error code', '30003', 'numeric')}
 ${field('number', showContent ? 'Number ends with' : `Last ${SHOWN_DIGITS} digits or full number`, '0123', 'numeric')}
 ${field('user', 'User', '7')}
@@ -79,6 +83,12 @@ ${time('until', 'Before (UTC)')}
 <button>Filter</button> <a href="${base}/messages">Clear</a>
 </form>
 <form class="filter" method="get" action="${base}/messages/find"><label>Message ID or Twilio SID<input name="what" required autocomplete="off" placeholder="42 or SM…"></label><button>Open</button></form>`
+}
+
+/** The field takes no duration and no zone: the next search would lack such a condition. */
+function localTime(text: string, time: Date | null): string {
+  if (text === '' || time === null || /T[\d:]+$/.test(text)) return text
+  return time.toISOString().slice(0, 19)
 }
 
 /** On a narrow screen, each row is a card: a cell with a label shows it, an empty one is left out. */

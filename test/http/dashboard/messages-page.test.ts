@@ -81,6 +81,22 @@ test('a user that is the number of the recipient is masked on every page and in 
   }
 })
 
+test('the form has every filter of the link, in a form that the browser accepts', async () => {
+  const path = '/messages?status=failed,undelivered&since=24h&until=2026-07-01T12:00:30%2B02:00&code=30003'
+  const { text } = await get(masked, path)
+  const fieldOf = (name: string): string | undefined =>
+    new RegExp(`<input[^>]* name="${name}" value="([^"]*)"`).exec(text)?.[1]
+  expect(/<option value="([^"]*)" selected>/.exec(text)?.[1]).toBe('failed,undelivered')
+  expect(fieldOf('code')).toBe('30003')
+  expect(fieldOf('until')).toBe('2026-07-01T10:00:30')
+  const since = fieldOf('since') ?? ''
+  expect(since).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/)
+  expect(Math.abs(Date.parse(`${since}Z`) - (Date.now() - 86_400_000))).toBeLessThan(60_000)
+  const plain = await get(masked, '/messages?since=2026-07-01T12:00&span=7d')
+  expect(plain.text).toContain('name="since" value="2026-07-01T12:00"')
+  expect(plain.text).toContain('name="until" value=""')
+})
+
 describe("the link of an attempt to Twilio's console", () => {
   const SID = `SM${'0a'.repeat(16)}`
   const attempt = (sid: string): object => ({ number: 0, sid, status: 'delivered', times: {} })
