@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import express from 'express'
+import pg from 'pg'
 import { readAccountState } from '../../../src/db/account-row.ts'
 import { setAccount, setBasePath } from '../../../src/http/dashboard/layout.ts'
 import { CSV_LIMITS, type CsvLimits, csvRoute } from '../../../src/http/dashboard/messages-csv.ts'
@@ -320,6 +321,26 @@ describe('limits', () => {
     await waitFor('the end', async () => web.last(CUT_OFF) !== undefined)
     expect(Number(web.last(CUT_OFF)?.fields['messages'])).toBeLessThan(3_000)
     expect(web.last('Messages exported')).toBeUndefined()
+  })
+
+  test('an export whose client left before its first line ends, and makes room for the next one', async () => {
+    await using web = await startOwn({ maxAtOnce: 1 })
+    await addMessages(3)
+    const lock = new pg.Client({ connectionString: database.url })
+    await lock.connect()
+    await lock.query('begin; lock table sms_usage_logs')
+    const request = httpGet(`${web.url}/messages.csv`).on('error', () => undefined)
+    await waitFor('the query to wait', async () => {
+      const rows = await lock.query(
+        `select from pg_locks where not granted and relation = 'sms_usage_logs'::regclass`,
+      )
+      return rows.rowCount === 1
+    })
+    request.destroy()
+    await lock.query('commit')
+    await lock.end()
+    await waitFor('the end', async () => web.last(CUT_OFF) !== undefined)
+    expect(await recordsOf(web, '/messages.csv')).toHaveLength(3)
   })
 
   test('further exports are answered 429 while others run, and served afterwards', async () => {
