@@ -141,7 +141,8 @@ describeInBrowser('the dashboard in a browser', () => {
     await page.goto(`/messages/${id}`)
     await page.getByRole('link', { name: 'Retry now' }).click()
     await page.getByRole('button', { name: 'Retry now' }).dblclick()
-    await page.waitForURL(/notice=/)
+    // Not the URL: the second click aborts the navigation of the first one, at which waitForURL would fail.
+    await page.locator('p.note[role=status]').waitFor()
     await waitFor('it to be delivered', async () => {
       await page.goto(`/messages/${id}`)
       return (await page.locator('.facts .badge').first().innerText()) === 'delivered'
