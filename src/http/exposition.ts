@@ -8,13 +8,13 @@ import type { Circumstances } from '../delivery/decision.ts'
 import { secondsBetween } from '../delivery/seconds.ts'
 import { DELIVERY_STATUSES, isFinal } from '../delivery/status.ts'
 import { FAILED_OUTCOME_QUEUE, OUTCOME_QUEUE } from '../jobs/queue-migration.ts'
+import { CachedFigure } from '../shared/cached-figure.ts'
 import { DatabaseError } from '../shared/errors.ts'
 import { HealthWatch } from '../processes/health-watch.ts'
 import { type Instance, type InstanceDeps, toSnapshot } from '../processes/instance.ts'
 import { findingGauge } from './finding-gauge.ts'
 import { gauge, type Snapshot, toText, withoutGauges } from '../metrics/metrics-snapshot.ts'
 import { countWindowWaits } from '../metrics/window-waits.ts'
-import { CachedFigure } from './cached-figure.ts'
 
 export interface ExpositionDeps extends InstanceDeps {
   readonly circumstances: Circumstances

@@ -7,9 +7,9 @@ import { readSegmentPrice } from '../../db/segment-price.ts'
 import type { KeptCounts } from '../../db/overview.ts'
 import type { HealthWatch } from '../../processes/health-watch.ts'
 import type { LazyRecording, Runtime } from '../../processes/runtime.ts'
+import { CachedFigure } from '../../shared/cached-figure.ts'
 import { DatabaseError, SchemaError } from '../../shared/errors.ts'
 import { errorFields, type Logger } from '../../shared/log.ts'
-import { CachedFigure } from '../cached-figure.ts'
 import type { GuessLimit } from '../guess-limit.ts'
 import type { Credentials } from './browser-cookie.ts'
 import { bulkRoutes } from './bulk-routes.ts'
@@ -118,7 +118,7 @@ function pageRoutes(
     // In parallel, so that an unresponsive database costs one time-out and not two.
     const [account, findings] = await Promise.all([readAccountState(database), health.findings()])
     setAccount(response, account)
-    setFindings(response, findings ?? [])
+    setFindings(response, findings)
     next()
   })
   const hasAllowlist = config.recipientAllowlist !== null

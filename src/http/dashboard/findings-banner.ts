@@ -3,8 +3,13 @@
 import type { Finding } from '../../delivery/health-finding.ts'
 import { type Html, html } from '../../shared/html.ts'
 
-/** Empty without findings. */
-export function findingsBanner(base: string, findings: readonly Finding[]): Html {
+/** Empty without findings. Says so if they could not be read (null): no banner would mean that all is well. */
+export function findingsBanner(base: string, findings: readonly Finding[] | null): Html {
+  if (findings === null)
+    return html`<section class="note banner findings busy" aria-label="Incidents">
+<div role="status"><p><strong>Incidents are unknown: their figures could not be read.</strong></p>
+<p>The log of the web process has the reason. <code>sms-retry status</code> tries again.</p></div>
+</section>`
   const shown = findings.filter(({ name }) => name !== 'hold' && name !== 'paused')
   if (shown.length === 0) return html``
   const isCritical = shown.some(({ severity }) => severity === 'critical')

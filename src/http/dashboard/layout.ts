@@ -75,13 +75,13 @@ function maybeAccountOf({ locals }: Response): StoredAccountState | undefined {
 
 const FINDINGS = 'smsRetryFindings'
 
-/** The findings for the banner. They may be some seconds old; the state of the account is not. */
-export function setFindings(response: Response, findings: readonly Finding[]): void {
+/** The findings for the banner; null if they could not be read. They may be some seconds old; the state of the account is not. */
+export function setFindings(response: Response, findings: readonly Finding[] | null): void {
   response.locals[FINDINGS] = findings
 }
 
-function findingsOfPage({ locals }: Response): readonly Finding[] {
-  return locals[FINDINGS] ?? []
+function findingsOfPage({ locals }: Response): readonly Finding[] | null {
+  return FINDINGS in locals ? locals[FINDINGS] : []
 }
 
 /** A table that scrolls sideways on a narrow screen, also with the keyboard. */
