@@ -86,6 +86,17 @@ describe(`the alert rules${promtool.note}`, () => {
     expect(await runRules({ ...USUAL, ...burst }, ['SmsCallbacksNotRecorded'])).toEqual(OK)
   })
 
+  promtool.test('do not report late attempts while there are hardly any others', async () => {
+    // One every five minutes, each of them late.
+    const seldom = Array.from({ length: 400 }, (_, minute) => Math.floor(minute / 5)).join(' ')
+    const late = {
+      'sms_retry_attempt_lateness_seconds_bucket{le="1"}': '0x400',
+      'sms_retry_attempt_lateness_seconds_bucket{le="60"}': seldom,
+      'sms_retry_attempt_lateness_seconds_bucket{le="+Inf"}': seldom,
+    }
+    expect(await runRules({ ...USUAL, ...late }, ['SmsAttemptsLate'])).toEqual(OK)
+  })
+
   promtool.test('do not report one outcome that the app rejects while there are no others', async () => {
     const deliveries = {
       'sms_retry_outcome_deliveries_total{result="delivered"}': '90x400',
