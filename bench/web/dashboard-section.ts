@@ -5,10 +5,12 @@ import { readCodeFigures, readFailedAttempts } from '../../src/db/failed-attempt
 import { countFailures } from '../../src/db/failures.ts'
 import { countLost } from '../../src/db/lost.ts'
 import { countMessagesByTime } from '../../src/db/overview.ts'
+import { readSegmentPrice } from '../../src/db/segment-price.ts'
+import { readHealth } from '../../src/processes/health-watch.ts'
 import { openDatabase } from '../../src/postgres/pool.ts'
 import { searchMessages } from '../../src/db/search.ts'
 import { toSearch } from '../../src/messages/message-filter.ts'
-import { SPANS } from '../../src/http/dashboard/spans.ts'
+import { type NamedSpan, SPANS } from '../../src/http/dashboard/spans.ts'
 import { createMessageDatabase } from '../database.ts'
 import type { BenchCase, BenchContext, Figures, Section } from '../section.ts'
 import { startWebProcess } from './endpoints.ts'
@@ -88,8 +90,8 @@ async function openPages(url: string): Promise<Figures> {
 
 async function openStatements(url: string): Promise<{ round(): Promise<Figures>; close(): Promise<void> }> {
   const database = openDatabase({ url, ssl: null, poolMax: 1 }, () => undefined)
-  const day = SPANS.find(({ name }) => name === '24h')
-  if (day === undefined) throw new Error('there is no span of a day')
+  const day = spanNamed('24h')
+  const month = spanNamed('30d')
   const all = toSearch({}, new Date())
   const msOf = async (read: () => Promise<unknown>): Promise<number> => {
     const startedMs = performance.now()
@@ -105,10 +107,19 @@ async function openStatements(url: string): Promise<{ round(): Promise<Figures>;
       'lost messages of a day ms': await msOf(() => countLost(database, day)),
       'what waits ms': await msOf(() => readBacklog(database)),
       'what is in doubt ms': await msOf(() => countInDoubt(database, day.seconds)),
+      'lost messages of 30 days ms': await msOf(() => countLost(database, month)),
+      'price of a segment ms': await msOf(() => readSegmentPrice(database, month.seconds)),
+      'findings ms': await msOf(() => readHealth(database)),
       'newest messages ms': await msOf(() => searchMessages(database, all, null, { limit: 50 })),
     }),
     close: () => database.close(),
   }
+}
+
+function spanNamed(wanted: string): NamedSpan {
+  const span = SPANS.find(({ name }) => name === wanted)
+  if (span === undefined) throw new Error(`there is no span ${wanted}`)
+  return span
 }
 
 /**

@@ -75,7 +75,7 @@ function maybeAccountOf({ locals }: Response): StoredAccountState | undefined {
 
 const FINDINGS = 'smsRetryFindings'
 
-/** The findings for the banner; null if they could not be read. They may be some seconds old; the state of the account is not. */
+/** For the banner; null if they could not be read. They may be some seconds old; the state of the account is not. */
 export function setFindings(response: Response, findings: readonly Finding[] | null): void {
   response.locals[FINDINGS] = findings
 }
