@@ -21,7 +21,8 @@ const DAY = `
          120 + n % 90,
          ${APP_METADATA} || jsonb_build_object('callback_key', md5('key' || n), 'attempts', (
            select jsonb_agg(jsonb_build_object('number', k, 'sid', 'SM' || md5(n::text || k), 'status', last_status,
-                    'error_code', case when k < retries then 30003 when fails_for_good then 30006 end, 'times',
+                    'segments', 1 + (n % 3 = 0)::int, 'price', case when n % 20 = 7 then 0.0083 * (1 + (n % 3 = 0)::int) end,
+                    'price_unit', case when n % 20 = 7 then 'USD' end, 'error_code', case when k < retries then 30003 when fails_for_good then 30006 end, 'times',
                     jsonb_build_object('submitting', iso(at + d), 'accepted', iso(at + d + interval '0.2 s'), 'queued', iso(at + d + interval '0.4 s'),
                                        'sent', iso(at + d + interval '1.6 s'), last_status, iso(at + d + interval '7.3 s'))) order by k)
              from generate_series(0, retries) as k,

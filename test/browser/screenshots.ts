@@ -29,6 +29,8 @@ async function withDashboard(use: (url: string, query: Query) => Promise<void>):
     const url = server.url('screenshots')
     await migrate({ url, ssl: null, poolMax: 2 }, silentLogger)
     const pool = new pg.Pool({ connectionString: url, max: 1 })
+    // The server may end before the connection.
+    pool.on('error', () => undefined)
     const env = { DATABASE_URL: url, PORT: '0', HOST: '127.0.0.1' }
     const web = await startWeb(openRuntime({ logger: silentLogger }, env, ['DATABASE_URL']), { isOpen: true })
     try {
