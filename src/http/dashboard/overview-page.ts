@@ -65,7 +65,7 @@ ${funnel(base, `span=${span.name}`, { ...counts, losses, inDoubt })}
 </section>
 <section aria-labelledby="trend">
 <h2 id="trend">Over time</h2>
-${span.seconds > DAY_SECONDS ? html`<p class="quiet">Days before yesterday are counted every ${duration(KEPT_SECONDS)}.</p>` : ''}
+${span.seconds > DAY_SECONDS ? html`<p class="quiet">Days before yesterday are counted once in ${duration(KEPT_SECONDS)}. The page that counts them takes longer.</p>` : ''}
 ${trend(base, span, buckets, lost, losses)}
 </section>`,
   }
