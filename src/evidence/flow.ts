@@ -27,8 +27,8 @@ export interface Flow {
 export type Bound = 'low' | 'high'
 
 export interface Odds {
-  /** The share that this trial delivers. */
-  readonly shareOf: (trial: Trial) => number
+  /** The share that this trial delivers, by this bound of the shares that its counts allow. */
+  readonly shareOf: (trial: Trial, bound: Bound) => number
   /** How many of `messages` have an outcome of this probability. */
   readonly split: (messages: number, share: number) => number
 }
@@ -120,7 +120,10 @@ function shareOfRetry(plan: Plan, place: number, bound: Bound, odds: Odds): numb
     before = delivered
     const schedule = bounds?.[bound] ?? []
     // A further retry does not hurt, although two bounds from different trials can say so.
-    delivered = Math.max(before, 1 - schedule.reduce((left, trial) => left * (1 - odds.shareOf(trial)), 1))
+    delivered = Math.max(
+      before,
+      1 - schedule.reduce((left, trial) => left * (1 - odds.shareOf(trial, bound)), 1),
+    )
   }
   return before >= 1 ? 0 : (delivered - before) / (1 - before)
 }

@@ -1,4 +1,5 @@
-// Random draws for the intervals: beta and binomial. The same seed gives the same numbers, so that a replay can be repeated.
+// Random draws for the intervals: shares and binomial. The same seed gives the same numbers, so that a replay can be repeated.
+import type { Interval } from './wilson.ts'
 
 /** The next number in [0, 1). */
 export type Random = () => number
@@ -18,9 +19,9 @@ function drawNormal(random: Random): number {
   return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())
 }
 
-/** For a shape of at least 0.5. Source: G. Marsaglia, W. W. Tsang (2000). */
+/** For a shape of at least 1, or 0. Source: G. Marsaglia, W. W. Tsang (2000). */
 function drawGamma(shape: number, random: Random): number {
-  if (shape < 1) return drawGamma(shape + 1, random) * (1 - random()) ** (1 / shape)
+  if (shape === 0) return 0
   const d = shape - 1 / 3
   for (;;) {
     const x = drawNormal(random)
@@ -29,9 +30,16 @@ function drawGamma(shape: number, random: Random): number {
   }
 }
 
-export function drawBeta(a: number, b: number, random: Random): number {
-  const x = drawGamma(a, random)
-  return x / (x + drawGamma(b, random))
+/**
+ * The shares that could have given these counts. The low end is a draw from Beta(successes, failures + 1), the high end one
+ * from Beta(successes + 1, failures): the distributions of Clopper and Pearson's exact interval. No prior moves them, so
+ * without a success the low end is 0, and without a failure the high end is 1. Source: A. P. Dempster (1966).
+ */
+export function drawShares(successes: number, failures: number, random: Random): Interval {
+  const below = drawGamma(successes, random)
+  const between = drawGamma(1, random)
+  const all = below + between + drawGamma(failures, random)
+  return { low: below / all, high: (below + between) / all }
 }
 
 /** How many of `trials` succeed. Uses the normal approximation if at least ten are expected of both outcomes. */

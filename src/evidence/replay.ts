@@ -4,8 +4,9 @@ import type { RetryPolicy } from '../delivery/retry-policy.ts'
 import { type Bound, type Entry, entriesOf, type Flow, flow, type Odds, Plans } from './flow.ts'
 import type { Code, History, Path } from './history.ts'
 import type { Counts } from './isotonic.ts'
-import { createRandom, drawBeta, drawBinomial, type Random } from './random-draws.ts'
+import { createRandom, drawBinomial, drawShares, type Random } from './random-draws.ts'
 import { type Trial, Trials } from './trials.ts'
+import type { Interval } from './wilson.ts'
 
 /** An estimate with its 90 % interval. */
 export interface Estimate {
@@ -67,10 +68,13 @@ export const HIGH = 0.95
 export function replay(history: History, policy: RetryPolicy, inForce: RetryPolicy): Replay {
   const plans = new Plans(policy, inForce, new Trials(history))
   const groups = groupsOf(history, inForce)
-  const outcomesOf = (odds: Odds): Outcome[][] =>
-    groups.map((group) => BOUNDS.map((bound) => outcomeOf(group, plans, bound, odds)))
-  const expected = outcomesOf(EXPECTED)
-  const drawn = Array.from({ length: DRAWS }, (_, seed) => outcomesOf(drawnOdds(createRandom(seed))))
+  const outcomesOf = (group: Group, odds: Odds): Outcome[] =>
+    BOUNDS.map((bound) => outcomeOf(group, plans, bound, odds))
+  const expected = groups.map((group) => outcomesOf(group, EXPECTED).map((one) => inWholeRetries(one, group)))
+  const drawn = Array.from({ length: DRAWS }, (_, seed) => {
+    const odds = drawnOdds(createRandom(seed))
+    return groups.map((group) => outcomesOf(group, odds))
+  })
   const codes = groups.map(({ code, messages, happened, meanSegments }, i) => ({
     code,
     messages,
@@ -97,14 +101,14 @@ export const EXPECTED: Odds = {
   split: (messages, share) => messages * share,
 }
 
-/** The shares and successes of one possible period. A pool of trials has one share in it. */
+/** The shares and successes of one possible period. A pool of trials has one range of shares in it. */
 export function drawnOdds(random: Random): Odds {
-  const shares = new Map<Counts, number>()
-  const shareOf = ({ counts }: Trial): number => {
+  const shares = new Map<Counts, Interval>()
+  const shareOf = ({ counts }: Trial, bound: Bound): number => {
     const { successes, trials } = counts
-    const share = shares.get(counts) ?? drawBeta(successes + 0.5, trials - successes + 0.5, random)
-    shares.set(counts, share)
-    return share
+    const drawn = shares.get(counts) ?? drawShares(successes, trials - successes, random)
+    shares.set(counts, drawn)
+    return drawn[bound]
   }
   return { shareOf, split: (messages, share) => drawBinomial(messages, share, random) }
 }
@@ -161,6 +165,11 @@ export function outcomeOf({ entries, meanSegments }: Group, plans: Plans, bound:
   return { ...sum, segments: sum.retries * mean, unknownSegments: sum.unknownRetries * mean }
 }
 
+/** The expected retries can be a fraction. The drawn ones are whole, and so are the segments between which they lie. */
+function inWholeRetries(outcome: Outcome, { meanSegments }: Group): Outcome {
+  return { ...outcome, segments: Math.round(outcome.retries) * (meanSegments ?? 0) }
+}
+
 const FLOW_KEYS = ['retried', 'retries', 'recovered', 'lost', 'unknown', 'unknownRetries'] as const
 const OUTCOME_KEYS = [...FLOW_KEYS, 'segments', 'unknownSegments'] as const
 const HAPPENED_KEYS = [
@@ -207,18 +216,23 @@ function replayedOf(
       high: Math.max(...ends.map(([, high]) => high)),
     }
   }
-  const recovered = estimate((outcome) => outcome.recovered)
+  /** Of messages or retries. */
+  const whole = (figureOf: (outcome: Outcome) => number, most = figureOf): Estimate => {
+    const { estimate: expectedFigure, ...interval } = estimate(figureOf, most)
+    return { estimate: Math.round(expectedFigure), ...interval }
+  }
+  const recovered = whole((outcome) => outcome.recovered)
   const recovers = recovered.low > 0 && expected.every((outcome) => outcome.recovered > 0)
   return {
-    retried: estimate(({ retried }) => retried),
+    retried: whole(({ retried }) => retried),
     // A message after an unknown retry may have further ones.
-    retries: estimate(
+    retries: whole(
       ({ retries }) => retries,
       ({ retries, unknownRetries }) => retries + unknownRetries,
     ),
     recovered,
-    lost: estimate(({ lost }) => lost),
-    unknown: estimate(({ unknown }) => unknown),
+    lost: whole(({ lost }) => lost),
+    unknown: whole(({ unknown }) => unknown),
     segments: isMeasured
       ? estimate(
           ({ segments }) => segments,

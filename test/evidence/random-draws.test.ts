@@ -1,6 +1,6 @@
 // Compares the means and variances of the draws with those of their distributions.
 import { expect, test } from '@jest/globals'
-import { createRandom, drawBeta, drawBinomial, type Random } from '../../src/evidence/random-draws.ts'
+import { createRandom, drawBinomial, drawShares, type Random } from '../../src/evidence/random-draws.ts'
 
 const DRAWS = 20_000
 
@@ -12,16 +12,18 @@ function momentsOf(draw: (random: Random) => number): { readonly mean: number; r
 }
 
 test.each([
-  [0.5, 0.5],
-  [0.5, 10.5],
-  [3.5, 1.5],
-  [200.5, 800.5],
-])('beta draws with the shapes %d and %d have the mean and variance of the distribution', (a, b) => {
-  const { mean, variance } = momentsOf((random) => drawBeta(a, b, random))
-  const expected = (a * b) / ((a + b) ** 2 * (a + b + 1))
-  expect(Math.abs(mean - a / (a + b))).toBeLessThan(5 * Math.sqrt(expected / DRAWS))
-  expect(variance / expected).toBeGreaterThan(0.9)
-  expect(variance / expected).toBeLessThan(1.1)
+  [0, 10],
+  [1, 1],
+  [3, 1],
+  [200, 800],
+  [10, 0],
+])('the shares drawn for %d successes and %d failures have the moments of their beta distributions', (x, y) => {
+  for (const [end, a, b] of [['low', x, y + 1] as const, ['high', x + 1, y] as const]) {
+    const { mean, variance } = momentsOf((random) => drawShares(x, y, random)[end])
+    const expected = (a * b) / ((a + b) ** 2 * (a + b + 1))
+    expect(Math.abs(mean - a / (a + b))).toBeLessThanOrEqual(5 * Math.sqrt(expected / DRAWS))
+    expect(Math.abs(variance - expected)).toBeLessThanOrEqual(0.1 * expected)
+  }
 })
 
 test.each([
