@@ -18,7 +18,7 @@ export interface Trial {
 export type Schedule = readonly Trial[]
 
 export interface CodeTrials {
-  /** Every observed schedule, and every beginning of one. */
+  /** Every observed schedule with enough trials, and every beginning of one. */
   readonly schedules: readonly Schedule[]
   /** All retries with the same place in a run, whenever they were made. For rules with a time of day. */
   readonly byPlace: Schedule
@@ -96,7 +96,7 @@ export class Trials {
     const schedules: Schedule[] = []
     addSchedules(runs, [], schedules)
     return {
-      schedules: schedules.filter((schedule) => schedule.every(({ counts }) => counts.trials >= MIN_TRIALS)),
+      schedules,
       byPlace: placesOf(runs),
       reportSeconds: meanReport(runs),
       nextCodes: (place) => this.#nextCodes.get(placeKey(code, start, place)) ?? new Map([[code, 1]]),
@@ -124,8 +124,10 @@ function addSchedules(runs: readonly Run[], before: Schedule, found: Schedule[])
       groups.push([run])
     else group.push(run)
   }
-  const pooled = poolViolators(groups.map((group) => countsAt(group, place)))
-  for (const [i, group] of groups.entries()) {
+  // Pooled with many trials at another time, a few would seem to have their share.
+  const known = groups.filter((group) => countsAt(group, place).trials >= MIN_TRIALS)
+  const pooled = poolViolators(known.map((group) => countsAt(group, place)))
+  for (const [i, group] of known.entries()) {
     const schedule = [...before, { ...meansAt(group, place), counts: pooled[i] ?? countsAt(group, place) }]
     found.push(schedule)
     addSchedules(group, schedule, found)

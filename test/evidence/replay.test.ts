@@ -92,6 +92,23 @@ describe('the result is not known', () => {
     expectCertain(replayRule({ retries: 1, baseDelaySeconds: 300 }, enough).replayed.unknown, 0)
   })
 
+  test.each<[string, number, History]>([
+    [
+      'later',
+      300,
+      historyWith(...pathsWith(30003, 9, [300], [9]), ...pathsWith(30003, 1000, [3600], [400])),
+    ],
+    [
+      'earlier',
+      3600,
+      historyWith(...pathsWith(30003, 1000, [300], [400]), ...pathsWith(30003, 9, [3600], [0])),
+    ],
+  ])('with fewer trials than ten, although many trials at another time are %s', (_when, delay, history) => {
+    const { replayed } = replayRule({ retries: 1, baseDelaySeconds: delay }, history)
+    // Pooled with the others, they would have their share.
+    expectCertain(replayed.unknown, 1009)
+  })
+
   test('for a code that was never retried', () => {
     const history = historyWith(pathOf([30003], [], 'failed', 50))
     expectCertain(replayRule({ retries: 1, baseDelaySeconds: 300 }, history).replayed.unknown, 50)
