@@ -119,7 +119,10 @@ function shorterRule(rule: Rule, { retries }: Plan, comparisons: number): Rule |
   let kept = retries.length
   let [successes, trials] = [0, 0]
   for (let place = retries.length - 1; place >= 0; place -= 1) {
-    const counts = retries[place]?.bounds?.low.at(-1)?.counts ?? NO_TRIALS
+    const bounds = retries[place]?.bounds ?? null
+    // Between two observed times, the retry may deliver as much as the later one.
+    if (bounds === null || bounds.low !== bounds.high) break
+    const counts = bounds.low.at(-1)?.counts ?? NO_TRIALS
     if (counts.successes > counts.trials * WORTHWHILE_SHARE) break
     successes += counts.successes
     trials += counts.trials

@@ -42,6 +42,15 @@ describe('a stop is advised', () => {
     expect(kindsOf(advise(history, policyWith()))).toEqual([])
   })
 
+  test('not because an earlier retry than the policy makes delivers nothing', () => {
+    const history = historyWith(
+      ...pathsWith(30003, 1000, [300], [0]),
+      ...pathsWith(30003, 1000, [3600], [400]),
+    )
+    const policy = policyWith({ 30003: { retries: 1, baseDelaySeconds: 1200 } })
+    expect(kindsOf(advise(history, policy))).toEqual([])
+  })
+
   test('also for a code that the table stops and the user retries', () => {
     const history = historyWith(...pathsWith(30007, 1000, [300, 900], [0, 0]))
     const policy = policyWith({ 30007: { retries: 2, baseDelaySeconds: 300 } })

@@ -93,11 +93,7 @@ describe('the result is not known', () => {
   })
 
   test.each<[string, number, History]>([
-    [
-      'later',
-      300,
-      historyWith(...pathsWith(30003, 9, [300], [9]), ...pathsWith(30003, 1000, [3600], [400])),
-    ],
+    ['later', 300, historyWith(...pathsWith(30003, 9, [300], [9]), ...pathsWith(30003, 1000, [3600], [400]))],
     [
       'earlier',
       3600,
