@@ -51,18 +51,36 @@ export interface AdvisedPolicy {
 
 /** Changes for the policy under which the history was made. */
 export function advise(history: History, policy: RetryPolicy): AdvisedPolicy {
+  const steps = adviseInSteps(history, policy)
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done === true) return value
+  }
+}
+
+/** The same in short steps, between which the caller can do other work. The advice is the return value. */
+export function* adviseInSteps(history: History, policy: RetryPolicy): Steps<AdvisedPolicy> {
   const trials = new Trials(history)
-  const cases = groupsOf(history, policy).flatMap((group) => caseOf(group, policy, trials) ?? [])
+  yield
+  const groups = groupsOf(history, policy)
+  const cases: Case[] = []
+  for (const group of groups) {
+    yield
+    const one = caseOf(group, policy, trials)
+    if (one !== null) cases.push(one)
+  }
   const comparisons = cases.reduce((sum, { candidates }) => sum + candidates.length + 1, 0)
   const changes: Advice[] = []
   const unchanged: number[] = []
   for (const one of cases) {
-    const change = adviceFor(one, policy, trials, comparisons)
+    const change = yield* adviceFor(one, policy, trials, comparisons)
     if (change === null) unchanged.push(one.code)
     else changes.push(change)
   }
   return { changes, unchanged, comparisons }
 }
+
+export type Steps<Result> = Generator<undefined, Result, undefined>
 
 interface Case {
   readonly code: number
@@ -81,30 +99,33 @@ function caseOf(group: Group, policy: RetryPolicy, trials: Trials): Case | null 
   return { code, group, candidates: isSafetyStop ? [] : candidatesFor(policy, code, known) }
 }
 
-function adviceFor(
+function* adviceFor(
   { code, group, candidates }: Case,
   policy: RetryPolicy,
   trials: Trials,
   comparisons: number,
-): Advice | null {
+): Steps<Advice | null> {
   const from = ruleFor(policy, code)
   const plans = new Plans(policy, policy, trials)
   const plan = plans.of(code, 0)
   if (isUnknown(plan)) return null
-  const compare = (rule: Rule): Comparison =>
-    compareOutcomes(group, plans, new Plans(withRule(policy, code, rule), policy, trials))
-  const [best] = candidates
-    .filter(({ rule }) => !isUnknown(new Plans(withRule(policy, code, rule), policy, trials).of(code, 0)))
-    .map((candidate) => ({ ...candidate, ...compare(candidate.rule) }))
-    .filter(({ recovered, retries }) => recovered.estimate >= retries.estimate * WORTHWHILE_SHARE)
-    .map((candidate) => ({ ...candidate, sureGain: sureGain(candidate, comparisons) }))
-    .filter(({ sureGain: gain }) => gain > 0)
-    .toSorted((one, other) => other.sureGain - one.sureGain)
-  if (best !== undefined) return { code, kind: best.kind, from, to: best.rule, ...gainsOf(best) }
+  let best: { readonly change: Advice; readonly sureGain: number } | null = null
+  for (const { kind, rule } of candidates) {
+    const others = new Plans(withRule(policy, code, rule), policy, trials)
+    if (isUnknown(others.of(code, 0))) continue
+    const compared = yield* compareOutcomes(group, plans, others)
+    const gain = sureGain(compared, comparisons)
+    if (compared.recovered.estimate < compared.retries.estimate * WORTHWHILE_SHARE) continue
+    if (gain > (best?.sureGain ?? 0))
+      best = { change: { code, kind, from, to: rule, ...gainsOf(compared) }, sureGain: gain }
+  }
+  if (best !== null) return best.change
   const shorter = shorterRule(from, plan, comparisons)
   if (shorter === null) return null
   const kind = shorter.action === 'stop' ? 'stop' : 'fewer'
-  return { code, kind, from, to: shorter, ...gainsOf(compare(shorter)) }
+  const others = new Plans(withRule(policy, code, shorter), policy, trials)
+  const compared = yield* compareOutcomes(group, plans, others)
+  return { code, kind, from, to: shorter, ...gainsOf(compared) }
 }
 
 const isUnknown = ({ retries }: Plan): boolean => retries.some(({ bounds }) => bounds === null)
@@ -165,11 +186,14 @@ function sureGain({ mean, deviation }: Comparison, comparisons: number): number 
 const DRAWS = 400
 
 /** Compares two policies with the same drawn shares, each by its low and its high bound. */
-function compareOutcomes(group: Group, plans: Plans, others: Plans): Comparison {
+function* compareOutcomes(group: Group, plans: Plans, others: Plans): Steps<Comparison> {
   const expected = differencesOf(group, plans, others, EXPECTED)
-  const drawn = Array.from({ length: DRAWS }, (_, seed) =>
-    differencesOf(group, plans, others, { ...drawnOdds(createRandom(seed)), split: EXPECTED.split }),
-  )
+  const drawn: Differences[] = []
+  for (let seed = 0; seed < DRAWS; seed += 1) {
+    yield
+    const odds = { ...drawnOdds(createRandom(seed)), split: EXPECTED.split }
+    drawn.push(differencesOf(group, plans, others, odds))
+  }
   const estimate = (figureOf: (outcome: Outcome) => number): Estimate => {
     const [worst, best] = [
       drawn.map((differences) => figureOf(differences.worst)),

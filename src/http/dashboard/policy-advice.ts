@@ -1,9 +1,11 @@
 // What the history advises about the retries of each error code, as `sms-retry policy --advise` does. Reading the history
 // takes longer than a page may, so it is read in the background while somebody looks at the page of a code.
+import { setImmediate } from 'node:timers/promises'
 import { readHistory } from '../../db/read-history.ts'
 import { formatSchedule, type RetryPolicy } from '../../delivery/retry-policy.ts'
 import type { Rule } from '../../delivery/retry-rule.ts'
-import { type Advice, type AdvisedPolicy, advise } from '../../evidence/advise.ts'
+import { type Advice, type AdvisedPolicy, adviseInSteps } from '../../evidence/advise.ts'
+import type { History } from '../../evidence/history.ts'
 import type { Db } from '../../postgres/pool.ts'
 import { formatGain } from '../../shared/estimate-words.ts'
 import { count, duration } from '../../shared/figures.ts'
@@ -48,7 +50,8 @@ export class PolicyAdvice {
     this.#isReading = true
     try {
       const history = await readHistory(this.#db, HISTORY_DAYS * 86_400, MAX_READ)
-      this.#latest = { ...advise(history, this.#policy), isComplete: history.isComplete }
+      const advised = await adviseBetweenRequests(history, this.#policy)
+      this.#latest = { ...advised, isComplete: history.isComplete }
       this.#validUntilMs = performance.now() + VALID_MS
     } catch (error) {
       this.#logger.warn('Could not read the history for advice on the retry policy', errorFields(error))
@@ -56,6 +59,22 @@ export class PolicyAdvice {
     } finally {
       this.#isReading = false
     }
+  }
+}
+
+/** The time after which other work has its turn. */
+const SLICE_MS = 10
+
+/** The advice can take seconds, if many messages have deadlines. Requests are answered meanwhile. */
+export async function adviseBetweenRequests(history: History, policy: RetryPolicy): Promise<AdvisedPolicy> {
+  const steps = adviseInSteps(history, policy)
+  for (;;) {
+    const untilMs = performance.now() + SLICE_MS
+    do {
+      const { done, value } = steps.next()
+      if (done === true) return value
+    } while (performance.now() < untilMs)
+    await setImmediate()
   }
 }
 

@@ -3,7 +3,9 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { readHistory } from '../../../src/db/read-history.ts'
 import { createRetryPolicy } from '../../../src/delivery/retry-policy.ts'
 import { advise } from '../../../src/evidence/advise.ts'
+import { adviseBetweenRequests } from '../../../src/http/dashboard/policy-advice.ts'
 import { open } from '../../db/original-table.ts'
+import { historyWith, pathsWith } from '../../evidence/build-history.ts'
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import * as endpoint from '../endpoint.ts'
@@ -69,4 +71,26 @@ test('the history is read in the background, and the advice is that of the comma
   expect(advice).toContain('the retries by -3,000')
   expect(await adviceOf('30001')).toContain('No change')
   for (const code of ['30005', 'none']) expect(await adviceOf(code)).toContain('No advice')
+})
+
+test('other work is done while the advice is computed, and the advice is the same', async () => {
+  // Each deadline is an entry of its own in every draw, so that this takes a while.
+  const deadlines = Array.from({ length: 200 }, (_, i) => 1000 + 300 * i)
+  const paths = deadlines.flatMap((remainingSeconds) => [
+    ...pathsWith(30003, 20, [300, 900], [2, 2], { remainingSeconds }),
+    ...pathsWith(30003, 20, [3600], [15], { remainingSeconds }),
+  ])
+  const [history, policy] = [historyWith(...paths), createRetryPolicy()]
+  let turns = 0
+  let isDone = false
+  const takeTurn = (): void => {
+    turns += 1
+    if (!isDone) setImmediate(takeTurn)
+  }
+  setImmediate(takeTurn)
+  const advice = await adviseBetweenRequests(history, policy)
+  isDone = true
+  expect(turns).toBeGreaterThan(10)
+  expect(advice).toEqual(advise(history, policy))
+  expect(advice.changes.map(({ code, kind }) => [code, kind])).toEqual([[30003, 'later']])
 })
