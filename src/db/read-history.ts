@@ -11,8 +11,8 @@ import { castToColumnType, timeIn } from './times.ts'
 /** The failures of about three million messages. Reading them takes at most a minute, also on a busy machine. */
 export const MAX_HISTORY = 200_000
 
-/** About 5 MB of attempts. */
-const PAGE = 5_000
+/** Parsing a page takes about 30 ms. The web process answers other requests only between two pages. */
+const PAGE = 500
 
 interface HistoryRow {
   readonly id: number
