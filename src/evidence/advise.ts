@@ -3,7 +3,7 @@
 // Many codes and rules are compared, so some would look better by chance. Each comparison must hold at the level of 5 %
 // divided by the number of comparisons (Bonferroni).
 import { ERROR_CODES } from '../delivery/error-codes.ts'
-import { type RetryPolicy, ruleFor } from '../delivery/retry-policy.ts'
+import { isAccountFailure, type RetryPolicy, ruleFor } from '../delivery/retry-policy.ts'
 import type { Rule } from '../delivery/retry-rule.ts'
 import { type Candidate, candidatesFor, type ChangeKind } from './candidate-rules.ts'
 import { type Bound, type Odds, Plans } from './flow.ts'
@@ -88,10 +88,13 @@ interface Case {
   readonly candidates: readonly Candidate[]
 }
 
-/** Null if the history says nothing of the code's retries, or if they are not the message's fault. */
+/**
+ * Null if the history says nothing of the code's retries, or if the account failed. A rule in a policy file could not count
+ * towards a hold.
+ */
 function caseOf(group: Group, policy: RetryPolicy, trials: Trials): Case | null {
   const { code } = group
-  if (code === null || ruleFor(policy, code).action === 'hold') return null
+  if (code === null || isAccountFailure(ruleFor(policy, code))) return null
   const known = trials.of(code, 0)
   if (known.schedules.length === 0) return null
   // The table stops a code for safety: a retry would do harm, or cannot succeed.

@@ -141,6 +141,14 @@ test.each<[string, readonly (number | null)[], RetryPolicy]>([
   expect([changes, unchanged]).toEqual([[], []])
 })
 
+test('nothing is advised for a code that counts towards a hold, because a policy file cannot say so', () => {
+  const history = historyWith(...pathsWith(30002, 1500, [120, 360, 840], [300, 0, 0]))
+  expect(advise(history, policyWith())).toMatchObject({ changes: [], unchanged: [] })
+  // Such a rule counts no more.
+  const own = policyWith({ 30002: { retries: 3, baseDelaySeconds: 120 } })
+  expect(kindsOf(advise(history, own))).toEqual(['30002 fewer'])
+})
+
 test('nothing is advised while the policy in force makes retries that the history does not show', () => {
   const history = historyWith(...pathsWith(30003, 1000, [300, 900], [0, 0]))
   const policy = policyWith({ 30003: { retries: 2, baseDelaySeconds: 7200 } })
