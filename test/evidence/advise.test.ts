@@ -141,6 +141,22 @@ test.each<[string, readonly (number | null)[], RetryPolicy]>([
   expect([changes, unchanged]).toEqual([[], []])
 })
 
+test('nothing is advised because few retries of the policy in force had bad luck', () => {
+  // If 15 % of the retries succeed at both times, none of 35 do in 0.34 % of such histories: too often for 50 comparisons.
+  const codes = [30001, 30003, 30004, 30017, 30020, 30021, 30022, 30036, 30047, 30500]
+  const policy = createRetryPolicy({
+    jitter: 0,
+    codes: Object.fromEntries(codes.map((code) => [code, { retries: 1, baseDelaySeconds: 300 }])),
+  })
+  const paths = codes.flatMap((code) => [
+    ...pathsWith(code, 35, [300], [code === 30003 ? 0 : 5]),
+    ...pathsWith(code, 2000, [3600], [300]),
+  ])
+  const advised = advise(historyWith(...paths), policy)
+  expect(advised.comparisons).toBeGreaterThanOrEqual(50)
+  expect(kindsOf(advised)).toEqual([])
+})
+
 test('nothing is advised for a code that counts towards a hold, because a policy file cannot say so', () => {
   const history = historyWith(...pathsWith(30002, 1500, [120, 360, 840], [300, 0, 0]))
   expect(advise(history, policyWith())).toMatchObject({ changes: [], unchanged: [] })
