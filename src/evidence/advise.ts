@@ -6,39 +6,23 @@ import { ERROR_CODES } from '../delivery/error-codes.ts'
 import { isAccountFailure, type RetryPolicy, ruleFor } from '../delivery/retry-policy.ts'
 import type { Rule } from '../delivery/retry-rule.ts'
 import { type Candidate, candidatesFor, type ChangeKind } from './candidate-rules.ts'
-import { type Bound, type Odds, Plans } from './flow.ts'
+import { type Comparison, compareOutcomes, type Gains, type Steps } from './compare-outcomes.ts'
+import { Plans } from './flow.ts'
 import type { History } from './history.ts'
 import type { Plan } from './plan.ts'
-import { createRandom } from './random-draws.ts'
-import {
-  difference,
-  drawnOdds,
-  type Estimate,
-  EXPECTED,
-  type Group,
-  groupsOf,
-  HIGH,
-  LOW,
-  type Outcome,
-  outcomeOf,
-  quantile,
-} from './replay.ts'
+import { groupsOf, type Group } from './replay.ts'
 import { Trials } from './trials.ts'
 import { wilsonInterval } from './wilson.ts'
 
 /** A retry that delivers less than this share of its messages is not worth its cost: 50 segments per recovered message. */
 export const WORTHWHILE_SHARE = 0.02
 
-export interface Advice {
+/** A change of a rule, and what it adds for the same messages. */
+export interface Advice extends Gains {
   readonly code: number
   readonly kind: ChangeKind
   readonly from: Rule
   readonly to: Rule
-  /** What the change adds for the same messages, with a 90 % interval. Negative for fewer. */
-  readonly recovered: Estimate
-  readonly retries: Estimate
-  /** Null if no segments are known. */
-  readonly segments: Estimate | null
 }
 
 export interface AdvisedPolicy {
@@ -79,8 +63,6 @@ export function* adviseInSteps(history: History, policy: RetryPolicy): Steps<Adv
   }
   return { changes, unchanged, comparisons }
 }
-
-export type Steps<Result> = Generator<undefined, Result, undefined>
 
 interface Case {
   readonly code: number
@@ -162,22 +144,7 @@ const NO_TRIALS = { successes: 0, trials: 0 }
 /** One-sided. */
 const levelOf = (comparisons: number): number => 0.05 / comparisons
 
-interface Comparison extends Pick<Advice, 'recovered' | 'retries' | 'segments'> {
-  /** Of the difference in recovered messages, by the bounds that are worse for the other rule. */
-  readonly mean: number
-  readonly deviation: number
-  readonly skewness: number
-}
-
-const gainsOf = ({
-  recovered,
-  retries,
-  segments,
-}: Comparison): Pick<Advice, 'recovered' | 'retries' | 'segments'> => ({
-  recovered,
-  retries,
-  segments,
-})
+const gainsOf = ({ recovered, retries, segments }: Comparison): Gains => ({ recovered, retries, segments })
 
 /**
  * The gain that the other rule has at the level of a single comparison. `z` is an upper bound of the normal quantile: P(Z > z)
@@ -187,55 +154,3 @@ function sureGain({ mean, deviation, skewness }: Comparison, comparisons: number
   const z = Math.sqrt(-2 * Math.log(2 * levelOf(comparisons)))
   return mean - (z - (Math.min(skewness, 0) * (z ** 2 - 1)) / 6) * deviation
 }
-
-const DRAWS = 400
-
-/** Compares two policies with the same drawn shares, each by its low and its high bound. */
-function* compareOutcomes(group: Group, plans: Plans, others: Plans): Steps<Comparison> {
-  const expected = differencesOf(group, plans, others, EXPECTED)
-  const drawn: Differences[] = []
-  for (let seed = 0; seed < DRAWS; seed += 1) {
-    yield
-    const odds = { ...drawnOdds(createRandom(seed)), split: EXPECTED.split }
-    drawn.push(differencesOf(group, plans, others, odds))
-  }
-  const estimate = (figureOf: (outcome: Outcome) => number): Estimate => {
-    const [worst, best] = [
-      drawn.map((differences) => figureOf(differences.worst)),
-      drawn.map((differences) => figureOf(differences.best)),
-    ]
-    return {
-      estimate: (figureOf(expected.worst) + figureOf(expected.best)) / 2,
-      low: Math.min(quantile(worst, LOW), quantile(best, LOW)),
-      high: Math.max(quantile(worst, HIGH), quantile(best, HIGH)),
-    }
-  }
-  const gains = drawn.map(({ worst }) => worst.recovered)
-  const mean = meanOf(gains)
-  const deviation = Math.sqrt(meanOf(gains.map((gain) => (gain - mean) ** 2)))
-  return {
-    recovered: estimate(({ recovered }) => recovered),
-    retries: estimate(({ retries }) => retries),
-    segments: group.meanSegments === null ? null : estimate(({ segments }) => segments),
-    mean,
-    deviation,
-    skewness: deviation === 0 ? 0 : meanOf(gains.map((gain) => ((gain - mean) / deviation) ** 3)),
-  }
-}
-
-interface Differences {
-  /** The other policy by its low bound, the one in force by its high bound. */
-  readonly worst: Outcome
-  readonly best: Outcome
-}
-
-function differencesOf(group: Group, plans: Plans, others: Plans, odds: Odds): Differences {
-  const outcome = (of: Plans, bound: Bound): Outcome => outcomeOf(group, of, bound, odds)
-  return {
-    worst: difference(outcome(others, 'low'), outcome(plans, 'high')),
-    best: difference(outcome(others, 'high'), outcome(plans, 'low')),
-  }
-}
-
-const meanOf = (values: readonly number[]): number =>
-  values.reduce((sum, value) => sum + value, 0) / values.length
