@@ -2,7 +2,7 @@
 // takes longer than a page may, so it is read in the background while somebody looks at the page of a code.
 import { setImmediate } from 'node:timers/promises'
 import { readHistory } from '../../db/read-history.ts'
-import { formatSchedule, type RetryPolicy } from '../../delivery/retry-policy.ts'
+import { formatSchedule, isAccountFailure, type RetryPolicy, ruleFor } from '../../delivery/retry-policy.ts'
 import type { Rule } from '../../delivery/retry-rule.ts'
 import { type Advice, type AdvisedPolicy, adviseInSteps } from '../../evidence/advise.ts'
 import type { History } from '../../evidence/history.ts'
@@ -91,6 +91,8 @@ function adviceOf(code: number | null, policy: RetryPolicy, advised: CurrentAdvi
     ? `the last ${HISTORY_DAYS} days`
     : `the newest ${count(MAX_READ)} messages with failures of the last ${HISTORY_DAYS} days`
   if (change !== undefined) return changeWords(policy, change, based)
+  if (isAccountFailure(ruleFor(policy, code)))
+    return html`<p>No advice: this failure is one of the account, not of the message.</p>`
   return code !== null && unchanged.includes(code)
     ? html`<p>No change: ${based} show no other delay or number of retries that is surely better.</p>`
     : html`<p>No advice: ${based} have too few retries after this failure, or none.</p>`

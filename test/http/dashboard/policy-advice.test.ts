@@ -71,6 +71,8 @@ test('the history is read in the background, and the advice is that of the comma
   expect(advice).toContain('the retries by -3,000')
   expect(await adviceOf('30001')).toContain('No change')
   for (const code of ['30005', 'none']) expect(await adviceOf(code)).toContain('No advice')
+  for (const code of ['20003', '30002'])
+    expect(await adviceOf(code)).toContain('No advice: this failure is one of the account')
 })
 
 test('other work is done while the advice is computed, and the advice is the same', async () => {
