@@ -1,13 +1,13 @@
 // The command `stats`: how many messages were delivered, whether the targets are met, and why the others failed.
 import type { Env } from '../config/config.ts'
-import { countFailures, type Failures, MAX_CONSIDERED } from '../db/failures.ts'
+import { countFailures, type Failures, MAX_READ_FAILURES } from '../db/failures.ts'
 import { readSegmentPrice } from '../db/segment-price.ts'
 import { countMessages, type Overview } from '../db/overview.ts'
 import { reasonOf } from '../delivery/error-codes.ts'
 import { type Target, targetsOf } from '../delivery/targets.ts'
 import { type RetryFigures, type SegmentPrice, segmentsPerRecovered } from '../evidence/retry-cost.ts'
 import { money, priceWords } from '../shared/cost-words.ts'
-import { duration, share } from '../shared/figures.ts'
+import { count, duration, share } from '../shared/figures.ts'
 import { print, printJson, printStatus } from '../shared/output.ts'
 import { type Cell, table } from './table.ts'
 import { withDatabase } from './with-database.ts'
@@ -25,7 +25,7 @@ export async function statsCommand(
   else print(statsView(since, overview, failures, price))
   if (!failures.isComplete) {
     printStatus(
-      `Error codes are counted only for the newest ${MAX_CONSIDERED} messages that failed or were retried.`,
+      `Error codes are counted only for the newest ${count(MAX_READ_FAILURES)} messages that failed or were retried.`,
     )
   }
 }

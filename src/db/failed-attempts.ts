@@ -1,5 +1,5 @@
 // Failed attempts and the retries that followed them: the figures of all error codes, and every attempt of one code.
-import { failedAttempts, WAS_MADE } from './failures.ts'
+import { failedAttempts, MAX_READ_FAILURES, WAS_MADE } from './failures.ts'
 import { IS_OURS } from './message-row.ts'
 import { type StoredMessage, STORED_COLUMNS, type StoredRow, toStoredMessage } from './messages.ts'
 import type { Db } from '../postgres/pool.ts'
@@ -26,16 +26,13 @@ export interface AllCodeFigures {
   readonly isComplete: boolean
 }
 
-/** Few enough for a page that also counts lost messages. */
-export const MAX_READ_FAILURES = 3_000
-
 /** Of one code. A person may have retried each message a hundred times. */
 const MAX_READ_ATTEMPTS = 50_000
 
 /** Of the messages that were created in the last `lastSeconds`. */
 export async function readCodeFigures(db: Db, lastSeconds: number): Promise<AllCodeFigures> {
   const { rows } = await db.executeSql<CodeFigures & { readonly considered: number }>(
-    `with ${failedAttempts(lastSeconds, { limit: MAX_READ_FAILURES, segments: true })},
+    `with ${failedAttempts(lastSeconds)},
      of_message as (
        select code, id, is_recovered, count(*) as attempts, count(*) filter (where ${WAS_MADE}) as retries,
               sum(segments) filter (where ${WAS_MADE}) as segments,
@@ -92,7 +89,7 @@ export async function readFailedAttempts(
   lastSeconds: number,
 ): Promise<{ readonly attempts: readonly FailedAttempt[]; readonly isComplete: boolean }> {
   const { rows } = await db.executeSql<FailedAttemptRow & { readonly considered: number }>(
-    `with ${failedAttempts(lastSeconds, { limit: MAX_READ_FAILURES, segments: true, ofMessage: 'left(m.phone_number, 4) as prefix' })}
+    `with ${failedAttempts(lastSeconds, 'left(m.phone_number, 4) as prefix')}
      select looked."considered", id, is_recovered as "isRecovered", prefix, failed_at as "failedAt",
             retry as "number", case when ${WAS_MADE} then retry_status end as "status", claimed_at as "claimedAt", segments
        from (select count(*)::int as "considered" from troubled) as looked

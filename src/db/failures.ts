@@ -54,8 +54,8 @@ export const numberIn = (json: string): string =>
 /** Cut off one character after the longest valid time, so that a longer text stays invalid. */
 const timeIn = (json: string): string => `left(${json}, 28)`
 
-/** Enough to judge a policy by, and few enough for an interactive request. */
-export const MAX_CONSIDERED = 5_000
+/** Enough to judge a policy by, and few enough for a page that also counts lost messages. */
+export const MAX_READ_FAILURES = 3_000
 
 /** Of one message, which a person may have retried a hundred times. */
 const MAX_PAUSES = 20
@@ -67,33 +67,24 @@ export interface Failures {
   readonly isComplete: boolean
 }
 
-interface FailedAttemptsOptions {
-  /** The maximum number of messages. */
-  readonly limit?: number
-  /** More columns: some of the message `m`, and the segments of the attempt that followed. */
-  readonly ofMessage?: string
-  readonly segments?: true
-}
-
 /**
  * The CTEs `troubled` (the newest messages of the last `lastSeconds` that had trouble) and `failed` (their failed attempts,
  * each with the attempt that followed it). With `offset 0`, PostgreSQL evaluates a JSON expression once. Otherwise it
  * does so for each use, which takes twice as long.
+ *
+ * @param ofMessage one more column, of the message `m`
  */
-export const failedAttempts = (
-  lastSeconds: number,
-  { limit = MAX_CONSIDERED, ofMessage, segments }: FailedAttemptsOptions = {},
-): string => `
+export const failedAttempts = (lastSeconds: number, ofMessage?: string): string => `
      troubled as materialized (
        select id
          from sms_usage_logs
         where ${IS_OURS} and ${IS_TROUBLED}
           and created_at >= ${castToColumnType('created_at', `now() - make_interval(secs => ${lastSeconds})`)}
         order by created_at desc, id desc
-        limit ${limit}),
+        limit ${MAX_READ_FAILURES}),
      failed as (
-       select *, ${numberIn('code_json')} as code, ${numberIn('retry_json')} as retry
-              ${segments === undefined ? '' : `, ${numberIn('segments_json')} as segments`}
+       select *, ${numberIn('code_json')} as code, ${numberIn('retry_json')} as retry,
+              ${numberIn('segments_json')} as segments
          from (
            select m.id, position, m.final_status in ('delivered', 'read') as is_recovered,
                   a -> 'error_code' as code_json, following -> 'number' as retry_json,
@@ -116,7 +107,7 @@ export const WAS_MADE = `retry_status <> 'pending'`
 /** Counts the failures of messages that were created in the last `lastSeconds`. */
 export async function countFailures(db: Db, lastSeconds: number): Promise<Failures> {
   const { rows } = await db.executeSql<FailureRow>(
-    `with ${failedAttempts(lastSeconds, { segments: true })},
+    `with ${failedAttempts(lastSeconds)},
      counted as (
      select code, retry, grouping(retry) = 1 as "isWhole", count(*)::int as "attempts",
             count(distinct id)::int as "messages",
@@ -146,7 +137,7 @@ export async function countFailures(db: Db, lastSeconds: number): Promise<Failur
       retries: rows.flatMap((row) => (row.code === code && !row.isWhole ? toRetryOutcome(row) : [])),
       cost: { retries: costRetries, segments: costSegments, segmentsUnknown: costUnknown },
     }))
-  return { codes, isComplete: (rows[0]?.considered ?? 0) < MAX_CONSIDERED }
+  return { codes, isComplete: (rows[0]?.considered ?? 0) < MAX_READ_FAILURES }
 }
 
 function toRetryOutcome({ retry, made, delivered, pauses }: FailureRow): RetryOutcome[] {

@@ -1,10 +1,6 @@
 // One error code: what it means, what the policy does about it, and what the history shows.
-import {
-  type FailedAttempt,
-  MAX_READ_FAILURES,
-  readFailedAttempts,
-  readMessages,
-} from '../../db/failed-attempts.ts'
+import { type FailedAttempt, readFailedAttempts, readMessages } from '../../db/failed-attempts.ts'
+import { MAX_READ_FAILURES } from '../../db/failures.ts'
 import { countLost, type Lost, type LostGroup, MAX_LOST, sumBy } from '../../db/lost.ts'
 import type { StoredMessage } from '../../db/messages.ts'
 import { reasonOf } from '../../delivery/error-codes.ts'

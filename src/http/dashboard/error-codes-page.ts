@@ -1,6 +1,7 @@
 // Why messages are lost: one row for each error code, those that lose most first, with the cost of their retries.
 import { z } from 'zod'
-import { MAX_READ_FAILURES, readCodeFigures } from '../../db/failed-attempts.ts'
+import { readCodeFigures } from '../../db/failed-attempts.ts'
+import { MAX_READ_FAILURES } from '../../db/failures.ts'
 import { countLost, MAX_LOST } from '../../db/lost.ts'
 import { reasonOf } from '../../delivery/error-codes.ts'
 import type { RetryPolicy } from '../../delivery/retry-policy.ts'

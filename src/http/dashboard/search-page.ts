@@ -30,6 +30,7 @@ export async function searchPage(
     content: html`
 <h1>Messages</h1>
 ${filterForm(base, filter, showContent)}
+${search.number === null && search.userId === null ? '' : html`<p class="quiet">A search by number or user reads all messages of its time range. A shorter range is faster.</p>`}
 ${found.messages.length === 0 ? '' : filterLinks(base, fields, isEmptySearch(search))}
 ${found.messages.length === 0 ? noMessages(found) : messageTable(base, found.messages, showContent)}
 ${pageLinks(base, found, fields)}`,

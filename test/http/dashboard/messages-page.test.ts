@@ -81,6 +81,15 @@ test('a user that is the number of the recipient is masked on every page and in 
   }
 })
 
+test.each([
+  ['?user=77', true],
+  ['?number=5550142', true],
+  ['?status=delivered', false],
+])('says of a search %s that its time range matters: %s', async (query, says) => {
+  const { text } = await get(masked, `/messages${query}`)
+  expect(text.includes('A shorter range is faster.')).toBe(says)
+})
+
 test('the form has every filter of the link, in a form that the browser accepts', async () => {
   const path = '/messages?status=failed,undelivered&since=24h&until=2026-07-01T12:00:30%2B02:00&code=30003'
   const { text } = await get(masked, path)
