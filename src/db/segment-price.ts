@@ -5,7 +5,7 @@ import { IS_OURS } from './message-row.ts'
 import type { Db } from '../postgres/pool.ts'
 import { castToColumnType } from './times.ts'
 
-/** The newest messages, whose attempts are read. */
+/** The newest messages, whose attempts are read. A value that the app wrote may be too small for `double precision`. */
 const MAX_READ = 5_000
 
 /** @returns null if no attempt of the newest messages of the last `lastSeconds` has both segments and a price */
@@ -24,7 +24,7 @@ export async function readSegmentPrice(db: Db, lastSeconds: number): Promise<Seg
          from newest
          join sms_usage_logs as m using (id)
         cross join lateral jsonb_path_query(m.sms_metadata,
-          '$.attempts[*] ? (@.price >= 0 && @.price < 1000 && @.segments >= 1 && @.segments <= 1000 && @.price_unit like_regex "^[A-Z]{3}$")') as attempt)
+          '$.attempts[*] ? ((@.price == 0 || @.price >= 1e-9) && @.price < 1000 && @.segments >= 1 && @.segments <= 1000 && @.price_unit like_regex "^[A-Z]{3}$")') as attempt)
      select unit as "unit", sum(price) / sum(segments) as "amount", count(*)::int as "attempts"
        from billed
       group by unit

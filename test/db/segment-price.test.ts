@@ -31,6 +31,11 @@ test('is the sum of the prices divided by the sum of the segments', async () => 
     [{ segments: 1, price: 1, price_unit: 'dollars' }],
   ])
     await add(odd)
+  // JSON can state a number that is too small for a double.
+  await add([{ segments: 1, price: 7.5, price_unit: 'USD' }])
+  await own.query(
+    `update sms_usage_logs set sms_metadata = replace(sms_metadata::text, '7.5', '1e-400')::jsonb`,
+  )
   expect(await readSegmentPrice(database, 86_400)).toEqual({ amount: 0.015, unit: 'USD', attempts: 2 })
   await database.close()
   await own.drop()

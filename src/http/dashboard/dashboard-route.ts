@@ -104,6 +104,8 @@ const UNNAMED = 'dashboard'
 
 /** Prices of a segment are taken from the newest messages of this time. */
 const PRICED_SECONDS = 30 * 86_400
+/** Prices hardly change. */
+const PRICE_AGE = { minMs: 60_000, maxMs: 3_600_000 }
 
 /** The pages behind the sign-in. Their errors are pages as well. */
 function pageRoutes(
@@ -127,6 +129,7 @@ function pageRoutes(
   const price = new CachedFigure(
     () => readSegmentPrice(database, PRICED_SECONDS),
     (error) => logger.warn('Dashboard: the price of a segment cannot be read', errorFields(error)),
+    PRICE_AGE,
   )
   router.get(
     '/',
