@@ -50,6 +50,17 @@ test('the page has the counts of each cause', () => {
   expect(documented).toEqual(wanted)
 })
 
+test('the page has the sums of the causes that Twilio reports for the carrier', () => {
+  const carrier = /^(?:P[1-5]|T[1-6]) /
+  const sums = MIXES.map((mix) =>
+    causesOf(mix, 'central')
+      .filter(({ id }) => carrier.test(id))
+      .reduce((sum, { share }) => sum + Math.round(share * 100_000), 0),
+  )
+  const [low, central, high] = sums.map((sum) => sum.toLocaleString('en'))
+  expect(page).toContain(`of these at carrier level ${low}, ${central} and ${high}; reported:`)
+})
+
 const numberOf = (cell: string): number => Number(cell.replaceAll(/[*, ]/g, ''))
 
 /** The messages of each numbered cause (P1, T7 ...). Some causes have several rows in the mix. */
