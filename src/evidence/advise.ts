@@ -53,7 +53,10 @@ export function* adviseInSteps(history: History, policy: RetryPolicy): Steps<Adv
     const one = caseOf(group, policy, trials)
     if (one !== null) cases.push(one)
   }
-  const comparisons = cases.reduce((sum, { candidates }) => sum + candidates.length + 1, 0)
+  const comparisons = cases.reduce(
+    (sum, { code, candidates }) => sum + candidates.length + shorterRules(ruleFor(policy, code)),
+    0,
+  )
   const changes: Advice[] = []
   const unchanged: number[] = []
   for (const one of cases) {
@@ -69,6 +72,9 @@ interface Case {
   readonly group: Group
   readonly candidates: readonly Candidate[]
 }
+
+/** With fewer retries, and none. */
+const shorterRules = (rule: Rule): number => (rule.action === 'retry' ? rule.retries : 0)
 
 /**
  * Null if the history says nothing of the code's retries, or if the account failed. A rule in a policy file could not count

@@ -58,6 +58,13 @@ describe('a stop is advised', () => {
   })
 })
 
+test('each shorter rule counts as a comparison', () => {
+  const history = historyWith(...pathsWith(30003, 1000, [300, 900, 2100], [100, 100, 100]))
+  // With 1, 2 or no retries. No rule has more than three, and no delay is longer.
+  const policy = policyWith({ 30003: { retries: 3, baseDelaySeconds: 300 } })
+  expect(advise(history, policy).comparisons).toBe(3)
+})
+
 test('fewer retries are advised if only the last one surely delivers nothing', () => {
   const history = historyWith(...pathsWith(30003, 1500, [300, 900], [300, 0]))
   const { kind, to } = onlyChange(advise(history, policyWith()))
