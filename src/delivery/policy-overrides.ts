@@ -5,20 +5,24 @@ import { loadZod } from '../shared/zod.ts'
 import { isTimeZone, TIME_OF_DAY } from './time-on-clock.ts'
 
 const MAX_RETRIES = 10
-const WEEK_SECONDS = 7 * 24 * 3600
+/** The longest delay or period of a rule: a week. */
+export const MAX_DELAY_SECONDS = 7 * 24 * 3600
 
 const FORMS =
-  `"stop", "hold", {"retries": 1 to ${MAX_RETRIES}, "baseDelaySeconds": above 0, at most ${WEEK_SECONDS}}, ` +
+  `"stop", "hold", {"retries": 1 to ${MAX_RETRIES}, "baseDelaySeconds": above 0, at most ${MAX_DELAY_SECONDS}}, ` +
   '{"retries": ..., "after": "00:00", "timeZone": "America/Los_Angeles"} ' +
-  `{"retries": ..., "periodSeconds": above 0, at most ${WEEK_SECONDS}} ` +
+  `{"retries": ..., "periodSeconds": above 0, at most ${MAX_DELAY_SECONDS}} ` +
   'or {"retries": ..., "when": "window_opens"}'
 
 const CODE = /^[1-9]\d{3,5}$/
 
+/** Whether a rule can be given for this code. */
+export const isOverridable = (code: number): boolean => CODE.test(`${code}`)
+
 function createSchemas() {
   const { z } = loadZod()
   const retries = z.int().min(1).max(MAX_RETRIES)
-  const seconds = z.number().positive().max(WEEK_SECONDS)
+  const seconds = z.number().positive().max(MAX_DELAY_SECONDS)
   return {
     word: z.literal(['stop', 'hold'], `must be ${FORMS}`),
     backOff: z.strictObject({ retries, baseDelaySeconds: seconds }),
@@ -55,7 +59,7 @@ function createSchema() {
     default: rule.optional(),
     codes: z.record(z.string().regex(CODE, 'is not an error code such as 30003'), rule).optional(),
     jitter: z.number().min(0).max(1).optional(),
-    maxDelaySeconds: z.number().positive().max(WEEK_SECONDS).optional(),
+    maxDelaySeconds: z.number().positive().max(MAX_DELAY_SECONDS).optional(),
   })
 }
 

@@ -3,6 +3,7 @@
 // Many codes and rules are compared, so some would look better by chance. Each comparison must hold at the level of 5 %
 // divided by the number of comparisons (Bonferroni).
 import { ERROR_CODES } from '../delivery/error-codes.ts'
+import { isOverridable } from '../delivery/policy-overrides.ts'
 import { isAccountFailure, type RetryPolicy, ruleFor } from '../delivery/retry-policy.ts'
 import type { Rule } from '../delivery/retry-rule.ts'
 import { type Candidate, candidatesFor, type ChangeKind } from './candidate-rules.ts'
@@ -77,12 +78,12 @@ interface Case {
 const shorterRules = (rule: Rule): number => (rule.action === 'retry' ? rule.retries : 0)
 
 /**
- * Null if the history says nothing of the code's retries, or if the account failed. A rule in a policy file could not count
- * towards a hold.
+ * Null if the history says nothing of the code's retries, or if a policy file cannot have its changed rule: it has rules for
+ * error codes only, and none that counts towards a hold of the account.
  */
 function caseOf(group: Group, policy: RetryPolicy, trials: Trials): Case | null {
   const { code } = group
-  if (code === null || isAccountFailure(ruleFor(policy, code))) return null
+  if (code === null || !isOverridable(code) || isAccountFailure(ruleFor(policy, code))) return null
   const known = trials.of(code, 0)
   if (known.schedules.length === 0) return null
   // The table stops a code for safety: a retry would do harm, or cannot succeed.

@@ -1,4 +1,5 @@
 // The rules that could replace the rule of a code: other numbers of retries, and delays that the history has seen.
+import { MAX_DELAY_SECONDS } from '../delivery/policy-overrides.ts'
 import { maxRetriesOf, type RetryPolicy, ruleFor } from '../delivery/retry-policy.ts'
 import type { BackOffRule, RetryRule, RollingRule, Rule } from '../delivery/retry-rule.ts'
 import type { CodeTrials } from './trials.ts'
@@ -23,7 +24,7 @@ export function candidatesFor(policy: RetryPolicy, code: number, trials: CodeTri
     .map(([trial]) => baseOf(policy, trial?.elapsedSeconds ?? 0))
   const counts = Array.from({ length: maxRetriesOf(policy) }, (_, i) => i + 1)
   const later = [...new Set(delays)]
-    .filter((delay) => delay > first * LATER)
+    .filter((delay) => delay > first * LATER && delay <= MAX_DELAY_SECONDS)
     .flatMap((delay) =>
       counts.map((retries) => ({ kind: kindOf(rule), rule: ruleWith(policy, retries, delay) })),
     )

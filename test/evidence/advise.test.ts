@@ -133,12 +133,19 @@ describe('a later retry', () => {
     const { to } = onlyChange(advise(historyWith(...short, ...dayLater), policyWith()))
     expect(to).toEqual({ action: 'retry', retries: 1, periodSeconds: 86_000 })
   })
+
+  test('longer than a policy file may have is not advised', () => {
+    const afterEightDays = pathsWith(30003, 200, [8 * 24 * 3600], [150])
+    expect(kindsOf(advise(historyWith(...short, ...afterEightDays), policyWith()))).toEqual([])
+  })
 })
 
 test.each<[string, readonly (number | null)[], RetryPolicy]>([
   ['a code that was never retried', [21610], policyWith()],
   ['a failure without a code', [null], policyWith()],
   ['a code of the account', [20003], policyWith()],
+  ['a code that counts towards a hold, because a policy file cannot keep that', [30002], policyWith()],
+  ['a number that a policy file does not accept as a code', [999], policyWith()],
 ])('nothing is advised for %s', (_what, codes, policy) => {
   const paths = [pathOf(codes, [], 'failed', 1000), ...pathsWith(codes[0] ?? null, 1000, [300, 900], [0, 0])]
   const { changes, unchanged } = advise(
