@@ -114,8 +114,10 @@ function readPath({ attempts, status, maxRetries, deadline }: EndedMessage): Rea
     return 'corrected'
   const own = attempts.filter((attempt) => attempt.status !== 'pending' && !attempt.excused)
   const first = own.findIndex((attempt) => isFailedAttempt(attempt.status))
-  if (first === -1)
+  if (first === -1) {
+    if (attempts.length === 0 && hasFailed(status)) return 'untimed'
     return attempts.some((attempt) => isFailedAttempt(attempt.status)) ? 'account' : 'no_failure'
+  }
   const trail = readTrail(own.slice(first), attempts)
   if (trail === null) return 'untimed'
 
@@ -126,6 +128,10 @@ function readPath({ attempts, status, maxRetries, deadline }: EndedMessage): Rea
     deadline === null ? null : roundedDown(Math.max(secondsBetween(failedAt, deadline), 0))
   return { path: { codes, retries, end, maxRetries, remainingSeconds }, isCutByHand: next === 'by_hand' }
 }
+
+/** Of a row that the app wrote. */
+const hasFailed = (status: Message['status']): boolean =>
+  status === 'undelivered' || status === 'failed' || status === 'retrying'
 
 /** What followed the first failure. */
 interface Trail {

@@ -105,6 +105,8 @@ test.each<['account' | 'corrected' | 'untimed', readonly Attempt[]]>([
   ['account', [attemptAt(0, 'failed', [0, 0, 1], { errorCode: 20003, excused: true })]],
   ['corrected', [buildAttempt(0, 'delivered', { times: { undelivered: at(1), delivered: at(60) } })]],
   ['untimed', [buildAttempt(0, 'failed', { errorCode: 30003, times: {} })]],
+  // The app wrote the row, so it has no attempts.
+  ['untimed', []],
 ])('a message is left out, and counted, for the reason %s', (reason, attempts) => {
   const { paths, leftOut } = historyOf([messageOf('failed', ...attempts)])
   expect(paths).toEqual([])
