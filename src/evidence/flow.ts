@@ -18,7 +18,10 @@ export interface Flow {
   readonly retries: number
   readonly recovered: number
   readonly lost: number
-  /** Messages that reach a retry whose result the history does not show, and the retries that they can have. */
+  /**
+   * Messages that reach a retry whose result the history does not show, or that may reach it only after their deadline, and
+   * the retries that they can have.
+   */
   readonly unknown: number
   readonly unknownRetries: number
 }
@@ -89,10 +92,15 @@ export function flow(entry: Entry, plans: Plans, bound: Bound, odds: Odds): Flow
       const retry = plan.retries[place]
       const allowed = Math.min(plan.allowed, (entry.maxRetries ?? Number.POSITIVE_INFINITY) - state.start)
       const { messages } = state
-      const submittedAt = state.elapsedSeconds + (retry?.waitSeconds ?? 0)
-      const isTooLate = entry.remainingSeconds !== null && submittedAt >= entry.remainingSeconds
-      if (place >= allowed || retry === undefined || isTooLate) {
+      const left = (entry.remainingSeconds ?? Number.POSITIVE_INFINITY) - state.elapsedSeconds
+      if (place >= allowed || retry === undefined || retry.shortestWaitSeconds >= left) {
         sum.lost += messages
+        continue
+      }
+      // Some of these retries would come before the deadline, and some after it.
+      if (retry.longestWaitSeconds >= left) {
+        sum.unknown += messages
+        sum.unknownRetries += messages * (allowed - place)
         continue
       }
       sum.retries += messages
@@ -105,7 +113,7 @@ export function flow(entry: Entry, plans: Plans, bound: Bound, odds: Odds): Flow
       const recovered = odds.split(messages, shareOfRetry(plan, place, bound, odds))
       sum.recovered += recovered
       const failed = messages - recovered
-      const elapsedSeconds = submittedAt + plan.reportSeconds
+      const elapsedSeconds = state.elapsedSeconds + retry.waitSeconds + plan.reportSeconds
       if (failed > 0) addFailed(next, state, failed, elapsedSeconds, used + 1, plan.nextCodes(place), odds)
     }
     states = next

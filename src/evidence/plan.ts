@@ -12,6 +12,9 @@ import { type CodeTrials, MIN_TRIALS, type Schedule, type Trials } from './trial
 /** One planned retry. */
 export interface PlannedRetry {
   readonly waitSeconds: number
+  /** The waits of a rule with a time of day, which depend on the time of the failure; else `waitSeconds`. */
+  readonly shortestWaitSeconds: number
+  readonly longestWaitSeconds: number
   /** Observed schedules that bound the share delivered by this retry and those before it; null: it is not known. */
   readonly bounds: { readonly low: Schedule; readonly high: Schedule } | null
 }
@@ -48,7 +51,11 @@ export function planOf(
   return { retries: planned, allowed, reportSeconds, nextCodes }
 }
 
-const unknown = (waitSeconds: number): PlannedRetry => ({ waitSeconds, bounds: null })
+const unknown = (waitSeconds: number): PlannedRetry => after(waitSeconds, null)
+
+function after(waitSeconds: number, bounds: PlannedRetry['bounds']): PlannedRetry {
+  return { waitSeconds, shortestWaitSeconds: waitSeconds, longestWaitSeconds: waitSeconds, bounds }
+}
 
 /** The mean delays; null for a rule whose delay depends on the time of the failure. */
 function delaysOf(
@@ -73,9 +80,11 @@ function plannedByPlace(rule: RetryRule, before: Rule, known: CodeTrials, allowe
       waitsAlike(rule, before) &&
       schedule.length === place + 1 &&
       schedule.every(({ counts }) => counts.trials >= MIN_TRIALS)
-    const waitSeconds = schedule[place]?.waitSeconds ?? 0
-    planned.push({ waitSeconds, bounds: isKnown ? { low: schedule, high: schedule } : null })
-    if (!isKnown) break
+    const last = schedule[place]
+    if (!isKnown || last === undefined) return [...planned, unknown(last?.waitSeconds ?? 0)]
+    const { waitSeconds, shortestWaitSeconds, longestWaitSeconds } = last
+    const bounds = { low: schedule, high: schedule }
+    planned.push({ waitSeconds, shortestWaitSeconds, longestWaitSeconds, bounds })
   }
   return planned
 }
@@ -91,7 +100,7 @@ function plannedByTime(delays: readonly number[], known: CodeTrials): PlannedRet
   for (const [i, waitSeconds] of delays.entries()) {
     times.push((times.at(-1) ?? 0) + waitSeconds + (i === 0 ? 0 : known.reportSeconds))
     const bounds = boundsOf(times, known.schedules)
-    planned.push({ waitSeconds, bounds })
+    planned.push(after(waitSeconds, bounds))
     if (bounds === null) break
   }
   return planned

@@ -14,14 +14,20 @@ export interface Trial {
   readonly counts: Counts
 }
 
+/** Retries with the same place in a run, at whatever time. */
+export interface PlaceTrial extends Trial {
+  readonly shortestWaitSeconds: number
+  readonly longestWaitSeconds: number
+}
+
 /** The trials of one place of a run, from its first retry on: an observed schedule. */
 export type Schedule = readonly Trial[]
 
 export interface CodeTrials {
   /** Every observed schedule with enough trials, and every beginning of one. */
   readonly schedules: readonly Schedule[]
-  /** All retries with the same place in a run, whenever they were made. For rules with a time of day. */
-  readonly byPlace: Schedule
+  /** For rules with a time of day. */
+  readonly byPlace: readonly PlaceTrial[]
   /** The mean time from a retry to the report of its failure. */
   readonly reportSeconds: number
   /** After the retry at this place of the run failed: how often its failure had each code. */
@@ -156,12 +162,17 @@ function meansAt(runs: readonly Run[], place: number): Omit<Trial, 'counts'> {
   return { elapsedSeconds: elapsed / messages, waitSeconds: wait / messages }
 }
 
-function placesOf(runs: readonly Run[]): Schedule {
+function placesOf(runs: readonly Run[]): PlaceTrial[] {
   const places = runs.reduce((most, { steps }) => Math.max(most, steps.length), 0)
-  return Array.from({ length: places }, (_, place) => ({
-    ...meansAt(runs, place),
-    counts: countsAt(runs, place),
-  }))
+  return Array.from({ length: places }, (_, place) => {
+    const waits = runs.flatMap(({ steps }) => steps[place]?.waitSeconds ?? [])
+    return {
+      ...meansAt(runs, place),
+      counts: countsAt(runs, place),
+      shortestWaitSeconds: waits.reduce((one, other) => Math.min(one, other), Number.POSITIVE_INFINITY),
+      longestWaitSeconds: waits.reduce((one, other) => Math.max(one, other), 0),
+    }
+  })
 }
 
 function meanReport(runs: readonly Run[]): number {

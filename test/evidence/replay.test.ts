@@ -128,6 +128,23 @@ test('a rule with a time of day that stays is known from its own retries, at wha
   expect(rounded(total.replayed.unknown)).toBe(30)
 })
 
+test('with a time of day, a deadline between the waits of the history leaves the result open', () => {
+  const inForce = createRetryPolicy()
+  const paths = [3600, 20_000, 80_000].flatMap((wait) => pathsWith(30027, 100, [wait], [90]))
+  const withDeadline = [600, 30_000, 90_000].map((remainingSeconds) =>
+    pathOf([30027], [], 'failed', 50, { remainingSeconds }),
+  )
+  const { replayed } = replay(historyWith(...paths, ...withDeadline), inForce, inForce).total
+  // Too early for each retry; before some retries and after others; after each retry.
+  expectCertain(replayed.lost, 50)
+  expect(rounded(replayed.recovered)).toBe(0.9 * 350)
+  // These 50, and those of 350 that reach a second retry, which nobody had.
+  expect(rounded(replayed.unknown)).toBe(50 + 35)
+  expectCertain(replayed.retried, 350)
+  expect(rounded(replayed.retries)).toBe(350 + 35)
+  expect(replayed.retries.high).toBeGreaterThanOrEqual(350 + 35 + 2 * 50)
+})
+
 test('retries that waited for an opening are evidence for a later time', () => {
   const delayed = pathsWith(30003, 100, [8 * 3600], [80])
   const history = historyWith(...HISTORY.paths, ...delayed)
