@@ -1,6 +1,6 @@
 // The parts that `policy --replay` and `policy --advise` print alike: estimates, and the messages that say nothing.
 import { MAX_HISTORY } from '../db/read-history.ts'
-import type { History } from '../evidence/history.ts'
+import { type History, openRetriesOf } from '../evidence/history.ts'
 import type { Estimate } from '../evidence/replay.ts'
 import { count } from '../shared/figures.ts'
 import { printStatus } from '../shared/output.ts'
@@ -20,8 +20,12 @@ export function roundEstimates<Key extends string>(
   )
 }
 
+/** A share of open retries that can move an estimate by more than its interval. */
+const MANY_OPEN = 0.05
+
 /** To stderr. */
-export function printLeftOut({ isComplete, leftOut }: History): void {
+export function printLeftOut(history: History): void {
+  const { isComplete, leftOut } = history
   const { account, corrected, untimed, byHand } = leftOut
   if (!isComplete) printStatus(`Only the newest ${count(MAX_HISTORY)} messages with failures were read.`)
   const reasons = [
@@ -35,4 +39,9 @@ export function printLeftOut({ isComplete, leftOut }: History): void {
   if (named.length > 0) printStatus(`Messages left out: ${named.join(', ')}.`)
   if (byHand > 0)
     printStatus(`${count(byHand)} messages count only up to a retry that was requested manually.`)
+  const { open, retries } = openRetriesOf(history)
+  if (open > retries * MANY_OPEN)
+    printStatus(
+      `${count(open)} of ${count(retries)} retries have no final report yet, and are left out. If failures are reported later than deliveries, the estimates are too high. A longer --since reduces this.`,
+    )
 }

@@ -66,6 +66,17 @@ export function historyOf(messages: Iterable<EndedMessage>): History {
   return builder.build(true)
 }
 
+/** The retries that were made, and those of them whose result was never reported. */
+export function openRetriesOf({ paths }: History): { readonly open: number; readonly retries: number } {
+  let [open, retries] = [0, 0]
+  for (const path of paths) {
+    retries += path.retries.length * path.messages
+    // Each other retry is followed by a failure with a code, or is the delivery.
+    if (path.end === 'open' && path.retries.length === path.codes.length) open += path.messages
+  }
+  return { open, retries }
+}
+
 interface Group {
   readonly path: Omit<Path, 'messages' | 'measured' | 'segments'>
   messages: number

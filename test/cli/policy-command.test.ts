@@ -29,8 +29,8 @@ async function policyFile(name: string, policy: RetryPolicyOverrides): Promise<s
 const run = (args: readonly string[], env: Record<string, string> = {}): Promise<Ended> =>
   runCli(['policy', ...args], { DATABASE_URL: database.url, ...env })
 
-/** Messages that failed with 30004, were retried after 3 and 9 minutes, and failed again. */
-async function insertFailures(count: number): Promise<void> {
+/** Messages that failed with 30004, were retried after 3 and 9 minutes, and failed again or are in progress. */
+async function insertFailures(count: number, last = 'undelivered'): Promise<void> {
   const times = (pending: string, submitting: string, undelivered: string): string =>
     JSON.stringify({ pending, submitting, undelivered })
   const attempts = [
@@ -39,14 +39,14 @@ async function insertFailures(count: number): Promise<void> {
     times('2026-06-01T12:03:30.000Z', '2026-06-01T12:09:45.000Z', '2026-06-01T12:09:55.000Z'),
   ].map(
     (own, i) =>
-      `{"number": ${i}, "status": "undelivered", "error_code": 30004, "segments": 2, "times": ${own}}`,
+      `{"number": ${i}, "status": "${i === 2 ? last : 'undelivered'}", "error_code": 30004, "segments": 2, "times": ${own}}`,
   )
   await database.query(
     `insert into sms_usage_logs (user_id, phone_number, message_direction, message_length, final_status, success,
                                  retry_count, sms_metadata)
-     select 7, '+12065550100', 'outbound', 5, 'undelivered', false, 2, $2::jsonb
+     select 7, '+12065550100', 'outbound', 5, $3, false, 2, $2::jsonb
        from generate_series(1, $1::integer)`,
-    [count, `{"attempts": [${attempts.join(', ')}]}`],
+    [count, `{"attempts": [${attempts.join(', ')}]}`, last],
   )
 }
 
@@ -142,6 +142,13 @@ describe('with 400 messages that no retry delivered', () => {
     expect(again.code).toBe(1)
     expect(again.stderr).toMatch(/EEXIST/)
   })
+})
+
+test('many retries without a final report are named, because only their deliveries may be known', async () => {
+  await insertFailures(100, 'sent')
+  const file = await policyFile('open.json', {})
+  const words = /^100 of 1,000 retries have no final report yet, and are left out\./m
+  for (const args of [['--replay', file], ['--advise']]) expect((await run(args)).stderr).toMatch(words)
 })
 
 test('the replay of rows that the product wrote agrees with a real run of the other policy', async () => {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from '@jest/globals'
 import type { Attempt } from '../../src/delivery/message.ts'
 import type { AttemptStatus, DeliveryStatus } from '../../src/delivery/status.ts'
-import { type EndedMessage, historyOf, type Path } from '../../src/evidence/history.ts'
+import { type EndedMessage, historyOf, openRetriesOf, type Path } from '../../src/evidence/history.ts'
 import { buildAttempt, buildMessage, NOW } from '../delivery/build-message.ts'
 
 const at = (seconds: number): string => new Date(NOW.getTime() + seconds * 1000).toISOString()
@@ -99,6 +99,16 @@ test('messages with the same history are one entry, with the sum of their known 
     messageOf('undelivered', FIRST),
   )
   expect(paths).toMatchObject([{ messages: 3, measured: 2, segments: 4 }])
+})
+
+test('a retry without a final report is an open one, and a retry that was not made is none', () => {
+  const history = historyOf([
+    messageOf('sent', FIRST, attemptAt(1, 'sent', [10, 310, 311])),
+    messageOf('sent', FIRST, FAILED_RETRY, attemptAt(2, 'sent', [330, 930, 931])),
+    messageOf('delivered', FIRST, FAILED_RETRY, DELIVERED_RETRY),
+    messageOf('retrying', FIRST, buildAttempt(1, 'pending')),
+  ])
+  expect(openRetriesOf(history)).toEqual({ open: 2, retries: 5 })
 })
 
 test.each<['account' | 'corrected' | 'untimed', readonly Attempt[]]>([
