@@ -5,8 +5,13 @@ import { readSegmentPrice } from '../db/segment-price.ts'
 import { countMessages, type Overview } from '../db/overview.ts'
 import { reasonOf } from '../delivery/error-codes.ts'
 import { type Target, targetsOf } from '../delivery/targets.ts'
-import { type RetryFigures, type SegmentPrice, segmentsPerRecovered } from '../evidence/retry-cost.ts'
-import { money, priceWords } from '../shared/cost-words.ts'
+import {
+  money,
+  priceWords,
+  type RetryFigures,
+  type SegmentPrice,
+  segmentsPerRecovered,
+} from '../evidence/retry-cost.ts'
 import { count, duration, share } from '../shared/figures.ts'
 import { print, printJson, printStatus } from '../shared/output.ts'
 import { type Cell, table } from './table.ts'

@@ -78,6 +78,10 @@ export async function countMessagesByTime(
   return { whole: sum(groups), buckets, recoveredBy: recoveredBy(groups) }
 }
 
+/** The number of the part that begins then (see LostGroup). */
+export const partNumber = ({ bucketSeconds }: Span, start: Date): number =>
+  start.getTime() / 1000 / bucketSeconds
+
 const keyOfPart = ({ bucketSeconds }: Span, start: Date): string => `${bucketSeconds} ${start.getTime()}`
 
 /**
@@ -92,8 +96,9 @@ export function dropOutdated(
   buckets: readonly Bucket[],
   lostNow: ReadonlyMap<number, number>,
 ): boolean {
-  const numberOf = (start: Date): number => start.getTime() / 1000 / span.bucketSeconds
-  const outdated = buckets.filter(({ start, failed }) => failed !== (lostNow.get(numberOf(start)) ?? 0))
+  const outdated = buckets.filter(
+    ({ start, failed }) => failed !== (lostNow.get(partNumber(span, start)) ?? 0),
+  )
   return outdated.filter(({ start }) => kept.delete(keyOfPart(span, start))).length > 0
 }
 

@@ -5,10 +5,14 @@ import { IS_OURS } from './message-row.ts'
 import type { Db } from '../postgres/pool.ts'
 import { castToColumnType } from './times.ts'
 
-/** The newest messages, whose attempts are read. A value that the app wrote may be too small for `double precision`. */
+/** The newest messages, whose attempts are read. */
 const MAX_READ = 5_000
 
-/** @returns null if no attempt of the newest messages of the last `lastSeconds` has both segments and a price */
+/**
+ * The app may have written anything under our key: a number can be too small for `double precision`.
+ *
+ * @returns null if no attempt of the newest messages of the last `lastSeconds` has both segments and a price
+ */
 export async function readSegmentPrice(db: Db, lastSeconds: number): Promise<SegmentPrice | null> {
   const { rows } = await db.executeSql<SegmentPrice>(
     `with newest as materialized (

@@ -1,5 +1,6 @@
 // The statements with which all workers share one rate limit: each reserves the next slots for its attempts. (GCRA, the
 // generic cell rate algorithm, without a burst.)
+import { MAX_RESERVED_SECONDS } from '../delivery/health-finding.ts'
 import type { Db } from '../postgres/pool.ts'
 
 /**
@@ -14,7 +15,7 @@ export async function reserveSends(db: Db, attempts: number, perSecond: number):
     `insert into sms_retry.send_rate as rate (next_at)
      values (clock_timestamp() + make_interval(secs => $1::double precision))
      on conflict (only_row) do update
-        set next_at = case when rate.next_at between clock_timestamp() and clock_timestamp() + interval '10 minutes'
+        set next_at = case when rate.next_at between clock_timestamp() and clock_timestamp() + interval '${MAX_RESERVED_SECONDS} s'
                            then rate.next_at else clock_timestamp() end
                       + make_interval(secs => $1::double precision)
      returning greatest(0, extract(epoch from next_at - clock_timestamp()) - $1::double precision)::double precision

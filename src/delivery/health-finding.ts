@@ -79,5 +79,8 @@ export interface HealthFigures {
 
 export const MAX_COUNTED_OUTCOMES = 1000
 
+/** SEND_RATE_PER_SECOND reserves no time further ahead. */
+export const MAX_RESERVED_SECONDS = 600
+
 /** A process writes every 15 s. After four missed writes it counts as exited. */
 export const LIVE_SECONDS = 60

@@ -2,7 +2,12 @@
 import { count, duration } from '../shared/figures.ts'
 import { describeHold, describePause } from './account-state.ts'
 import { reasonOf } from './error-codes.ts'
-import type { Finding, HealthFigures, ObservedInstance } from './health-finding.ts'
+import {
+  type Finding,
+  type HealthFigures,
+  MAX_RESERVED_SECONDS,
+  type ObservedInstance,
+} from './health-finding.ts'
 import { secondsBetween } from './seconds.ts'
 
 /** Three missed heartbeats. With the cache of the figures, the finding appears within a minute after a worker's death. */
@@ -19,8 +24,6 @@ const OVERDUE_SECONDS = 300
 
 /** A worker that made an attempt within this time works through a backlog, such as a campaign. */
 const WORKING_SECONDS = 60
-/** No reservation of the send rate is further ahead: db/send-rate.ts. */
-const MAX_RESERVED_SECONDS = 600
 /** No backlog takes so long, unless the send rate limits it. */
 const OVERDUE_WHILE_WORKING_SECONDS = 3600
 

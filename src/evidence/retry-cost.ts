@@ -32,3 +32,12 @@ export function segmentsPerRecovered(figures: RetryFigures): number | null {
   const known = retries - segmentsUnknown
   return known === 0 || recovered === 0 ? null : ((segments / known) * retries) / recovered
 }
+
+/** Such as `0.0174 USD`. Prices of a segment have four decimals. */
+export function money(segments: number, { amount, unit }: SegmentPrice): string {
+  return `${(segments * amount).toFixed(4)} ${unit}`
+}
+
+export function priceWords({ amount, unit, attempts }: SegmentPrice): string {
+  return `A segment costs ${amount.toFixed(5)} ${unit} on average, by the price of ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'} that Twilio was asked for.`
+}

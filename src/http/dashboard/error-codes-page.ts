@@ -5,9 +5,14 @@ import { MAX_READ_FAILURES } from '../../db/failures.ts'
 import { countLost, MAX_LOST } from '../../db/lost.ts'
 import { reasonOf } from '../../delivery/error-codes.ts'
 import type { RetryPolicy } from '../../delivery/retry-policy.ts'
-import { type RetryFigures, type SegmentPrice, segmentsPerRecovered } from '../../evidence/retry-cost.ts'
+import {
+  money,
+  priceWords,
+  type RetryFigures,
+  type SegmentPrice,
+  segmentsPerRecovered,
+} from '../../evidence/retry-cost.ts'
 import type { Db } from '../../postgres/pool.ts'
-import { money, priceWords } from '../../shared/cost-words.ts'
 import { count, share } from '../../shared/figures.ts'
 import { type Html, html } from '../../shared/html.ts'
 import { CODE_SORTS, type CodeRow, codeRows, type CodeSort, sortCodes } from './code-sorting.ts'

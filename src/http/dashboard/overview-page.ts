@@ -7,6 +7,7 @@ import {
   dropOutdated,
   KEPT_SECONDS,
   type KeptCounts,
+  partNumber,
 } from '../../db/overview.ts'
 import { reasonOf } from '../../delivery/error-codes.ts'
 import { deliveredShare, type Target, targetsOf } from '../../delivery/targets.ts'
@@ -120,7 +121,7 @@ function trend(base: string, span: NamedSpan, buckets: readonly Bucket[], lost: 
       delivered: part,
       deliveredShare: whole === 0 ? null : part / whole,
       shownShare: share(part, whole),
-      lost: lossesOfPart(lost, losses, bucket.start.getTime() / 1000 / span.bucketSeconds, bucket.failed),
+      lost: lossesOfPart(lost, losses, partNumber(span, bucket.start), bucket.failed),
     }
   })
   type Part = (typeof parts)[number]

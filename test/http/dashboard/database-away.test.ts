@@ -1,4 +1,4 @@
-// The dashboard while its database is unreachable: it reports the outage and recovers without a restart.
+// The dashboard while its database is unreachable, or answers only in part: it says so and recovers without a restart.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { freePort } from '../../../src/demo/embedded-postgres.ts'
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts'
@@ -56,4 +56,23 @@ test('during an outage of the database every page is answered 503 with a Refresh
     const { headers } = await post(web, `/messages/${id}/cancel`, form)
     return headers.get('Location')?.endsWith('notice=cancel')
   })
+})
+
+test('while incidents cannot be looked for, pages work and say that they are unknown', async () => {
+  await database.query('alter table sms_retry.send_rate rename to send_rate_gone')
+  // The findings are cached for some seconds.
+  const { status } = await waitFor('unknown incidents', async () => {
+    const page = await get(web, '/error-codes')
+    return page.text.includes('Incidents are unknown') && page
+  })
+  expect(status).toBe(200)
+  expect(web.log).toContainEqual(
+    expect.objectContaining({ level: 'warn', message: 'Could not check for incidents' }),
+  )
+  await database.query('alter table sms_retry.send_rate_gone rename to send_rate')
+  const known = await waitFor('known incidents', async () => {
+    const { text } = await get(web, '/error-codes')
+    return !text.includes('Incidents are unknown') && text
+  })
+  expect(known).not.toContain('aria-label="Incidents"')
 })
